@@ -1,0 +1,111 @@
+//! Built-in kinds.
+
+use serde_json::Value;
+use structural::builtin;
+
+#[test]
+fn defaults_are_those_of_kubernetes_and_idempotent() {
+    let table: Vec<Value> = serde_json::from_str(include_str!("fixtures/defaults.json")).unwrap();
+    let mut failures = Vec::new();
+    for row in &table {
+        let mut object = row["object"].clone();
+        let text = |key: &str| row["object"][key].as_str().unwrap();
+        let kind = builtin::kind_of(text("apiVersion"), text("kind")).unwrap();
+        builtin::default(kind, &mut object);
+        if object != row["want"] {
+            let name = &row["object"];
+            failures.push(format!(
+                "{name}\n{:#}",
+                json_patch::diff(&object, &row["want"])
+            ));
+        }
+        let once = object.clone();
+        builtin::default(kind, &mut object);
+        assert_eq!(object, once);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(table.len() > 40);
+}
+
+#[test]
+fn every_kind_and_every_link_has_a_definition() {
+    fn walk(schema: &structural::Schema) {
+        if let Some(name) = &schema.link {
+            assert!(builtin::definition(name).is_some(), "{name}");
+        }
+        schema.properties.values().for_each(walk);
+        schema.items.iter().for_each(|items| walk(items));
+    }
+    for kind in builtin::KINDS {
+        assert!(
+            kind.schema().properties.contains_key("metadata"),
+            "{}",
+            kind.kind
+        );
+    }
+    for name in builtin::definition_names() {
+        walk(builtin::definition(name).unwrap());
+    }
+}
+
+#[test]
+fn objects_are_refused_as_in_kubernetes() {
+    let table: Vec<Value> = serde_json::from_str(include_str!("fixtures/validation.json")).unwrap();
+    let mut failures = Vec::new();
+    for row in &table {
+        let text = |key: &str| row["object"][key].as_str().unwrap();
+        let kind = builtin::kind_of(text("apiVersion"), text("kind")).unwrap();
+        let defaulted = |mut object: Value| {
+            builtin::default(kind, &mut object);
+            object
+        };
+        let object = defaulted(row["object"].clone());
+        let mut errors = builtin::validate_metadata(&object, kind.namespaced);
+        errors.extend(builtin::validate(kind, &object));
+        if let Some(old) = row.get("old") {
+            errors.extend(builtin::validate_update(
+                kind,
+                &object,
+                &defaulted(old.clone()),
+            ));
+        }
+        // Where Kubernetes prints its internal types, only path and type are compared.
+        let short =
+            |error: &structural::FieldError| format!("{}: {}", error.path, error.kind.text());
+        let full = |error: &structural::FieldError| error.to_string();
+        let mut got: Vec<String> = if row["loose"] == true {
+            errors.iter().map(short).collect()
+        } else {
+            errors.iter().map(full).collect()
+        };
+        let mut want: Vec<String> = serde_json::from_value(row["want"]["errors"].clone()).unwrap();
+        got.sort();
+        want.sort();
+        if got != want {
+            failures.push(format!("{}\ngot  {got:#?}\nwant {want:#?}", row["name"]));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} failures\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    assert!(table.len() > 80);
+}
+
+#[test]
+fn objects_that_do_not_decode_are_named_as_by_go() {
+    let table: Vec<Value> = serde_json::from_str(include_str!("fixtures/decode.json")).unwrap();
+    for row in &table {
+        let kind = builtin::kind_of("apps/v1", "Deployment").unwrap();
+        let want = row["want"].as_str().unwrap();
+        let want =
+            format!("Deployment in version \"v1\" cannot be handled as a Deployment: {want}");
+        assert_eq!(
+            builtin::decode_error(kind, &row["object"]).as_deref(),
+            Some(want.as_str())
+        );
+    }
+    assert!(table.len() > 15);
+}
