@@ -1,0 +1,78 @@
+use crate::{MetricTask, ObjectKey};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The complete vocabulary of side effects. The executor carries them out in order and stops at
+/// the first failure; the next pass plans again from what the world has become.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Action {
+    /// Creates an object. An object of that name that already exists is a failure of kind
+    /// "exists"; the next plan sees it and decides.
+    Create { object: Box<Value> },
+    /// Server-side apply with forced ownership, field manager `manager` (GitOps).
+    Apply {
+        object: Box<Value>,
+        manager: &'static str,
+    },
+    /// Patches an object or its subresource.
+    Patch {
+        target: ObjectKey,
+        kind: PatchKind,
+        patch: Value,
+        subresource: Option<&'static str>,
+        guard: Guard,
+    },
+    /// Deletes an object; one that is gone already is a success.
+    Delete {
+        target: ObjectKey,
+        guard: Guard,
+        propagation: Propagation,
+    },
+    /// Evicts a pod through its `eviction` subresource; a refusal by a disruption budget is
+    /// not a failure.
+    Evict { pod: ObjectKey, guard: Guard },
+    /// Takes one measurement; the answer comes back in the inbox of a later snapshot. A task
+    /// whose id is under way already is not started again.
+    Measure(Box<MetricTask>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum PatchKind {
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902; `patch` is the array of operations.
+    Json,
+    /// Kubernetes strategic merge; built-in kinds only.
+    Strategic,
+}
+
+/// What must still be true of the target when the action arrives. The executor sends them as
+/// preconditions, so that acting on a stale view fails instead of doing harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Guard {
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Propagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// Changes to the planned object itself, outside its status. Written before `actions`, as one
+/// merge patch that carries the planned resource version.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RootPatch {
+    /// A merge patch of the whole object (`{"metadata":{"annotations":{…}},"spec":{…}}`);
+    /// `None` when nothing changes.
+    pub patch: Option<Value>,
+}
+
+impl RootPatch {
+    pub fn is_empty(&self) -> bool {
+        self.patch.is_none()
+    }
+}

@@ -1,0 +1,35 @@
+use serde::Serialize;
+
+/// What may be told only after the status that records its cause is stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Release {
+    /// A core/v1 Event on the planned object.
+    Event {
+        kind: EventKind,
+        reason: &'static str,
+        message: String,
+    },
+    /// A finished rollout, for the duration metrics of rollouts.md §9.1. Seconds.
+    Completed {
+        status: String,
+        total_s: f64,
+        progression_s: f64,
+        manual_pause_s: f64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum EventKind {
+    Normal,
+    Warning,
+}
+
+impl EventKind {
+    /// The `type` field of a core/v1 Event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
