@@ -1,0 +1,22 @@
+//! AnalysisRuns: from templates to runs, from measurements to a verdict.
+//!
+//! [`template`] flattens analysis templates and makes the spec of a run, for Rollouts and
+//! Experiments. [`plan`] is the synchronisation of one run (rollouts.md §4.4): which measurements
+//! are due, what the answers mean, when the run is over. [`needs`] says which objects the snapshot
+//! of a run has to hold, and [`settled`] when an answer of the inbox may be dropped.
+//!
+//! Differences from the peer, on purpose:
+//! - A nested template that includes itself is an error and not an endless loop.
+//! - A run whose arguments or spec are wrong gets a `completedAt`, so that its TTL applies; and the
+//!   TTL has a timer.
+//! - Secret values are replaced by `*****` in metadata as well, not only in messages.
+//! - An error of any argument taken from a Rollout is reported, not only that of the last one.
+
+pub(crate) mod arguments;
+mod run;
+mod snapshot;
+pub mod template;
+pub(crate) mod time;
+
+pub use run::{plan, settled};
+pub use snapshot::{AnalysisRunSnapshot, MetricDefaults, Needs, Secrets, needs, owning_rollout};

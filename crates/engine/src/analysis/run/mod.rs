@@ -1,0 +1,13 @@
+//! The synchronisation of one AnalysisRun (rollouts.md §4.4).
+
+mod assess;
+mod rules;
+mod schedule;
+mod sync;
+mod tasks;
+mod ttl;
+
+#[cfg(test)]
+mod tests;
+
+pub use sync::{plan, settled};

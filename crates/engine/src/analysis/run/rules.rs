@@ -1,0 +1,72 @@
+use api::{AnalysisRunSpec, Metric};
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many measurements are kept of a metric without a rule.
+const KEPT: usize = 10;
+
+/// Dry-run and retention rules, applied to the metrics of a run.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    dry_run: BTreeSet<String>,
+    kept: BTreeMap<String, usize>,
+}
+
+impl Rules {
+    /// Each rule is a regular expression that must match at least one metric name; the error says
+    /// which does not.
+    pub(super) fn of(spec: &AnalysisRunSpec) -> Result<Self, String> {
+        let mut rules = Self::default();
+        for (index, rule) in spec.dry_run.iter().enumerate() {
+            let names = matching("dryRun", index, &rule.metric_name, &spec.metrics)?;
+            rules.dry_run.extend(names);
+        }
+        for (index, rule) in spec.measurement_retention.iter().enumerate() {
+            let names = matching(
+                "measurementRetention",
+                index,
+                &rule.metric_name,
+                &spec.metrics,
+            )?;
+            let limit = usize::try_from(rule.limit).unwrap_or(0);
+            rules
+                .kept
+                .extend(names.into_iter().map(|name| (name, limit)));
+        }
+        Ok(rules)
+    }
+
+    pub(super) fn is_dry_run(&self, metric: &str) -> bool {
+        self.dry_run.contains(metric)
+    }
+
+    /// How many measurements of a metric to keep.
+    pub(super) fn kept(&self, metric: &str) -> usize {
+        let limit = self.kept.get(metric).copied();
+        limit.filter(|limit| *limit > 0).unwrap_or(KEPT)
+    }
+}
+
+fn matching(
+    field: &str,
+    index: usize,
+    rule: &str,
+    metrics: &[Metric],
+) -> Result<Vec<String>, String> {
+    let pattern = Regex::new(rule).map_err(|error| {
+        let reason = error.to_string();
+        let last = reason.lines().last().unwrap_or_default();
+        format!("{field}[{index}]: `{rule}` is no regular expression: {last}")
+    })?;
+    let names: Vec<String> = metrics
+        .iter()
+        .filter(|metric| pattern.is_match(&metric.name))
+        .map(|metric| metric.name.clone())
+        .collect();
+    if names.is_empty() {
+        return Err(format!(
+            "{field}[{index}]: Rule didn't match any metric name(s)"
+        ));
+    }
+    Ok(names)
+}

@@ -1,0 +1,436 @@
+use super::assess::{excess, metric_phase, severity};
+use super::rules::Rules;
+use super::schedule::{Due, completed, due, result_of};
+use super::tasks::Resolved;
+use super::ttl;
+use crate::analysis::snapshot::AnalysisRunSnapshot;
+use crate::analysis::template::validate_metrics;
+use crate::analysis::time::time;
+use api::{
+    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, RunSummary,
+};
+use jiff::Timestamp;
+use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, TaskId, WaitingOn};
+
+/// One pass over an AnalysisRun.
+///
+/// A pass ends in a new status only when every measurement that is due has its answer, as the
+/// peer's does: until then it asks for them (again, with the same ids) and leaves the status alone.
+pub fn plan(snapshot: &AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunStatus> {
+    let run = &*snapshot.run;
+    let status = run.status.clone().unwrap_or_default();
+    let mut plan = Plan::idle(status);
+    if run.metadata.deletion_timestamp.is_some() {
+        return plan;
+    }
+    let key = key(run);
+    if plan.status.phase.is_some_and(completed) {
+        ttl::apply(run, &key, &mut plan, now);
+        return plan;
+    }
+    match prepare(snapshot) {
+        Ok((resolved, rules)) => {
+            let pass = Pass {
+                snapshot,
+                resolved,
+                rules,
+                key,
+                now,
+            };
+            pass.run(plan)
+        }
+        Err(message) => {
+            fail(&mut plan, message, now);
+            ttl::apply(run, &key, &mut plan, now);
+            plan
+        }
+    }
+}
+
+/// Whether the stored status of `run` has the measurement `id`, so that its answer may be dropped
+/// from the inbox. So may the answers of a run that is over.
+pub fn settled(run: &AnalysisRun, id: &TaskId) -> bool {
+    let Some(status) = &run.status else {
+        return false;
+    };
+    status.phase.is_some_and(completed) || ordinal(status, &id.metric) > id.ordinal
+}
+
+fn key(run: &AnalysisRun) -> ObjectKey {
+    let metadata = &run.metadata;
+    ObjectKey::namespaced(
+        "argoproj.io/v1alpha1",
+        "AnalysisRun",
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Measurements that were finished so far, errors included.
+fn ordinal(status: &AnalysisRunStatus, metric: &str) -> u64 {
+    let result = result_of(status, metric);
+    result.map_or(0, |result| {
+        u64::from(result.count.max(0).unsigned_abs())
+            + u64::from(result.error.max(0).unsigned_abs())
+    })
+}
+
+fn prepare(snapshot: &AnalysisRunSnapshot) -> Result<(Resolved, Rules), String> {
+    let arguments = |error| format!("Unable to resolve metric arguments: {error}");
+    let mut resolved = Resolved::of(snapshot).map_err(arguments)?;
+    let invalid = |error: String| format!("Analysis spec invalid: {error}");
+    validate_metrics(&resolved.metrics).map_err(|error| invalid(error.to_string()))?;
+    let rules = Rules::of(&snapshot.run.spec).map_err(invalid)?;
+    resolved.reveal(snapshot).map_err(arguments)?;
+    Ok((resolved, rules))
+}
+
+/// Ends the run before it measured anything.
+fn fail(plan: &mut Plan<AnalysisRunStatus>, message: String, now: Timestamp) {
+    plan.trace.decide("fail", message.clone());
+    plan.status.phase = Some(AnalysisPhase::Error);
+    plan.status.message = message;
+    // The peer leaves it out, so that its TTL never applies.
+    plan.status.completed_at = Some(time(now));
+    plan.releases.push(run_event(AnalysisPhase::Error));
+}
+
+struct Pass<'a> {
+    snapshot: &'a AnalysisRunSnapshot,
+    resolved: Resolved,
+    rules: Rules,
+    key: ObjectKey,
+    now: Timestamp,
+}
+
+impl Pass<'_> {
+    fn run(&self, mut plan: Plan<AnalysisRunStatus>) -> Plan<AnalysisRunStatus> {
+        let terminating = self.terminating(&plan.status);
+        let mut answers = Vec::new();
+        for (index, metric) in self.resolved.metrics.iter().enumerate() {
+            match due(metric, &plan.status, terminating, self.now) {
+                Due::No | Due::At(_) => {}
+                Due::Stop => answers.push((index, self.stopped(&plan.status, &metric.name))),
+                Due::Now => match self.answer(&plan.status, &metric.name) {
+                    Ok(measurement) => answers.push((index, measurement)),
+                    Err(id) => {
+                        let task = self.resolved.task(self.snapshot, &self.key, index, id);
+                        plan.actions.push(Action::Measure(Box::new(task)));
+                        let metric = metric.name.clone();
+                        plan.trace.wait(WaitingOn::Answer { metric });
+                    }
+                },
+            }
+        }
+        if !plan.actions.is_empty() {
+            // What is missing here counts from the next pass on, where the rest has come.
+            plan.next = self.next(&plan.status, terminating);
+            return plan;
+        }
+        for (index, measurement) in answers {
+            self.record(&mut plan.status, index, measurement);
+        }
+        self.assess_metrics(&mut plan, terminating);
+        self.assess_run(&mut plan, terminating);
+        self.trim(&mut plan.status);
+        let next_terminating = self.terminating(&plan.status);
+        if plan.status.phase.is_some_and(completed) {
+            ttl::apply(&self.snapshot.run, &self.key, &mut plan, self.now);
+        } else if next_terminating && !terminating {
+            // The other metrics are stopped in the next pass, as the peer does it.
+            plan.trace.decide("terminate", "a metric has failed");
+            plan.next = Next::At(self.now);
+        } else {
+            plan.next = self.next(&plan.status, terminating);
+            self.trace_waits(&mut plan, terminating);
+        }
+        plan
+    }
+
+    fn terminating(&self, status: &AnalysisRunStatus) -> bool {
+        let failed = |result: &MetricResult| {
+            !result.dry_run
+                && matches!(
+                    result.phase,
+                    AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive
+                )
+        };
+        self.snapshot.run.spec.terminate == Some(true) || status.metric_results.iter().any(failed)
+    }
+
+    /// The answer to the measurement that is due, or the id to ask for it.
+    fn answer(&self, status: &AnalysisRunStatus, metric: &str) -> Result<Measurement, TaskId> {
+        let id = TaskId {
+            run_uid: self.snapshot.run.metadata.uid.clone().unwrap_or_default(),
+            metric: metric.to_owned(),
+            ordinal: ordinal(status, metric),
+        };
+        let mut inbox = self.snapshot.inbox.iter();
+        match inbox.find(|(have, answer)| *have == id && answer.finished_at.is_some()) {
+            Some((_, measurement)) => Ok(measurement.clone()),
+            None => Err(id),
+        }
+    }
+
+    /// What becomes of a measurement that was under way when the run was terminated.
+    fn stopped(&self, status: &AnalysisRunStatus, metric: &str) -> Measurement {
+        let last = result_of(status, metric).and_then(|result| result.measurements.last());
+        Measurement {
+            phase: AnalysisPhase::Inconclusive,
+            message: "Metric Terminated".to_owned(),
+            started_at: last.and_then(|last| last.started_at.clone()),
+            finished_at: Some(time(self.now)),
+            value: last.map(|last| last.value.clone()).unwrap_or_default(),
+            metadata: last.map(|last| last.metadata.clone()).unwrap_or_default(),
+            resume_at: None,
+        }
+    }
+
+    /// Adds a measurement to its metric, in place of the one under way, and counts it.
+    fn record(&self, status: &mut AnalysisRunStatus, index: usize, measurement: Measurement) {
+        let name = &self.resolved.metrics[index].name;
+        let mut measurement = measurement;
+        measurement.message = self.resolved.hide(&measurement.message);
+        for value in measurement.metadata.values_mut() {
+            *value = self.resolved.hide(value);
+        }
+        let position = status
+            .metric_results
+            .iter()
+            .position(|result| result.name == *name)
+            .unwrap_or_else(|| {
+                status.metric_results.push(self.new_result(index));
+                status.metric_results.len() - 1
+            });
+        let result = &mut status.metric_results[position];
+        if result
+            .measurements
+            .last()
+            .is_some_and(|last| last.finished_at.is_none())
+        {
+            result.measurements.pop();
+        }
+        count(result, measurement.phase);
+        result.measurements.push(measurement);
+    }
+
+    fn new_result(&self, index: usize) -> MetricResult {
+        let name = self.resolved.metrics[index].name.clone();
+        MetricResult {
+            dry_run: self.rules.is_dry_run(&name),
+            metadata: self.resolved.metadata(index),
+            name,
+            phase: AnalysisPhase::Running,
+            measurements: Vec::new(),
+            message: String::new(),
+            count: 0,
+            successful: 0,
+            failed: 0,
+            inconclusive: 0,
+            error: 0,
+            consecutive_error: 0,
+            consecutive_success: 0,
+        }
+    }
+
+    /// The phase of every metric that has a result; events for those that end here.
+    fn assess_metrics(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) {
+        for metric in &self.resolved.metrics {
+            let results = &mut plan.status.metric_results;
+            let Some(result) = results.iter_mut().find(|result| result.name == metric.name) else {
+                continue;
+            };
+            let phase = metric_phase(metric, Some(result), terminating);
+            if phase == result.phase {
+                continue;
+            }
+            result.phase = phase;
+            if let Some(last) = result.measurements.last() {
+                result.message.clone_from(&last.message);
+            }
+            if !completed(phase) {
+                continue;
+            }
+            if result.dry_run
+                && let Some(excess) = excess(metric, result)
+            {
+                result.message = format!("Metric assessed {phase} due to {}", excess.reason);
+            }
+            plan.releases.push(metric_event(&metric.name, phase));
+        }
+    }
+
+    fn assess_run(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) {
+        let status = &mut plan.status;
+        if status.started_at.is_none() {
+            status.started_at = Some(time(self.now));
+        }
+        self.summarize(status);
+        let (phase, message) = self.verdict(status, terminating);
+        if status.phase == Some(phase) {
+            return;
+        }
+        status.phase = Some(phase);
+        status.message = message;
+        if completed(phase) {
+            status.completed_at = Some(time(self.now));
+            plan.trace
+                .decide("complete", format!("all metrics are done: {phase}"));
+            plan.releases.push(run_event(phase));
+        }
+    }
+
+    /// The phase of the run and its message.
+    fn verdict(&self, status: &AnalysisRunStatus, terminating: bool) -> (AnalysisPhase, String) {
+        let mut everything_completed = true;
+        let mut worst: Option<(&Metric, &MetricResult)> = None;
+        for metric in &self.resolved.metrics {
+            let result = result_of(status, &metric.name).filter(|result| completed(result.phase));
+            let Some(result) = result else {
+                everything_completed = false;
+                continue;
+            };
+            let worse = worst.is_none_or(|(_, have)| severity(result.phase) > severity(have.phase));
+            if !result.dry_run && worse {
+                worst = Some((metric, result));
+            }
+        }
+        if !everything_completed && !terminating {
+            return (AnalysisPhase::Running, String::new());
+        }
+        let phase = worst.map_or(AnalysisPhase::Successful, |(_, result)| result.phase);
+        let message = worst.and_then(|(metric, result)| failure_message(metric, result));
+        let terminated = self.snapshot.run.spec.terminate == Some(true);
+        let message = message.or_else(|| terminated.then(|| "Run Terminated".to_owned()));
+        (phase, message.unwrap_or_default())
+    }
+
+    fn summarize(&self, status: &mut AnalysisRunStatus) {
+        let (mut run, mut dry_run) = (RunSummary::default(), RunSummary::default());
+        for metric in &self.resolved.metrics {
+            let summary = if self.rules.is_dry_run(&metric.name) {
+                &mut dry_run
+            } else {
+                &mut run
+            };
+            summary.count += 1;
+            let result = result_of(status, &metric.name).filter(|result| completed(result.phase));
+            let Some(result) = result else { continue };
+            match excess(metric, result).map(|excess| excess.phase) {
+                Some(AnalysisPhase::Failed) => summary.failed += 1,
+                Some(AnalysisPhase::Inconclusive) => summary.inconclusive += 1,
+                Some(AnalysisPhase::Error) => summary.error += 1,
+                _ => summary.successful += 1,
+            }
+        }
+        status.run_summary = run;
+        status.dry_run_summary = Some(dry_run);
+    }
+
+    fn trim(&self, status: &mut AnalysisRunStatus) {
+        for result in &mut status.metric_results {
+            let surplus = result
+                .measurements
+                .len()
+                .saturating_sub(self.rules.kept(&result.name));
+            result.measurements.drain(..surplus);
+        }
+    }
+
+    /// The earliest time at which a measurement is due.
+    fn next(&self, status: &AnalysisRunStatus, terminating: bool) -> Next {
+        let mut next = Next::OnChange;
+        for metric in &self.resolved.metrics {
+            if let Due::At(at) = due(metric, status, terminating, self.now) {
+                next = next.sooner(Next::At(at));
+            }
+        }
+        next
+    }
+
+    fn trace_waits(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) {
+        for metric in &self.resolved.metrics {
+            match due(metric, &plan.status, terminating, self.now) {
+                Due::At(at) => plan.trace.wait(WaitingOn::Measurement {
+                    metric: metric.name.clone(),
+                    at,
+                }),
+                Due::Now | Due::Stop => plan.next = plan.next.sooner(Next::At(self.now)),
+                Due::No => {}
+            }
+        }
+    }
+}
+
+/// Counters come from a status that anybody may have edited.
+fn up(counter: &mut i32) {
+    *counter = counter.saturating_add(1);
+}
+
+fn count(result: &mut MetricResult, phase: AnalysisPhase) {
+    match phase {
+        AnalysisPhase::Successful => {
+            up(&mut result.successful);
+            up(&mut result.count);
+            up(&mut result.consecutive_success);
+            result.consecutive_error = 0;
+        }
+        AnalysisPhase::Failed | AnalysisPhase::Inconclusive => {
+            if phase == AnalysisPhase::Failed {
+                up(&mut result.failed);
+            } else {
+                up(&mut result.inconclusive);
+            }
+            up(&mut result.count);
+            result.consecutive_success = 0;
+            result.consecutive_error = 0;
+        }
+        AnalysisPhase::Error | AnalysisPhase::Pending | AnalysisPhase::Running => {
+            up(&mut result.error);
+            up(&mut result.consecutive_error);
+            result.consecutive_success = 0;
+        }
+    }
+}
+
+/// Why a metric that has failed has failed; `None` for others.
+fn failure_message(metric: &Metric, result: &MetricResult) -> Option<String> {
+    let Metric { name, .. } = metric;
+    let excess = excess(metric, result)?;
+    let mut message = format!(
+        "Metric \"{name}\" assessed {} due to {}",
+        result.phase, excess.reason
+    );
+    if !result.message.is_empty() {
+        message = format!("{message}: \"Error Message: {}\"", result.message);
+    }
+    Some(message)
+}
+
+fn metric_event(metric: &str, phase: AnalysisPhase) -> Release {
+    let (kind, reason) = match phase {
+        AnalysisPhase::Failed => (EventKind::Warning, "MetricFailed"),
+        AnalysisPhase::Error => (EventKind::Warning, "MetricError"),
+        AnalysisPhase::Inconclusive => (EventKind::Normal, "MetricInconclusive"),
+        _ => (EventKind::Normal, "MetricSuccessful"),
+    };
+    Release::Event {
+        kind,
+        reason,
+        message: format!("Metric '{metric}' Completed. Result: {phase}"),
+    }
+}
+
+fn run_event(phase: AnalysisPhase) -> Release {
+    let (kind, reason) = match phase {
+        AnalysisPhase::Failed => (EventKind::Warning, "AnalysisRunFailed"),
+        AnalysisPhase::Error => (EventKind::Warning, "AnalysisRunError"),
+        AnalysisPhase::Inconclusive => (EventKind::Normal, "AnalysisRunInconclusive"),
+        _ => (EventKind::Normal, "AnalysisRunSuccessful"),
+    };
+    Release::Event {
+        kind,
+        reason,
+        message: format!("Analysis Completed. Result: {phase}"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The measurements that a pass asks for, complete with arguments and context.
+
+use crate::analysis::arguments::{self, SECRET_PLACEHOLDER};
+use crate::analysis::snapshot::{AnalysisRunSnapshot, Arms};
+use crate::metric;
+use api::{Metric, SecretKeyRef};
+use plan::{MetricTask, ObjectKey, Redacted, TaskId};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The metrics of a run with their arguments filled in.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// With placeholders for secrets: what validation, scheduling and assessment look at.
+    pub(super) metrics: Vec<Metric>,
+    /// With everything, as JSON.
+    complete: Vec<Redacted<Value>>,
+    /// Secret values, to be kept out of messages.
+    secrets: Vec<Redacted<String>>,
+}
+
+impl Resolved {
+    /// The error is a sentence for the run's message.
+    pub(super) fn of(snapshot: &AnalysisRunSnapshot) -> Result<Self, String> {
+        let spec = &snapshot.run.spec;
+        let plain = arguments::values(&spec.args, |_| Ok(SECRET_PLACEHOLDER.to_owned()))?;
+        let fill = |values: &BTreeMap<String, Option<String>>| {
+            let metrics = spec.metrics.iter();
+            metrics
+                .map(|metric| arguments::substitute(metric, values))
+                .collect::<Result<Vec<Value>, String>>()
+        };
+        let metrics = fill(&plain)?
+            .into_iter()
+            .map(arguments::typed)
+            .collect::<Result<Vec<Metric>, String>>()?;
+        Ok(Self {
+            metrics,
+            complete: Vec::new(),
+            secrets: Vec::new(),
+        })
+    }
+
+    /// Fills in the secrets. The error is a sentence for the run's message.
+    pub(super) fn reveal(&mut self, snapshot: &AnalysisRunSnapshot) -> Result<(), String> {
+        let spec = &snapshot.run.spec;
+        let mut secrets = Vec::new();
+        let values = arguments::values(&spec.args, |reference| {
+            let value = secret(snapshot, reference)?;
+            secrets.push(value.clone());
+            Ok(value.reveal().clone())
+        })?;
+        let mut complete = Vec::with_capacity(spec.metrics.len());
+        for metric in &spec.metrics {
+            let filled = arguments::substitute(metric, &values)
+                // The decoder's sentence could quote what it was given.
+                .map_err(|error| hide(&error, &secrets))?;
+            complete.push(Redacted::new(filled));
+        }
+        self.complete = complete;
+        self.secrets = secrets;
+        Ok(())
+    }
+
+    /// Replaces secret values by `*****`.
+    pub(super) fn hide(&self, text: &str) -> String {
+        hide(text, &self.secrets)
+    }
+
+    /// The task that takes a measurement of metric `index`.
+    pub(super) fn task(
+        &self,
+        snapshot: &AnalysisRunSnapshot,
+        key: &ObjectKey,
+        index: usize,
+        id: TaskId,
+    ) -> MetricTask {
+        let metric = &self.metrics[index];
+        MetricTask {
+            id,
+            run: key.clone(),
+            metric: self.complete.get(index).cloned().unwrap_or_default(),
+            context: context(snapshot, metric),
+        }
+    }
+
+    /// What the provider tells about a metric, without secrets.
+    pub(super) fn metadata(&self, index: usize) -> BTreeMap<String, String> {
+        let Some(complete) = self.complete.get(index) else {
+            return BTreeMap::new();
+        };
+        let metric = arguments::typed(complete.reveal().clone());
+        let metadata = metric
+            .map(|metric| metric::metadata(&metric))
+            .unwrap_or_default();
+        metadata
+            .into_iter()
+            .map(|(key, value)| (key, self.hide(&value)))
+            .collect()
+    }
+}
+
+fn hide(text: &str, secrets: &[Redacted<String>]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.reveal().is_empty()) {
+        text = text.replace(secret.reveal(), "*****");
+    }
+    text
+}
+
+fn secret(
+    snapshot: &AnalysisRunSnapshot,
+    reference: &SecretKeyRef,
+) -> Result<Redacted<String>, String> {
+    let SecretKeyRef { name, key } = reference;
+    let Some(secret) = snapshot.secrets.get(name) else {
+        return Err(format!("secrets \"{name}\" not found"));
+    };
+    secret
+        .get(key)
+        .cloned()
+        .ok_or_else(|| format!("key '{key}' does not exist in secret '{name}'"))
+}
+
+/// What the provider needs of the cluster and of the operator.
+fn context(snapshot: &AnalysisRunSnapshot, filled: &Metric) -> Value {
+    if let Some(pods) = &filled.provider.pods {
+        let arms = Arms::of(pods, &snapshot.run, snapshot.rollout.as_deref());
+        return metric::pods::context(pods, arms.canary, arms.stable, &snapshot.pods);
+    }
+    match &snapshot.defaults.prometheus_address {
+        Some(address) if filled.provider.prometheus.is_some() => {
+            serde_json::json!({ "prometheusAddress": address })
+        }
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,182 @@
+use api::constants::HASH_LABEL;
+use api::{AnalysisRun, Measurement, PodsMetric, Rollout};
+use k8s_openapi::api::core::v1::Pod;
+use plan::{Redacted, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Secrets of the run's namespace: name, key, value. A secret that does not exist is not in it.
+pub type Secrets = BTreeMap<String, BTreeMap<String, Redacted<String>>>;
+
+/// Everything that the plan of one AnalysisRun depends on, besides the time.
+#[derive(Clone, Debug)]
+pub struct AnalysisRunSnapshot {
+    pub run: Arc<AnalysisRun>,
+    /// What [`owning_rollout`] names, if it exists.
+    pub rollout: Option<Arc<Rollout>>,
+    /// Those of [`Needs::secrets`] that exist.
+    pub secrets: Secrets,
+    /// The pods of the run's namespace whose `rollouts-pod-template-hash` is one of
+    /// [`Needs::pod_hashes`].
+    pub pods: Vec<Arc<Pod>>,
+    /// Finished measurements. One stays here until [`super::settled`] says that the stored status
+    /// has it.
+    pub inbox: Vec<(TaskId, Measurement)>,
+    pub defaults: MetricDefaults,
+}
+
+/// What the operator of the controller set for metrics that leave it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricDefaults {
+    /// `ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`.
+    pub prometheus_address: Option<String>,
+}
+
+/// What a snapshot must hold besides the run and its rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Names of Secrets in the run's namespace.
+    pub secrets: BTreeSet<String>,
+    /// Values of the label `rollouts-pod-template-hash` of pods in the run's namespace.
+    pub pod_hashes: BTreeSet<String>,
+}
+
+/// The name of the Rollout that a run belongs to, if it is needed: for metrics about its pods.
+pub fn owning_rollout(run: &AnalysisRun) -> Option<&str> {
+    pods_metrics(run).next()?;
+    let owners = run.metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|owner| owner.kind == "Rollout")?;
+    Some(owner.name.as_str())
+}
+
+/// Which objects the snapshot of `run` needs; `rollout` is what [`owning_rollout`] names.
+pub fn needs(run: &AnalysisRun, rollout: Option<&Rollout>) -> Needs {
+    let references = run.spec.args.iter().filter_map(|arg| {
+        let from = arg.value_from.as_ref()?;
+        from.secret_key_ref.as_ref()
+    });
+    let mut pod_hashes = BTreeSet::new();
+    let arguments: BTreeMap<_, _> = run
+        .spec
+        .args
+        .iter()
+        .map(|arg| (arg.name.clone(), arg.value.clone()))
+        .collect();
+    for metric in pods_metrics(run) {
+        let arms = Arms::of(metric, run, rollout);
+        for hash in [arms.canary, arms.stable].into_iter().flatten() {
+            pod_hashes.extend(resolve_hash(&hash, &arguments));
+        }
+    }
+    Needs {
+        secrets: references.map(|reference| reference.name.clone()).collect(),
+        pod_hashes,
+    }
+}
+
+/// A hash may be given as `{{args.name}}`.
+fn resolve_hash(hash: &str, arguments: &BTreeMap<String, Option<String>>) -> Option<String> {
+    let tag = hash
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"));
+    match tag {
+        None => Some(hash.to_owned()),
+        Some(tag) => arguments.get(tag.trim().strip_prefix("args.")?)?.clone(),
+    }
+}
+
+fn pods_metrics(run: &AnalysisRun) -> impl Iterator<Item = &PodsMetric> {
+    run.spec
+        .metrics
+        .iter()
+        .filter_map(|metric| metric.provider.pods.as_ref())
+}
+
+/// The pod template hashes of the two versions that a `pods` metric compares.
+pub(crate) struct Arms {
+    pub(crate) canary: Option<String>,
+    pub(crate) stable: Option<String>,
+}
+
+impl Arms {
+    /// What the metric says, or else the run's own hash and its rollout's stable one.
+    pub(crate) fn of(metric: &PodsMetric, run: &AnalysisRun, rollout: Option<&Rollout>) -> Self {
+        let own = run
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(HASH_LABEL));
+        let status = rollout.and_then(|rollout| rollout.status.as_ref());
+        let stable = status.map(|status| status.stable_rs.clone());
+        let given = |hash: &Option<String>| hash.clone().filter(|hash| !hash.is_empty());
+        Self {
+            canary: given(&metric.canary).or_else(|| own.cloned()),
+            stable: given(&metric.stable).or_else(|| stable.filter(|hash| !hash.is_empty())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn run(pods: &Value, args: &Value) -> AnalysisRun {
+        let run = json!({
+            "metadata": {
+                "name": "run",
+                "labels": { "rollouts-pod-template-hash": "new" },
+                "ownerReferences": [
+                    { "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "u" },
+                ],
+            },
+            "spec": { "metrics": [{ "name": "m", "provider": pods }], "args": args },
+        });
+        serde_json::from_value(run).expect("a run")
+    }
+
+    fn rollout() -> Rollout {
+        let rollout = json!({ "metadata": {}, "spec": {}, "status": { "stableRS": "old" } });
+        serde_json::from_value(rollout).expect("a rollout")
+    }
+
+    fn hashes(pods: &Value, args: &Value) -> Vec<String> {
+        let run = run(&json!({ "pods": pods }), args);
+        assert_eq!(owning_rollout(&run), Some("app"));
+        needs(&run, Some(&rollout()))
+            .pod_hashes
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn a_pods_metric_needs_the_pods_of_both_versions() {
+        assert_eq!(hashes(&json!({}), &json!([])), ["new", "old"]);
+        assert_eq!(
+            hashes(&json!({ "canary": "x", "stable": "y" }), &json!([])),
+            ["x", "y"]
+        );
+        let args = json!([{ "name": "c", "value": "z" }]);
+        assert_eq!(
+            hashes(&json!({ "canary": "{{ args.c }}" }), &args),
+            ["old", "z"]
+        );
+        assert_eq!(
+            hashes(&json!({ "canary": "{{args.none}}" }), &args),
+            ["old"]
+        );
+    }
+
+    #[test]
+    fn other_metrics_need_only_secrets() {
+        let from = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+        let run = run(
+            &json!({ "web": { "url": "x" } }),
+            &json!([{ "name": "a", "valueFrom": from }]),
+        );
+        assert_eq!(owning_rollout(&run), None);
+        let needs = needs(&run, None);
+        assert_eq!(needs.secrets.into_iter().collect::<Vec<_>>(), ["s"]);
+        assert!(needs.pod_hashes.is_empty());
+    }
+}

@@ -1,0 +1,21 @@
+//! Metric providers, sans-IO: request and parse.
+//!
+//! [`step`] advances one measurement. It says which HTTP requests to make or how long to wait, and
+//! with the answers it says more, until it has a finished measurement. Whatever it wants to
+//! remember goes into the `memo`; nothing is kept here. The IO shell, the simulator and tests drive
+//! it alike.
+//!
+//! `prometheus` is the peer's (rollouts.md §4.9). `pods` is our own: it scrapes the pods of the
+//! Rollout itself, so that analysis works on a cluster without a metrics server.
+
+mod condition;
+mod exposition;
+mod measurement;
+pub(crate) mod pods;
+mod prometheus;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use step::{Step, metadata, step};

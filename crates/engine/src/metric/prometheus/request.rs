@@ -1,0 +1,158 @@
+use super::{Cx, signing};
+use crate::metric::condition;
+use api::PrometheusRangeQueryArgs;
+use gocompat::duration;
+use jiff::Timestamp;
+use plan::{HttpRequest, Redacted};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Seconds, if the metric does not say.
+const TIMEOUT_S: i64 = 30;
+/// Largest answer.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The checks that the peer makes when it creates the provider.
+pub(super) fn check(cx: &Cx<'_>) -> Result<(), String> {
+    address(cx)?;
+    timeout(cx)?;
+    signing::check(cx.spec, &address(cx)?)?;
+    Ok(())
+}
+
+/// The address of the metric, or else the operator's; without a slash at its end.
+pub(super) fn address(cx: &Cx<'_>) -> Result<String, String> {
+    let given = cx
+        .spec
+        .address
+        .as_deref()
+        .filter(|address| !address.is_empty());
+    let default = cx.context.get("prometheusAddress").and_then(Value::as_str);
+    let address = given
+        .or(default)
+        .filter(|address| !address.is_empty())
+        .ok_or("prometheus address is not configured")?;
+    let (scheme, rest) = address
+        .split_once("://")
+        .ok_or("prometheus address is not is url format")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let scheme_fits = !scheme.is_empty()
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let host_fits = !host.is_empty() && !address.chars().any(|c| c.is_control() || c == ' ');
+    if !scheme_fits || !host_fits {
+        return Err("prometheus address is not is url format".to_owned());
+    }
+    Ok(address.trim_end_matches('/').to_owned())
+}
+
+fn timeout(cx: &Cx<'_>) -> Result<u32, String> {
+    let seconds = match cx.spec.timeout.unwrap_or(0) {
+        seconds if seconds < 0 => {
+            return Err("prometheus timeout should not be negative".to_owned());
+        }
+        0 => TIMEOUT_S,
+        seconds => seconds,
+    };
+    Ok(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+/// The query, as POST or as GET.
+pub(super) fn query(cx: &Cx<'_>, get: bool, token: Option<&str>) -> Result<HttpRequest, String> {
+    let (path, form) = form(cx)?;
+    let mut url = format!("{}{path}", address(cx)?);
+    let mut headers = signing::headers(cx.spec, token)?;
+    let body = if get {
+        let _ = write!(url, "?{form}");
+        None
+    } else {
+        headers.push((
+            "Content-Type".to_owned(),
+            Redacted::new("application/x-www-form-urlencoded".to_owned()),
+        ));
+        Some(Redacted::new(form.into_bytes()))
+    };
+    Ok(HttpRequest {
+        method: if get { "GET" } else { "POST" },
+        url: Redacted::new(url),
+        headers,
+        body,
+        timeout_s: timeout(cx)?,
+        insecure: cx.spec.insecure == Some(true),
+        max_bytes: MAX_BYTES,
+    })
+}
+
+/// Path and form of the query.
+fn form(cx: &Cx<'_>) -> Result<(&'static str, String), String> {
+    let query = cx.spec.query.as_deref().unwrap_or_default();
+    let Some(range) = &cx.spec.range_query else {
+        let time = unix(cx.now);
+        let form = encode(&[("query", query), ("time", &time)]);
+        return Ok(("/api/v1/query", form));
+    };
+    let (start, end, step) = range_times(range, cx.now)?;
+    let pairs = [
+        ("end", end.as_str()),
+        ("query", query),
+        ("start", start.as_str()),
+        ("step", step.as_str()),
+    ];
+    Ok(("/api/v1/query_range", encode(&pairs)))
+}
+
+fn range_times(
+    range: &PrometheusRangeQueryArgs,
+    now: Timestamp,
+) -> Result<(String, String, String), String> {
+    let time = |text: Option<&String>, name: &str| {
+        let text = text.map(String::as_str).unwrap_or_default();
+        condition::time(text, now)
+            .map(unix)
+            .map_err(|error| format!("failed to parse rangeQuery.{name} as time: {error}"))
+    };
+    let start = time(range.start.as_ref(), "start")?;
+    let end = time(range.end.as_ref(), "end")?;
+    let step = range.step.as_deref().unwrap_or_default();
+    let nanos = duration::parse_go(step)
+        .map_err(|error| format!("failed to parse rangeQuery.step as duration: {error}"))?;
+    if nanos <= 0 {
+        return Err("rangeQuery.step must be longer than 0".to_owned());
+    }
+    Ok((start, end, (nanos as f64 / 1e9).to_string()))
+}
+
+/// Seconds since 1970, with a fraction.
+fn unix(at: Timestamp) -> String {
+    (at.as_nanosecond() as f64 / 1e9).to_string()
+}
+
+/// `application/x-www-form-urlencoded`.
+pub(super) fn encode(pairs: &[(&str, &str)]) -> String {
+    let mut form = String::new();
+    for (key, value) in pairs {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        escape(key, &mut form);
+        form.push('=');
+        escape(value, &mut form);
+    }
+    form
+}
+
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            b' ' => out.push('+'),
+            _ => {
+                // Writing to a String does not fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+}

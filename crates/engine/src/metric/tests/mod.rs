@@ -1,0 +1,4 @@
+mod condition;
+mod driver;
+mod pods;
+mod prometheus;

@@ -1,0 +1,434 @@
+//! The AnalysisRuns of a Rollout: which there should be, and what follows from them
+//! (rollouts.md §3.24).
+
+use super::context::Context;
+use super::new_run::RunRequest;
+use api::constants::{
+    STEP_INDEX_LABEL, TYPE_BACKGROUND, TYPE_POST_PROMOTION, TYPE_PRE_PROMOTION, TYPE_STEP, reason,
+};
+use api::{AnalysisPhase, AnalysisRun, PauseReason, RolloutAnalysis, RolloutAnalysisRunStatus};
+use plan::{Action, EventKind, Guard, ObjectKey, PatchKind, Release, WaitingOn};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Step,
+    Background,
+    PrePromotion,
+    PostPromotion,
+}
+
+impl Role {
+    /// The value of the label `rollout-type`.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Step => TYPE_STEP,
+            Self::Background => TYPE_BACKGROUND,
+            Self::PrePromotion => TYPE_PRE_PROMOTION,
+            Self::PostPromotion => TYPE_POST_PROMOTION,
+        }
+    }
+
+    /// How an abort names it.
+    fn phase_name(self) -> &'static str {
+        match self {
+            Self::Step => "Step-based analysis",
+            Self::Background => "Background analysis",
+            Self::PrePromotion => "Blue/green pre-promotion analysis",
+            Self::PostPromotion => "Blue/green post-promotion analysis",
+        }
+    }
+}
+
+/// The run of one role after this pass.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    None,
+    /// The one there was.
+    Kept(Arc<AnalysisRun>),
+    /// A new one of this name; it has no phase yet.
+    Created(String),
+}
+
+pub(crate) fn phase(run: &AnalysisRun) -> Option<AnalysisPhase> {
+    run.status.as_ref().and_then(|status| status.phase)
+}
+
+pub(crate) fn is_completed(phase: AnalysisPhase) -> bool {
+    !matches!(phase, AnalysisPhase::Pending | AnalysisPhase::Running)
+}
+
+fn is_finished(run: &AnalysisRun) -> bool {
+    phase(run).is_some_and(is_completed)
+}
+
+fn message(run: &AnalysisRun) -> String {
+    run.status
+        .as_ref()
+        .map_or_else(String::new, |status| status.message.clone())
+}
+
+fn name(run: &AnalysisRun) -> &str {
+    run.metadata.name.as_deref().unwrap_or_default()
+}
+
+impl Context<'_> {
+    /// The AnalysisRuns that this Rollout controls.
+    pub(crate) fn owned_runs(&self) -> Vec<Arc<AnalysisRun>> {
+        let owned = |run: &&Arc<AnalysisRun>| {
+            let owners = run.metadata.owner_references.iter().flatten();
+            owners
+                .into_iter()
+                .any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
+        };
+        self.snapshot
+            .analysis_runs
+            .iter()
+            .filter(owned)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn stored_run_status(&self, role: Role) -> Option<&RolloutAnalysisRunStatus> {
+        let (canary, blue_green) = (&self.stored.canary, &self.stored.blue_green);
+        match role {
+            Role::Step => canary.current_step_analysis_run_status.as_ref(),
+            Role::Background => canary.current_background_analysis_run_status.as_ref(),
+            Role::PrePromotion => blue_green.pre_promotion_analysis_run_status.as_ref(),
+            Role::PostPromotion => blue_green.post_promotion_analysis_run_status.as_ref(),
+        }
+    }
+
+    /// The run that the stored status names for a role.
+    pub(crate) fn current_run(&self, role: Role) -> Option<Arc<AnalysisRun>> {
+        let status = self.stored_run_status(role)?;
+        self.owned_runs()
+            .into_iter()
+            .find(|run| name(run) == status.name)
+    }
+
+    /// Nothing is left to analyse: promoted, aborted, or on the fast way.
+    fn is_cancelling_runs(&self) -> bool {
+        self.is_fully_promoted()
+            || self.is_aborted()
+            || self.is_promote_full()
+            || self.is_fast_rollback()
+            || self.stored_stable().is_empty()
+    }
+
+    pub(crate) fn analyse_canary(&mut self) {
+        let (step, background) = if self.is_cancelling_runs() {
+            (Outcome::None, Outcome::None)
+        } else {
+            (self.step_outcome(), self.background_outcome())
+        };
+        self.status.canary.current_step_analysis_run_status = self.record(Role::Step, &step);
+        self.status.canary.current_background_analysis_run_status =
+            self.record(Role::Background, &background);
+        self.clean_up_runs(&[step, background]);
+    }
+
+    pub(crate) fn analyse_blue_green(&mut self) {
+        let roles = [Role::PrePromotion, Role::PostPromotion];
+        let outcomes: Vec<Outcome> = if self.is_cancelling_runs() {
+            let kept: Vec<Outcome> = roles.into_iter().map(|role| self.keep(role)).collect();
+            for outcome in &kept {
+                if let Outcome::Kept(run) = outcome {
+                    self.terminate(run);
+                }
+            }
+            kept
+        } else {
+            roles
+                .into_iter()
+                .map(|role| self.promotion_outcome(role))
+                .collect()
+        };
+        self.status.blue_green.pre_promotion_analysis_run_status =
+            self.record(Role::PrePromotion, &outcomes[0]);
+        self.status.blue_green.post_promotion_analysis_run_status =
+            self.record(Role::PostPromotion, &outcomes[1]);
+        self.clean_up_runs(&outcomes);
+    }
+
+    fn keep(&self, role: Role) -> Outcome {
+        self.current_run(role).map_or(Outcome::None, Outcome::Kept)
+    }
+
+    fn step_outcome(&mut self) -> Outcome {
+        if !self.stored.pause_conditions.is_empty() || self.stored.abort {
+            return self.keep(Role::Step);
+        }
+        let analysis = self.current_step().and_then(|step| step.analysis.clone());
+        let Some(analysis) = analysis.filter(|analysis| !analysis.is_empty()) else {
+            return Outcome::None;
+        };
+        let index = self.step_index().unwrap_or(0).to_string();
+        let current = self.current_run(Role::Step).filter(|run| {
+            let labels = run.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get(STEP_INDEX_LABEL)) == Some(&index)
+        });
+        self.run_or_follow(Role::Step, &analysis, current)
+    }
+
+    fn background_outcome(&mut self) -> Outcome {
+        let canary = self.canary();
+        let Some(background) = canary.analysis else {
+            return Outcome::None;
+        };
+        let started = self.step_index().unwrap_or(0) >= background.starting_step.unwrap_or(0);
+        if background.analysis.is_empty() || !started {
+            return Outcome::None;
+        }
+        if self.pause(PauseReason::InconclusiveAnalysisRun).is_some() {
+            return self.keep(Role::Background);
+        }
+        let current = self.current_run(Role::Background);
+        self.run_or_follow(Role::Background, &background.analysis, current)
+    }
+
+    fn promotion_outcome(&mut self, role: Role) -> Outcome {
+        let strategy = self.rollout.spec.blue_green();
+        let (analysis, skipped) = match role {
+            Role::PrePromotion => (
+                strategy.and_then(|strategy| strategy.pre_promotion_analysis.clone()),
+                self.is_pre_promotion_skipped(),
+            ),
+            _ => (
+                strategy.and_then(|strategy| strategy.post_promotion_analysis.clone()),
+                self.is_post_promotion_skipped(),
+            ),
+        };
+        let Some(analysis) = analysis.filter(|analysis| !analysis.is_empty() && !skipped) else {
+            return Outcome::None;
+        };
+        if self.pause(PauseReason::InconclusiveAnalysisRun).is_some() {
+            return self.keep(role);
+        }
+        let current = self.current_run(role);
+        self.run_or_follow(role, &analysis, current)
+    }
+
+    /// Starts a run if one is needed; otherwise draws the consequences of the one there is.
+    fn run_or_follow(
+        &mut self,
+        role: Role,
+        analysis: &RolloutAnalysis,
+        current: Option<Arc<AnalysisRun>>,
+    ) -> Outcome {
+        let Some(run) = current.filter(|run| !self.is_new_run_needed(run)) else {
+            return self.start_run(role, analysis);
+        };
+        match phase(&run) {
+            Some(AnalysisPhase::Inconclusive) => {
+                self.decide("pause", format!("{} is inconclusive", name(&run)));
+                self.pauses.add(PauseReason::InconclusiveAnalysisRun);
+            }
+            Some(AnalysisPhase::Error | AnalysisPhase::Failed) => {
+                let base = format!("{} phase error/failed", role.phase_name());
+                let why = match message(&run).as_str() {
+                    "" => base,
+                    message => format!("{base}: {message}"),
+                };
+                self.decide("abort", why.clone());
+                self.pauses.abort(why);
+            }
+            Some(AnalysisPhase::Successful) => {}
+            Some(AnalysisPhase::Pending | AnalysisPhase::Running) | None => {
+                self.wait(WaitingOn::Analysis {
+                    run: name(&run).to_owned(),
+                    phase: phase(&run).map_or_else(String::new, |phase| phase.to_string()),
+                });
+            }
+        }
+        Outcome::Kept(run)
+    }
+
+    /// After a resumed pause an inconclusive run is repeated; after a retry, any.
+    fn is_new_run_needed(&self, run: &AnalysisRun) -> bool {
+        let paused = self.pause(PauseReason::CanaryPauseStep).is_some()
+            || self.pause(PauseReason::BlueGreenPause).is_some();
+        if self.stored.controller_pause && !paused {
+            return phase(run) == Some(AnalysisPhase::Inconclusive);
+        }
+        self.stored.aborted_at.is_some()
+    }
+
+    fn start_run(&mut self, role: Role, analysis: &RolloutAnalysis) -> Outcome {
+        match self.request_run(role, analysis) {
+            Ok(RunRequest::Reuse(run)) => Outcome::Kept(run),
+            Ok(RunRequest::Create { name, object }) => {
+                self.actions.push(Action::Create { object });
+                self.decide("start-analysis", name.clone());
+                self.wait(WaitingOn::Analysis {
+                    run: name.clone(),
+                    phase: String::new(),
+                });
+                Outcome::Created(name)
+            }
+            Err(error) => {
+                let message = error.to_string();
+                self.warn(reason::RECONCILIATION_ERROR, message.clone());
+                self.wait_for_fix(message);
+                Outcome::None
+            }
+        }
+    }
+
+    /// What the status says of a run; announces a change of its phase.
+    fn record(&mut self, role: Role, outcome: &Outcome) -> Option<RolloutAnalysisRunStatus> {
+        match outcome {
+            Outcome::None => None,
+            Outcome::Created(name) => Some(RolloutAnalysisRunStatus {
+                name: name.clone(),
+                status: None,
+                message: String::new(),
+            }),
+            Outcome::Kept(run) => {
+                self.announce_phase(role, run);
+                Some(RolloutAnalysisRunStatus {
+                    name: name(run).to_owned(),
+                    status: phase(run),
+                    message: message(run),
+                })
+            }
+        }
+    }
+
+    fn announce_phase(&mut self, role: Role, run: &AnalysisRun) {
+        let Some(phase) = phase(run) else { return };
+        let previous = match self.stored_run_status(role) {
+            None => "NoPreviousStatus".to_owned(),
+            Some(stored) if stored.name != name(run) => return,
+            Some(stored) if stored.status == Some(phase) => return,
+            Some(stored) => stored
+                .status
+                .map_or_else(String::new, |phase| phase.to_string()),
+        };
+        let (kind, reason) = match phase {
+            AnalysisPhase::Pending => (EventKind::Normal, reason::ANALYSIS_RUN_PENDING),
+            AnalysisPhase::Running => (EventKind::Normal, reason::ANALYSIS_RUN_RUNNING),
+            AnalysisPhase::Successful => (EventKind::Normal, reason::ANALYSIS_RUN_SUCCESSFUL),
+            AnalysisPhase::Failed => (EventKind::Warning, reason::ANALYSIS_RUN_FAILED),
+            AnalysisPhase::Error => (EventKind::Warning, reason::ANALYSIS_RUN_ERROR),
+            AnalysisPhase::Inconclusive => (EventKind::Normal, reason::ANALYSIS_RUN_INCONCLUSIVE),
+        };
+        self.releases.push(Release::Event {
+            kind,
+            reason,
+            message: format!(
+                "{} Analysis Run '{}' Status New: '{phase}' Previous: '{previous}'",
+                role.label(),
+                name(run)
+            ),
+        });
+    }
+
+    /// Ends the runs that are no longer current, and forgets old ones.
+    fn clean_up_runs(&mut self, outcomes: &[Outcome]) {
+        let current: Vec<String> = outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Kept(run) => run.metadata.uid.clone(),
+                Outcome::None | Outcome::Created(_) => None,
+            })
+            .collect();
+        for run in self.owned_runs() {
+            let uid = run.metadata.uid.clone().unwrap_or_default();
+            if !current.contains(&uid) {
+                self.terminate(&run);
+            }
+        }
+        self.forget_old_runs(&current);
+    }
+
+    fn terminate(&mut self, run: &AnalysisRun) {
+        if is_finished(run) || run.spec.terminate == Some(true) {
+            return;
+        }
+        let target = ObjectKey::namespaced(
+            "argoproj.io/v1alpha1",
+            "AnalysisRun",
+            self.namespace(),
+            name(run),
+        );
+        self.decide("terminate-analysis", name(run));
+        self.actions.push(Action::Patch {
+            target,
+            kind: PatchKind::Merge,
+            patch: json!({"spec": {"terminate": true}}),
+            subresource: None,
+            guard: Guard {
+                uid: run.metadata.uid.clone(),
+                resource_version: None,
+            },
+        });
+    }
+
+    pub(crate) fn is_step_analysis_successful(&self) -> bool {
+        let index = self.step_index().unwrap_or(0).to_string();
+        self.current_run(Role::Step).is_some_and(|run| {
+            let labels = run.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get(STEP_INDEX_LABEL)) == Some(&index)
+                && phase(&run) == Some(AnalysisPhase::Successful)
+                && self.stored.aborted_at.is_none()
+        })
+    }
+
+    /// The pre-promotion analysis passed, or there is none.
+    pub(crate) fn is_pre_promotion_done(&self) -> bool {
+        let strategy = self.rollout.spec.blue_green();
+        let configured = strategy.is_some_and(|strategy| {
+            strategy
+                .pre_promotion_analysis
+                .as_ref()
+                .is_some_and(|analysis| !analysis.is_empty())
+        });
+        !configured
+            || self.current_run(Role::PrePromotion).is_some_and(|run| {
+                phase(&run) == Some(AnalysisPhase::Successful) && self.stored.aborted_at.is_none()
+            })
+    }
+
+    fn is_pre_promotion_skipped(&self) -> bool {
+        let active = self.stored_active_selector();
+        let Some(new) = self.new_set() else {
+            return true;
+        };
+        if self.new == self.stable || active.is_empty() || active == new.hash() {
+            return true;
+        }
+        if self.current_run(Role::PrePromotion).is_some() {
+            return false;
+        }
+        let preview = self
+            .rollout
+            .spec
+            .blue_green()
+            .and_then(|b| b.preview_replica_count);
+        match preview {
+            Some(preview) => new.replicas != preview || new.available() != preview,
+            None => !new.is_saturated(self.replicas()),
+        }
+    }
+
+    pub(crate) fn is_post_promotion_skipped(&self) -> bool {
+        let Some(new) = self.new_set() else {
+            return true;
+        };
+        if self.new == self.stable || self.stored_active_selector() != new.hash() {
+            return true;
+        }
+        self.current_run(Role::PostPromotion).is_none() && !new.is_saturated(self.replicas())
+    }
+
+    /// What the active service selects.
+    fn stored_active_selector(&self) -> String {
+        let strategy = self.rollout.spec.blue_green();
+        strategy.map_or_else(String::new, |strategy| {
+            self.selector(&strategy.active_service)
+        })
+    }
+}

@@ -1,0 +1,24 @@
+use crate::rollout::context::Context;
+
+/// One pass of blue-green: preview, pods, pause, switch, analysis, status.
+pub(crate) fn advance(cx: &mut Context<'_>) {
+    if !cx.is_halted() {
+        cx.point_preview();
+    }
+    if cx.is_template_changed() {
+        cx.start_blue_green_over();
+        return;
+    }
+    if !cx.restart_pods() {
+        cx.size_blue_green();
+    }
+    cx.pause_before_switch();
+    cx.switch_active();
+    cx.analyse_blue_green();
+    // An abort that the analysis just decided gives the traffic back in this very pass.
+    cx.switch_back_on_abort();
+    cx.sync_metadata();
+    cx.forget_old_revisions();
+    cx.forget_old_experiments();
+    cx.finish_blue_green_status();
+}

@@ -1,0 +1,90 @@
+//! The pause before the switch (rollouts.md §3.7).
+
+use crate::rollout::context::Context;
+use crate::rollout::time::plus_seconds;
+use api::PauseReason;
+use jiff::Timestamp;
+use plan::WaitingOn;
+
+impl Context<'_> {
+    /// All new pods that this stage wants are available.
+    pub(super) fn is_ready_for_pause(&self) -> bool {
+        self.new_set()
+            .is_some_and(|new| new.available() == self.preview_size())
+    }
+
+    pub(super) fn pause_before_switch(&mut self) {
+        if self.is_aborted() || !self.is_ready_for_pause() || self.is_halted() {
+            return;
+        }
+        let strategy = self.blue_green();
+        let no_pause = strategy.auto_promotes() && strategy.auto_promotion_s() == 0;
+        if self.is_fast_tracked() || self.stored.blue_green.scale_up_preview_check_point || no_pause
+        {
+            self.pauses.remove(PauseReason::BlueGreenPause);
+            return;
+        }
+        if !self.is_pre_promotion_done() {
+            return;
+        }
+        let paused = self.pause(PauseReason::BlueGreenPause).is_some();
+        if paused && self.is_pause_completed() {
+            self.pauses.remove(PauseReason::BlueGreenPause);
+        } else if paused {
+            self.wait_for_promotion();
+        } else if !self.stored.controller_pause {
+            self.decide("pause", "the new pods wait for their promotion");
+            self.pauses.add(PauseReason::BlueGreenPause);
+            self.wait_for_promotion();
+        }
+    }
+
+    fn wait_for_promotion(&mut self) {
+        match self.auto_promotion_at() {
+            Some(until) => {
+                self.wake_at(until);
+                self.wait(WaitingOn::Pause { until });
+            }
+            None => self.wait(WaitingOn::ManualPromotion {
+                reason: PauseReason::BlueGreenPause.to_string(),
+            }),
+        }
+    }
+
+    /// When the pause ends by itself; `None` if only a person can end it. With
+    /// `autoPromotionEnabled: false` the seconds do not count.
+    fn auto_promotion_at(&self) -> Option<Timestamp> {
+        let strategy = self.blue_green();
+        let seconds = i64::from(strategy.auto_promotion_s());
+        if !strategy.auto_promotes() || seconds <= 0 {
+            return None;
+        }
+        let started = self.pause(PauseReason::BlueGreenPause).map_or_else(
+            || crate::rollout::time::whole_seconds_up(self.now),
+            |pause| pause.start_time.0,
+        );
+        Some(plus_seconds(started, seconds))
+    }
+
+    /// Whether the pause is over, or there is none to be.
+    pub(super) fn is_pause_completed(&self) -> bool {
+        if self.pauses.is_adding() {
+            return false;
+        }
+        if self.stored.blue_green.scale_up_preview_check_point {
+            return true;
+        }
+        let strategy = self.blue_green();
+        let pause = self.pause(PauseReason::BlueGreenPause);
+        let resumed = self.stored.controller_pause && pause.is_none();
+        if !strategy.auto_promotes() {
+            return resumed;
+        }
+        strategy.auto_promotion_s() == 0
+            || resumed
+            || (pause.is_some()
+                && self
+                    .auto_promotion_at()
+                    .is_some_and(|until| until <= self.now))
+    }
+}

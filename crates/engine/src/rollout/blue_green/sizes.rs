@@ -1,0 +1,42 @@
+//! The pods of the two sets (rollouts.md §3.7).
+
+use crate::rollout::context::Context;
+
+impl Context<'_> {
+    pub(super) fn size_blue_green(&mut self) {
+        self.keep_current_sets();
+        let replicas = self.replicas();
+        if let Some(stable) = self.stable.filter(|_| self.stable != self.new) {
+            self.scale(stable, replicas);
+        }
+        let target = self.preview_target();
+        self.scale_new(target);
+        self.scale_down_superseded();
+    }
+
+    /// How many pods the new set should have now.
+    fn preview_target(&self) -> i32 {
+        let replicas = self.replicas();
+        let Some(preview) = self.blue_green().preview_replica_count else {
+            return replicas;
+        };
+        let active = self.active_selector();
+        let active = self.set_by_hash(&active).map(|set| set.hash().to_owned());
+        let new = self.new_set().map(|set| set.hash().to_owned());
+        if active.is_none() || active == new || self.is_promote_full() {
+            return replicas;
+        }
+        if self.current_hash != self.stored_current() {
+            return preview;
+        }
+        if !self.is_paused() && self.stored.blue_green.scale_up_preview_check_point {
+            return replicas;
+        }
+        preview
+    }
+
+    /// How many available pods the pause waits for.
+    pub(super) fn preview_size(&self) -> i32 {
+        self.preview_target()
+    }
+}

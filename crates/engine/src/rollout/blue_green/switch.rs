@@ -1,0 +1,97 @@
+//! The two services (rollouts.md §3.7).
+
+use crate::rollout::context::Context;
+use crate::rollout::services::Gate;
+use api::BlueGreenStrategy;
+
+impl Context<'_> {
+    pub(super) fn blue_green(&self) -> BlueGreenStrategy {
+        self.rollout.spec.blue_green().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn active_selector(&self) -> String {
+        self.selector(&self.blue_green().active_service)
+    }
+
+    pub(super) fn preview_selector(&self) -> String {
+        let preview = self.blue_green().preview_service.unwrap_or_default();
+        self.selector(&preview)
+    }
+
+    pub(super) fn point_preview(&mut self) {
+        let preview = self.blue_green().preview_service.unwrap_or_default();
+        self.ensure_target(&preview, self.new, Gate::Open);
+        self.own_service(&preview);
+    }
+
+    /// Marks a service as ours if nobody's name is on it.
+    fn own_service(&mut self, service: &str) {
+        let hash = self.selector(service);
+        if !hash.is_empty() {
+            self.selectors.entry(service.to_owned()).or_insert(hash);
+        }
+    }
+
+    /// The update needs no waiting: it goes back, it was asked for in full, the active service
+    /// selects the new pods already, or nothing that could answer instead.
+    pub(super) fn is_fast_tracked(&self) -> bool {
+        let active = self.active_selector();
+        self.is_fast_rollback()
+            || self.is_promote_full()
+            || self.is_active_lost()
+            || self.new_set().is_some_and(|new| new.hash() == active)
+    }
+
+    /// The active service selects no revision, or one whose ReplicaSet was deleted.
+    fn is_active_lost(&self) -> bool {
+        self.set_by_hash(&self.active_selector()).is_none()
+    }
+
+    /// Moves the active service to the new pods once all are available and nothing holds it; back to
+    /// the stable ones at once after an abort, whatever became of the new pods (the peer waits for
+    /// them).
+    pub(super) fn switch_active(&mut self) {
+        let active = self.blue_green().active_service;
+        if self.is_aborted() {
+            self.switch_back_on_abort();
+            return;
+        }
+        self.own_service(&active);
+        let saturated = self
+            .new_set()
+            .is_some_and(|new| new.is_saturated(self.replicas()));
+        if self.is_halted() || !self.is_ready_for_pause() || !saturated {
+            if let Some(new) = self.new.filter(|_| !saturated) {
+                self.wait_for_pods(new);
+            }
+            return;
+        }
+        let done = self.is_pause_completed() && self.is_pre_promotion_done();
+        if self.is_fast_tracked() || done {
+            self.ensure_target(&active, self.new, Gate::Open);
+        }
+    }
+
+    /// After an abort the active service selects the stable pods.
+    pub(super) fn switch_back_on_abort(&mut self) {
+        if !self.is_aborted() {
+            return;
+        }
+        if self.stable.is_none() {
+            // Nothing to go back to.
+            if self.is_stable_lost() && self.is_active_lost() {
+                let active = self.blue_green().active_service;
+                self.ensure_target(&active, self.new, Gate::Available);
+            }
+            return;
+        }
+        let stable_has_pods = self.stable_set().is_some_and(|set| set.available() > 0);
+        let new_has_pods = self.new_set().is_some_and(|set| set.available() > 0);
+        if stable_has_pods || !new_has_pods {
+            let active = self.blue_green().active_service;
+            self.ensure_target(&active, self.stable, Gate::Open);
+        } else if let Some(stable) = self.stable {
+            self.wait_for_pods(stable);
+        }
+    }
+}

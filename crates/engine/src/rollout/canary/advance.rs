@@ -1,0 +1,26 @@
+use crate::rollout::context::Context;
+
+/// One pass of a canary. The order is the one in which the peer's milestones come: services, then
+/// weights, then analysis, then pods, and the status last.
+pub(crate) fn advance(cx: &mut Context<'_>) {
+    if cx.is_template_or_steps_changed() {
+        cx.start_over();
+        return;
+    }
+    let evicted = cx.restart_pods();
+    cx.sync_metadata();
+    cx.forget_old_revisions();
+    cx.forget_old_experiments();
+    cx.point_services();
+    let routed = cx.route_traffic();
+    cx.analyse_canary();
+    // A pause that begins here is stored before anything else moves; traffic that could not be moved
+    // keeps its pods.
+    if !cx.pauses.is_adding() && routed {
+        if !evicted {
+            cx.size_canary();
+        }
+        cx.pause_at_step();
+    }
+    cx.finish_canary_status();
+}

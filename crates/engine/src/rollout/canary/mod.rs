@@ -1,0 +1,13 @@
+//! The canary strategy: a growing share of pods or of traffic, step by step (rollouts.md §3.8).
+
+mod advance;
+mod services;
+mod sizes;
+pub mod split;
+mod status;
+mod steps;
+mod traffic;
+mod weights;
+
+pub(crate) use advance::advance;
+pub(crate) use steps::step_hash;

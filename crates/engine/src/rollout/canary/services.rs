@@ -1,0 +1,64 @@
+//! The services of a canary (rollouts.md §3.12).
+
+use crate::rollout::context::Context;
+use crate::rollout::services::Gate;
+use api::PingPongType;
+
+impl Context<'_> {
+    /// Points the stable service at the stable pods and the canary service at the new ones, when
+    /// there are pods. After an abort the canary service goes back to the stable pods at once and
+    /// stays there; the peer moves it to and fro on every pass.
+    pub(super) fn point_services(&mut self) {
+        self.point_ping_pong();
+        let canary = self.canary();
+        let stable_service = canary.stable_service.unwrap_or_default();
+        let canary_service = canary.canary_service.unwrap_or_default();
+        self.ensure_target(&stable_service, self.stable, Gate::Available);
+        if self.is_aborted() && !self.is_stable_lost() {
+            if self.is_basic_canary() {
+                self.ensure_target(&canary_service, self.stable, Gate::Available);
+            } else if !self.is_dynamic_stable() || self.rollback_weight() == 0 {
+                self.ensure_target(&canary_service, self.stable, Gate::Open);
+            }
+        } else if !self.is_rolling_back_dynamically() {
+            self.ensure_target(&canary_service, self.new, Gate::Available);
+        }
+    }
+
+    /// With ping-pong, the services swap roles at each promotion instead of changing pods.
+    fn point_ping_pong(&mut self) {
+        if self.canary().ping_pong.is_none() || self.is_fully_promoted() || self.stable == self.new
+        {
+            return;
+        }
+        let service = self.arm_services().canary;
+        self.ensure_target(&service, self.new, Gate::Open);
+    }
+
+    /// The services that a router weighs against each other: `canaryService` and `stableService`, or
+    /// ping and pong in the roles they have now (pong is stable before the first promotion).
+    pub(super) fn arm_services(&self) -> ArmServices {
+        let canary = self.canary();
+        let Some(ping_pong) = canary.ping_pong else {
+            return ArmServices {
+                canary: canary.canary_service.unwrap_or_default(),
+                stable: canary.stable_service.unwrap_or_default(),
+            };
+        };
+        let ping_is_stable = self.stored.canary.stable_ping_pong == Some(PingPongType::Ping);
+        let (ping, pong) = (ping_pong.ping_service, ping_pong.pong_service);
+        let (stable, canary) = if ping_is_stable {
+            (ping, pong)
+        } else {
+            (pong, ping)
+        };
+        ArmServices { canary, stable }
+    }
+}
+
+/// Names of the two services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ArmServices {
+    pub(super) canary: String,
+    pub(super) stable: String,
+}

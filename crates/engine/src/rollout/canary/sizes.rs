@@ -1,0 +1,123 @@
+//! The pods of a canary: stable, new, then all others (rollouts.md §3.8–3.10).
+
+use crate::rollout::context::Context;
+use plan::WaitingOn;
+
+impl Context<'_> {
+    /// Sizes the ReplicaSets. The first that changes its size ends this: the next one is sized when
+    /// the change is seen, so that no two changes add up to a breach of the limits.
+    pub(super) fn size_canary(&mut self) {
+        // A pause stops an update; without one there is nothing to stop, and an autoscaler goes on.
+        let updating = self.new != self.stable;
+        if let Some(reason) = self.halt_reason().filter(|_| updating) {
+            self.decide("halt", reason);
+            if self.rollout.spec.is_paused() {
+                self.wait(WaitingOn::Unpause);
+            }
+            return;
+        }
+        self.keep_current_sets();
+        let _ = self.size_stable() || self.size_new() || self.size_others();
+    }
+
+    fn size_stable(&mut self) -> bool {
+        let Some(stable) = self.stable.filter(|_| self.stable != self.new) else {
+            return false;
+        };
+        let size = if self.is_basic_canary() {
+            self.basic_split().next().stable
+        } else {
+            // By the weights of the pass before: pods go only after their traffic has gone.
+            self.routed_split(self.stored.canary.weights.as_ref())
+                .stable
+        };
+        self.scale(stable, size)
+    }
+
+    fn size_new(&mut self) -> bool {
+        let size = if self.is_basic_canary() {
+            self.basic_split().next().new
+        } else {
+            let wanted = self.routed_split(self.weights.as_ref()).new;
+            wanted.max(self.pods_for_held_weight(wanted))
+        };
+        self.scale_new(size)
+    }
+
+    /// Pods for a weight that is still above what the step wants, because the stable pods cannot take
+    /// the rest yet.
+    fn pods_for_held_weight(&self, wanted: i32) -> i32 {
+        let held = self
+            .weights
+            .as_ref()
+            .map_or(0, |weights| weights.canary.weight);
+        let of_new = self.weights.as_ref().is_some_and(|weights| {
+            self.new_set()
+                .is_some_and(|new| weights.canary.pod_template_hash == new.hash())
+        });
+        let lowered = held > self.step_weight() || (held > 0 && wanted == 0);
+        if of_new && lowered && !self.is_aborted() {
+            self.ceil_share(held)
+        } else {
+            0
+        }
+    }
+
+    /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows.
+    fn size_others(&mut self) -> bool {
+        let mut others: Vec<usize> = self
+            .others()
+            .into_iter()
+            .filter(|&index| self.sets[index].replicas > 0)
+            .collect();
+        if others.is_empty() {
+            return false;
+        }
+        let mut scaled = false;
+        for &index in &others {
+            let available = self.sets[index].available();
+            if self.sets[index].replicas > available && self.sets[index].is_observed() {
+                scaled |= self.scale(index, available);
+            }
+        }
+        let (_, unavailable) = self.surge_and_unavailable();
+        let floor = self.replicas() - unavailable;
+        let available: i32 = self
+            .sets
+            .iter()
+            .map(|set| set.available().min(set.replicas))
+            .sum();
+        let mut down = available - floor;
+        others.sort_by_key(|&index| std::cmp::Reverse(self.sets[index].revision()));
+        let mut delayed = 0;
+        for index in others {
+            let size = self.sets[index].replicas;
+            if down <= 0 {
+                break;
+            }
+            if size == 0 || (!self.is_basic_canary() && self.is_referenced(index)) {
+                continue;
+            }
+            let target = self.superseded_size(index, size, down, &mut delayed);
+            if self.scale(index, target) {
+                scaled = true;
+                down -= size - target;
+            }
+        }
+        scaled
+    }
+
+    fn superseded_size(&mut self, index: usize, size: i32, down: i32, delayed: &mut i32) -> i32 {
+        if self.is_basic_canary() {
+            return (size - down).max(0);
+        }
+        if !self.is_fully_promoted() && !self.sets[index].has_deadline() {
+            // Superseded in the middle of an update: nobody goes back to it.
+            return 0;
+        }
+        if self.is_dynamic_stable() {
+            return 0;
+        }
+        self.size_with_delay(index, delayed, size)
+    }
+}

@@ -1,0 +1,293 @@
+//! Steps: which one is current, how it is called, and when it is done (rollouts.md §3.11).
+
+use super::split::ceil_share;
+use crate::rollout::amount;
+use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
+use crate::rollout::time::plus_seconds;
+use api::{
+    CanaryStep, CanaryStrategy, IntOrString, PauseReason, ReplicaProgressThreshold,
+    ReplicaProgressThresholdType,
+};
+use plan::WaitingOn;
+
+/// The hash of the steps (§2.3).
+pub(crate) fn step_hash(canary: &CanaryStrategy) -> String {
+    let steps = (!canary.steps.is_empty())
+        .then(|| serde_json::to_value(&canary.steps).ok())
+        .flatten();
+    gocompat::hash::step_hash(steps.as_ref())
+}
+
+/// A step as events name it.
+fn step_text(step: &CanaryStep) -> String {
+    if let Some(weight) = step.set_weight {
+        return format!("setWeight: {weight}");
+    }
+    if let Some(pause) = &step.pause {
+        return match &pause.duration {
+            None => "pause".to_owned(),
+            Some(IntOrString::Int(seconds)) => format!("pause: {seconds}"),
+            Some(IntOrString::String(text)) => format!("pause: {text}"),
+        };
+    }
+    if let Some(scale) = &step.set_canary_scale {
+        return match (scale.weight, scale.match_traffic_weight, scale.replicas) {
+            (Some(weight), _, _) => format!("setCanaryScale{{weight: {weight}}}"),
+            (None, Some(true), _) => "setCanaryScale{matchTrafficWeight: true}".to_owned(),
+            (None, _, Some(replicas)) => format!("setCanaryScale{{replicas: {replicas}}}"),
+            (None, _, None) => "invalid".to_owned(),
+        };
+    }
+    if let Some(plugin) = &step.plugin {
+        return format!("plugin: {}", plugin.name);
+    }
+    if let Some(route) = &step.set_header_route {
+        return format!(
+            "setHeaderRoute: {}",
+            route.name.as_deref().unwrap_or_default()
+        );
+    }
+    if let Some(route) = &step.set_mirror_route {
+        return format!("setMirrorRoute: {}", route.name);
+    }
+    let text = match (&step.experiment, &step.analysis) {
+        (Some(_), _) => "experiment",
+        (None, Some(_)) => "analysis",
+        (None, None) => "invalid",
+    };
+    text.to_owned()
+}
+
+impl Context<'_> {
+    pub(crate) fn canary(&self) -> CanaryStrategy {
+        self.rollout.spec.canary().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn step_count(&self) -> i32 {
+        self.rollout.spec.canary_steps().len() as i32
+    }
+
+    /// `status.currentStepIndex` as stored, within the steps; `None` without steps.
+    pub(crate) fn step_index(&self) -> Option<i32> {
+        let count = self.step_count();
+        (count > 0).then(|| self.stored.current_step_index.unwrap_or(0).clamp(0, count))
+    }
+
+    /// The step being carried out; `None` past the last one.
+    pub(crate) fn current_step(&self) -> Option<&CanaryStep> {
+        let index = usize::try_from(self.step_index()?).ok()?;
+        self.rollout.spec.canary_steps().get(index)
+    }
+
+    /// The steps up to and including the current one, the last first.
+    pub(super) fn steps_back(&self) -> impl Iterator<Item = &CanaryStep> {
+        let index = self.step_index().unwrap_or(0).max(0) as usize;
+        let steps = self.rollout.spec.canary_steps();
+        steps[..steps.len().min(index + 1)].iter().rev()
+    }
+
+    /// The weight that the last `setWeight` before the current step asked for.
+    pub(super) fn weight_before_step(&self) -> i32 {
+        let index = self.step_index().unwrap_or(0).max(0) as usize;
+        let steps = self.rollout.spec.canary_steps();
+        let before = &steps[..steps.len().min(index)];
+        before
+            .iter()
+            .rev()
+            .find_map(|step| step.set_weight)
+            .unwrap_or(0)
+    }
+
+    /// Whether the template or the steps are others than those the status was made for, or the
+    /// strategy was another one.
+    pub(crate) fn is_template_or_steps_changed(&self) -> bool {
+        self.stored.current_step_hash != self.step_hash || self.is_template_changed()
+    }
+
+    /// Enters a pause step, and comes back when it is over.
+    pub(crate) fn pause_at_step(&mut self) {
+        let Some(pause) = self.current_step().and_then(|step| step.pause.clone()) else {
+            return;
+        };
+        if self.is_aborted() || self.is_promote_full() {
+            return;
+        }
+        match self.pause(PauseReason::CanaryPauseStep) {
+            None if !self.stored.controller_pause => {
+                self.decide("pause", "the step is a pause");
+                self.pauses.add(PauseReason::CanaryPauseStep);
+                self.wait_for_pause(self.now, pause.duration.as_ref());
+            }
+            None => {}
+            Some(condition) => {
+                let started = condition.start_time.0;
+                self.wait_for_pause(started, pause.duration.as_ref());
+            }
+        }
+    }
+
+    fn wait_for_pause(&mut self, started: jiff::Timestamp, duration: Option<&IntOrString>) {
+        match duration.map(amount::seconds) {
+            Some(seconds) => {
+                let started = crate::rollout::time::whole_seconds_up(started);
+                let until = plus_seconds(started, seconds);
+                if until > self.now {
+                    self.wake_at(until);
+                    self.wait(WaitingOn::Pause { until });
+                }
+            }
+            None => self.wait(WaitingOn::ManualPromotion {
+                reason: PauseReason::CanaryPauseStep.to_string(),
+            }),
+        }
+    }
+
+    /// Completes the current step if it is done: the next index, and the event.
+    pub(super) fn complete_step(&mut self) {
+        let (Some(index), Some(step)) = (self.step_index(), self.current_step().cloned()) else {
+            return;
+        };
+        if self.rollout.spec.is_paused() {
+            self.wait(WaitingOn::Unpause);
+            return;
+        }
+        if !self.is_step_done(&step) {
+            return;
+        }
+        let text = step_text(&step);
+        self.status.current_step_index = Some(index + 1);
+        self.status.canary.current_step_analysis_run_status = None;
+        self.event(
+            api::constants::reason::ROLLOUT_STEP_COMPLETED,
+            format!(
+                "Rollout step {}/{} completed ({text})",
+                index + 1,
+                self.step_count()
+            ),
+        );
+        self.decide(
+            "complete-step",
+            format!("step {} ({text}) is done", index + 1),
+        );
+        self.pauses.remove(PauseReason::CanaryPauseStep);
+    }
+
+    fn is_step_done(&mut self, step: &CanaryStep) -> bool {
+        if let Some(pause) = &step.pause {
+            return self.is_pause_over(pause.duration.as_ref());
+        }
+        if step.set_canary_scale.is_some() {
+            return self.is_at_desired_sizes(true);
+        }
+        if step.set_weight.is_some() {
+            return self.is_at_desired_sizes(true) && self.is_weight_verified();
+        }
+        if step.analysis.is_some() {
+            return self.is_step_analysis_successful();
+        }
+        false
+    }
+
+    fn is_pause_over(&self, duration: Option<&IntOrString>) -> bool {
+        if !self.stored.controller_pause {
+            return false;
+        }
+        let Some(condition) = self.pause(PauseReason::CanaryPauseStep) else {
+            return !self.pauses.is_adding();
+        };
+        duration.is_some_and(|duration| {
+            plus_seconds(condition.start_time.0, amount::seconds(duration)) <= self.now
+        })
+    }
+
+    fn is_weight_verified(&mut self) -> bool {
+        let verified = self.weights.as_ref().and_then(|weights| weights.verified);
+        if verified == Some(false) {
+            self.wait(WaitingOn::WeightVerification {
+                router: "trafficRouting".to_owned(),
+            });
+        }
+        verified != Some(false)
+    }
+
+    /// Whether both arms have the pods that the current step wants. `fresh`: by the weights of this
+    /// pass, not by none at all.
+    pub(super) fn is_at_desired_sizes(&mut self, fresh: bool) -> bool {
+        let weights = if fresh { self.weights.clone() } else { None };
+        let desired = self.desired_split(weights.as_ref());
+        let threshold = self.threshold();
+        if !meets(threshold.as_ref(), self.new_set(), desired.new) {
+            if let Some(new) = self.new {
+                self.wait_for_size(new, desired.new);
+            }
+            return false;
+        }
+        if let Some(stable) = self.stable.filter(|_| self.stable != self.new)
+            && !self.is_dynamic_stable()
+        {
+            let set = &self.sets[stable];
+            if set.replicas != desired.stable || set.pods() != desired.stable {
+                self.wait_for_size(stable, desired.stable);
+                return false;
+            }
+        }
+        !self.is_basic_canary()
+            || self
+                .others()
+                .into_iter()
+                .all(|index| self.sets[index].available() == 0)
+    }
+
+    fn wait_for_size(&mut self, index: usize, want: i32) {
+        let set = &self.sets[index];
+        let on = WaitingOn::Replicas {
+            replica_set: set.name().to_owned(),
+            have: set.available(),
+            want,
+        };
+        self.wait(on);
+    }
+
+    /// The threshold of the current step, or that of the strategy.
+    pub(super) fn threshold(&self) -> Option<ReplicaProgressThreshold> {
+        let of_step = self
+            .current_step()
+            .and_then(|step| step.replica_progress_threshold.clone());
+        of_step.or_else(|| {
+            let canary = self.rollout.spec.canary();
+            canary.and_then(|canary| canary.replica_progress_threshold.clone())
+        })
+    }
+
+    /// Whether the new ReplicaSet is far enough on its way to `desired` pods.
+    pub(super) fn is_new_at(&self, desired: i32) -> bool {
+        meets(self.threshold().as_ref(), self.new_set(), desired)
+    }
+
+    pub(super) fn ceil_share(&self, weight: i32) -> i32 {
+        ceil_share(self.replicas(), weight, self.canary().max_traffic_weight())
+    }
+}
+
+/// `replicaProgressThreshold` (§3.11). Without one all pods must be there.
+pub(super) fn meets(
+    threshold: Option<&ReplicaProgressThreshold>,
+    set: Option<&OwnedSet>,
+    desired: i32,
+) -> bool {
+    let Some(set) = set else {
+        return desired == 0;
+    };
+    let available = set.available();
+    match threshold.filter(|threshold| threshold.value >= 0) {
+        None => set.replicas == desired && set.live_replicas() == desired && available == desired,
+        Some(threshold) => match threshold.type_ {
+            ReplicaProgressThresholdType::Percent => {
+                let share = f64::from(available) / f64::from(desired.max(1)) * 100.0;
+                desired == 0 || share >= f64::from(threshold.value) - 1e-10
+            }
+            ReplicaProgressThresholdType::Pods => available >= threshold.value,
+        },
+    }
+}

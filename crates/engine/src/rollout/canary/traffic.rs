@@ -1,0 +1,225 @@
+//! The traffic loop: which weight the routers should have, and when they may get it
+//! (rollouts.md §3.13).
+
+use super::steps::meets;
+use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
+use crate::traffic::{self, Want};
+use api::constants::reason;
+use api::{TrafficWeights, WeightDestination};
+use plan::WaitingOn;
+
+/// How long to wait before a router is tried again.
+const RETRY_S: i64 = 10;
+
+impl Context<'_> {
+    /// Back to the stable template while its ReplicaSet still has too few pods to take all traffic.
+    pub(super) fn is_rolling_back_dynamically(&self) -> bool {
+        let Some(weights) = &self.stored.canary.weights else {
+            return false;
+        };
+        let new = self.new_set();
+        self.is_fully_promoted()
+            && self.is_dynamic_stable()
+            && new.is_some_and(|new| {
+                weights.canary.pod_template_hash != new.hash() && new.available() < self.replicas()
+            })
+    }
+
+    /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if a
+    /// router could not be told.
+    pub(super) fn route_traffic(&mut self) -> bool {
+        let Some(routing) = self.rollout.spec.traffic_routing().cloned() else {
+            self.weights = None;
+            return true;
+        };
+        let weight = self.wanted_weight();
+        if !self.is_stable_ready_for(weight) {
+            self.decide(
+                "hold-weight",
+                format!("the stable pods cannot take what a canary weight of {weight} leaves"),
+            );
+            if let Some(stable) = self.stable {
+                self.wait_for_pods(stable);
+            }
+            return true;
+        }
+        let canary = self.canary();
+        let services = self.arm_services();
+        let weights = self.weight_record(weight);
+        let namespace = self.namespace().to_owned();
+        let want = Want {
+            namespace: &namespace,
+            canary_service: &services.canary,
+            stable_service: &services.stable,
+            weight,
+            max_weight: canary.max_traffic_weight(),
+            additional: &weights.additional,
+        };
+        match traffic::apply(&routing, &self.snapshot.objects, &want) {
+            Ok(actions) => {
+                if !actions.is_empty() {
+                    self.decide(
+                        "route",
+                        format!("the canary gets {weight} of {}", want.max_weight),
+                    );
+                }
+                self.actions.extend(actions);
+                self.record_weights(weights);
+                true
+            }
+            Err(error) => {
+                let message = error.to_string();
+                self.warn(reason::TRAFFIC_ROUTING_ERROR, message.clone());
+                self.wait(WaitingOn::Object {
+                    object: "trafficRouting".to_owned(),
+                    why: message,
+                });
+                self.wake_at(crate::rollout::time::plus_seconds(self.now, RETRY_S));
+                false
+            }
+        }
+    }
+
+    /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
+    fn wanted_weight(&mut self) -> i32 {
+        let max_weight = self.canary().max_traffic_weight();
+        if self.is_rolling_back_dynamically() {
+            return self.rollback_weight();
+        }
+        if self.is_fully_promoted() {
+            return 0;
+        }
+        let available = self.new_set().map_or(0, OwnedSet::available);
+        if available == 0 {
+            return 0;
+        }
+        if self.is_stable_lost() {
+            // Whatever the steps say: nobody else can answer (the peer leaves the routes alone).
+            return max_weight;
+        }
+        if self.is_aborted() {
+            return self.rollback_weight();
+        }
+        if self.is_promote_full() {
+            let recorded = self.stored.canary.weights.as_ref();
+            return if self.is_dynamic_stable() {
+                max_weight * available.min(self.replicas()) / self.replicas().max(1)
+            } else {
+                recorded.map_or(0, |weights| weights.canary.weight)
+            };
+        }
+        if self.current_step().is_none() {
+            return if self.is_new_at(self.replicas()) {
+                max_weight
+            } else {
+                self.weight_before_step()
+            };
+        }
+        if self.routed_split(None).new == 0 {
+            // `setCanaryScale` wants no pods: whatever the steps' weight, nobody could serve it.
+            return 0;
+        }
+        if self.is_at_desired_sizes(false) {
+            self.step_weight()
+        } else {
+            // A step that lowers the weight takes the traffic away before the pods go.
+            self.weight_before_step().min(self.step_weight())
+        }
+    }
+
+    /// After an abort, or on the way back: what the stable pods cannot take yet stays where it is.
+    pub(super) fn rollback_weight(&self) -> i32 {
+        let replicas = self.replicas();
+        let (Some(stable), true) = (self.stable_set(), self.is_dynamic_stable()) else {
+            return 0;
+        };
+        if self.new.is_none() || replicas == 0 {
+            return 0;
+        }
+        let max_weight = self.canary().max_traffic_weight();
+        let desired = self.desired_canary_weight();
+        let able = max_weight * stable.available() / replicas;
+        let unable = (max_weight - able).max(0);
+        let Some(weights) = &self.stored.canary.weights else {
+            // The canary never got anything, so nothing has to come back in portions (the peer would
+            // give it what the stable pods cannot take).
+            return 0;
+        };
+        let recorded = weights.canary.weight;
+        if desired <= 0 {
+            unable.min(recorded)
+        } else if able < max_weight - desired {
+            recorded
+        } else {
+            desired.min(recorded)
+        }
+    }
+
+    /// Whether the stable pods can take what is left for them. If the new pods are all gone and some
+    /// stable ones are there, anything is better than staying.
+    fn is_stable_ready_for(&self, weight: i32) -> bool {
+        let max_weight = self.canary().max_traffic_weight().max(1);
+        let Some(stable) = self.stable_set() else {
+            return self.is_stable_lost() && weight == max_weight;
+        };
+        let needed = (max_weight - weight) * self.replicas() / max_weight;
+        let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
+            && self
+                .stored
+                .canary
+                .weights
+                .as_ref()
+                .is_some_and(|w| w.canary.weight > 0);
+        stable.available() >= needed
+            || (self.threshold().is_some()
+                && meets(self.threshold().as_ref(), Some(stable), needed))
+            || (dead_canary && stable.available() > 0)
+    }
+
+    fn weight_record(&self, weight: i32) -> TrafficWeights {
+        let canary = self.canary();
+        let canary_hash = if self.is_rolling_back_dynamically() {
+            let recorded = self.stored.canary.weights.as_ref();
+            recorded.map_or_else(String::new, |w| w.canary.pod_template_hash.clone())
+        } else {
+            self.new_set()
+                .map_or_else(String::new, |set| set.hash().to_owned())
+        };
+        let verified = self.snapshot.inbox.weights_verified.values().copied();
+        TrafficWeights {
+            canary: WeightDestination {
+                weight,
+                service_name: canary.canary_service.clone().unwrap_or_default(),
+                pod_template_hash: canary_hash,
+            },
+            stable: WeightDestination {
+                weight: canary.max_traffic_weight() - weight,
+                service_name: canary.stable_service.clone().unwrap_or_default(),
+                pod_template_hash: self
+                    .stable_set()
+                    .map_or_else(String::new, |set| set.hash().to_owned()),
+            },
+            additional: Vec::new(),
+            verified: verified.reduce(|all, one| all && one),
+        }
+    }
+
+    fn record_weights(&mut self, weights: TrafficWeights) {
+        let old = self.stored.canary.weights.as_ref();
+        if old != Some(&weights) {
+            let change = match old {
+                None => format!("to {}", weights.canary.weight),
+                Some(old) if old.canary.weight != weights.canary.weight => {
+                    format!("from {} to {}", old.canary.weight, weights.canary.weight)
+                }
+                Some(_) => String::new(),
+            };
+            self.event(
+                reason::TRAFFIC_WEIGHT_UPDATED,
+                format!("Traffic weight updated {change}"),
+            );
+        }
+        self.weights = Some(weights);
+    }
+}

@@ -1,0 +1,189 @@
+//! What one plan knows and has decided so far.
+
+use super::pause::Pauses;
+use super::replica_set::{OwnedSet, merge};
+use crate::config::Config;
+use crate::snapshot::RolloutSnapshot;
+use api::{Rollout, RolloutStatus, TrafficWeights};
+use jiff::Timestamp;
+use plan::{Action, EventKind, Next, Plan, Release, RootPatch, Trace, WaitingOn};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The state of one call of [`super::plan`]. Steps of the pipeline read `snapshot`, `rollout` and
+/// `stored`, and write everything below.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) snapshot: &'a RolloutSnapshot,
+    pub(crate) config: &'a Config,
+    pub(crate) now: Timestamp,
+    /// The Rollout with the template and selector of `spec.workloadRef` filled in.
+    pub(crate) rollout: Rollout,
+    /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date first.
+    pub(crate) stored: RolloutStatus,
+    /// The status being made.
+    pub(crate) status: RolloutStatus,
+    /// Owned ReplicaSets by creation time, then name.
+    pub(crate) sets: Vec<OwnedSet>,
+    /// Index of the ReplicaSet of the current pod template in `sets`.
+    pub(crate) new: Option<usize>,
+    /// Index of the ReplicaSet of the last promoted revision in `sets`.
+    pub(crate) stable: Option<usize>,
+    /// The hash of the current pod template.
+    pub(crate) current_hash: String,
+    pub(crate) step_hash: String,
+    pub(crate) pauses: Pauses,
+    /// Service selectors to be switched, by service name: the hash they shall have.
+    pub(crate) selectors: BTreeMap<String, String>,
+    /// Traffic weights after this pass.
+    pub(crate) weights: Option<TrafficWeights>,
+    /// Actions in the order in which they were decided, before the ReplicaSets' patches.
+    pub(crate) actions: Vec<Action>,
+    /// Actions after the ReplicaSets' patches.
+    pub(crate) deletions: Vec<Action>,
+    /// Merge patch of the Rollout itself.
+    pub(crate) root: Value,
+    pub(crate) releases: Vec<Release>,
+    pub(crate) next: Next,
+    pub(crate) trace: Trace,
+}
+
+impl Context<'_> {
+    /// `spec.replicas`; 1 if not set.
+    pub(crate) fn replicas(&self) -> i32 {
+        self.rollout.spec.replicas_or_default()
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.rollout
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.rollout.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        self.rollout.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn new_set(&self) -> Option<&OwnedSet> {
+        self.new.map(|index| &self.sets[index])
+    }
+
+    pub(crate) fn stable_set(&self) -> Option<&OwnedSet> {
+        self.stable.map(|index| &self.sets[index])
+    }
+
+    /// Indices of the owned ReplicaSets that are neither new nor stable, oldest first.
+    pub(crate) fn others(&self) -> Vec<usize> {
+        (0..self.sets.len())
+            .filter(|&index| Some(index) != self.new && Some(index) != self.stable)
+            .collect()
+    }
+
+    /// There was a stable revision, and somebody has deleted its ReplicaSet. Its template is gone
+    /// with it, so the new revision is all there is.
+    pub(crate) fn is_stable_lost(&self) -> bool {
+        !self.stored_stable().is_empty() && self.stable.is_none()
+    }
+
+    pub(crate) fn set_by_hash(&self, hash: &str) -> Option<&OwnedSet> {
+        self.sets
+            .iter()
+            .find(|set| !hash.is_empty() && set.hash() == hash)
+    }
+
+    /// `status.stableRS` as stored; empty before the first promotion.
+    pub(crate) fn stored_stable(&self) -> &str {
+        &self.stored.stable_rs
+    }
+
+    /// `status.currentPodHash` as stored.
+    pub(crate) fn stored_current(&self) -> &str {
+        &self.stored.current_pod_hash
+    }
+
+    /// Whether the stored status says that the current revision is the stable one.
+    pub(crate) fn is_fully_promoted(&self) -> bool {
+        !self.stored_stable().is_empty() && self.stored_stable() == self.stored_current()
+    }
+
+    pub(crate) fn is_promote_full(&self) -> bool {
+        self.stored.promote_full
+    }
+
+    /// The revision of the Rollout after this pass.
+    pub(crate) fn revision(&self) -> i64 {
+        match self.new_set() {
+            Some(set) => set.revision(),
+            None => self
+                .rollout
+                .metadata
+                .annotations
+                .as_ref()
+                .map_or(0, super::replica_set::revision_of),
+        }
+    }
+
+    pub(crate) fn event(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.releases.push(Release::Event {
+            kind: EventKind::Normal,
+            reason,
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.releases.push(Release::Event {
+            kind: EventKind::Warning,
+            reason,
+            message: message.into(),
+        });
+    }
+
+    /// Plan again at `at` at the latest.
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.next = self.next.sooner(Next::At(at));
+    }
+
+    pub(crate) fn wait(&mut self, on: WaitingOn) {
+        if !self.trace.waiting_on.contains(&on) {
+            self.trace.wait(on);
+        }
+    }
+
+    pub(crate) fn decide(&mut self, what: &'static str, because: impl Into<String>) {
+        self.trace.decide(what, because);
+    }
+
+    /// Adds to the merge patch of the Rollout itself.
+    pub(crate) fn patch_root(&mut self, patch: Value) {
+        merge(&mut self.root, patch);
+    }
+
+    /// The plan: services and routes first, then pods, then what is to go.
+    pub(crate) fn done(mut self) -> Plan<RolloutStatus> {
+        let mut actions = self.selector_patches();
+        actions.append(&mut self.actions);
+        let (grow, shrink): (Vec<_>, Vec<_>) = self
+            .sets
+            .iter()
+            .partition(|set| set.replicas >= set.live_replicas());
+        actions.extend(grow.into_iter().chain(shrink).filter_map(OwnedSet::patch));
+        actions.append(&mut self.deletions);
+        Plan {
+            actions,
+            status: self.status,
+            root: RootPatch {
+                patch: (self.root != json!({})).then_some(self.root),
+            },
+            releases: self.releases,
+            next: self.next,
+            trace: self.trace,
+        }
+    }
+}

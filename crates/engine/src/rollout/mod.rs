@@ -1,0 +1,36 @@
+//! The plan of a Rollout: [`plan`] is the pipeline, a file for each of its steps.
+//!
+//! A pass has the order of the peer's milestones (rollouts.md §3.2): revisions, services, weights,
+//! analysis, pods, status. Services and weights always come before pods, so that traffic leaves an
+//! arm before its pods do.
+
+mod amount;
+mod analysis_runs;
+mod anti_affinity;
+mod blue_green;
+pub mod canary;
+mod conditions;
+mod context;
+mod duration;
+mod ephemeral_metadata;
+mod new_run;
+mod pause;
+mod pipeline;
+pub mod references;
+mod replica_set;
+mod restart;
+mod retention;
+mod revision;
+mod rollback_window;
+mod scale;
+mod selector;
+mod services;
+mod status;
+mod support;
+mod template;
+mod time;
+mod waits;
+mod workload;
+
+pub use pipeline::plan;
+pub use support::unsupported;

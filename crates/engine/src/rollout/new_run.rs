@@ -1,0 +1,144 @@
+//! A new AnalysisRun: its name, labels and spec (rollouts.md §3.24, §4.1).
+
+use super::analysis_runs::{Role, is_completed, phase};
+use super::context::Context;
+use crate::analysis::template::{self, TemplateError};
+use api::constants::{
+    HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL, STEP_INDEX_LABEL,
+};
+use api::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, RolloutAnalysis};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a needed run comes to be.
+#[derive(Debug)]
+pub(crate) enum RunRequest {
+    /// It exists: an earlier pass made it, but not the status that names it.
+    Reuse(Arc<AnalysisRun>),
+    Create {
+        name: String,
+        object: Box<Value>,
+    },
+}
+
+impl Context<'_> {
+    /// The run that a role needs now.
+    pub(super) fn request_run(
+        &self,
+        role: Role,
+        analysis: &RolloutAnalysis,
+    ) -> Result<RunRequest, TemplateError> {
+        let spec = self.run_spec(analysis)?;
+        let base = self.run_base_name(role);
+        let mut name = base.clone();
+        let mut attempt = 0;
+        while let Some(run) = self.run_named(&name) {
+            if self.is_reusable(role, &run, &spec) {
+                return Ok(RunRequest::Reuse(run));
+            }
+            attempt += 1;
+            name = format!("{base}.{attempt}");
+        }
+        let object = Box::new(self.run_manifest(role, analysis, &name, spec));
+        Ok(RunRequest::Create { name, object })
+    }
+
+    fn run_named(&self, name: &str) -> Option<Arc<AnalysisRun>> {
+        let mut runs = self.snapshot.analysis_runs.iter();
+        runs.find(|run| run.metadata.name.as_deref() == Some(name))
+            .cloned()
+    }
+
+    /// A run of ours that says the same: one that goes on, or one that is done already but that no
+    /// status names yet, because the pass that made it never got to store one. A run from before a
+    /// retry does not count.
+    fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
+        let mut owners = run.metadata.owner_references.iter().flatten();
+        if !owners.any(|owner| owner.uid == self.uid()) || run.spec != *spec {
+            return false;
+        }
+        let Some(phase) = phase(run).filter(|phase| is_completed(*phase)) else {
+            return true;
+        };
+        if self.stored_run_status(role).is_some() || self.stored.aborted_at.is_some() {
+            return false;
+        }
+        let duration = self.stored.duration.as_ref();
+        let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
+        let created = run.metadata.creation_timestamp.as_ref();
+        match (began, created) {
+            (Some(began), Some(created)) if created.0 == began.0 => {
+                phase == AnalysisPhase::Successful
+            }
+            (Some(began), Some(created)) => created.0 > began.0,
+            _ => false,
+        }
+    }
+
+    fn run_spec(&self, analysis: &RolloutAnalysis) -> Result<AnalysisRunSpec, TemplateError> {
+        let flat = template::flatten(&analysis.templates, &self.snapshot.templates)?;
+        let stable = self.stable_set().map_or("", |set| set.hash());
+        let args =
+            template::rollout_args(&analysis.args, &self.rollout, stable, &self.current_hash)?;
+        template::run_spec(
+            &flat,
+            &args,
+            &analysis.dry_run,
+            &analysis.measurement_retention,
+        )
+    }
+
+    /// `<rollout>-<hash>-<revision>[-pre|-post|-<step>]`.
+    fn run_base_name(&self, role: Role) -> String {
+        let base = format!("{}-{}-{}", self.name(), self.current_hash, self.revision());
+        match role {
+            Role::Background => base,
+            Role::Step => format!("{base}-{}", self.step_index().unwrap_or(0)),
+            Role::PrePromotion => format!("{base}-pre"),
+            Role::PostPromotion => format!("{base}-post"),
+        }
+    }
+
+    fn run_manifest(
+        &self,
+        role: Role,
+        analysis: &RolloutAnalysis,
+        name: &str,
+        spec: AnalysisRunSpec,
+    ) -> Value {
+        let metadata = analysis.analysis_run_metadata.clone().unwrap_or_default();
+        let mut labels = metadata.labels;
+        let selector = self.rollout.spec.selector.as_ref();
+        labels.extend(
+            selector
+                .and_then(|s| s.match_labels.clone())
+                .unwrap_or_default(),
+        );
+        labels.insert(HASH_LABEL.to_owned(), self.current_hash.clone());
+        labels.insert(ROLLOUT_TYPE_LABEL.to_owned(), role.label().to_owned());
+        if role == Role::Step {
+            let index = self.step_index().unwrap_or(0).to_string();
+            labels.insert(STEP_INDEX_LABEL.to_owned(), index);
+        }
+        if let Some(id) = &self.config.instance_id {
+            labels.insert(INSTANCE_ID_LABEL.to_owned(), id.clone());
+        }
+        let mut annotations: BTreeMap<String, String> = metadata.annotations;
+        annotations.insert(REVISION_ANNOTATION.to_owned(), self.revision().to_string());
+        let run = AnalysisRun {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(self.namespace().to_owned()),
+                labels: Some(labels),
+                annotations: Some(annotations),
+                owner_references: Some(vec![self.owner_reference()]),
+                ..ObjectMeta::default()
+            },
+            spec,
+            status: None,
+        };
+        serde_json::to_value(run).unwrap_or_default()
+    }
+}

@@ -1,0 +1,115 @@
+use super::conditions::{self, Change};
+use super::context::Context;
+use super::{blue_green, canary, workload};
+use crate::config::Config;
+use crate::snapshot::RolloutSnapshot;
+use crate::validate;
+use api::constants::{condition, reason};
+use api::{Rollout, RolloutPhase, RolloutStatus};
+use jiff::Timestamp;
+use plan::{Next, Plan};
+use serde_json::json;
+use std::sync::Arc;
+
+/// How long a Rollout whose references are wrong waits for another look.
+const INVALID_RETRY_S: i64 = 20;
+
+/// What to do next for one Rollout. Pure, total and deterministic: a function of its arguments.
+pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
+    let status = snapshot.rollout.status.clone().unwrap_or_default();
+    if snapshot.rollout.metadata.deletion_timestamp.is_some() {
+        return Plan::idle(status);
+    }
+    let rollout = match workload::resolve(snapshot) {
+        Ok(rollout) => rollout,
+        Err(message) => {
+            return invalid(
+                Context::new(snapshot, config, now, (*snapshot.rollout).clone()),
+                &message,
+            );
+        }
+    };
+    let error = spec_error(&rollout, snapshot);
+    let mut cx = Context::new(snapshot, config, now, rollout);
+    if let Some(message) = error {
+        return invalid(cx, &message);
+    }
+    cx.note_workload_generation();
+    if cx.write_default_replicas() || cx.create_new_set() {
+        return cx.done();
+    }
+    cx.forgive_abort_of_stable();
+    cx.sync_pause_conditions();
+    cx.sync_revision();
+    if cx.rollout.spec.blue_green().is_some() {
+        blue_green::advance(&mut cx);
+    } else {
+        canary::advance(&mut cx);
+    }
+    cx.scale_down_workload();
+    cx.done()
+}
+
+/// The first thing that is wrong with the Rollout or with what it refers to.
+fn spec_error(rollout: &Rollout, snapshot: &RolloutSnapshot) -> Option<String> {
+    let of_references = || {
+        if rollout.spec.workload_ref.is_none() {
+            return validate::references(snapshot);
+        }
+        validate::references(&RolloutSnapshot {
+            rollout: Arc::new(rollout.clone()),
+            ..snapshot.clone()
+        })
+    };
+    validate::stored(&snapshot.rollout)
+        .or_else(|| validate::spec(rollout))
+        .or_else(of_references)
+        .map(|error| error.to_string())
+}
+
+/// The plan of a Rollout that makes no sense: a condition that says why, and nothing else (§1.7).
+fn invalid(mut cx: Context<'_>, error: &str) -> Plan<RolloutStatus> {
+    let message = format!("The Rollout \"{}\" is invalid: {error}", cx.name());
+    cx.sets.clear();
+    cx.actions.clear();
+    cx.status = cx.stored.clone();
+    let stored = conditions::find(&cx.status, condition::INVALID_SPEC);
+    if stored.is_none_or(|stored| stored.message != message) {
+        conditions::remove(&mut cx.status, condition::INVALID_SPEC);
+        let change = Change {
+            kind: condition::INVALID_SPEC,
+            status: "True",
+            reason: reason::INVALID_SPEC,
+            message: message.clone(),
+        };
+        conditions::set(&mut cx.status, change, cx.now);
+    }
+    let generation = cx.rollout.metadata.generation.unwrap_or(0);
+    cx.status.observed_generation = generation.to_string();
+    cx.status.phase = Some(RolloutPhase::Degraded);
+    cx.status.message = format!("InvalidSpec: {message}");
+    cx.wait_for_fix(message);
+    cx.next = Next::At(super::time::plus_seconds(cx.now, INVALID_RETRY_S));
+    cx.done()
+}
+
+impl Context<'_> {
+    /// An absent `spec.replicas` is written down as 1, so that an autoscaler finds it; the pass ends
+    /// there (§1.2).
+    fn write_default_replicas(&mut self) -> bool {
+        if self.rollout.spec.replicas.is_some() {
+            return false;
+        }
+        self.status = self.stored.clone();
+        self.patch_root(json!({"spec": {"replicas": 1}}));
+        self.decide("default-replicas", "spec.replicas is not set");
+        true
+    }
+
+    /// Back at the stable revision there is nothing left to abort (§3.2).
+    fn forgive_abort_of_stable(&mut self) {
+        if self.stored_stable() == self.current_hash && !self.stored_stable().is_empty() {
+            self.pauses.remove_abort();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Which objects a Rollout talks about: what the shell must fetch before it can ask for a plan.
+
+use crate::snapshot::{References, TemplateName};
+use crate::traffic;
+use api::{BlueGreenStrategy, CanaryStrategy, Rollout, RolloutAnalysis};
+use plan::ObjectKey;
+
+/// Everything that the spec of a Rollout refers to by name. Pure; cheap enough for every event.
+pub fn references(rollout: &Rollout) -> References {
+    let mut refs = References {
+        pods: needs_pods(rollout),
+        ..References::default()
+    };
+    let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
+    refs.workload = rollout.spec.workload_ref.as_ref().map(|workload| {
+        ObjectKey::namespaced(
+            workload.api_version.as_deref().unwrap_or_default(),
+            workload.kind.as_deref().unwrap_or_default(),
+            namespace,
+            workload.name.as_deref().unwrap_or_default(),
+        )
+    });
+    if let Some(strategy) = rollout.spec.blue_green() {
+        refs.add_blue_green(strategy);
+    }
+    if let Some(strategy) = rollout.spec.canary() {
+        refs.add_canary(strategy);
+        if let Some(routing) = &strategy.traffic_routing {
+            refs.objects.extend(traffic::objects(routing, namespace));
+        }
+    }
+    refs
+}
+
+/// Single pods matter to a restart that is not done, and to metadata that follows the arms.
+fn needs_pods(rollout: &Rollout) -> bool {
+    let restarted = rollout
+        .status
+        .as_ref()
+        .and_then(|status| status.restarted_at.as_ref());
+    let restart =
+        rollout.spec.restart_at.is_some() && rollout.spec.restart_at.as_ref() != restarted;
+    let canary = rollout.spec.canary();
+    let blue_green = rollout.spec.blue_green();
+    restart
+        || canary.is_some_and(|s| s.canary_metadata.is_some() || s.stable_metadata.is_some())
+        || blue_green.is_some_and(|s| s.preview_metadata.is_some() || s.active_metadata.is_some())
+}
+
+impl References {
+    fn add_blue_green(&mut self, strategy: &BlueGreenStrategy) {
+        self.add_service(Some(&strategy.active_service));
+        self.add_service(strategy.preview_service.as_deref());
+        self.add_analysis(strategy.pre_promotion_analysis.as_ref());
+        self.add_analysis(strategy.post_promotion_analysis.as_ref());
+    }
+
+    fn add_canary(&mut self, strategy: &CanaryStrategy) {
+        self.add_service(strategy.canary_service.as_deref());
+        self.add_service(strategy.stable_service.as_deref());
+        if let Some(ping_pong) = &strategy.ping_pong {
+            self.add_service(Some(&ping_pong.ping_service));
+            self.add_service(Some(&ping_pong.pong_service));
+        }
+        self.add_analysis(
+            strategy
+                .analysis
+                .as_ref()
+                .map(|background| &background.analysis),
+        );
+        for step in &strategy.steps {
+            self.add_analysis(step.analysis.as_ref());
+            let analyses = step
+                .experiment
+                .iter()
+                .flat_map(|experiment| &experiment.analyses);
+            for analysis in analyses {
+                self.add_template(&analysis.template_name, analysis.cluster_scope);
+            }
+        }
+    }
+
+    fn add_service(&mut self, name: Option<&str>) {
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            self.services.insert(name.to_owned());
+        }
+    }
+
+    fn add_analysis(&mut self, analysis: Option<&RolloutAnalysis>) {
+        for template in analysis
+            .into_iter()
+            .flat_map(|analysis| &analysis.templates)
+        {
+            let name = template.template_name.as_deref().unwrap_or_default();
+            self.add_template(name, template.cluster_scope);
+        }
+    }
+
+    fn add_template(&mut self, name: &str, cluster_scope: Option<bool>) {
+        let name = name.to_owned();
+        self.templates.insert(if cluster_scope == Some(true) {
+            TemplateName::Cluster(name)
+        } else {
+            TemplateName::Namespaced(name)
+        });
+    }
+}

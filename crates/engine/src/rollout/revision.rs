@@ -1,0 +1,418 @@
+//! Revisions: which ReplicaSet belongs to which pod template (rollouts.md §2.2, §2.4, §2.5).
+
+use super::conditions::{self, Change};
+use super::context::Context;
+use super::pause::Pauses;
+use super::replica_set::{OwnedSet, merge, revision_of};
+use super::template;
+use super::time::plus_seconds;
+use crate::config::Config;
+use crate::snapshot::RolloutSnapshot;
+use api::constants::{
+    self, DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION,
+    REVISION_HISTORY_ANNOTATION, condition, reason,
+};
+use api::{Rollout, RolloutStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use plan::{Action, Next, Trace, WaitingOn};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Annotations of the Rollout that its ReplicaSets do not get.
+const NOT_COPIED: [&str; 5] = [
+    constants::LAST_APPLIED_ANNOTATION,
+    REVISION_ANNOTATION,
+    REVISION_HISTORY_ANNOTATION,
+    DESIRED_REPLICAS_ANNOTATION,
+    constants::NOTIFIED_ANNOTATION,
+];
+
+/// Characters of a revision history, as Deployments have it.
+const MAX_HISTORY: usize = 2000;
+
+/// How long a ReplicaSet that the API server would not create is left be.
+const REFUSED_RETRY_S: i64 = 20;
+
+impl<'a> Context<'a> {
+    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in.
+    pub(crate) fn new(
+        snapshot: &'a RolloutSnapshot,
+        config: &'a Config,
+        now: Timestamp,
+        rollout: Rollout,
+    ) -> Self {
+        let stored = rollout.status.clone().unwrap_or_default();
+        let mut cx = Self {
+            snapshot,
+            config,
+            now,
+            status: base_status(&stored),
+            weights: stored.canary.weights.clone(),
+            current_hash: String::new(),
+            step_hash: String::new(),
+            sets: Vec::new(),
+            new: None,
+            stable: None,
+            pauses: Pauses::default(),
+            selectors: BTreeMap::new(),
+            actions: Vec::new(),
+            deletions: Vec::new(),
+            root: json!({}),
+            releases: Vec::new(),
+            next: Next::OnChange,
+            trace: Trace::default(),
+            rollout,
+            stored,
+        };
+        cx.claim();
+        cx.classify();
+        cx
+    }
+
+    /// Owned ReplicaSets, orphans that match the selector (adopted), without those that no longer
+    /// match (released).
+    fn claim(&mut self) {
+        for live in &self.snapshot.replica_sets {
+            let mut set = OwnedSet::new(Arc::clone(live));
+            if set.hash().is_empty() {
+                continue;
+            }
+            let matches = self.selects(live);
+            match controller_uid(live) {
+                Some(uid) if uid == self.uid() && matches => {}
+                Some(uid) if uid == self.uid() => {
+                    self.release(set);
+                    continue;
+                }
+                None if matches && !set.is_deleting() => self.adopt(&mut set),
+                _ => continue,
+            }
+            self.sets.push(set);
+        }
+        self.sets
+            .sort_by(|a, b| (a.created(), a.name()).cmp(&(b.created(), b.name())));
+    }
+
+    fn selects(&self, set: &ReplicaSet) -> bool {
+        let labels = set.metadata.labels.clone().unwrap_or_default();
+        let selector = self.rollout.spec.selector.clone().unwrap_or_default();
+        super::selector::matches(&selector, &labels)
+    }
+
+    fn adopt(&mut self, set: &mut OwnedSet) {
+        let mut owners = set
+            .live
+            .metadata
+            .owner_references
+            .clone()
+            .unwrap_or_default();
+        owners.push(self.owner_reference());
+        set.extra
+            .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
+        let name = set.name().to_owned();
+        self.decide(
+            "adopt",
+            format!("{name} has no owner and matches the selector"),
+        );
+    }
+
+    fn release(&mut self, mut set: OwnedSet) {
+        let mut owners = set
+            .live
+            .metadata
+            .owner_references
+            .clone()
+            .unwrap_or_default();
+        owners.retain(|owner| owner.uid != self.uid());
+        set.extra
+            .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
+        let name = set.name().to_owned();
+        self.decide("release", format!("{name} no longer matches the selector"));
+        self.actions.extend(set.patch());
+    }
+
+    /// The owner reference of everything that the Rollout creates.
+    pub(crate) fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: "argoproj.io/v1alpha1".to_owned(),
+            kind: "Rollout".to_owned(),
+            name: self.name().to_owned(),
+            uid: self.uid().to_owned(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    fn classify(&mut self) {
+        let template = self.template();
+        let hash = gocompat::hash::pod_template_hash(&template, self.stored.collision_count);
+        let by_label = self.sets.iter().position(|set| set.hash() == hash);
+        self.new = by_label.or_else(|| {
+            self.sets
+                .iter()
+                .position(|set| template::is_same(&set.live, &template))
+        });
+        self.current_hash = match self.new_set() {
+            Some(set) => set.hash().to_owned(),
+            None => hash,
+        };
+        let stable = self.stored_stable().to_owned();
+        self.stable = self
+            .sets
+            .iter()
+            .position(|set| !stable.is_empty() && set.hash() == stable);
+        let canary = self.rollout.spec.strategy.canary.as_ref();
+        self.step_hash = canary.map_or_else(String::new, super::canary::step_hash);
+    }
+
+    /// The pod template as JSON; `{}` if there is none.
+    pub(crate) fn template(&self) -> Value {
+        self.rollout.spec.pod_template().as_value().clone()
+    }
+
+    /// Whether the pod template is another one than the status was made for.
+    pub(crate) fn is_template_changed(&self) -> bool {
+        !self.stored_current().is_empty() && self.stored_current() != self.current_hash
+    }
+
+    /// Creates the ReplicaSet of a new pod template. Whether the pass ends here.
+    pub(crate) fn create_new_set(&mut self) -> bool {
+        if self.new.is_some() {
+            return false;
+        }
+        let name = format!("{}-{}", self.name(), self.current_hash);
+        let taken = self
+            .snapshot
+            .replica_sets
+            .iter()
+            .any(|set| set.metadata.name.as_deref() == Some(&name));
+        self.status = self.stored.clone();
+        if taken {
+            let count = self.stored.collision_count.unwrap_or(0) + 1;
+            self.status.collision_count = Some(count);
+            self.decide("collision", format!("{name} belongs to another template"));
+            self.wait(WaitingOn::Object {
+                object: format!("ReplicaSet {name}"),
+                why: "the name is taken; another hash is tried".to_owned(),
+            });
+            return true;
+        }
+        if self.report_refusal(&name) {
+            return true;
+        }
+        let revision = self.sets.iter().map(OwnedSet::revision).max().unwrap_or(0) + 1;
+        self.actions.push(Action::Create {
+            object: Box::new(self.new_set_manifest(&name, revision)),
+        });
+        self.announce_revision(revision);
+        self.event(
+            reason::NEW_REPLICA_SET_CREATED,
+            format!("Created ReplicaSet {name} (revision {revision})"),
+        );
+        self.decide(
+            "create-replica-set",
+            format!("{name} is revision {revision}"),
+        );
+        let change = Change {
+            kind: condition::PROGRESSING,
+            status: "True",
+            reason: reason::NEW_REPLICA_SET_CREATED,
+            message: format!("Created new replica set \"{name}\""),
+        };
+        conditions::set(&mut self.status, change, self.now);
+        self.wait(WaitingOn::Object {
+            object: format!("ReplicaSet {name}"),
+            why: "it is being created".to_owned(),
+        });
+        true
+    }
+
+    /// The API server would not create the ReplicaSet a moment ago: says so, and leaves it be for a
+    /// while (§2.4).
+    fn report_refusal(&mut self, name: &str) -> bool {
+        let refused = self.snapshot.inbox.refused.as_ref();
+        let Some(refusal) = refused.filter(|refusal| refusal.replica_set == name) else {
+            return false;
+        };
+        let again = plus_seconds(refusal.at, REFUSED_RETRY_S);
+        if again <= self.now {
+            return false;
+        }
+        let why = &refusal.message;
+        let message = format!("Failed to create new replica set \"{name}\": {why}");
+        let stored = conditions::find(&self.status, condition::PROGRESSING);
+        if stored.is_none_or(|stored| stored.message != message) {
+            conditions::remove(&mut self.status, condition::PROGRESSING);
+            let change = Change {
+                kind: condition::PROGRESSING,
+                status: "False",
+                reason: reason::REPLICA_SET_CREATE_ERROR,
+                message: message.clone(),
+            };
+            conditions::set(&mut self.status, change, self.now);
+            self.warn(reason::REPLICA_SET_CREATE_ERROR, message.clone());
+        }
+        self.wait_for_fix(message);
+        self.wake_at(again);
+        true
+    }
+
+    fn new_set_manifest(&self, name: &str, revision: i64) -> Value {
+        let hash = &self.current_hash;
+        let mut template = self.template();
+        merge(
+            &mut template,
+            json!({"metadata": {"labels": {HASH_LABEL: hash}}}),
+        );
+        self.add_anti_affinity(&mut template);
+        let mut labels = template["metadata"]["labels"].clone();
+        let mut annotations = self.copied_annotations();
+        annotations.insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
+        annotations.insert(
+            DESIRED_REPLICAS_ANNOTATION.to_owned(),
+            self.replicas().to_string(),
+        );
+        if let Some(metadata) = self.first_metadata() {
+            annotations.extend(super::ephemeral_metadata::record(&metadata));
+            merge(
+                &mut template,
+                super::ephemeral_metadata::as_patch(&metadata),
+            );
+        }
+        if !labels.is_object() {
+            labels = json!({HASH_LABEL: hash});
+        }
+        let mut selector = serde_json::to_value(&self.rollout.spec.selector)
+            .ok()
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}));
+        merge(&mut selector, json!({"matchLabels": {HASH_LABEL: hash}}));
+        let mut spec = json!({"replicas": 0, "selector": selector, "template": template});
+        if let Some(seconds) = self.rollout.spec.min_ready_seconds.filter(|s| *s != 0) {
+            spec["minReadySeconds"] = json!(seconds);
+        }
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace(),
+                "labels": labels,
+                "annotations": annotations,
+                "ownerReferences": [self.owner_reference()],
+            },
+            "spec": spec,
+        })
+    }
+
+    fn copied_annotations(&self) -> BTreeMap<String, String> {
+        let annotations = self
+            .rollout
+            .metadata
+            .annotations
+            .clone()
+            .unwrap_or_default();
+        annotations
+            .into_iter()
+            .filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
+            .collect()
+    }
+
+    /// Keeps the new ReplicaSet's annotations, revision and `minReadySeconds` in step (§2.5).
+    pub(crate) fn sync_revision(&mut self) {
+        let Some(new) = self.new else { return };
+        let copied = self.copied_annotations();
+        let newest_other = (0..self.sets.len())
+            .filter(|&index| index != new)
+            .map(|index| self.sets[index].revision())
+            .max()
+            .unwrap_or(0);
+        let min_ready_s = self.rollout.spec.min_ready_seconds.unwrap_or(0);
+        self.refresh_anti_affinity(new);
+        let set = &mut self.sets[new];
+        set.min_ready_s = min_ready_s;
+        let before = set.annotations.clone();
+        set.annotations.extend(copied);
+        let old = set.revision();
+        if old <= newest_other {
+            let revision = newest_other + 1;
+            set.annotations
+                .insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
+        }
+        // As the peer has it: any change of the annotations makes an entry.
+        if set.annotations != before && old > 0 {
+            set.annotations
+                .entry(REVISION_HISTORY_ANNOTATION.to_owned())
+                .and_modify(|history| *history = extended(history, old))
+                .or_insert_with(|| old.to_string());
+        }
+        let revision = set.revision();
+        let name = set.name().to_owned();
+        let known = self
+            .rollout
+            .metadata
+            .annotations
+            .as_ref()
+            .map_or(0, revision_of);
+        if known != revision {
+            self.announce_revision(revision);
+        }
+        if conditions::find(&self.stored, condition::PROGRESSING).is_none() {
+            let change = Change {
+                kind: condition::PROGRESSING,
+                status: "True",
+                reason: reason::FOUND_NEW_REPLICA_SET,
+                message: format!("Found new replica set \"{name}\""),
+            };
+            conditions::set(&mut self.stored, change, self.now);
+        }
+    }
+
+    fn announce_revision(&mut self, revision: i64) {
+        self.patch_root(
+            json!({"metadata": {"annotations": {REVISION_ANNOTATION: revision.to_string()}}}),
+        );
+        self.event(
+            reason::ROLLOUT_UPDATED,
+            format!("Rollout updated to revision {revision}"),
+        );
+    }
+}
+
+/// A history with one more revision. When it gets long, entries after the first one go: every change
+/// of an annotation makes one, and an object has only so much room.
+fn extended(history: &str, revision: i64) -> String {
+    let whole = format!("{history},{revision}");
+    let (first, rest) = whole.split_once(',').unwrap_or((&whole, ""));
+    let surplus = whole.len().saturating_sub(MAX_HISTORY);
+    if surplus == 0 {
+        return whole;
+    }
+    let kept = rest
+        .match_indices(',')
+        .find(|(at, _)| *at + 1 >= surplus)
+        .map_or("", |(at, _)| &rest[at + 1..]);
+    format!("{first},{kept}")
+}
+
+fn controller_uid(set: &ReplicaSet) -> Option<&str> {
+    let owners = set.metadata.owner_references.as_ref()?;
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+/// What a new status takes over from the stored one; all else is computed (§1.3).
+fn base_status(stored: &RolloutStatus) -> RolloutStatus {
+    RolloutStatus {
+        restarted_at: stored.restarted_at.clone(),
+        alb: stored.alb.clone(),
+        albs: stored.albs.clone(),
+        duration: stored.duration.clone(),
+        ..RolloutStatus::default()
+    }
+}

@@ -1,0 +1,141 @@
+//! Services: which ReplicaSet they select (rollouts.md §2.6).
+
+use super::context::Context;
+use super::replica_set::OwnedSet;
+use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION, reason};
+use k8s_openapi::api::core::v1::Service;
+use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
+use serde_json::json;
+
+/// When a service may move to other pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// At once.
+    Open,
+    /// When the ReplicaSet has an available pod; all of them if the service was never managed.
+    Available,
+}
+
+impl Context<'_> {
+    /// The services that the strategy names.
+    pub(crate) fn referenced_services(&self) -> Vec<String> {
+        let refs = crate::snapshot::references(&self.rollout);
+        refs.services.into_iter().collect()
+    }
+
+    /// The hash that a service selects in the cluster; empty if none or no such service.
+    pub(crate) fn live_selector(&self, service: &str) -> String {
+        self.snapshot
+            .services
+            .get(service)
+            .map(|service| selected_hash(service))
+            .unwrap_or_default()
+    }
+
+    /// The hash that a service selects after this pass.
+    pub(crate) fn selector(&self, service: &str) -> String {
+        self.selectors
+            .get(service)
+            .cloned()
+            .unwrap_or_else(|| self.live_selector(service))
+    }
+
+    /// Points a service at a ReplicaSet, if the gate lets it.
+    pub(crate) fn ensure_target(&mut self, service: &str, set: Option<usize>, gate: Gate) {
+        let (Some(index), false) = (set, service.is_empty()) else {
+            return;
+        };
+        let Some(live) = self.snapshot.services.get(service) else {
+            self.wait(WaitingOn::Object {
+                object: format!("Service {service}"),
+                why: "it does not exist".to_owned(),
+            });
+            return;
+        };
+        let hash = self.sets[index].hash().to_owned();
+        if self.selector(service) == hash {
+            return;
+        }
+        let managed = managed_by(live).is_some();
+        if gate == Gate::Available && !is_ready_for_service(&self.sets[index], managed) {
+            self.wait_for_pods(index);
+            return;
+        }
+        self.switch(service, &hash);
+    }
+
+    /// Points a service at a hash.
+    pub(crate) fn switch(&mut self, service: &str, hash: &str) {
+        self.selectors.insert(service.to_owned(), hash.to_owned());
+        self.decide("switch-service", format!("{service} selects {hash}"));
+    }
+
+    pub(crate) fn wait_for_pods(&mut self, index: usize) {
+        let set = &self.sets[index];
+        let on = WaitingOn::Replicas {
+            replica_set: set.name().to_owned(),
+            have: set.available(),
+            want: set.replicas.max(1),
+        };
+        self.wait(on);
+    }
+
+    /// One guarded patch for each service whose selector or owner changes; announces the switches.
+    pub(crate) fn selector_patches(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (name, hash) in std::mem::take(&mut self.selectors) {
+            let Some(live) = self.snapshot.services.get(&name) else {
+                continue;
+            };
+            let old = selected_hash(live);
+            let mut patch = json!({});
+            if managed_by(live).is_none() {
+                patch["metadata"] = json!({"annotations": {MANAGED_BY_ANNOTATION: self.name()}});
+            }
+            if old != hash {
+                patch["spec"] = json!({"selector": {HASH_LABEL: hash}});
+                self.event(
+                    reason::SWITCH_SERVICE,
+                    format!("Switched selector for service '{name}' from '{old}' to '{hash}'"),
+                );
+            }
+            if patch == json!({}) {
+                continue;
+            }
+            actions.push(Action::Patch {
+                target: ObjectKey::namespaced("v1", "Service", self.namespace(), &name),
+                kind: PatchKind::Merge,
+                patch,
+                subresource: None,
+                guard: Guard {
+                    uid: live.metadata.uid.clone(),
+                    resource_version: live.metadata.resource_version.clone(),
+                },
+            });
+        }
+        actions
+    }
+}
+
+fn is_ready_for_service(set: &OwnedSet, managed: bool) -> bool {
+    if managed {
+        set.available() >= 1
+    } else {
+        set.replicas != 0 && set.available() >= set.replicas
+    }
+}
+
+fn selected_hash(service: &Service) -> String {
+    service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref())
+        .and_then(|selector| selector.get(HASH_LABEL))
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn managed_by(service: &Service) -> Option<&String> {
+    let annotations = service.metadata.annotations.as_ref();
+    annotations.and_then(|annotations| annotations.get(MANAGED_BY_ANNOTATION))
+}

@@ -1,0 +1,238 @@
+//! Whether two pod templates mean the same (rollouts.md §2.4, case 3): a ReplicaSet that another
+//! controller made with another hash is recognised by its template.
+//!
+//! The API server fills in defaults; both sides get the same ones here before they are compared.
+
+use api::constants::{EPHEMERAL_METADATA_ANNOTATION, HASH_LABEL};
+use gocompat::quantity::Quantity;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use serde_json::{Map, Value, json};
+
+/// Whether a ReplicaSet was made from `template`.
+pub(crate) fn is_same(set: &ReplicaSet, template: &Value) -> bool {
+    let Some(spec) = &set.spec else { return false };
+    let Ok(mut live) = serde_json::to_value(&spec.template) else {
+        return false;
+    };
+    let annotations = set.metadata.annotations.as_ref();
+    if let Some(record) = annotations.and_then(|all| all.get(EPHEMERAL_METADATA_ANNOTATION)) {
+        remove_recorded(&mut live, record);
+    }
+    let mut wanted = typed(template);
+    normalise(&mut live);
+    normalise(&mut wanted);
+    live == wanted
+}
+
+/// Through the typed template and back: unknown fields vanish, as they do in the live object.
+fn typed(template: &Value) -> Value {
+    use k8s_openapi::api::core::v1::PodTemplateSpec;
+    serde_json::from_value::<PodTemplateSpec>(template.clone())
+        .ok()
+        .and_then(|typed| serde_json::to_value(typed).ok())
+        .unwrap_or_else(|| template.clone())
+}
+
+fn remove_recorded(live: &mut Value, record: &str) {
+    let Ok(recorded) = serde_json::from_str::<Value>(record) else {
+        return;
+    };
+    for kind in ["labels", "annotations"] {
+        let keys = recorded.get(kind).and_then(Value::as_object);
+        for key in keys.into_iter().flat_map(Map::keys) {
+            if let Some(map) = live["metadata"][kind].as_object_mut() {
+                map.remove(key);
+            }
+        }
+    }
+}
+
+fn normalise(template: &mut Value) {
+    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+        labels.remove(HASH_LABEL);
+    }
+    if let Some(spec) = template["spec"].as_object_mut() {
+        spec.remove("serviceAccount");
+        remove_injected_affinity(spec);
+        default_pod(spec);
+    }
+    prune(template);
+}
+
+/// The anti-affinity term that keeps the new pods away from the stable ones (§2.8).
+fn remove_injected_affinity(spec: &mut Map<String, Value>) {
+    let Some(anti) = spec
+        .get_mut("affinity")
+        .and_then(|affinity| affinity.get_mut("podAntiAffinity"))
+    else {
+        return;
+    };
+    for list in [
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "preferredDuringSchedulingIgnoredDuringExecution",
+    ] {
+        if let Some(terms) = anti.get_mut(list).and_then(Value::as_array_mut) {
+            terms.retain(|term| {
+                let term = term.get("podAffinityTerm").unwrap_or(term);
+                term.pointer("/labelSelector/matchExpressions/0/key") != Some(&json!(HASH_LABEL))
+            });
+        }
+    }
+}
+
+fn default_pod(spec: &mut Map<String, Value>) {
+    let defaults = [
+        ("restartPolicy", json!("Always")),
+        ("dnsPolicy", json!("ClusterFirst")),
+        ("schedulerName", json!("default-scheduler")),
+        ("terminationGracePeriodSeconds", json!(30)),
+    ];
+    for (field, value) in defaults {
+        spec.entry(field).or_insert(value);
+    }
+    let on_host = spec.get("hostNetwork") == Some(&json!(true));
+    for list in ["containers", "initContainers"] {
+        for container in items(spec.get_mut(list)) {
+            if let Some(container) = container.as_object_mut() {
+                default_container(container, on_host);
+            }
+        }
+    }
+    for volume in items(spec.get_mut("volumes")) {
+        default_volume(volume);
+    }
+}
+
+fn items(list: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
+    list.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn default_volume(volume: &mut Value) {
+    for source in ["configMap", "secret", "projected", "downwardAPI"] {
+        if let Some(source) = volume.get_mut(source).and_then(Value::as_object_mut) {
+            source.entry("defaultMode").or_insert(json!(420));
+        }
+    }
+    if let Some(path) = volume.get_mut("hostPath").and_then(Value::as_object_mut) {
+        path.entry("type").or_insert(json!(""));
+    }
+    for item in items(volume.pointer_mut("/downwardAPI/items")) {
+        default_field(item.get_mut("fieldRef"));
+    }
+    for source in items(volume.pointer_mut("/projected/sources")) {
+        for item in items(source.pointer_mut("/downwardAPI/items")) {
+            default_field(item.get_mut("fieldRef"));
+        }
+        let token = source.get_mut("serviceAccountToken");
+        if let Some(token) = token.and_then(Value::as_object_mut) {
+            token.entry("expirationSeconds").or_insert(json!(3600));
+        }
+    }
+}
+
+fn default_field(field: Option<&mut Value>) {
+    if let Some(field) = field.and_then(Value::as_object_mut) {
+        field.entry("apiVersion").or_insert(json!("v1"));
+    }
+}
+
+/// The API server writes quantities in their canonical form.
+fn canonical_quantities(resources: &mut Value) {
+    for amounts in ["limits", "requests"] {
+        let amounts = resources.get_mut(amounts).and_then(Value::as_object_mut);
+        for amount in amounts.into_iter().flat_map(Map::values_mut) {
+            let text = amount.as_str().and_then(|text| Quantity::parse(text).ok());
+            if let Some(quantity) = text {
+                *amount = json!(quantity.canonical());
+            }
+        }
+    }
+}
+
+fn default_container(container: &mut Map<String, Value>, on_host: bool) {
+    let image = container
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let floating = !image.contains('@') && (name.ends_with(":latest") || !name.contains(':'));
+    let policy = if floating { "Always" } else { "IfNotPresent" };
+    let defaults = [
+        ("imagePullPolicy", json!(policy)),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+    ];
+    for (field, value) in defaults {
+        container.entry(field).or_insert(value);
+    }
+    for port in items(container.get_mut("ports")) {
+        if let Some(port) = port.as_object_mut() {
+            port.entry("protocol").or_insert(json!("TCP"));
+            if let Some(number) = port.get("containerPort").filter(|_| on_host).cloned() {
+                port.entry("hostPort").or_insert(number);
+            }
+        }
+    }
+    for variable in items(container.get_mut("env")) {
+        default_field(variable.pointer_mut("/valueFrom/fieldRef"));
+    }
+    if let Some(resources) = container.get_mut("resources") {
+        canonical_quantities(resources);
+    }
+    for hook in ["postStart", "preStop"] {
+        let lifecycle = container.get_mut("lifecycle");
+        if let Some(handler) = lifecycle.and_then(|lifecycle| lifecycle.get_mut(hook)) {
+            default_http_get(handler);
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = container.get_mut(probe) {
+            default_http_get(probe);
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) {
+            default_probe(probe);
+        }
+    }
+}
+
+fn default_probe(probe: &mut Map<String, Value>) {
+    let defaults = [
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ];
+    for (field, value) in defaults {
+        probe.entry(field).or_insert(json!(value));
+    }
+    if let Some(grpc) = probe.get_mut("grpc").and_then(Value::as_object_mut) {
+        grpc.entry("service").or_insert(json!(""));
+    }
+}
+
+fn default_http_get(handler: &mut Value) {
+    if let Some(get) = handler.get_mut("httpGet").and_then(Value::as_object_mut) {
+        get.entry("path").or_insert(json!("/"));
+        get.entry("scheme").or_insert(json!("HTTP"));
+    }
+}
+
+/// Drops empty objects and lists, and nulls: `{}` and absence mean the same in a template.
+fn prune(value: &mut Value) {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(prune);
+            map.retain(|_, value| !empty(value));
+        }
+        Value::Array(list) => list.iter_mut().for_each(prune),
+        _ => {}
+    }
+}

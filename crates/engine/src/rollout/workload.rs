@@ -1,0 +1,132 @@
+//! `spec.workloadRef`: the template of another object (rollouts.md §3.18).
+
+use super::context::Context;
+use super::replica_set::OwnedSet;
+use crate::snapshot::RolloutSnapshot;
+use api::constants::WORKLOAD_GENERATION_ANNOTATION;
+use api::{PodTemplate, Rollout, RolloutPhase, ScaleDownOnSuccess};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use plan::{Action, Guard, ObjectKey, PatchKind};
+use serde_json::{Value, json};
+
+/// Fills in template, selector and the workload's generation. The error is the sentence for the
+/// author of the Rollout.
+pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Rollout, String> {
+    let mut rollout = (*snapshot.rollout).clone();
+    let Some(reference) = rollout.spec.workload_ref.clone() else {
+        return Ok(rollout);
+    };
+    let kind = reference.kind.as_deref().unwrap_or_default();
+    let api_version = reference.api_version.as_deref().unwrap_or_default();
+    let name = reference.name.as_deref().unwrap_or_default();
+    let (group, resource) = match (api_version, kind) {
+        ("apps/v1", "Deployment") => ("apps", "deployment.apps"),
+        ("apps/v1", "ReplicaSet") => ("apps", "replicaset.apps"),
+        ("v1", "PodTemplate") => ("", "podtemplate"),
+        _ => {
+            let group = api_version.split_once('/').map_or("", |(group, _)| group);
+            let message = format!("workload of type {group}/{kind} is not supported");
+            return Err(invalid(name, &message));
+        }
+    };
+    let Some(workload) = &snapshot.workload else {
+        let message = format!("{resource} \"{name}\" not found");
+        return Err(invalid(name, &message));
+    };
+    let in_spec = group == "apps";
+    let template = workload.pointer(if in_spec {
+        "/spec/template"
+    } else {
+        "/template"
+    });
+    rollout.spec.template = template.cloned().map(PodTemplate::from);
+    if in_spec && rollout.spec.selector.is_none() {
+        let selector = workload.pointer("/spec/selector").cloned();
+        rollout.spec.selector =
+            selector.and_then(|value| serde_json::from_value::<LabelSelector>(value).ok());
+    }
+    let generation = workload
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64);
+    rollout.metadata.annotations.get_or_insert_default().insert(
+        WORKLOAD_GENERATION_ANNOTATION.to_owned(),
+        generation.unwrap_or(0).to_string(),
+    );
+    Ok(rollout)
+}
+
+fn invalid(name: &str, message: &str) -> String {
+    format!("spec.workloadRef.name: Invalid value: {name:?}: {message}")
+}
+
+impl Context<'_> {
+    /// Notes the generation of the workload that this plan is made from.
+    pub(crate) fn note_workload_generation(&mut self) {
+        let known = self.snapshot.rollout.metadata.annotations.as_ref();
+        let known = known.and_then(|all| all.get(WORKLOAD_GENERATION_ANNOTATION));
+        let resolved = self.rollout.metadata.annotations.as_ref();
+        let resolved = resolved
+            .and_then(|all| all.get(WORKLOAD_GENERATION_ANNOTATION))
+            .cloned();
+        if self.rollout.spec.workload_ref.is_none() || known == resolved.as_ref() {
+            return;
+        }
+        self.patch_root(
+            json!({"metadata": {"annotations": {WORKLOAD_GENERATION_ANNOTATION: resolved}}}),
+        );
+    }
+
+    /// Takes the pods of the referenced Deployment away as those of the first revision come
+    /// (`scaleDown`): all at once when the Rollout is healthy, or one by one.
+    pub(crate) fn scale_down_workload(&mut self) {
+        let Some(reference) = self.rollout.spec.workload_ref.clone() else {
+            return;
+        };
+        if self.revision() != 1 || reference.kind.as_deref() != Some("Deployment") {
+            return;
+        }
+        let healthy = self.stored.phase == Some(RolloutPhase::Healthy) && self.is_fully_promoted();
+        let replicas = match reference.scale_down_or_default() {
+            ScaleDownOnSuccess::Never => return,
+            _ if healthy => 0,
+            ScaleDownOnSuccess::OnSuccess => return,
+            ScaleDownOnSuccess::Progressively => {
+                let ready: i32 = self.sets.iter().map(OwnedSet::ready).sum();
+                if ready == 0 {
+                    return;
+                }
+                (self.replicas() - ready).max(0)
+            }
+        };
+        self.scale_workload(reference.name.as_deref().unwrap_or_default(), replicas);
+    }
+
+    fn scale_workload(&mut self, name: &str, replicas: i32) {
+        let Some(workload) = &self.snapshot.workload else {
+            return;
+        };
+        let live = workload.pointer("/spec/replicas").and_then(Value::as_i64);
+        if live.unwrap_or(1) <= i64::from(replicas) {
+            return;
+        }
+        let text = |field: &str| {
+            let at = format!("/metadata/{field}");
+            workload
+                .pointer(&at)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let guard = Guard {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+        };
+        self.deletions.push(Action::Patch {
+            target: ObjectKey::namespaced("apps/v1", "Deployment", self.namespace(), name),
+            kind: PatchKind::Merge,
+            patch: json!({"spec": {"replicas": replicas}}),
+            subresource: None,
+            guard,
+        });
+        self.decide("scale-down-workload", format!("{name}: {replicas} pods"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Services whose Rollout has let go of them (rollouts.md §2.6).
+//!
+//! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout that
+//! was deleted, or that no longer names a service: the hash goes from the selector, and the mark of
+//! ownership with it, so that the service selects by its own labels again.
+
+use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
+use k8s_openapi::api::core::v1::Service;
+use plan::{Action, Guard, ObjectKey, PatchKind, Plan};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A Service that selects by pod template hash, and who names it.
+#[derive(Clone, Debug)]
+pub struct ServiceSnapshot {
+    pub service: Arc<Service>,
+    /// Names of the Rollouts in its namespace whose [`crate::snapshot::References::services`] hold
+    /// it.
+    pub referenced_by: Vec<String>,
+}
+
+/// Removes the hash from the selector of a service that no Rollout names any more. Nothing else of
+/// the service is touched, and nothing at all while anybody names it.
+pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
+    let mut plan = Plan::idle(());
+    let service = &snapshot.service;
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    let has_hash = selector.is_some_and(|selector| selector.contains_key(HASH_LABEL));
+    let annotations = service.metadata.annotations.as_ref();
+    let owner = annotations.and_then(|annotations| annotations.get(MANAGED_BY_ANNOTATION));
+    if !has_hash || !snapshot.referenced_by.is_empty() {
+        return plan;
+    }
+    let mut patch = json!({"spec": {"selector": {HASH_LABEL: Value::Null}}});
+    if let Some(owner) = owner {
+        patch["metadata"] = json!({"annotations": {MANAGED_BY_ANNOTATION: Value::Null}});
+        plan.trace.decide(
+            "release-service",
+            format!("Rollout {owner} no longer names it"),
+        );
+    } else {
+        plan.trace.decide("release-service", "no Rollout names it");
+    }
+    plan.actions.push(Action::Patch {
+        target: ObjectKey::namespaced(
+            "v1",
+            "Service",
+            service.metadata.namespace.as_deref().unwrap_or_default(),
+            service.metadata.name.as_deref().unwrap_or_default(),
+        ),
+        kind: PatchKind::Merge,
+        patch,
+        subresource: None,
+        guard: Guard {
+            uid: service.metadata.uid.clone(),
+            resource_version: service.metadata.resource_version.clone(),
+        },
+    });
+    plan
+}

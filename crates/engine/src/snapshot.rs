@@ -1,0 +1,92 @@
+//! What a planner may look at, and what the shell must collect for it.
+//!
+//! The shell (or a simulator) first asks [`references`] which objects a Rollout talks about, fetches
+//! exactly those, and hands a [`RolloutSnapshot`] to [`crate::rollout::plan`]. Nothing in here decides.
+
+use api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use plan::ObjectKey;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use crate::rollout::references::references;
+
+/// The analysis templates that a Rollout can name: those of its namespace and those of the
+/// cluster, by name.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateSet {
+    pub namespaced: BTreeMap<String, Arc<AnalysisTemplate>>,
+    pub cluster: BTreeMap<String, Arc<ClusterAnalysisTemplate>>,
+}
+
+/// Everything that the plan of one Rollout depends on, besides the configuration and the time.
+#[derive(Clone, Debug)]
+pub struct RolloutSnapshot {
+    pub rollout: Arc<Rollout>,
+    /// The ReplicaSets of the Rollout's namespace that are controlled by the Rollout (by uid), that
+    /// have no controller, or whose name begins with `<rollout>-`. Any order; those that are none of
+    /// the planner's business are ignored.
+    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// The pods that the owned ReplicaSets control. May be empty unless [`References::pods`].
+    pub pods: Vec<Arc<Pod>>,
+    /// Services of the namespace by name: those of [`References::services`] that exist.
+    pub services: BTreeMap<String, Arc<Service>>,
+    /// AnalysisRuns of the namespace that the Rollout controls, and those whose name begins with
+    /// `<rollout>-`.
+    pub analysis_runs: Vec<Arc<AnalysisRun>>,
+    /// Experiments of the namespace, chosen likewise.
+    pub experiments: Vec<Arc<Experiment>>,
+    /// At least the templates of [`References::templates`] that exist, and those they name in turn;
+    /// all templates of the namespace and of the cluster are fine too.
+    pub templates: TemplateSet,
+    /// The objects of [`References::objects`] that exist, as JSON: routes, ingresses, mesh objects.
+    pub objects: BTreeMap<ObjectKey, Arc<Value>>,
+    /// The object of [`References::workload`], as JSON, if it exists.
+    pub workload: Option<Arc<Value>>,
+    pub inbox: Inbox,
+}
+
+/// Answers to what earlier plans asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inbox {
+    /// What routers said about the last weight, by router name; `true` is "arrived".
+    pub weights_verified: BTreeMap<String, bool>,
+    /// The last ReplicaSet that the API server would not create, until one is created.
+    pub refused: Option<Refusal>,
+}
+
+/// The API server said no, and would say it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Name of the ReplicaSet.
+    pub replica_set: String,
+    /// In the words of the API server.
+    pub message: String,
+    pub at: Timestamp,
+}
+
+/// What a Rollout refers to by name. A function of its spec alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// Names of Services in its namespace.
+    pub services: BTreeSet<String>,
+    /// Analysis templates, those inside experiment steps included; nested templates are not
+    /// followed.
+    pub templates: BTreeSet<TemplateName>,
+    /// Routers' objects.
+    pub objects: BTreeSet<ObjectKey>,
+    /// The object that `spec.workloadRef` names.
+    pub workload: Option<ObjectKey>,
+    /// Whether the plan needs the single pods (restart, ephemeral metadata).
+    pub pods: bool,
+}
+
+/// The name of an analysis template in its scope.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TemplateName {
+    Namespaced(String),
+    Cluster(String),
+}

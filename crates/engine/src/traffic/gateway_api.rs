@@ -1,0 +1,224 @@
+//! Gateway API routes, with the configuration of the plugin `argoproj-labs/gatewayAPI`
+//! (rollouts.md §6.9), built in.
+//!
+//! In every rule that sends traffic to both services of the Rollout, the weights of those two
+//! backends are set; nothing else of the route is touched. Header rules (one backend only) are left
+//! alone for that reason.
+
+use super::router::{RouteError, Want};
+use api::RolloutTrafficRouting;
+use plan::{Action, Guard, ObjectKey, PatchKind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The key under `trafficRouting.plugins`.
+pub const PLUGIN: &str = "argoproj-labs/gatewayAPI";
+
+/// On a route while the canary has some of the traffic but not all of it.
+const IN_PROGRESS_LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
+
+/// `trafficRouting.plugins."argoproj-labs/gatewayAPI"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Config {
+    http_route: String,
+    grpc_route: String,
+    tcp_route: String,
+    tls_route: String,
+    http_routes: Vec<RouteName>,
+    grpc_routes: Vec<RouteName>,
+    tcp_routes: Vec<RouteName>,
+    tls_routes: Vec<RouteName>,
+    namespace: String,
+    disable_in_progress_label: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RouteName {
+    name: String,
+}
+
+/// The configuration, if this router is configured.
+pub fn config(routing: &RolloutTrafficRouting) -> Option<Result<Config, RouteError>> {
+    let value = routing.plugins.get(PLUGIN)?;
+    let parsed = serde_json::from_value(value.clone())
+        .map_err(|error| invalid(error.to_string()))
+        .and_then(|config: Config| {
+            if config.routes().is_empty() {
+                Err(invalid("no route is named".to_owned()))
+            } else {
+                Ok(config)
+            }
+        });
+    Some(parsed)
+}
+
+fn invalid(message: String) -> RouteError {
+    RouteError::Config {
+        router: PLUGIN.to_owned(),
+        message,
+    }
+}
+
+impl Config {
+    /// (apiVersion, kind, name) of every route.
+    fn routes(&self) -> Vec<(&'static str, &'static str, &str)> {
+        let kinds = [
+            ("v1", "HTTPRoute", &self.http_route, &self.http_routes),
+            ("v1", "GRPCRoute", &self.grpc_route, &self.grpc_routes),
+            ("v1alpha2", "TCPRoute", &self.tcp_route, &self.tcp_routes),
+            ("v1alpha2", "TLSRoute", &self.tls_route, &self.tls_routes),
+        ];
+        let mut routes = Vec::new();
+        for (version, kind, single, list) in kinds {
+            let api_version = if version == "v1" {
+                "gateway.networking.k8s.io/v1"
+            } else {
+                "gateway.networking.k8s.io/v1alpha2"
+            };
+            let names =
+                std::iter::once(single.as_str()).chain(list.iter().map(|r| r.name.as_str()));
+            for name in names.filter(|name| !name.is_empty()) {
+                if !routes.contains(&(api_version, kind, name)) {
+                    routes.push((api_version, kind, name));
+                }
+            }
+        }
+        routes
+    }
+
+    /// The routes' addresses; `namespace` is that of the Rollout.
+    pub fn objects(&self, namespace: &str) -> Vec<ObjectKey> {
+        let namespace = if self.namespace.is_empty() {
+            namespace
+        } else {
+            &self.namespace
+        };
+        self.routes()
+            .into_iter()
+            .map(|(api_version, kind, name)| {
+                ObjectKey::namespaced(api_version, kind, namespace, name)
+            })
+            .collect()
+    }
+}
+
+/// The router.
+#[derive(Clone, Debug)]
+pub struct GatewayApi(pub Config);
+
+impl GatewayApi {
+    /// One guarded patch for each route that does not have the wanted weights yet.
+    pub fn apply(
+        &self,
+        live: &BTreeMap<ObjectKey, Arc<Value>>,
+        want: &Want<'_>,
+    ) -> Result<Vec<Action>, RouteError> {
+        let mut actions = Vec::new();
+        for key in self.0.objects(want.namespace) {
+            let route = live.get(&key).ok_or_else(|| RouteError::NotFound {
+                kind: key.kind.clone(),
+                name: key.name.clone(),
+            })?;
+            let mut operations = weight_operations(&key, route, want)?;
+            if !self.0.disable_in_progress_label {
+                operations.extend(label_operation(route, want));
+            }
+            if !operations.is_empty() {
+                actions.push(Action::Patch {
+                    target: key,
+                    kind: PatchKind::Json,
+                    patch: Value::Array(operations),
+                    subresource: None,
+                    guard: guard(route),
+                });
+            }
+        }
+        Ok(actions)
+    }
+}
+
+fn weight_operations(
+    key: &ObjectKey,
+    route: &Value,
+    want: &Want<'_>,
+) -> Result<Vec<Value>, RouteError> {
+    let no_rules = Vec::new();
+    let rules = route
+        .pointer("/spec/rules")
+        .and_then(Value::as_array)
+        .unwrap_or(&no_rules);
+    let mut operations = Vec::new();
+    let mut found = false;
+    for (rule_index, rule) in rules.iter().enumerate() {
+        let Some(backends) = rule.get("backendRefs").and_then(Value::as_array) else {
+            continue;
+        };
+        let position = |service| backends.iter().position(|b| is_service(b, service));
+        let (Some(canary), Some(stable)) =
+            (position(want.canary_service), position(want.stable_service))
+        else {
+            continue;
+        };
+        found = true;
+        for (backend, weight) in [(canary, want.weight), (stable, want.stable_weight())] {
+            // An absent weight means 1.
+            if backends[backend].get("weight").and_then(Value::as_i64) != Some(weight.into()) {
+                operations.push(json!({
+                    "op": "add",
+                    "path": format!("/spec/rules/{rule_index}/backendRefs/{backend}/weight"),
+                    "value": weight,
+                }));
+            }
+        }
+    }
+    if !found {
+        return Err(RouteError::NoRule {
+            object: key.to_string(),
+            stable: want.stable_service.to_owned(),
+            canary: want.canary_service.to_owned(),
+        });
+    }
+    Ok(operations)
+}
+
+fn is_service(backend: &Value, name: &str) -> bool {
+    let text = |field| backend.get(field).and_then(Value::as_str);
+    text("name") == Some(name)
+        && text("kind").is_none_or(|kind| kind == "Service")
+        && text("group").is_none_or(str::is_empty)
+}
+
+fn label_operation(route: &Value, want: &Want<'_>) -> Option<Value> {
+    let labels = route.pointer("/metadata/labels");
+    let live = labels.and_then(|labels| labels.get(IN_PROGRESS_LABEL));
+    let in_progress = want.weight > 0 && want.weight < want.max_weight;
+    let path = format!("/metadata/labels/{}", IN_PROGRESS_LABEL.replace('/', "~1"));
+    match (in_progress, live) {
+        (true, Some(Value::String(value))) if value == "in-progress" => None,
+        (true, _) if labels.is_none() => Some(json!({
+            "op": "add",
+            "path": "/metadata/labels",
+            "value": {IN_PROGRESS_LABEL: "in-progress"},
+        })),
+        (true, _) => Some(json!({"op": "add", "path": path, "value": "in-progress"})),
+        (false, Some(_)) => Some(json!({"op": "remove", "path": path})),
+        (false, None) => None,
+    }
+}
+
+fn guard(object: &Value) -> Guard {
+    let text = |field: &str| {
+        object
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    Guard {
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+    }
+}

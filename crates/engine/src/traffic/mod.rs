@@ -1,0 +1,10 @@
+//! Traffic routers as pure patches: the desired change from the live object.
+//!
+//! A router names the objects it needs ([`objects`]), and turns a weight into guarded patches of
+//! those objects ([`apply`]). It never waits and never asks anybody. An object that already says
+//! what is wanted yields no patch.
+
+pub mod gateway_api;
+mod router;
+
+pub use router::{RouteError, Want, apply, objects, unsupported};

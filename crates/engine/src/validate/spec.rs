@@ -1,0 +1,77 @@
+use super::error::{Check, SpecError, non_negative};
+use super::{blue_green, canary, pod_template, selector, supported};
+use api::{Rollout, RolloutSpec};
+
+/// What is wrong with a Rollout by itself, if anything: the first error, in the order of
+/// rollouts.md §1.7. With `workloadRef`, template and selector are those of the workload, filled in
+/// by the planner; while they are not, they are not checked.
+pub fn spec(rollout: &Rollout) -> Option<SpecError> {
+    template(&rollout.spec)
+        .and_then(|()| settings(rollout))
+        .err()
+}
+
+/// What is wrong with `workloadRef` in a Rollout as stored, before its template is filled in: there
+/// must be none beside it (§1.7, 2).
+pub fn stored(rollout: &Rollout) -> Option<SpecError> {
+    let spec = &rollout.spec;
+    (spec.workload_ref.is_some() && !spec.pod_template().is_empty()).then(|| {
+        SpecError::internal(
+            "spec.template",
+            "template must be empty for workload reference rollout",
+        )
+    })
+}
+
+fn template(spec: &RolloutSpec) -> Check {
+    non_negative("spec.replicas", spec.replicas)?;
+    if spec.workload_ref.is_some() && spec.pod_template().is_empty() {
+        return Ok(());
+    }
+    let Some(selector) = &spec.selector else {
+        return Err(SpecError::required(
+            "spec.selector",
+            "Rollout has missing field '.spec.selector'",
+        ));
+    };
+    selector::selector("spec.selector", selector)?;
+    pod_template::check(spec.pod_template(), selector)
+}
+
+fn settings(rollout: &Rollout) -> Check {
+    let spec = &rollout.spec;
+    non_negative("spec.minReadySeconds", spec.min_ready_seconds)?;
+    non_negative("spec.revisionHistoryLimit", spec.revision_history_limit)?;
+    progress_deadline(spec)?;
+    match (&spec.strategy.blue_green, &spec.strategy.canary) {
+        (None, None) => {
+            return Err(SpecError::required(
+                "spec.strategy",
+                "Rollout has missing field '.spec.strategy.canary or .spec.strategy.blueGreen'",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return Err(SpecError::invalid_whole(
+                "spec.strategy",
+                "Multiple Strategies can not be listed",
+            ));
+        }
+        (Some(strategy), None) => blue_green::check(spec, strategy)?,
+        (None, Some(strategy)) => canary::check(strategy)?,
+    }
+    supported::check(rollout)
+}
+
+fn progress_deadline(spec: &RolloutSpec) -> Check {
+    let path = "spec.progressDeadlineSeconds";
+    non_negative(path, spec.progress_deadline_seconds)?;
+    let deadline_s = spec.progress_deadline_s();
+    if deadline_s <= spec.min_ready_s() {
+        return Err(SpecError::invalid(
+            path,
+            deadline_s,
+            "must be greater than minReadySeconds",
+        ));
+    }
+    Ok(())
+}

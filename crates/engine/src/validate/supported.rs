@@ -1,0 +1,37 @@
+//! What is valid, but what this version can't carry out: said, never silently left out.
+
+use super::error::{Check, SpecError};
+use super::steps;
+use api::Rollout;
+
+/// Refuses steps of several kinds (the planner carries out one kind per step), the first thing that
+/// [`crate::rollout::unsupported`] lists, and pingPong.
+pub(super) fn check(rollout: &Rollout) -> Check {
+    for (index, step) in rollout.spec.canary_steps().iter().enumerate() {
+        let kinds: Vec<&str> = steps::kinds(step)
+            .into_iter()
+            .filter(|(_, set)| *set)
+            .map(|(kind, _)| kind)
+            .collect();
+        if kinds.len() > 1 {
+            let detail = format!("a step has one kind; this one has {}", kinds.join(" and "));
+            let path = format!("spec.strategy.canary.steps[{index}]");
+            return Err(SpecError::forbidden(path, &detail));
+        }
+    }
+    if let Some((path, what)) = crate::rollout::unsupported(rollout).into_iter().next() {
+        return Err(SpecError::forbidden(path, &what));
+    }
+    // Weights go to the canary and the stable service; the one router there is knows no others.
+    let ping_pong = rollout
+        .spec
+        .canary()
+        .and_then(|canary| canary.ping_pong.as_ref());
+    match ping_pong {
+        Some(_) => Err(SpecError::forbidden(
+            "spec.strategy.canary.pingPong",
+            "pingPong with trafficRouting by the Gateway API is not supported",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,18 @@
+//! The planner against a world of maps: recorded timelines, golden vectors, crashes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helpers may fail loudly; clippy exempts only the tests themselves"
+)]
+
+mod adversity;
+mod compare;
+mod crash;
+mod fixture;
+mod operations;
+mod seed;
+mod swarm;
+mod timelines;
+mod vectors;
+mod world;

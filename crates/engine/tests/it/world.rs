@@ -1,0 +1,735 @@
+//! A world of maps: it carries out plans, makes pods, and keeps its own time.
+//!
+//! Nothing here knows a strategy. ReplicaSets get their pods at once; a pod is ready a moment later,
+//! unless its image is one of those that never start. Every change is checked against the safety
+//! rules that hold at every instant.
+
+use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
+use engine::config::Config;
+use engine::rollout;
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use jiff::{SignedDuration, Timestamp};
+use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Pods become ready this long after they were made.
+const READY_AFTER_MS: i64 = 400;
+const NAMESPACE: &str = "demo";
+
+/// What happens to an AnalysisRun, by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) after_s: i64,
+    /// Whether anybody sees it running.
+    pub(crate) seen_running: bool,
+    pub(crate) phase: String,
+    pub(crate) message: String,
+}
+
+/// One change that somebody could have seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) key: ObjectKey,
+    pub(crate) object: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) objects: BTreeMap<ObjectKey, Value>,
+    /// (type, reason, message)
+    pub(crate) events: BTreeSet<(String, String, String)>,
+    pub(crate) history: Vec<Seen>,
+    pub(crate) scripts: BTreeMap<String, Script>,
+    /// Stop after this many actions, once: a crash.
+    pub(crate) crash_after: Option<usize>,
+    pub(crate) actions_done: usize,
+    pub(crate) last_plan: Option<Plan<RolloutStatus>>,
+    /// Images whose pods never become ready.
+    pub(crate) dead_images: BTreeSet<String>,
+    /// When each pod becomes ready.
+    ready_at: BTreeMap<ObjectKey, Timestamp>,
+    pub(crate) evicted: usize,
+    /// Somebody has edited the route, and the controller has not put it right yet: until then its
+    /// weight is not the controller's doing.
+    turned: bool,
+    /// A disruption budget says no.
+    pub(crate) refuses_evictions: bool,
+    /// Whether every plan is made twice and compared.
+    pub(crate) plans_twice: bool,
+    pods_made: usize,
+    version: u64,
+    wake: Option<Timestamp>,
+}
+
+impl World {
+    pub(crate) fn new(manifests: &[Value]) -> Self {
+        let mut world = Self {
+            // Not a whole second: stored times are rounded, and that must not matter.
+            now: "2030-01-01T00:00:00.3Z".parse().unwrap(),
+            objects: BTreeMap::new(),
+            events: BTreeSet::new(),
+            history: Vec::new(),
+            scripts: BTreeMap::new(),
+            crash_after: None,
+            actions_done: 0,
+            last_plan: None,
+            dead_images: BTreeSet::new(),
+            ready_at: BTreeMap::new(),
+            evicted: 0,
+            turned: false,
+            refuses_evictions: false,
+            plans_twice: true,
+            pods_made: 0,
+            version: 0,
+            wake: None,
+        };
+        for manifest in manifests {
+            world.create(manifest.clone()).unwrap();
+        }
+        world
+    }
+
+    pub(crate) fn rollout_key(&self) -> ObjectKey {
+        self.keys("Rollout").into_iter().next().unwrap()
+    }
+
+    pub(crate) fn rollout(&self) -> &Value {
+        &self.objects[&self.rollout_key()]
+    }
+
+    pub(crate) fn keys(&self, kind: &str) -> Vec<ObjectKey> {
+        let of_kind = |key: &&ObjectKey| key.kind == kind;
+        self.objects.keys().filter(of_kind).cloned().collect()
+    }
+
+    pub(crate) fn create(&mut self, mut object: Value) -> Result<(), String> {
+        let text = |object: &Value, at: &str| {
+            object
+                .pointer(at)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        object["metadata"]["namespace"] = json!(NAMESPACE);
+        let key = ObjectKey::namespaced(
+            &text(&object, "/apiVersion"),
+            &text(&object, "/kind"),
+            NAMESPACE,
+            &text(&object, "/metadata/name"),
+        );
+        if self.objects.contains_key(&key) {
+            return Err(format!("{key} exists"));
+        }
+        object["metadata"]["uid"] = json!(format!("uid-{}", self.version + 1));
+        object["metadata"]["generation"] = json!(1);
+        object["metadata"]["creationTimestamp"] = json!(whole(self.now).to_string());
+        self.store(&key, object);
+        Ok(())
+    }
+
+    fn store(&mut self, key: &ObjectKey, mut object: Value) {
+        self.version += 1;
+        let old = self.objects.get(key);
+        if old.is_some_and(|old| without_version(old) == without_version(&object)) {
+            return;
+        }
+        let changed_spec = old.is_some_and(|old| old.get("spec") != object.get("spec"));
+        if changed_spec {
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.history.push(Seen {
+            key: key.clone(),
+            object: object.clone(),
+        });
+        self.objects.insert(key.clone(), object);
+    }
+
+    /// What a user does: a merge patch of the object or its status.
+    pub(crate) fn user_patch(&mut self, key: &ObjectKey, patch: &Value) {
+        let mut object = self.objects[key].clone();
+        merge_patch(&mut object, patch);
+        self.store(key, object);
+    }
+
+    pub(crate) fn snapshot(&self) -> RolloutSnapshot {
+        let rollout: Rollout = serde_json::from_value(self.rollout().clone()).unwrap();
+        let refs = references(&rollout);
+        let typed = |kind: &str| -> Vec<Value> {
+            self.keys(kind)
+                .iter()
+                .map(|key| self.objects[key].clone())
+                .collect()
+        };
+        let objects = refs
+            .objects
+            .iter()
+            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(key)?.clone()))))
+            .collect();
+        let services = refs
+            .services
+            .iter()
+            .filter_map(|name| {
+                let key = ObjectKey::namespaced("v1", "Service", NAMESPACE, name);
+                let service = serde_json::from_value(self.objects.get(&key)?.clone()).unwrap();
+                Some((name.clone(), Arc::new(service)))
+            })
+            .collect();
+        let mut templates = TemplateSet::default();
+        for template in typed("AnalysisTemplate") {
+            let name = template["metadata"]["name"].as_str().unwrap().to_owned();
+            let template = serde_json::from_value(template).unwrap();
+            templates.namespaced.insert(name, Arc::new(template));
+        }
+        let workload = refs.workload.as_ref().and_then(|key| {
+            let key = ObjectKey::namespaced(&key.api_version, &key.kind, NAMESPACE, &key.name);
+            self.objects.get(&key).cloned().map(Arc::new)
+        });
+        RolloutSnapshot {
+            rollout: Arc::new(rollout),
+            replica_sets: parse(typed("ReplicaSet")),
+            pods: if refs.pods {
+                parse(typed("Pod"))
+            } else {
+                Vec::new()
+            },
+            services,
+            analysis_runs: parse::<AnalysisRun>(typed("AnalysisRun")),
+            experiments: parse::<Experiment>(typed("Experiment")),
+            templates,
+            objects,
+            workload,
+            inbox: Inbox::default(),
+        }
+    }
+
+    /// One pass: plan, act, store the status. Whether anything changed.
+    fn reconcile(&mut self) -> bool {
+        let before = self.version_of_world();
+        let snapshot = self.snapshot();
+        let config = Config::default();
+        let plan = rollout::plan(&snapshot, &config, self.now);
+        if self.plans_twice {
+            let again = rollout::plan(&snapshot, &config, self.now);
+            assert_eq!(plan, again, "planning twice gives two plans");
+        }
+        self.wake = match plan.next {
+            Next::At(at) => Some(at),
+            Next::OnChange => None,
+        };
+        let key = self.rollout_key();
+        if let Some(patch) = &plan.root.patch {
+            self.user_patch(&key, patch);
+        }
+        for action in &plan.actions {
+            if self.crash_after == Some(self.actions_done) {
+                self.crash_after = None;
+                return true;
+            }
+            self.actions_done += 1;
+            let before = self.violations();
+            self.act(action);
+            if let Action::Patch { target, .. } = action {
+                self.turned &= target.kind != "HTTPRoute";
+            }
+            let after = self.violations();
+            let new: Vec<_> = after.difference(&before).collect();
+            assert!(
+                new.is_empty(),
+                "{action:?} breaks the rules: {new:?} {:?}",
+                self.sizes()
+            );
+        }
+        if self.crash_after == Some(self.actions_done) {
+            // Between the last action and the status.
+            self.crash_after = None;
+            return true;
+        }
+        let mut object = self.objects[&key].clone();
+        object["status"] = serde_json::to_value(&plan.status).unwrap();
+        self.store(&key, object);
+        for release in &plan.releases {
+            if let Release::Event {
+                kind,
+                reason,
+                message,
+            } = release
+            {
+                let event = (
+                    kind.as_str().to_owned(),
+                    (*reason).to_owned(),
+                    message.clone(),
+                );
+                self.events.insert(event);
+            }
+        }
+        self.last_plan = Some(plan);
+        self.version_of_world() != before
+    }
+
+    fn version_of_world(&self) -> usize {
+        self.history.len()
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Create { object } => {
+                let _ = self.create((**object).clone());
+            }
+            Action::Patch {
+                target,
+                kind,
+                patch,
+                guard,
+                ..
+            } => {
+                let Some(live) = self.objects.get(target) else {
+                    panic!("{target} is patched but does not exist");
+                };
+                if let Some(version) = &guard.resource_version {
+                    let live_version = live["metadata"]["resourceVersion"].as_str();
+                    assert_eq!(Some(version.as_str()), live_version, "guard of {target}");
+                }
+                let mut object = live.clone();
+                match kind {
+                    PatchKind::Merge => merge_patch(&mut object, patch),
+                    PatchKind::Json => json_patch(&mut object, patch),
+                    PatchKind::Strategic => panic!("no strategic patches here"),
+                }
+                self.store(target, object);
+            }
+            Action::Delete { target, .. } => {
+                let owned = self.objects[target]
+                    .pointer("/metadata/ownerReferences/0/uid")
+                    .cloned();
+                assert_eq!(
+                    owned.as_ref(),
+                    self.rollout().pointer("/metadata/uid"),
+                    "{target} is not ours to delete"
+                );
+                self.objects.remove(target);
+            }
+            // The executor takes a refusal for no failure.
+            Action::Evict { .. } if self.refuses_evictions => {}
+            Action::Evict { pod, .. } => {
+                self.objects.remove(pod);
+                self.ready_at.remove(pod);
+                self.evicted += 1;
+            }
+            Action::Apply { .. } | Action::Measure(_) => {
+                panic!("a Rollout plan has no such action: {action:?}")
+            }
+        }
+    }
+
+    /// Makes and removes pods, and counts them. Whether anything changed.
+    fn run_replica_sets(&mut self) -> bool {
+        let before = self.version_of_world();
+        for key in self.keys("ReplicaSet") {
+            let mut object = self.objects[&key].clone();
+            let want = object["spec"]["replicas"].as_i64().unwrap_or(1) as usize;
+            let mut pods = self.pods_of(&object);
+            while pods.len() < want {
+                pods.push(self.create_pod(&object));
+            }
+            // Pods that are not ready go first.
+            pods.sort_by_key(|pod| self.ready_at[pod]);
+            for pod in pods.drain(want..) {
+                self.objects.remove(&pod);
+                self.ready_at.remove(&pod);
+            }
+            let now = self.now;
+            let ready = pods.iter().filter(|pod| self.ready_at[*pod] <= now).count();
+            for pod in &pods {
+                self.show_readiness(pod);
+            }
+            object["status"] = json!({
+                "replicas": want,
+                "fullyLabeledReplicas": want,
+                "readyReplicas": ready,
+                "availableReplicas": ready,
+                "observedGeneration": object["metadata"]["generation"],
+            });
+            self.store(&key, object);
+        }
+        self.version_of_world() != before
+    }
+
+    fn pods_of(&self, set: &Value) -> Vec<ObjectKey> {
+        let owner = |key: &ObjectKey| self.objects[key].pointer("/metadata/ownerReferences/0/uid");
+        let uid = set.pointer("/metadata/uid");
+        self.keys("Pod")
+            .into_iter()
+            .filter(|key| owner(key) == uid)
+            .collect()
+    }
+
+    fn create_pod(&mut self, set: &Value) -> ObjectKey {
+        self.pods_made += 1;
+        let template = &set["spec"]["template"];
+        let image = template
+            .pointer("/spec/containers/0/image")
+            .and_then(Value::as_str);
+        let dead = self.dead_images.contains(image.unwrap_or_default());
+        let delay = SignedDuration::from_millis(READY_AFTER_MS);
+        let ready_at = self.now.checked_add(delay).unwrap();
+        let name = format!(
+            "{}-{}",
+            set["metadata"]["name"].as_str().unwrap(),
+            self.pods_made
+        );
+        self.create(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "labels": template["metadata"]["labels"],
+                "annotations": template["metadata"]["annotations"],
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1",
+                    "kind": "ReplicaSet",
+                    "name": set["metadata"]["name"],
+                    "uid": set["metadata"]["uid"],
+                    "controller": true,
+                }],
+            },
+        }))
+        .unwrap();
+        let key = ObjectKey::namespaced("v1", "Pod", NAMESPACE, &name);
+        let ready_at = if dead { Timestamp::MAX } else { ready_at };
+        self.ready_at.insert(key.clone(), ready_at);
+        key
+    }
+
+    fn show_readiness(&mut self, key: &ObjectKey) {
+        let mut pod = self.objects[key].clone();
+        let ready_at = self.ready_at[key];
+        let ready = ready_at <= self.now;
+        pod["status"] = json!({"conditions": [{
+            "type": "Ready",
+            "status": if ready { "True" } else { "False" },
+            "lastTransitionTime": whole(ready_at.min(self.now)).to_string(),
+        }]});
+        let shown = self.objects[key].pointer("/status/conditions/0/status");
+        if shown != pod.pointer("/status/conditions/0/status") {
+            self.store(key, pod);
+        }
+    }
+
+    /// Lets AnalysisRuns do what their script says. Whether anything changed.
+    fn run_analyses(&mut self) -> bool {
+        let before = self.version_of_world();
+        for key in self.keys("AnalysisRun") {
+            let mut run = self.objects[&key].clone();
+            let status = match run.pointer("/status/phase").and_then(Value::as_str) {
+                None | Some("") => match self.script(&key.name) {
+                    Some(script) if !script.seen_running => {
+                        json!({"phase": script.phase, "message": script.message})
+                    }
+                    _ => json!({"phase": "Running", "startedAt": self.now.to_string()}),
+                },
+                Some("Running") => {
+                    let Some(status) = self.verdict(&key.name, &run) else {
+                        continue;
+                    };
+                    status
+                }
+                Some(_) => continue,
+            };
+            merge_patch(&mut run, &json!({"status": status}));
+            self.store(&key, run);
+        }
+        self.version_of_world() != before
+    }
+
+    fn verdict(&self, name: &str, run: &Value) -> Option<Value> {
+        if run.pointer("/spec/terminate") == Some(&json!(true)) {
+            return Some(json!({"phase": "Successful", "message": "Run Terminated"}));
+        }
+        let script = self.script(name)?;
+        (self.now >= Self::verdict_at(run, script)?)
+            .then(|| json!({"phase": script.phase, "message": script.message}))
+    }
+
+    /// The script of a run; one with a collision suffix plays that of the first.
+    fn script(&self, name: &str) -> Option<&Script> {
+        let first = name.split_once('.').map_or(name, |(first, _)| first);
+        self.scripts.get(name).or_else(|| self.scripts.get(first))
+    }
+
+    fn verdict_at(run: &Value, script: &Script) -> Option<Timestamp> {
+        let started: Timestamp = run.pointer("/status/startedAt")?.as_str()?.parse().ok()?;
+        started
+            .checked_add(SignedDuration::from_secs(script.after_s))
+            .ok()
+    }
+
+    /// Runs everything that can happen at this moment.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..200 {
+            let mut changed = self.reconcile();
+            changed |= self.run_replica_sets();
+            changed |= self.run_analyses();
+            if !changed {
+                self.check_waits();
+                return;
+            }
+        }
+        panic!("no fixpoint: {:#?}", self.last_plan);
+    }
+
+    /// A Rollout that is not where it should be says what it waits for.
+    fn check_waits(&self) {
+        let Some(plan) = &self.last_plan else { return };
+        let healthy = plan.status.phase == Some(api::RolloutPhase::Healthy);
+        assert!(
+            healthy || !plan.trace.waiting_on.is_empty(),
+            "it rests at {:?} ({}) and waits for nothing: {:#?}",
+            plan.status.phase,
+            plan.status.message,
+            plan.trace
+        );
+    }
+
+    /// The next moment at which something happens by itself.
+    fn next_moment(&self) -> Option<Timestamp> {
+        let pods = self.ready_at.values().copied();
+        let verdicts = self.keys("AnalysisRun").into_iter().filter_map(|key| {
+            let run = &self.objects[&key];
+            let running = run.pointer("/status/phase") == Some(&json!("Running"));
+            let script = self.script(&key.name).filter(|_| running)?;
+            Self::verdict_at(run, script)
+        });
+        pods.chain(verdicts)
+            .chain(self.wake)
+            .filter(|at| *at > self.now && *at < Timestamp::MAX)
+            .min()
+    }
+
+    /// Lets time pass until `condition` holds or nothing happens any more. Whether it holds.
+    pub(crate) fn run_until(&mut self, condition: impl Fn(&Self) -> bool) -> bool {
+        self.settle();
+        for _ in 0..500 {
+            if condition(self) {
+                return true;
+            }
+            let Some(next) = self.next_moment() else {
+                return false;
+            };
+            self.now = next;
+            self.settle();
+        }
+        panic!("it never ends: {:#?}", self.last_plan);
+    }
+
+    /// Lets `seconds` pass.
+    pub(crate) fn sleep(&mut self, seconds: f64) {
+        let end = self
+            .now
+            .checked_add(SignedDuration::from_secs_f64(seconds))
+            .unwrap();
+        self.settle();
+        while let Some(next) = self.next_moment().filter(|next| *next <= end) {
+            self.now = next;
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// The pods of a ReplicaSet stop being ready, for good.
+    pub(crate) fn kill_pods(&mut self, hash: &str) {
+        for key in self.keys("Pod") {
+            if key.name.contains(hash) {
+                self.ready_at.insert(key, Timestamp::MAX);
+            }
+        }
+        self.run_replica_sets();
+    }
+
+    /// A ReplicaSet is deleted, and its pods with it.
+    pub(crate) fn delete_set(&mut self, key: &ObjectKey) {
+        for pod in self.pods_of(&self.objects[key]) {
+            self.objects.remove(&pod);
+            self.ready_at.remove(&pod);
+        }
+        self.objects.remove(key);
+    }
+
+    /// Somebody edits the weights of the route.
+    pub(crate) fn turn_route(&mut self, canary: i32) {
+        for key in self.keys("HTTPRoute") {
+            let mut route = self.objects[&key].clone();
+            route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(100 - canary);
+            route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(canary);
+            self.store(&key, route);
+            self.turned = true;
+        }
+    }
+
+    /// What the planner wants right now, without carrying it out.
+    pub(crate) fn plan(&self) -> Plan<RolloutStatus> {
+        rollout::plan(&self.snapshot(), &Config::default(), self.now)
+    }
+
+    /// Pods per ReplicaSet: (name, size, ready).
+    pub(crate) fn sizes(&self) -> Vec<(String, i64, i64)> {
+        self.keys("ReplicaSet")
+            .into_iter()
+            .map(|key| {
+                let object = &self.objects[&key];
+                let size = object["spec"]["replicas"].as_i64().unwrap_or(1);
+                let ready = object
+                    .pointer("/status/readyReplicas")
+                    .and_then(Value::as_i64);
+                (key.name, size, ready.unwrap_or(0).min(size))
+            })
+            .collect()
+    }
+
+    pub(crate) fn ready_of(&self, hash: &str) -> i64 {
+        self.sizes()
+            .into_iter()
+            .filter(|(name, _, _)| name.ends_with(&format!("-{hash}")))
+            .map(|(_, _, ready)| ready)
+            .sum()
+    }
+
+    /// Breaches of the rules that hold at every instant: requests never go to pods that are not there
+    /// while others are, and the canary never has more than its step's weight. No action may add one;
+    /// pods that die by themselves, or with a Rollout scaled to nothing, may.
+    fn violations(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let total: i64 = self.sizes().iter().map(|(_, _, ready)| ready).sum();
+        if total == 0 || self.rollout()["spec"]["replicas"] == json!(0) {
+            return found;
+        }
+        for key in self.keys("HTTPRoute") {
+            let backends = self.objects[&key].pointer("/spec/rules/0/backendRefs");
+            for backend in backends.and_then(Value::as_array).into_iter().flatten() {
+                found.extend(self.backend_violation(backend));
+            }
+        }
+        if let Some(hash) = self.selected("active")
+            && self.ready_of(&hash) == 0
+        {
+            found.insert("the active service has no ready pod".to_owned());
+        }
+        found
+    }
+
+    pub(crate) fn selected(&self, service: &str) -> Option<String> {
+        let key = ObjectKey::namespaced("v1", "Service", NAMESPACE, service);
+        let hash = self
+            .objects
+            .get(&key)?
+            .pointer("/spec/selector/rollouts-pod-template-hash");
+        hash.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn backend_violation(&self, backend: &Value) -> Option<String> {
+        let service = backend["name"].as_str().unwrap_or_default();
+        let weight = backend.get("weight").and_then(Value::as_i64)?;
+        let hash = self.selected(service)?;
+        if weight > 0 && self.ready_of(&hash) == 0 {
+            return Some(format!("{service} gets traffic without a ready pod"));
+        }
+        let stable = self
+            .rollout()
+            .pointer("/status/stableRS")
+            .and_then(Value::as_str);
+        if self.turned {
+            return None;
+        }
+        let allowed = self.allowed_weight();
+        // With the stable pods gone for good there is nobody else to send requests to.
+        let stable = stable.filter(|hash| {
+            let name = format!("-{hash}");
+            self.keys("ReplicaSet")
+                .iter()
+                .any(|key| key.name.ends_with(&name))
+        });
+        (service == "canary" && stable.is_some_and(|stable| stable != hash) && weight > allowed)
+            .then(|| "the canary gets more than its step allows".to_owned())
+    }
+
+    /// The weight of the last `setWeight` up to the current step.
+    fn allowed_weight(&self) -> i64 {
+        let status = &self.rollout()["status"];
+        let steps = self.rollout().pointer("/spec/strategy/canary/steps");
+        let steps: &[Value] = steps.and_then(Value::as_array).map_or(&[], Vec::as_slice);
+        if status["abort"] == json!(true) {
+            // What the stable pods cannot take yet stays where it is; it never becomes more.
+            let recorded = status.pointer("/canary/weights/canary/weight");
+            return recorded.and_then(Value::as_i64).unwrap_or(0);
+        }
+        let index = status["currentStepIndex"].as_u64().unwrap_or(0) as usize;
+        if index >= steps.len() || status["promoteFull"] == json!(true) {
+            let routing = self
+                .rollout()
+                .pointer("/spec/strategy/canary/trafficRouting");
+            let max_weight = routing.and_then(|routing| routing["maxTrafficWeight"].as_i64());
+            return max_weight.unwrap_or(100);
+        }
+        let weights = steps[..=index]
+            .iter()
+            .rev()
+            .filter_map(|step| step["setWeight"].as_i64());
+        weights.into_iter().next().unwrap_or(0)
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
+    let parse = |object| Arc::new(serde_json::from_value(object).unwrap());
+    objects.into_iter().map(parse).collect()
+}
+
+fn whole(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap()
+}
+
+fn without_version(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+        metadata.remove("generation");
+    }
+    object
+}
+
+/// RFC 7386.
+fn merge_patch(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge_patch(&mut target[key], value);
+        }
+    }
+}
+
+/// The operations of RFC 6902 that plans use.
+fn json_patch(target: &mut Value, operations: &Value) {
+    for operation in operations.as_array().unwrap() {
+        let path = operation["path"].as_str().unwrap();
+        let (parent, last) = path.rsplit_once('/').unwrap();
+        let last = last.replace("~1", "/").replace("~0", "~");
+        let parent = target.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        match operation["op"].as_str().unwrap() {
+            "add" => parent.insert(last, operation["value"].clone()),
+            "remove" => parent.remove(&last),
+            other => panic!("no such operation here: {other}"),
+        };
+    }
+}
