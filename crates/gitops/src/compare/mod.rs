@@ -1,0 +1,34 @@
+//! Whether the cluster still says what Git says (gitops.md items 31–34).
+//!
+//! Three questions decide about one object, and each one covers what the others cannot see:
+//! 1. Does every *declared* field have its declared value (`diff`)? What Git does not declare is
+//!    not looked at, with one exception: inside a list or map that the API server treats as one
+//!    unit (*atomic*) and that somebody else has written since we did, every field counts.
+//! 2. Is there a field that we own (`managedFields`, manager `argocd-controller`) and no longer
+//!    declare (`fields`)? It was removed in Git.
+//! 3. Has the manifest changed since it was last applied (`digest`, kept as an annotation)?
+//!    Ownership stops at atomic lists, e.g. the steps of a canary, so a field that Git removed
+//!    inside one would otherwise go unnoticed for ever.
+//!
+//! Which fields belong to a controller in any case is for [`DiffRules`] to say.
+
+mod diff;
+mod digest;
+mod fields;
+mod live;
+mod resource;
+mod rules;
+mod scalar;
+
+pub use diff::{Difference, FieldDiff};
+pub use digest::DIGEST_ANNOTATION;
+pub use fields::{FieldSet, owned_by};
+pub use live::LiveTree;
+pub(crate) use resource::target_digest;
+pub use resource::{Comparison, ResourceComparison, compare};
+pub use rules::{DiffRules, IgnoreRule};
+
+pub use api::constants::gitops::FIELD_MANAGER;
+
+#[cfg(test)]
+mod tests;

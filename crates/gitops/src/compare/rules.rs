@@ -1,0 +1,389 @@
+//! Fields that are not Git's to decide: those of the rollout controller, and those that the
+//! Application asks to ignore (gitops.md items 17, 69; acceptance.md F9).
+
+use super::fields::owned_by;
+use crate::glob;
+use crate::resource::{self, ResourceId};
+use api::constants::HASH_LABEL;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
+
+/// One entry of `spec.ignoreDifferences`. Group and kind are globs; empty name and namespace mean any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IgnoreRule {
+    pub group: String,
+    pub kind: String,
+    pub name: String,
+    pub namespace: String,
+    /// RFC 6901.
+    pub json_pointers: Vec<String>,
+    pub managed_fields_managers: Vec<String>,
+}
+
+impl IgnoreRule {
+    fn is_about(&self, id: &ResourceId) -> bool {
+        glob::matches(&self.group, &id.group, false)
+            && glob::matches(&self.kind, &id.kind, false)
+            && (self.name.is_empty() || self.name == id.name)
+            && (self.namespace.is_empty() || self.namespace == id.namespace)
+    }
+}
+
+/// What to leave out of comparisons, and what to keep from the live object when one is applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiffRules {
+    /// Instance name of the Application.
+    pub(super) app: String,
+    ignore: Vec<IgnoreRule>,
+    /// `RespectIgnoreDifferences=true`: ignored fields are kept when the object is applied.
+    respect: bool,
+    /// Services whose selector gets a hash.
+    services: BTreeSet<ResourceId>,
+    /// Routes whose weights are moved, with the Services between which they are.
+    routes: BTreeMap<ResourceId, BTreeSet<String>>,
+    /// Workloads whose replicas are moved.
+    scaled: BTreeSet<ResourceId>,
+}
+
+impl DiffRules {
+    /// `app` is the instance name of the Application.
+    pub fn new(app: &str, ignore: Vec<IgnoreRule>, respect_ignored: bool) -> Self {
+        Self {
+            app: app.to_owned(),
+            ignore,
+            respect: respect_ignored,
+            ..Self::default()
+        }
+    }
+
+    /// Learns from a Rollout which fields of other objects its controller writes. Objects of other
+    /// kinds are ignored, so everything at hand may be passed.
+    pub fn learn(&mut self, object: &Value) {
+        if resource::kind(object) != "Rollout" || resource::group(object) != "argoproj.io" {
+            return;
+        }
+        let namespace = resource::namespace(object).to_owned();
+        let names = |pointers: &[&str]| -> BTreeSet<String> {
+            pointers
+                .iter()
+                .filter_map(|pointer| resource::string(object, pointer))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let arms = names(&[
+            "/spec/strategy/canary/canaryService",
+            "/spec/strategy/canary/stableService",
+            "/spec/strategy/canary/pingPong/pingService",
+            "/spec/strategy/canary/pingPong/pongService",
+        ]);
+        let colours = names(&[
+            "/spec/strategy/blueGreen/activeService",
+            "/spec/strategy/blueGreen/previewService",
+        ]);
+        for name in arms.iter().chain(&colours) {
+            self.services
+                .insert(ResourceId::new("", "Service", &namespace, name));
+        }
+        self.learn_routes(object, &namespace, &arms);
+        self.learn_workload(object, &namespace);
+    }
+
+    fn learn_routes(&mut self, rollout: &Value, namespace: &str, arms: &BTreeSet<String>) {
+        let Some(gateway) = rollout
+            .pointer("/spec/strategy/canary/trafficRouting/plugins")
+            .and_then(|plugins| plugins.get(GATEWAY_PLUGIN))
+        else {
+            return;
+        };
+        let namespace = resource::string(gateway, "/namespace")
+            .filter(|own| !own.is_empty())
+            .unwrap_or(namespace);
+        for (one, many, kind) in [
+            ("httpRoute", "httpRoutes", "HTTPRoute"),
+            ("grpcRoute", "grpcRoutes", "GRPCRoute"),
+            ("tcpRoute", "tcpRoutes", "TCPRoute"),
+            ("tlsRoute", "tlsRoutes", "TLSRoute"),
+        ] {
+            let listed = gateway
+                .get(many)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let named = listed.filter_map(|route| resource::string(route, "/name"));
+            for name in named.chain(gateway.get(one).and_then(Value::as_str)) {
+                let id = ResourceId::new(GATEWAY_GROUP, kind, namespace, name);
+                self.routes
+                    .entry(id)
+                    .or_default()
+                    .extend(arms.iter().cloned());
+            }
+        }
+    }
+
+    fn learn_workload(&mut self, rollout: &Value, namespace: &str) {
+        let Some(workload) = rollout.pointer("/spec/workloadRef") else {
+            return;
+        };
+        let scale_down = resource::string(workload, "/scaleDown").unwrap_or("never");
+        if let ("onsuccess" | "progressively", Some(name)) =
+            (scale_down, resource::string(workload, "/name"))
+        {
+            let id = ResourceId::new(
+                resource::group(workload),
+                resource::kind(workload),
+                namespace,
+                name,
+            );
+            self.scaled.insert(id);
+        }
+    }
+
+    /// Removes everything that does not count from a target, or from a live object (`live`: the
+    /// one that says who owns what; the same object, if that is the one to be masked).
+    pub(super) fn mask(&self, id: &ResourceId, object: &mut Value, live: Option<&Value>) {
+        for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
+            for pointer in &rule.json_pointers {
+                remove_pointer(object, pointer);
+            }
+            if let (Some(live), false) = (live, rule.managed_fields_managers.is_empty()) {
+                let fields = owned_by(live, &|entry| is_by(entry, &rule.managed_fields_managers));
+                if let Some(fields) = fields {
+                    fields.remove_from(object);
+                }
+            }
+        }
+        if self.services.contains(id) {
+            remove_key(object, "/spec/selector", HASH_LABEL);
+        }
+        if self.scaled.contains(id) {
+            remove_key(object, "/spec", "replicas");
+        }
+        if let Some(arms) = self.routes.get(id) {
+            for_each_arm(object, arms, &mut |reference| {
+                if let Some(reference) = reference.as_object_mut() {
+                    reference.remove("weight");
+                }
+            });
+        }
+    }
+
+    /// Removes rules that the rollout controller added to a route (header and mirror routes): those
+    /// beyond the declared ones whose every backend is one of its Services.
+    pub(super) fn mask_added_rules(&self, id: &ResourceId, target: &Value, live: &mut Value) {
+        let Some(arms) = self.routes.get(id) else {
+            return;
+        };
+        if let Some(rules) = live
+            .pointer_mut("/spec/rules")
+            .and_then(Value::as_array_mut)
+        {
+            let added = added_rules(rules, resource::list(target, "/spec/rules"), arms);
+            let mut index = 0;
+            rules.retain(|_| {
+                index += 1;
+                !added.contains(&(index - 1))
+            });
+        }
+    }
+
+    /// Copies what others decide from the live object into one that is about to be applied: maps
+    /// and lists that the API server treats as one unit would otherwise lose it. Returns whether
+    /// anything was, in which case the apply must fail if the live object has changed since.
+    pub(crate) fn keep(&self, id: &ResourceId, target: &mut Value, live: &Value) -> bool {
+        let before = target.clone();
+        if self.services.contains(id) {
+            keep_key(target, live, &["spec", "selector"], HASH_LABEL);
+        }
+        if self.scaled.contains(id) {
+            keep_key(target, live, &["spec"], "replicas");
+        }
+        if let Some(arms) = self.routes.get(id) {
+            keep_weights(target, live, arms);
+        }
+        if self.respect {
+            for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
+                for pointer in &rule.json_pointers {
+                    keep_pointer(target, live, pointer);
+                }
+            }
+        }
+        *target != before
+    }
+
+    /// Whether a controller writes into declared units of this object, so that an apply has to be
+    /// made against what was seen.
+    pub(crate) fn is_shared_with_controller(&self, id: &ResourceId) -> bool {
+        self.services.contains(id) || self.routes.contains_key(id) || self.scaled.contains(id)
+    }
+}
+
+fn is_by(entry: &Value, managers: &[String]) -> bool {
+    let manager = entry
+        .get("manager")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    managers.iter().any(|name| name == manager)
+}
+
+fn remove_key(object: &mut Value, parent: &str, key: &str) {
+    if let Some(map) = object.pointer_mut(parent).and_then(Value::as_object_mut) {
+        map.remove(key);
+    }
+}
+
+fn keep_key(target: &mut Value, live: &Value, parent: &[&str], key: &str) {
+    let pointer = format!("/{}", parent.join("/"));
+    let Some(map) = target.pointer_mut(&pointer).and_then(Value::as_object_mut) else {
+        return;
+    };
+    match live.pointer(&pointer).and_then(|live| live.get(key)) {
+        Some(value) => map.insert(key.to_owned(), value.clone()),
+        None => map.remove(key),
+    };
+}
+
+/// Splits a JSON pointer into its parent and its last step, unescaped.
+fn split_pointer(pointer: &str) -> Option<(&str, String)> {
+    let (parent, last) = pointer.rsplit_once('/')?;
+    Some((parent, last.replace("~1", "/").replace("~0", "~")))
+}
+
+fn remove_pointer(object: &mut Value, pointer: &str) {
+    let Some((parent, last)) = split_pointer(pointer) else {
+        return;
+    };
+    match object.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.remove(&last);
+        }
+        Some(Value::Array(list)) => {
+            if let Some(at) = last.parse().ok().filter(|at: &usize| *at < list.len()) {
+                list.remove(at);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn keep_pointer(target: &mut Value, live: &Value, pointer: &str) {
+    let Some(value) = live.pointer(pointer) else {
+        remove_pointer(target, pointer);
+        return;
+    };
+    let Some((parent, last)) = split_pointer(pointer) else {
+        return;
+    };
+    match target.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.insert(last, value.clone());
+        }
+        Some(Value::Array(list)) => {
+            if let Some(slot) = last.parse().ok().and_then(|at: usize| list.get_mut(at)) {
+                *slot = value.clone();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn backend_name(reference: &Value) -> &str {
+    reference
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Calls `each` for every backend reference of a route that is one of `arms`.
+fn for_each_arm(route: &mut Value, arms: &BTreeSet<String>, each: &mut dyn FnMut(&mut Value)) {
+    let rules = route
+        .pointer_mut("/spec/rules")
+        .and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten() {
+        let references = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
+        for reference in references.into_iter().flatten() {
+            if arms.contains(backend_name(reference)) {
+                each(reference);
+            }
+        }
+    }
+}
+
+/// Positions of the rules that the controller added: as many as there are too many, of those that
+/// lead to one of its Services alone and that Git does not declare.
+fn added_rules(live: &[Value], declared: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
+    let is_candidate = |rule: &Value| match resource::list(rule, "/backendRefs") {
+        [only] => {
+            let matches = rule.get("matches").unwrap_or(&Value::Null);
+            let is_declared = declared.iter().any(|known| {
+                resource::list(known, "/backendRefs").len() == 1
+                    && covers(known.get("matches").unwrap_or(&Value::Null), matches)
+            });
+            arms.contains(backend_name(only)) && !is_declared
+        }
+        _ => false,
+    };
+    (0..live.len())
+        .filter(|&at| is_candidate(&live[at]))
+        .take(live.len().saturating_sub(declared.len()))
+        .collect()
+}
+
+/// Whether `live` says everything that `declared` says.
+fn covers(declared: &Value, live: &Value) -> bool {
+    match (declared, live) {
+        (Value::Object(declared), Value::Object(live)) => declared
+            .iter()
+            .all(|(key, value)| live.get(key).is_some_and(|live| covers(value, live))),
+        (Value::Array(declared), Value::Array(live)) => {
+            declared.len() == live.len() && declared.iter().zip(live).all(|(a, b)| covers(a, b))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Takes the weights of the arms, and rules that the controller added, from the live route.
+fn keep_weights(target: &mut Value, live: &Value, arms: &BTreeSet<String>) {
+    let declared = resource::list(target, "/spec/rules").len();
+    let seen = resource::list(live, "/spec/rules");
+    let added = added_rules(seen, resource::list(target, "/spec/rules"), arms);
+    let (added, known): (Vec<_>, Vec<_>) = seen
+        .iter()
+        .enumerate()
+        .partition(|(at, _)| added.contains(at));
+    let known: Vec<&Value> = known.into_iter().map(|(_, rule)| rule).collect();
+    let rules = target
+        .pointer_mut("/spec/rules")
+        .and_then(Value::as_array_mut);
+    let Some(rules) = rules else {
+        return;
+    };
+    for (index, rule) in rules.iter_mut().enumerate() {
+        // Rules have no identity. Where their number is as declared, the position is one; else any
+        // rule tells, since the controller gives all of them the same weights.
+        let same_place = (known.len() == declared)
+            .then(|| known.get(index))
+            .flatten();
+        let references = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
+        for reference in references.into_iter().flatten() {
+            if !arms.contains(backend_name(reference)) {
+                continue;
+            }
+            let seen = same_place
+                .into_iter()
+                .chain(&known)
+                .flat_map(|rule| resource::list(rule, "/backendRefs"))
+                .find(|live| backend_name(live) == backend_name(reference));
+            if let (Some(live), Some(reference)) = (seen, reference.as_object_mut()) {
+                match live.get("weight") {
+                    Some(weight) => reference.insert("weight".to_owned(), weight.clone()),
+                    None => reference.remove("weight"),
+                };
+            }
+        }
+    }
+    rules.extend(added.into_iter().map(|(_, rule)| rule.clone()));
+}

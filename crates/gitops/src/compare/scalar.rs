@@ -1,0 +1,91 @@
+//! When two spellings of a field mean the same.
+
+use gocompat::quantity;
+use serde_json::Value;
+
+/// Maps whose values are quantities.
+const QUANTITY_MAPS: [&str; 9] = [
+    "limits",
+    "requests",
+    "hard",
+    "capacity",
+    "overhead",
+    "min",
+    "max",
+    "default",
+    "defaultRequest",
+];
+/// Fields that are quantities themselves.
+const QUANTITY_FIELDS: [&str; 4] = ["sizeLimit", "divisor", "averageValue", "storage"];
+
+/// Null, or a map or list with nothing in it.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().all(is_nothing),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// A value that typed API objects leave out when they are written, so that declaring it and not
+/// seeing it is no difference. Not so for the entries of free maps: see `is_free_map`.
+pub(super) fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        other => is_nothing(other),
+    }
+}
+
+/// Maps with keys of the user's choice, where an empty value is a value.
+pub(super) fn is_free_map(path: &[&str]) -> bool {
+    matches!(
+        path.last(),
+        Some(
+            &("data"
+                | "binaryData"
+                | "labels"
+                | "annotations"
+                | "matchLabels"
+                | "selector"
+                | "nodeSelector")
+        )
+    )
+}
+
+/// Whether two scalars at `path` (field names from the root, list positions left out) mean the same.
+pub(super) fn same(path: &[&str], a: &Value, b: &Value) -> bool {
+    if a == b {
+        return true;
+    }
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::String(_) | Value::Number(_), Value::String(_) | Value::Number(_)) => {
+            is_quantity(path) && same_quantity(a, b)
+        }
+        _ => false,
+    }
+}
+
+fn is_quantity(path: &[&str]) -> bool {
+    match path {
+        [.., parent, last] => QUANTITY_MAPS.contains(parent) || QUANTITY_FIELDS.contains(last),
+        _ => false,
+    }
+}
+
+fn same_quantity(a: &Value, b: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match (
+        quantity::Quantity::parse(&text(a)),
+        quantity::Quantity::parse(&text(b)),
+    ) {
+        (Ok(a), Ok(b)) => a.to_f64().total_cmp(&b.to_f64()).is_eq(),
+        _ => false,
+    }
+}

@@ -1,0 +1,272 @@
+use super::{Hook, Scopes, hook};
+use crate::resource::{self, ResourceId, child_map};
+use crate::tracking::{TRACKING_ANNOTATION, tracking_id};
+use k8s_openapi::ByteString;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Where a manifest came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Origin {
+    /// Relative to the repository; the renderer's name where a renderer made it.
+    pub file: String,
+    /// Which document of that file, from 1.
+    pub document: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, document {}", self.file, self.document)
+    }
+}
+
+/// One rendered document, not looked at yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document {
+    pub origin: Origin,
+    pub object: Value,
+}
+
+/// One object that Git declares: addressed, namespaced and tracked.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Manifest {
+    pub id: ResourceId,
+    pub origin: Origin,
+    pub object: Value,
+}
+
+impl Manifest {
+    pub fn version(&self) -> &str {
+        resource::version(&self.object)
+    }
+
+    /// `Kind name (file, document n)`, for messages.
+    pub fn named(&self) -> String {
+        format!("{} {} ({})", self.id.kind, self.id.name, self.origin)
+    }
+}
+
+/// What preparation needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct PrepareContext<'a> {
+    /// Instance name of the Application, for tracking.
+    pub app: &'a str,
+    /// `spec.destination.namespace`; may be empty.
+    pub namespace: &'a str,
+    pub scopes: &'a Scopes,
+}
+
+/// The target state, and what was wrong with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prepared {
+    /// Plain resources in the order of their identity.
+    pub manifests: Vec<Manifest>,
+    /// Hooks, with the points at which they want to run.
+    pub hooks: Vec<(Manifest, Vec<&'static str>)>,
+    /// Objects that were declared twice; the last one was kept.
+    pub repeated: Vec<String>,
+    /// Documents that are no Kubernetes objects. The state is incomplete if there are any.
+    pub errors: Vec<String>,
+}
+
+/// Lists nested deeper than this are refused.
+const LIST_DEPTH_MAX: usize = 8;
+
+/// Turns rendered documents into the target state.
+pub fn prepare(documents: &[Document], context: &PrepareContext<'_>) -> Prepared {
+    let mut out = Prepared::default();
+    let mut flat = Vec::new();
+    for document in documents {
+        flatten(
+            &document.object,
+            &document.origin,
+            LIST_DEPTH_MAX,
+            &mut flat,
+            &mut out.errors,
+        );
+    }
+    let mut scopes = context.scopes.clone();
+    for (_, object) in &flat {
+        scopes.learn(object);
+    }
+    let mut by_id: BTreeMap<ResourceId, Manifest> = BTreeMap::new();
+    for (origin, object) in flat {
+        let Some(manifest) = admit(object, origin, context, &scopes, &mut out.errors) else {
+            continue;
+        };
+        match hook(&manifest.object) {
+            Hook::Never => continue,
+            Hook::At(phases) => {
+                out.hooks.push((manifest, phases));
+                continue;
+            }
+            Hook::No => {}
+        }
+        let manifest = track(manifest, context);
+        let named = manifest.named();
+        if let Some(earlier) = by_id.insert(manifest.id.clone(), manifest) {
+            out.repeated.push(format!(
+                "resource {} appeared more than once among the manifests: {} is used, {} is not",
+                earlier.id,
+                named,
+                earlier.named(),
+            ));
+        }
+    }
+    out.manifests = by_id.into_values().collect();
+    out
+}
+
+/// Takes `List` documents apart; empty documents vanish.
+fn flatten(
+    object: &Value,
+    origin: &Origin,
+    depth: usize,
+    out: &mut Vec<(Origin, Value)>,
+    errors: &mut Vec<String>,
+) {
+    if object.is_null() {
+        return;
+    }
+    let is_list = resource::kind(object).ends_with("List") && object.get("items").is_some();
+    if !is_list {
+        out.push((origin.clone(), object.clone()));
+        return;
+    }
+    match object.get("items") {
+        Some(Value::Array(items)) if depth > 0 => {
+            for item in items {
+                flatten(item, origin, depth - 1, out, errors);
+            }
+        }
+        Some(Value::Null) => {}
+        Some(Value::Array(_)) => errors.push(format!("{origin}: lists are nested too deeply")),
+        _ => errors.push(format!(
+            "{origin}: items of a {} is no list",
+            resource::kind(object)
+        )),
+    }
+}
+
+/// Checks the shape of an object and settles its namespace.
+fn admit(
+    mut object: Value,
+    origin: Origin,
+    context: &PrepareContext<'_>,
+    scopes: &Scopes,
+    errors: &mut Vec<String>,
+) -> Option<Manifest> {
+    if let Some(problem) = shape_problem(&object) {
+        errors.push(format!("{origin}: {problem}"));
+        return None;
+    }
+    let namespaced = scopes.is_namespaced(resource::group(&object), resource::kind(&object));
+    if let Some(metadata) = child_map(&mut object, &["metadata"]) {
+        if !namespaced {
+            metadata.remove("namespace");
+        } else if metadata
+            .get("namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .is_empty()
+        {
+            metadata.insert("namespace".to_owned(), context.namespace.into());
+        }
+        // What a dump of a live object carries along; sent back, it is refused or stale.
+        for key in [
+            "managedFields",
+            "resourceVersion",
+            "uid",
+            "creationTimestamp",
+            "generation",
+        ] {
+            metadata.remove(key);
+        }
+    }
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    encode_string_data(&mut object);
+    let id = ResourceId::of(&object);
+    if namespaced && id.namespace.is_empty() {
+        errors.push(format!(
+            "{origin}: {} {} has no namespace, and the Application has no destination namespace",
+            id.kind, id.name
+        ));
+        return None;
+    }
+    Some(Manifest { id, origin, object })
+}
+
+fn shape_problem(object: &Value) -> Option<String> {
+    if !object.is_object() {
+        return Some("the document is no Kubernetes object".to_owned());
+    }
+    if resource::api_version(object).is_empty() {
+        return Some("apiVersion is missing".to_owned());
+    }
+    if resource::kind(object).is_empty() {
+        return Some("kind is missing".to_owned());
+    }
+    let kind = resource::kind(object);
+    let metadata = object.get("metadata").unwrap_or(&Value::Null);
+    let named = !resource::name(object).is_empty();
+    let generated = metadata
+        .get("generateName")
+        .and_then(Value::as_str)
+        .is_some_and(|n| !n.is_empty());
+    // A hook may leave its name to the API server; a resource of the state cannot.
+    let is_hook = matches!(hook(object), Hook::At(_) | Hook::Never);
+    if !(named || generated && is_hook) {
+        return Some(format!("{kind}: metadata.name is missing"));
+    }
+    for key in ["annotations", "labels"] {
+        match metadata.get(key) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(map)) => {
+                if let Some((entry, _)) = map.iter().find(|(_, value)| !value.is_string()) {
+                    return Some(format!("{kind}: metadata.{key}[{entry}] must be a string"));
+                }
+            }
+            Some(_) => return Some(format!("{kind}: metadata.{key} must be a map of strings")),
+        }
+    }
+    None
+}
+
+/// `stringData` of a Secret becomes `data`, as the API server would do it: declared that way, a
+/// removed key is seen as removed.
+fn encode_string_data(object: &mut Value) {
+    if resource::kind(object) != "Secret" || !resource::group(object).is_empty() {
+        return;
+    }
+    let Some(Value::Object(plain)) = object
+        .as_object_mut()
+        .and_then(|map| map.remove("stringData"))
+    else {
+        return;
+    };
+    let encoded: Map<String, Value> = plain
+        .into_iter()
+        .map(|(key, value)| {
+            let value = match value {
+                Value::String(text) => {
+                    serde_json::to_value(ByteString(text.into_bytes())).unwrap_or_default()
+                }
+                other => other,
+            };
+            (key, value)
+        })
+        .collect();
+    if let Some(data) = child_map(object, &["data"]) {
+        data.extend(encoded);
+    }
+}
+
+fn track(mut manifest: Manifest, context: &PrepareContext<'_>) -> Manifest {
+    let id = tracking_id(context.app, &manifest.id, context.namespace);
+    resource::set_annotation(&mut manifest.object, TRACKING_ANNOTATION, &id);
+    manifest
+}

@@ -1,0 +1,212 @@
+//! When a sync starts by itself (gitops.md §6).
+
+use super::assess::{Assessment, sync_options};
+use super::finish;
+use super::planner::{Context, later};
+use super::snapshot::Rendered;
+use crate::compare::ResourceComparison;
+use api::{
+    Operation, OperationInitiator, OperationPhase, OperationState, RetryStrategy, SyncOperation,
+    SyncOperationResource, SyncPolicyAutomated,
+};
+use jiff::Timestamp;
+
+/// Tries of an automated operation after the first, where the Application does not say.
+const RETRY_LIMIT: i64 = 5;
+
+/// What is known of earlier attempts at the present revision and source.
+enum Attempt {
+    None,
+    Failed(String),
+    Succeeded,
+}
+
+/// Starts a sync if the policy wants one, or says why not.
+pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: &Rendered) {
+    let app = &cx.snapshot.app;
+    let policy = app.spec.sync_policy.clone().unwrap_or_default();
+    let Some(automated) = policy.automated.filter(|on| on.enabled.unwrap_or(true)) else {
+        return;
+    };
+    let is_busy = app.operation.is_some()
+        || cx
+            .plan
+            .status
+            .operation_state
+            .as_ref()
+            .is_some_and(is_running);
+    let has_errors = cx.findings.iter().any(|(kind, _)| kind.ends_with("Error"));
+    if is_busy || has_errors || assessment.incomplete || assessment.comparison.is_synced() {
+        return;
+    }
+    let prune = automated.prune.unwrap_or(false);
+    let pending: Vec<&ResourceComparison> = assessment
+        .comparison
+        .resources
+        .iter()
+        .filter(|resource| !resource.is_synced() && !resource.extraneous)
+        .filter(|resource| prune || !resource.requires_pruning())
+        .collect();
+    if pending.is_empty() {
+        cx.plan
+            .trace
+            .decide("no-sync", "only pruning is pending, and prune is off");
+        return;
+    }
+    let revision = &rendered.revision;
+    let all = &assessment.comparison.resources;
+    if prune
+        && !automated.allow_empty.unwrap_or(false)
+        && all.iter().all(ResourceComparison::requires_pruning)
+    {
+        return cx.sync_error(format!(
+            "Skipping sync attempt to {revision}: auto-sync will wipe out all resources"
+        ));
+    }
+    match attempt(cx, rendered) {
+        Attempt::None => {
+            let operation = operation(cx, &automated, rendered);
+            finish::begin(cx, operation);
+        }
+        Attempt::Failed(message) => {
+            cx.sync_error(format!("Failed last sync attempt to {revision}: {message}"));
+        }
+        Attempt::Succeeded if automated.self_heal.unwrap_or(false) => {
+            heal(cx, &automated, rendered, &pending);
+        }
+        Attempt::Succeeded => cx.plan.trace.decide(
+            "no-sync",
+            format!("{revision} was synced already, and selfHeal is off"),
+        ),
+    }
+}
+
+fn is_running(state: &OperationState) -> bool {
+    matches!(
+        state.phase,
+        OperationPhase::Running | OperationPhase::Terminating
+    )
+}
+
+fn attempt(cx: &Context<'_>, rendered: &Rendered) -> Attempt {
+    let status = &cx.plan.status;
+    let state = status
+        .operation_state
+        .as_ref()
+        .filter(|state| is_attempt(state, rendered));
+    match state {
+        Some(state) if state.phase == OperationPhase::Succeeded => Attempt::Succeeded,
+        Some(state) => Attempt::Failed(state.message.clone()),
+        // A partial sync by hand may have come after.
+        None => match status.history.last() {
+            Some(last)
+                if last.revision == rendered.revision
+                    && last.source.as_ref() == Some(&rendered.source) =>
+            {
+                Attempt::Succeeded
+            }
+            _ => Attempt::None,
+        },
+    }
+}
+
+/// Whether an operation was a try at the whole of this revision; self-healing counts as one.
+fn is_attempt(state: &OperationState, rendered: &Rendered) -> bool {
+    let sync = state.operation.sync.clone().unwrap_or_default();
+    let whole = sync.resources.is_empty() || sync.auto_heal_attempts_count.is_some();
+    let Some(result) = &state.sync_result else {
+        // It failed before it had a target: what it pinned tells.
+        return whole && sync.revision.as_deref() == Some(rendered.revision.as_str());
+    };
+    whole
+        && !sync.dry_run.unwrap_or(false)
+        && result.revision == rendered.revision
+        && result.source.as_ref() == Some(&rendered.source)
+}
+
+fn operation(cx: &Context<'_>, automated: &SyncPolicyAutomated, rendered: &Rendered) -> Operation {
+    let app = &cx.snapshot.app;
+    let policy = app.spec.sync_policy.as_ref();
+    let retry = policy.and_then(|policy| policy.retry.clone());
+    Operation {
+        sync: Some(SyncOperation {
+            revision: Some(rendered.revision.clone()),
+            prune: automated.prune.filter(|prune| *prune),
+            sync_options: sync_options(app).to_vec(),
+            ..SyncOperation::default()
+        }),
+        initiated_by: OperationInitiator {
+            username: None,
+            automated: Some(true),
+        },
+        info: Vec::new(),
+        retry: retry.unwrap_or_else(|| RetryStrategy {
+            limit: Some(RETRY_LIMIT),
+            ..RetryStrategy::default()
+        }),
+    }
+}
+
+/// Puts drifted objects back, those alone, and with growing patience: somebody who keeps changing
+/// them is not to be fought at full speed.
+fn heal(
+    cx: &mut Context<'_>,
+    automated: &SyncPolicyAutomated,
+    rendered: &Rendered,
+    pending: &[&ResourceComparison],
+) {
+    let (tries, due) = patience(cx);
+    if cx.now < due {
+        cx.plan
+            .trace
+            .decide("wait-to-heal", format!("drift is put back at {due}"));
+        cx.wake_at(due);
+        return;
+    }
+    let mut operation = operation(cx, automated, rendered);
+    if let Some(sync) = &mut operation.sync {
+        sync.auto_heal_attempts_count = Some(tries + 1);
+        sync.resources = pending
+            .iter()
+            .map(|resource| SyncOperationResource {
+                group: Some(resource.id.group.clone()).filter(|group| !group.is_empty()),
+                kind: resource.id.kind.clone(),
+                name: resource.id.name.clone(),
+                namespace: Some(resource.id.namespace.clone()).filter(|ns| !ns.is_empty()),
+            })
+            .collect();
+    }
+    finish::begin(cx, operation);
+}
+
+/// How often drift was put back lately, and when it may be next.
+fn patience(cx: &Context<'_>) -> (i64, Timestamp) {
+    let config = cx.config;
+    let Some(state) = &cx.plan.status.operation_state else {
+        return (0, Timestamp::MIN);
+    };
+    let ended = state
+        .finished_at
+        .as_ref()
+        .map_or(state.started_at.0, |at| at.0);
+    let tries = state
+        .operation
+        .sync
+        .as_ref()
+        .and_then(|sync| sync.auto_heal_attempts_count)
+        .unwrap_or(0)
+        .clamp(0, 32);
+    // Left alone for longer than the longest wait, the count starts over.
+    let longest = config.self_heal_max_s;
+    let tries = if later(ended, longest + longest / 10) < cx.now {
+        0
+    } else {
+        tries
+    };
+    let exponent = u32::try_from(tries).unwrap_or(0);
+    let wait = 3_i64
+        .saturating_pow(exponent)
+        .saturating_mul(config.self_heal_first_s)
+        .min(longest);
+    (tries, later(ended, wait))
+}

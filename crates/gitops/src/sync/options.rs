@@ -1,0 +1,123 @@
+//! Sync options (gitops.md §9).
+
+use crate::resource::annotation;
+use api::constants::gitops::SYNC_OPTIONS_ANNOTATION;
+use plan::Propagation;
+use serde_json::Value;
+
+/// Options that are followed, or that are met by how things are done here anyway: everything is
+/// applied by server-side apply, validated by the API server, and only where it is out of sync.
+const FOLLOWED: [&str; 17] = [
+    "Prune=true",
+    "Prune=false",
+    "Delete=true",
+    "Delete=false",
+    "PruneLast=true",
+    "PruneLast=false",
+    "PrunePropagationPolicy=foreground",
+    "PrunePropagationPolicy=background",
+    "PrunePropagationPolicy=orphan",
+    "Validate=true",
+    "SkipDryRunOnMissingResource=true",
+    "ServerSideApply=true",
+    "ClientSideApplyMigration=false",
+    "ApplyOutOfSyncOnly=true",
+    "CreateNamespace=true",
+    "FailOnSharedResource=true",
+    "RespectIgnoreDifferences=true",
+];
+
+/// The options of an Application or an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SyncOptions<'a>(pub(super) &'a [String]);
+
+impl SyncOptions<'_> {
+    pub(super) fn has(self, option: &str) -> bool {
+        self.0.iter().any(|own| own.trim() == option)
+    }
+
+    pub(super) fn propagation(self) -> Propagation {
+        if self.has("PrunePropagationPolicy=orphan") {
+            Propagation::Orphan
+        } else if self.has("PrunePropagationPolicy=background") {
+            Propagation::Background
+        } else {
+            Propagation::Foreground
+        }
+    }
+
+    /// Options that are not followed. `X=false` of a known switch asks for nothing.
+    pub(super) fn unsupported(self) -> Vec<&'static str> {
+        self.0
+            .iter()
+            .filter_map(|option| unsupported(option.trim()))
+            .collect()
+    }
+}
+
+/// The reason why an option is not followed; `None` if it is.
+fn unsupported(option: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 7] = [
+        (
+            "Replace=true",
+            "Replace=true (objects are applied, not replaced)",
+        ),
+        (
+            "Force=true",
+            "Force=true (objects are not deleted and made anew)",
+        ),
+        (
+            "Prune=confirm",
+            "Prune=confirm (such objects are not pruned)",
+        ),
+        (
+            "Delete=confirm",
+            "Delete=confirm (such objects are not deleted)",
+        ),
+        (
+            "Validate=false",
+            "Validate=false (the API server always validates)",
+        ),
+        (
+            "ServerSideApply=false",
+            "ServerSideApply=false (server-side apply is the only way)",
+        ),
+        ("", "an empty option"),
+    ];
+    if FOLLOWED.contains(&option) {
+        return None;
+    }
+    if let Some((_, why)) = KNOWN.iter().find(|(known, _)| *known == option) {
+        return Some(why);
+    }
+    // `Replace=false` and the like ask for what happens anyway.
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let is_switch = FOLLOWED
+        .iter()
+        .copied()
+        .chain(KNOWN.iter().map(|(known, _)| *known))
+        .any(|known| {
+            known
+                .split_once('=')
+                .is_some_and(|(known, _)| known == name)
+        });
+    if is_switch && matches!(value, "true" | "false") {
+        return None;
+    }
+    Some("an option that is not known")
+}
+
+/// Whether an object carries an option in its annotation.
+pub(super) fn object_has(object: &Value, option: &str) -> bool {
+    annotation(object, SYNC_OPTIONS_ANNOTATION)
+        .is_some_and(|list| list.split(',').any(|own| own.trim() == option))
+}
+
+/// Options of an object that are not followed.
+pub(super) fn object_unsupported(object: &Value) -> Vec<&'static str> {
+    annotation(object, SYNC_OPTIONS_ANNOTATION)
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .filter_map(|option| unsupported(option.trim()))
+        .collect()
+}

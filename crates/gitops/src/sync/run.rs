@@ -1,0 +1,516 @@
+//! One pass of a running operation.
+
+use super::assess::Assessment;
+use super::options::SyncOptions;
+use super::outcome::Outcome;
+use super::snapshot::{ApplicationSnapshot, DryRun};
+use super::tasks::{Task, Todo, action, tasks};
+use crate::health::{HealthCode, health};
+use crate::order::kind_rank;
+use crate::resource::{ResourceId, is_deleting};
+use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR};
+use api::{
+    ManagedNamespaceMetadata, OperationPhase, OperationState, ResourceResult, ResultCode,
+    SyncOperation, SyncOperationResult, SyncPhase,
+};
+use plan::{Action, Trace, WaitingOn};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What a pass came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Pass {
+    /// These actions, then look again.
+    Act(Vec<Action>),
+    /// Nothing to send; something has to happen first.
+    Wait(String),
+    Done(OperationPhase, String),
+}
+
+/// Everything a pass looks at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Running<'a> {
+    pub(super) snapshot: &'a ApplicationSnapshot,
+    pub(super) assessment: &'a Assessment,
+    pub(super) sync: &'a SyncOperation,
+    pub(super) options: SyncOptions<'a>,
+}
+
+impl Running<'_> {
+    /// Runs one pass; `state.sync_result` must be there and is brought up to date.
+    pub(super) fn pass(self, state: &mut OperationState, trace: &mut Trace) -> Pass {
+        if let Some(refusal) = self.refusal() {
+            return refusal;
+        }
+        let tasks = tasks(self.snapshot, self.assessment, self.sync, self.options);
+        if let Some(refusal) = self.permissions(&tasks, state) {
+            return refusal;
+        }
+        if self.sync.dry_run.unwrap_or(false) {
+            return self.dry_run_only(&tasks, state);
+        }
+        match self.namespace(state) {
+            Ok(Some(action)) => return Pass::Act(vec![action]),
+            Ok(None) => {}
+            Err(refusal) => return refusal,
+        }
+        if let Some(pass) = self.dry_run(&tasks, state) {
+            return pass;
+        }
+        self.collect(&tasks, state);
+        let pass = self.waves(&tasks, state);
+        if let Pass::Wait(why) = &pass {
+            let object = self.snapshot.app.metadata.name.clone().unwrap_or_default();
+            trace.wait(WaitingOn::Object {
+                object,
+                why: why.clone(),
+            });
+        }
+        pass
+    }
+
+    /// Reasons not to touch anything.
+    fn refusal(self) -> Option<Pass> {
+        let assessment = self.assessment;
+        let shared = assessment.comparison.resources.iter().find_map(|resource| {
+            let other = resource.shared_with.as_ref()?;
+            Some(format!(
+                "Shared resource found: {} is part of {other}",
+                resource.id
+            ))
+        });
+        if let (true, Some(shared)) = (self.options.has("FailOnSharedResource=true"), shared) {
+            return Some(Pass::Done(OperationPhase::Failed, shared));
+        }
+        let errors: Vec<&str> = assessment
+            .findings
+            .iter()
+            .filter(|(kind, _)| matches!(*kind, COMPARISON_ERROR | INVALID_SPEC_ERROR))
+            .map(|(_, message)| message.as_str())
+            .collect();
+        if !errors.is_empty() {
+            return Some(Pass::Done(OperationPhase::Error, errors.join("; ")));
+        }
+        // Hooks are no part of a selective sync, nor of one without them.
+        let without_hooks = !self.sync.resources.is_empty()
+            || self
+                .sync
+                .sync_strategy
+                .as_ref()
+                .is_some_and(|strategy| strategy.apply.is_some());
+        match &assessment.blocked {
+            Some(why) if !without_hooks => Some(Pass::Done(OperationPhase::Failed, why.clone())),
+            _ => None,
+        }
+    }
+
+    /// One object that the project does not permit stops all of them.
+    fn permissions(self, tasks: &[Task], state: &mut OperationState) -> Option<Pass> {
+        let mut refused = Vec::new();
+        for task in tasks {
+            if let Some(rule) = self.assessment.denied.get(&task.id) {
+                record(state, task, ResultCode::SyncFailed, rule.clone());
+                refused.push(rule.clone());
+            }
+        }
+        (!refused.is_empty()).then(|| {
+            let refused: BTreeSet<String> = refused.into_iter().collect();
+            let refused: Vec<String> = refused.into_iter().collect();
+            Pass::Done(
+                OperationPhase::Failed,
+                format!(
+                    "one or more synchronization tasks are not valid: {}",
+                    refused.join("; ")
+                ),
+            )
+        })
+    }
+
+    /// Nothing is sent; what the API server thinks of it is told if it was asked.
+    fn dry_run_only(self, tasks: &[Task], state: &mut OperationState) -> Pass {
+        let refused: &[(ResourceId, String)] = match &self.snapshot.dry_run {
+            DryRun::Pending => return Pass::Wait("waiting for the dry run".to_owned()),
+            DryRun::Done(refused) => refused,
+            DryRun::Off => &[],
+        };
+        let suffix = match self.snapshot.dry_run {
+            DryRun::Off => "(dry run, not checked by the API server)",
+            _ => "(dry run)",
+        };
+        for task in tasks {
+            let problem = refused.iter().find(|(id, _)| *id == task.id);
+            let (code, message) = match (&task.todo, problem) {
+                (_, Some((_, message))) => (ResultCode::SyncFailed, message.clone()),
+                (Todo::Apply { .. }, None) => (
+                    ResultCode::Synced,
+                    format!("{} serverside-applied {suffix}", task.shown()),
+                ),
+                (Todo::Nothing, None) => (
+                    ResultCode::Synced,
+                    format!("{} unchanged {suffix}", task.shown()),
+                ),
+                (Todo::Prune, None) => (ResultCode::Pruned, "pruned (dry run)".to_owned()),
+                (Todo::Keep(why), None) => (ResultCode::PruneSkipped, format!("{why} (dry run)")),
+            };
+            record(state, task, code, message);
+        }
+        if refused.is_empty() {
+            Pass::Done(
+                OperationPhase::Succeeded,
+                "successfully synced (dry run)".to_owned(),
+            )
+        } else {
+            Pass::Done(
+                OperationPhase::Failed,
+                "one or more objects failed to apply (dry run)".to_owned(),
+            )
+        }
+    }
+
+    /// Makes the destination namespace where that is asked for, and says so clearly where it is not.
+    fn namespace(self, state: &mut OperationState) -> Result<Option<Action>, Pass> {
+        let destination = &self.snapshot.app.spec.destination;
+        let name = destination.namespace.as_deref().unwrap_or_default();
+        let id = ResourceId::new("", "Namespace", "", name);
+        let is_declared = self
+            .assessment
+            .comparison
+            .get(&id)
+            .is_some_and(|compared| compared.in_target);
+        if name.is_empty() || self.snapshot.live.has_namespace(name) || is_declared {
+            return Ok(None);
+        }
+        let is_needed = self
+            .assessment
+            .manifests
+            .iter()
+            .any(|manifest| manifest.id.namespace == name);
+        if !is_needed {
+            return Ok(None);
+        }
+        let failed = |text: String| Pass::Done(OperationPhase::Failed, text);
+        if !self.options.has("CreateNamespace=true") {
+            return Err(failed(format!(
+                "namespace \"{name}\" not found: create it, declare it in Git, or set the sync option \
+                 CreateNamespace=true"
+            )));
+        }
+        let project = super::assess::project_rules(self.snapshot);
+        if let Some(Err(rule)) = project.map(|rules| rules.permit_resource(&id, false, destination))
+        {
+            return Err(failed(format!(
+                "cannot create namespace \"{name}\": {rule}"
+            )));
+        }
+        match self.snapshot.inbox.get(state, &id) {
+            // Made by us or somebody else, and not in view yet.
+            Some(Outcome::Failed(message)) if message.contains("already exists") => {
+                return Err(Pass::Wait(format!(
+                    "waiting for namespace {name} to be seen"
+                )));
+            }
+            Some(Outcome::Failed(message)) => {
+                return Err(failed(format!(
+                    "cannot create namespace \"{name}\": {message}"
+                )));
+            }
+            _ => {}
+        }
+        if self
+            .snapshot
+            .live
+            .get(&id)
+            .is_some_and(|live| is_deleting(live))
+        {
+            return Err(Pass::Wait(format!("waiting for deletion of {id}")));
+        }
+        let metadata = self.managed_metadata();
+        if let Some(result) = &mut state.sync_result {
+            result.managed_namespace_metadata = metadata.cloned();
+        }
+        Ok(Some(Action::Create {
+            object: Box::new(namespace_object(name, metadata)),
+        }))
+    }
+
+    fn managed_metadata(&self) -> Option<&ManagedNamespaceMetadata> {
+        self.snapshot
+            .app
+            .spec
+            .sync_policy
+            .as_ref()?
+            .managed_namespace_metadata
+            .as_ref()
+    }
+
+    /// What the API server refuses already in the dry run is not sent in earnest.
+    fn dry_run(self, tasks: &[Task], state: &mut OperationState) -> Option<Pass> {
+        let refused = match &self.snapshot.dry_run {
+            DryRun::Off => return None,
+            DryRun::Pending => return Some(Pass::Wait("waiting for the dry run".to_owned())),
+            DryRun::Done(refused) => refused,
+        };
+        let mut failed = false;
+        for task in tasks
+            .iter()
+            .filter(|task| matches!(task.todo, Todo::Apply { .. }))
+        {
+            if let Some((_, message)) = refused.iter().find(|(id, _)| *id == task.id) {
+                record(state, task, ResultCode::SyncFailed, message.clone());
+                failed = true;
+            }
+        }
+        failed.then(|| {
+            Pass::Done(
+                OperationPhase::Failed,
+                format!(
+                    "one or more objects failed to apply (dry run): {}",
+                    failures(state)
+                ),
+            )
+        })
+    }
+
+    /// Writes down what is known of each task by now.
+    fn collect(self, tasks: &[Task], state: &mut OperationState) {
+        for task in tasks {
+            let outcome = self.snapshot.inbox.get(state, &task.id).cloned();
+            let live = self.snapshot.live.get(&task.id);
+            let (code, message) = match (&task.todo, outcome) {
+                (Todo::Keep(why), _) => (ResultCode::PruneSkipped, (*why).to_owned()),
+                (_, Some(Outcome::Failed(message))) => (ResultCode::SyncFailed, message),
+                (Todo::Apply { .. } | Todo::Nothing, Some(Outcome::Applied)) => (
+                    ResultCode::Synced,
+                    format!("{} serverside-applied", task.shown()),
+                ),
+                (Todo::Nothing, _) if result_of(state, &task.id).is_none() => {
+                    (ResultCode::Synced, format!("{} unchanged", task.shown()))
+                }
+                (Todo::Prune, Some(Outcome::Deleted { .. })) => {
+                    (ResultCode::Pruned, "pruned".to_owned())
+                }
+                (Todo::Prune, _) if live.is_none_or(|live| is_deleting(live)) => {
+                    (ResultCode::Pruned, "pruned".to_owned())
+                }
+                _ => continue,
+            };
+            record(state, task, code, message);
+        }
+        // A pruned object is in no task any more once it is gone.
+        for (id, version) in self.snapshot.inbox.deleted(state) {
+            let task = Task {
+                id,
+                version,
+                wave: 0,
+                todo: Todo::Prune,
+            };
+            record(state, &task, ResultCode::Pruned, "pruned".to_owned());
+        }
+    }
+
+    fn waves(self, tasks: &[Task], state: &mut OperationState) -> Pass {
+        let waves: BTreeSet<i64> = tasks.iter().map(|task| task.wave).collect();
+        let last = waves.last().copied();
+        for wave in waves {
+            let of_wave: Vec<&Task> = tasks.iter().filter(|task| task.wave == wave).collect();
+            if let Some(pass) = self.unfinished(&of_wave, state) {
+                return pass;
+            }
+            if let Some(waiting) = self.deletions(state) {
+                return Pass::Wait(waiting);
+            }
+            if Some(wave) != last
+                && let Some(pass) = self.unhealthy(&of_wave, state)
+            {
+                return pass;
+            }
+        }
+        if let Some(waiting) = self.deletions(state) {
+            return Pass::Wait(waiting);
+        }
+        Pass::Done(
+            OperationPhase::Succeeded,
+            "successfully synced (all tasks run)".to_owned(),
+        )
+    }
+
+    /// What is still to be sent of a wave, or the failure of it. After a failure the objects of the
+    /// same kind still go out, the next kinds do not.
+    fn unfinished(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
+        let code = |task: &Task| result_of(state, &task.id).and_then(|result| result.status);
+        let failed = of_wave
+            .iter()
+            .find(|task| code(task) == Some(ResultCode::SyncFailed))
+            .map(|task| (task.is_prune(), kind_rank(&task.id.kind)));
+        let actions: Vec<Action> = of_wave
+            .iter()
+            .filter(|task| code(task).is_none())
+            .filter(|task| {
+                failed.is_none_or(|batch| batch == (task.is_prune(), kind_rank(&task.id.kind)))
+            })
+            .filter_map(|task| action(self.snapshot, self.assessment, task, self.options))
+            .collect();
+        if !actions.is_empty() {
+            return Some(Pass::Act(actions));
+        }
+        failed.is_some().then(|| {
+            Pass::Done(
+                OperationPhase::Failed,
+                format!(
+                    "one or more objects failed to apply, reason: {}",
+                    failures(state)
+                ),
+            )
+        })
+    }
+
+    /// Objects that were pruned and are still there.
+    fn deletions(self, state: &OperationState) -> Option<String> {
+        let left: Vec<String> = state
+            .sync_result
+            .iter()
+            .flat_map(|result| &result.resources)
+            .filter(|result| result.status == Some(ResultCode::Pruned))
+            .map(id_of)
+            .filter(|id| self.snapshot.live.get(id).is_some())
+            .map(|id| id.to_string())
+            .collect();
+        (!left.is_empty()).then(|| waiting_text("deletion of", &left))
+    }
+
+    /// The next wave goes out when this one is well. The view must have caught up with what was
+    /// applied, or it would be the health of what was there before.
+    fn unhealthy(self, of_wave: &[&Task], state: &mut OperationState) -> Option<Pass> {
+        let mut waiting = Vec::new();
+        let mut broken = Vec::new();
+        for task in of_wave
+            .iter()
+            .filter(|task| matches!(task.todo, Todo::Apply { .. } | Todo::Nothing))
+        {
+            let is_seen = self
+                .assessment
+                .comparison
+                .get(&task.id)
+                .is_some_and(|seen| seen.applied);
+            let live = self.snapshot.live.get(&task.id);
+            let well = live.filter(|_| is_seen).map(|live| health(live));
+            match well {
+                None => waiting.push(task.id.to_string()),
+                Some(None) => settle(state, &task.id, OperationPhase::Succeeded),
+                Some(Some(health)) => match health.code {
+                    HealthCode::Healthy => settle(state, &task.id, OperationPhase::Succeeded),
+                    HealthCode::Degraded => {
+                        settle(state, &task.id, OperationPhase::Failed);
+                        broken.push(format!("{}: {}", task.id, health.message));
+                    }
+                    _ => waiting.push(task.id.to_string()),
+                },
+            }
+        }
+        if !broken.is_empty() {
+            let text = format!(
+                "one or more synchronization tasks completed unsuccessfully, reason: {}",
+                broken.join(", ")
+            );
+            return Some(Pass::Done(OperationPhase::Failed, text));
+        }
+        (!waiting.is_empty()).then(|| Pass::Wait(waiting_text("healthy state of", &waiting)))
+    }
+}
+
+fn waiting_text(what: &str, objects: &[String]) -> String {
+    match objects {
+        [only] => format!("waiting for {what} {only}"),
+        [first, rest @ ..] => format!(
+            "waiting for {what} {first} and {} more resources",
+            rest.len()
+        ),
+        [] => String::new(),
+    }
+}
+
+fn namespace_object(name: &str, metadata: Option<&ManagedNamespaceMetadata>) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    if let Some(metadata) = metadata {
+        if !metadata.labels.is_empty() {
+            object["metadata"]["labels"] = json!(metadata.labels);
+        }
+        if !metadata.annotations.is_empty() {
+            object["metadata"]["annotations"] = json!(metadata.annotations);
+        }
+    }
+    object
+}
+
+pub(super) fn id_of(result: &ResourceResult) -> ResourceId {
+    ResourceId::new(&result.group, &result.kind, &result.namespace, &result.name)
+}
+
+fn result_of<'a>(state: &'a OperationState, id: &ResourceId) -> Option<&'a ResourceResult> {
+    state
+        .sync_result
+        .as_ref()?
+        .resources
+        .iter()
+        .find(|result| id_of(result) == *id)
+}
+
+fn settle(state: &mut OperationState, id: &ResourceId, phase: OperationPhase) {
+    for result in state
+        .sync_result
+        .iter_mut()
+        .flat_map(|result| &mut result.resources)
+    {
+        if id_of(result) == *id {
+            result.hook_phase = Some(phase);
+        }
+    }
+}
+
+/// The messages of what failed, each once.
+fn failures(state: &OperationState) -> String {
+    let texts: BTreeSet<String> = state
+        .sync_result
+        .iter()
+        .flat_map(|result| &result.resources)
+        .filter(|result| result.status == Some(ResultCode::SyncFailed))
+        .map(|result| format!("{}: {}", id_of(result), result.message))
+        .collect();
+    texts.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn record(state: &mut OperationState, task: &Task, code: ResultCode, message: String) {
+    let result = state
+        .sync_result
+        .get_or_insert_with(SyncOperationResult::default);
+    let phase = match code {
+        ResultCode::SyncFailed => OperationPhase::Failed,
+        ResultCode::Pruned | ResultCode::PruneSkipped => OperationPhase::Succeeded,
+        ResultCode::Synced => OperationPhase::Running,
+    };
+    let entry = ResourceResult {
+        group: task.id.group.clone(),
+        version: task.version.clone(),
+        kind: task.id.kind.clone(),
+        namespace: task.id.namespace.clone(),
+        name: task.id.name.clone(),
+        status: Some(code),
+        message,
+        hook_phase: Some(phase),
+        sync_phase: Some(SyncPhase::Sync),
+        ..ResourceResult::default()
+    };
+    match result
+        .resources
+        .iter_mut()
+        .find(|known| id_of(known) == task.id)
+    {
+        Some(known) => {
+            let keep = known.status == entry.status && known.message == entry.message;
+            if !keep {
+                *known = entry;
+            }
+        }
+        None => result.resources.push(entry),
+    }
+}

@@ -1,0 +1,170 @@
+use super::Inbox;
+use crate::manifest::{Document, Scopes};
+use crate::{LiveTree, ResourceId};
+use api::constants::gitops::{CONTROL_NAMESPACE, DEFAULT_REVISION};
+use api::{AppProject, Application, ApplicationSource, OperationPhase};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What is set once for all Applications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Namespace in which Applications may use every project.
+    pub control_namespace: String,
+    /// How often Git is looked at without being asked to. Seconds.
+    pub poll_s: i64,
+    /// First wait before drift is healed again; it triples with every attempt. Seconds.
+    pub self_heal_first_s: i64,
+    /// The longest such wait. Seconds.
+    pub self_heal_max_s: i64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            control_namespace: CONTROL_NAMESPACE.to_owned(),
+            poll_s: 120,
+            self_heal_first_s: 2,
+            self_heal_max_s: 300,
+        }
+    }
+}
+
+/// A source at a revision, as the shell is to fetch and render it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceRequest {
+    pub source: ApplicationSource,
+    /// A branch, a tag, a commit, `HEAD`.
+    pub revision: String,
+}
+
+/// Who made a revision, when, and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    pub author: String,
+    /// When it was committed.
+    pub date: Timestamp,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// What a source came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rendered {
+    /// The source that was rendered, as it was asked for.
+    pub source: ApplicationSource,
+    /// The full commit.
+    pub revision: String,
+    pub commit: Option<Commit>,
+    /// `Directory`, `Kustomize`, `Helm` or `Plugin`.
+    pub source_type: String,
+    pub documents: Vec<Document>,
+    /// Files or documents that could not be read, each named. The state is incomplete with any.
+    pub errors: Vec<String>,
+    /// What the renderer warned of.
+    pub warnings: Vec<String>,
+    /// When Git was last asked whether this is still the revision.
+    pub at: Timestamp,
+}
+
+/// The target state as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Being fetched or rendered for the first time.
+    Pending,
+    /// It could not be had; a plain sentence without credentials.
+    Failed {
+        error: String,
+        at: Timestamp,
+    },
+    Rendered(Arc<Rendered>),
+}
+
+/// What a server-side dry run of the operation's objects said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum DryRun {
+    /// The shell does none.
+    #[default]
+    Off,
+    /// Asked for and not answered yet.
+    Pending,
+    /// An entry for each object that was refused, with the reason.
+    Done(Vec<(ResourceId, String)>),
+}
+
+/// Everything that may be looked at to plan one Application.
+#[derive(Clone, Debug)]
+pub struct ApplicationSnapshot {
+    pub app: Arc<Application>,
+    /// The project by `spec.project`; `None` if it does not exist.
+    pub project: Option<Arc<AppProject>>,
+    /// For [`comparison_request`].
+    pub target: Target,
+    /// For [`operation_request`]; `None` where that is `None`.
+    pub operation_target: Option<Target>,
+    /// `target` was fetched after the refresh annotation was first seen.
+    pub refreshed: bool,
+    pub live: LiveTree,
+    pub scopes: Scopes,
+    pub dry_run: DryRun,
+    pub inbox: Inbox,
+}
+
+/// The source that the Application is compared with; `None` if it names none.
+pub fn comparison_request(app: &Application) -> Option<SourceRequest> {
+    let source = match app.spec.sources.as_slice() {
+        [only] => only.clone(),
+        [] => app.spec.source.clone()?,
+        _ => return None,
+    };
+    let revision = revision_of(&source).to_owned();
+    Some(SourceRequest { source, revision })
+}
+
+/// The source of the operation that runs or is asked for, where it says something of its own: a
+/// revision (an automated one pins the commit it was started for) or a source (a rollback).
+pub fn operation_request(app: &Application) -> Option<SourceRequest> {
+    let state = app
+        .status
+        .as_ref()
+        .and_then(|status| status.operation_state.as_ref());
+    let running = state.filter(|state| {
+        matches!(
+            state.phase,
+            OperationPhase::Running | OperationPhase::Terminating
+        )
+    });
+    let operation = running
+        .map(|state| &state.operation)
+        .or(app.operation.as_ref())?;
+    let sync = operation.sync.as_ref()?;
+    let pinned = running
+        .and_then(|state| state.sync_result.as_ref())
+        .map(|result| result.revision.clone())
+        .filter(|revision| !revision.is_empty());
+    let asked = sync
+        .revision
+        .clone()
+        .filter(|revision| !revision.is_empty());
+    let own_source = sync.source.clone();
+    if pinned.is_none() && asked.is_none() && own_source.is_none() {
+        return None;
+    }
+    let source = match own_source {
+        Some(source) => source,
+        None => comparison_request(app)?.source,
+    };
+    let revision = pinned
+        .or(asked)
+        .unwrap_or_else(|| revision_of(&source).to_owned());
+    Some(SourceRequest { source, revision })
+}
+
+fn revision_of(source: &ApplicationSource) -> &str {
+    source
+        .target_revision
+        .as_deref()
+        .filter(|revision| !revision.is_empty())
+        .unwrap_or(DEFAULT_REVISION)
+}

@@ -1,0 +1,225 @@
+//! The status of an Application: resources, sync, health, summary, conditions.
+
+use super::assess::{Assessment, Finding};
+use super::snapshot::{ApplicationSnapshot, Rendered};
+use crate::compare::ResourceComparison;
+use crate::health::{Child, Health, HealthCode, aggregate, health};
+use crate::images;
+use crate::resource::{ResourceId, annotation};
+use api::constants::gitops::IGNORE_HEALTHCHECK_ANNOTATION;
+use api::{
+    AppHealthStatus, Application, ApplicationCondition, ApplicationStatus, ApplicationSummary,
+    ComparedTo, HealthStatus, ResourceStatus, SyncStatus, SyncStatusCode,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A time as it is stored: whole seconds, so that what was planned equals what is read back.
+pub(super) fn stamp(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// Fills in everything that follows from comparing a rendered source with the cluster.
+pub(super) fn compared(
+    status: &mut ApplicationStatus,
+    snapshot: &ApplicationSnapshot,
+    rendered: &Rendered,
+    assessment: &Assessment,
+) {
+    let app = &snapshot.app;
+    status.resources = assessment
+        .comparison
+        .resources
+        .iter()
+        .map(|resource| resource_status(resource, snapshot, assessment))
+        .collect();
+    let code = if assessment.incomplete {
+        SyncStatusCode::Unknown
+    } else if assessment.comparison.is_synced() {
+        SyncStatusCode::Synced
+    } else {
+        SyncStatusCode::OutOfSync
+    };
+    status.sync = Some(SyncStatus {
+        status: code,
+        compared_to: compared_to(app),
+        revision: rendered.revision.clone(),
+        revisions: Vec::new(),
+    });
+    status.source_type.clone_from(&rendered.source_type);
+    status.reconciled_at = Some(stamp(rendered.at));
+}
+
+/// What was compared with what, as far as the Application says.
+fn compared_to(app: &Application) -> ComparedTo {
+    ComparedTo {
+        source: app
+            .spec
+            .source
+            .clone()
+            .filter(|_| app.spec.sources.is_empty()),
+        destination: app.spec.destination.clone(),
+        sources: app.spec.sources.clone(),
+        ignore_differences: app.spec.ignore_differences.clone(),
+    }
+}
+
+/// Without a target state the objects are still there, and the health of them is still known.
+pub(super) fn not_compared(
+    status: &mut ApplicationStatus,
+    snapshot: &ApplicationSnapshot,
+    at: Timestamp,
+) {
+    for resource in &mut status.resources {
+        resource.status = Some(SyncStatusCode::Unknown);
+        let live = snapshot.live.get(&id_of(resource));
+        resource.health = child_health(live.map(AsRef::as_ref)).map(|health| shown(&health));
+    }
+    let revision = status
+        .sync
+        .as_ref()
+        .map(|sync| sync.revision.clone())
+        .unwrap_or_default();
+    status.sync = Some(SyncStatus {
+        status: SyncStatusCode::Unknown,
+        compared_to: compared_to(&snapshot.app),
+        revision,
+        revisions: Vec::new(),
+    });
+    status.reconciled_at = Some(stamp(at));
+}
+
+fn resource_status(
+    resource: &ResourceComparison,
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+) -> ResourceStatus {
+    let id = &resource.id;
+    let code = if assessment.denied.contains_key(id) {
+        SyncStatusCode::Unknown
+    } else if resource.is_synced() {
+        SyncStatusCode::Synced
+    } else {
+        SyncStatusCode::OutOfSync
+    };
+    let health = if resource.in_live {
+        child_health(snapshot.live.get(id).map(AsRef::as_ref))
+    } else {
+        Some(Health::new(HealthCode::Missing, ""))
+    };
+    ResourceStatus {
+        group: id.group.clone(),
+        version: resource.version.clone(),
+        kind: id.kind.clone(),
+        namespace: id.namespace.clone(),
+        name: id.name.clone(),
+        status: Some(code),
+        health: health.map(|health| shown(&health)),
+        hook: false,
+        requires_pruning: resource.requires_pruning(),
+        sync_wave: resource.wave,
+        requires_deletion_confirmation: false,
+    }
+}
+
+/// The health of a live object as a part of an Application.
+fn child_health(live: Option<&Value>) -> Option<Health> {
+    let live = live?;
+    if annotation(live, IGNORE_HEALTHCHECK_ANNOTATION) == Some("true") {
+        return None;
+    }
+    health(live)
+}
+
+fn shown(health: &Health) -> HealthStatus {
+    HealthStatus {
+        status: Some(health.code),
+        message: health.message.clone(),
+        last_transition_time: None,
+    }
+}
+
+pub(super) fn id_of(resource: &ResourceStatus) -> ResourceId {
+    ResourceId::new(
+        &resource.group,
+        &resource.kind,
+        &resource.namespace,
+        &resource.name,
+    )
+}
+
+/// Health of the whole and the summary, from the resources that the status lists by now.
+pub(super) fn summarise(
+    status: &mut ApplicationStatus,
+    snapshot: &ApplicationSnapshot,
+    now: Timestamp,
+) {
+    let name = snapshot.app.metadata.name.as_deref().unwrap_or_default();
+    let parts: Vec<(ResourceId, Option<Health>, bool)> = status
+        .resources
+        .iter()
+        .map(id_of)
+        .filter(|id| !(id.is("argoproj.io", "Application") && id.name == name))
+        .map(|id| {
+            let live = snapshot.live.get(&id).map(AsRef::as_ref);
+            let health = child_health(live);
+            (id, health, live.is_some())
+        })
+        .collect();
+    let whole = aggregate(parts.iter().map(|(id, health, live)| Child {
+        id,
+        live: *live,
+        health: health.as_ref(),
+    }));
+    let before = status.health.take().unwrap_or_default();
+    let since = before
+        .last_transition_time
+        .filter(|_| before.status == Some(whole.code))
+        .unwrap_or_else(|| stamp(now));
+    status.health = Some(AppHealthStatus {
+        status: Some(whole.code),
+        message: whole.message,
+        last_transition_time: Some(since),
+    });
+    let mut running = BTreeSet::new();
+    for (id, _, _) in &parts {
+        if let Some(live) = snapshot.live.get(id) {
+            images::collect(live, &mut running);
+        }
+    }
+    status.summary = ApplicationSummary {
+        external_urls: Vec::new(),
+        images: running.into_iter().collect(),
+        is_app_of_apps: parts
+            .iter()
+            .any(|(id, _, _)| id.is("argoproj.io", "Application")),
+    };
+}
+
+/// Turns findings into conditions; one that was there already keeps its time.
+pub(super) fn conditions(
+    before: &[ApplicationCondition],
+    findings: &[Finding],
+    now: Timestamp,
+) -> Vec<ApplicationCondition> {
+    let mut out: Vec<ApplicationCondition> = Vec::new();
+    for (kind, message) in findings {
+        let known = |c: &&ApplicationCondition| c.type_ == *kind && c.message == *message;
+        if out.iter().any(|c| known(&c)) {
+            continue;
+        }
+        let since = before
+            .iter()
+            .find(known)
+            .and_then(|c| c.last_transition_time.clone());
+        out.push(ApplicationCondition {
+            type_: (*kind).to_owned(),
+            message: message.clone(),
+            last_transition_time: Some(since.unwrap_or_else(|| stamp(now))),
+        });
+    }
+    out.sort_by(|a, b| a.type_.cmp(&b.type_));
+    out
+}

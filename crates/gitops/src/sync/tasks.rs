@@ -1,0 +1,204 @@
+//! What one operation has to do, in order.
+
+use super::assess::Assessment;
+use super::options::{SyncOptions, object_has};
+use super::snapshot::ApplicationSnapshot;
+use crate::compare::{DIGEST_ANNOTATION, FIELD_MANAGER, ResourceComparison, target_digest};
+use crate::manifest::Manifest;
+use crate::order::sort_key;
+use crate::resource::{self, ResourceId};
+use api::{SyncOperation, SyncOperationResource};
+use plan::{Action, Guard};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be done with one object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Todo {
+    /// Apply; `manifest` is its index in the assessment.
+    Apply {
+        manifest: usize,
+    },
+    /// It is as Git says, applied from this very manifest: nothing to send.
+    Nothing,
+    Prune,
+    /// Not to be pruned, for this reason.
+    Keep(&'static str),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Task {
+    pub(super) id: ResourceId,
+    pub(super) version: String,
+    pub(super) wave: i64,
+    pub(super) todo: Todo,
+}
+
+impl Task {
+    pub(super) fn is_prune(&self) -> bool {
+        self.todo == Todo::Prune
+    }
+
+    /// `rollout.argoproj.io/backend`, as messages about applied objects name them.
+    pub(super) fn shown(&self) -> String {
+        let kind = self.id.kind.to_lowercase();
+        if self.id.group.is_empty() {
+            format!("{kind}/{}", self.id.name)
+        } else {
+            format!("{kind}.{}/{}", self.id.group, self.id.name)
+        }
+    }
+}
+
+/// The tasks of an operation: by wave; in a wave what is pruned first; then by kind and name. The
+/// order of manifests in Git has no influence.
+pub(super) fn tasks(
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+    sync: &SyncOperation,
+    options: SyncOptions<'_>,
+) -> Vec<Task> {
+    let by_id: BTreeMap<&ResourceId, usize> = assessment
+        .manifests
+        .iter()
+        .enumerate()
+        .map(|(at, manifest)| (&manifest.id, at))
+        .collect();
+    let mut out: Vec<Task> = assessment
+        .comparison
+        .resources
+        .iter()
+        .filter(|resource| {
+            sync.resources.is_empty() || sync.resources.iter().any(|s| selects(s, &resource.id))
+        })
+        .map(|resource| Task {
+            id: resource.id.clone(),
+            version: resource.version.clone(),
+            wave: resource.wave,
+            todo: match by_id.get(&resource.id) {
+                Some(_) if resource.is_synced() && resource.applied => Todo::Nothing,
+                Some(at) => Todo::Apply { manifest: *at },
+                None => prune(snapshot, resource, sync, options),
+            },
+        })
+        .collect();
+    place_prunes(snapshot, &mut out, options);
+    out.sort_by(|a, b| {
+        let key = |task: &Task| (task.wave, !task.is_prune());
+        key(a).cmp(&key(b)).then_with(|| {
+            let order = sort_key(0, &a.id).cmp(&sort_key(0, &b.id));
+            // What was made last goes first.
+            if a.is_prune() { order.reverse() } else { order }
+        })
+    });
+    out
+}
+
+fn selects(selector: &SyncOperationResource, id: &ResourceId) -> bool {
+    let namespace = selector.namespace.as_deref().unwrap_or_default();
+    selector.group.as_deref().unwrap_or_default() == id.group
+        && selector.kind == id.kind
+        && selector.name == id.name
+        && (namespace.is_empty() || namespace == id.namespace)
+}
+
+fn prune(
+    snapshot: &ApplicationSnapshot,
+    resource: &ResourceComparison,
+    sync: &SyncOperation,
+    options: SyncOptions<'_>,
+) -> Todo {
+    let live = snapshot.live.get(&resource.id);
+    let live_has = |option: &str| live.is_some_and(|live| object_has(live, option));
+    if live_has("Prune=false") || (options.has("Prune=false") && !live_has("Prune=true")) {
+        Todo::Keep("ignored (no prune)")
+    } else if live_has("Prune=confirm") || options.has("Prune=confirm") {
+        Todo::Keep("ignored (requires confirmation, which is not supported)")
+    } else if !sync.prune.unwrap_or(false) {
+        Todo::Keep("ignored (requires pruning)")
+    } else {
+        Todo::Prune
+    }
+}
+
+/// Mirrors the waves of what is pruned, so that what was applied last goes first; with `PruneLast`
+/// it goes after everything else.
+fn place_prunes(snapshot: &ApplicationSnapshot, tasks: &mut [Task], options: SyncOptions<'_>) {
+    let waves: BTreeSet<i64> = tasks
+        .iter()
+        .filter(|task| task.is_prune())
+        .map(|task| task.wave)
+        .collect();
+    let mirrored: BTreeMap<i64, i64> = waves
+        .iter()
+        .copied()
+        .zip(waves.iter().rev().copied())
+        .collect();
+    let last = tasks.iter().map(|task| task.wave).max().unwrap_or(0) + 1;
+    for task in tasks.iter_mut().filter(|task| task.is_prune()) {
+        let live = snapshot.live.get(&task.id);
+        let is_last = options.has("PruneLast=true")
+            || live.is_some_and(|live| object_has(live, "PruneLast=true"));
+        task.wave = if is_last {
+            last
+        } else {
+            mirrored.get(&task.wave).copied().unwrap_or(task.wave)
+        };
+    }
+}
+
+/// The action of a task; `None` if there is nothing to send (any more).
+pub(super) fn action(
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+    task: &Task,
+    options: SyncOptions<'_>,
+) -> Option<Action> {
+    match task.todo {
+        Todo::Apply { manifest } => {
+            let manifest = assessment.manifests.get(manifest)?;
+            Some(apply(snapshot, assessment, manifest))
+        }
+        Todo::Prune => {
+            let live = snapshot.live.get(&task.id)?;
+            (!resource::is_deleting(live)).then(|| Action::Delete {
+                target: task.id.key(&task.version),
+                guard: guard(live),
+                propagation: options.propagation(),
+            })
+        }
+        Todo::Nothing | Todo::Keep(_) => None,
+    }
+}
+
+/// The object that goes out: what Git declares, with what others decide taken from the live object
+/// where the API server would otherwise drop it. In that case the apply is good only for the live
+/// object that was looked at.
+fn apply(snapshot: &ApplicationSnapshot, assessment: &Assessment, manifest: &Manifest) -> Action {
+    let rules = &assessment.rules;
+    let mut object = manifest.object.clone();
+    let digest = target_digest(manifest, rules);
+    resource::set_annotation(&mut object, DIGEST_ANNOTATION, &digest);
+    if let Some(live) = snapshot.live.get(&manifest.id) {
+        let kept = rules.keep(&manifest.id, &mut object, live);
+        if (kept || rules.is_shared_with_controller(&manifest.id))
+            && let (Some(version), Some(metadata)) = (
+                resource::resource_version(live),
+                resource::child_map(&mut object, &["metadata"]),
+            )
+        {
+            metadata.insert("resourceVersion".to_owned(), version.into());
+        }
+    }
+    Action::Apply {
+        object: Box::new(object),
+        manager: FIELD_MANAGER,
+    }
+}
+
+/// Deletes what was looked at, and nothing that has taken its place or changed hands since.
+pub(super) fn guard(live: &serde_json::Value) -> Guard {
+    Guard {
+        uid: resource::uid(live).map(str::to_owned),
+        resource_version: resource::resource_version(live).map(str::to_owned),
+    }
+}

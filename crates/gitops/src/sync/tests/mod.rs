@@ -1,0 +1,5 @@
+mod automated;
+mod failures;
+mod operation;
+mod waves;
+mod world;

@@ -1,0 +1,373 @@
+//! A cluster of one map, just enough to carry out plans: what is applied is merged over what was
+//! there, the field manager owns the leaves of it.
+
+use crate::compare::FIELD_MANAGER;
+use crate::manifest::{Document, Origin, Scopes};
+use crate::resource::{self, ResourceId};
+use crate::sync::{ApplicationSnapshot, Config, DryRun, Inbox, Rendered, Target, plan};
+use crate::{LiveTree, tracking};
+use api::{AppProject, Application, ApplicationStatus};
+use jiff::{SignedDuration, Timestamp};
+use plan::{Action, Next, Plan, Release};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) struct World {
+    pub(super) app: Application,
+    pub(super) project: Option<AppProject>,
+    pub(super) target: Target,
+    pub(super) live: LiveTree,
+    pub(super) refuse: BTreeMap<String, String>,
+    pub(super) now: Timestamp,
+    pub(super) applied: Vec<String>,
+    pub(super) events: Vec<String>,
+    pub(super) dry_run: DryRun,
+    inbox: Inbox,
+    serial: u64,
+}
+
+pub(super) fn m2() -> Application {
+    serde_json::from_value(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": "backend-production", "namespace": "argocd"},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": "https://github.com/company/infrastructure", "targetRevision": "main",
+                "path": "apps/production/backend"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": "production"},
+            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}, "syncOptions": ["CreateNamespace=true"]},
+        },
+    }))
+    .unwrap()
+}
+
+pub(super) fn config_map(name: &str, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": value}})
+}
+
+pub(super) fn rollout(image: &str) -> Value {
+    json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "backend"},
+        "spec": {"replicas": 5, "selector": {"matchLabels": {"app": "backend"}},
+            "template": {"metadata": {"labels": {"app": "backend"}},
+                "spec": {"containers": [{"name": "backend", "image": image}]}},
+            "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}}})
+}
+
+impl World {
+    pub(super) fn new(objects: Vec<Value>) -> Self {
+        let mut world = Self {
+            app: m2(),
+            project: None,
+            target: Target::Pending,
+            live: LiveTree::default(),
+            refuse: BTreeMap::new(),
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            applied: Vec::new(),
+            events: Vec::new(),
+            dry_run: DryRun::Off,
+            inbox: Inbox::default(),
+            serial: 0,
+        };
+        world.commit("aaaaaaa", objects);
+        world
+    }
+
+    /// What `main` names from now on.
+    pub(super) fn commit(&mut self, revision: &str, objects: Vec<Value>) {
+        let documents = objects
+            .into_iter()
+            .enumerate()
+            .map(|(at, object)| Document {
+                origin: Origin {
+                    file: format!("{at}.yaml"),
+                    document: 1,
+                },
+                object,
+            })
+            .collect();
+        self.render(revision, documents, Vec::new());
+    }
+
+    pub(super) fn render(&mut self, revision: &str, documents: Vec<Document>, errors: Vec<String>) {
+        self.target = Target::Rendered(Arc::new(Rendered {
+            source: self.app.spec.source.clone().unwrap(),
+            revision: revision.to_owned(),
+            commit: None,
+            source_type: "Directory".to_owned(),
+            documents,
+            errors,
+            warnings: Vec::new(),
+            at: self.now,
+        }));
+    }
+
+    pub(super) fn policy(&mut self, policy: Value) {
+        self.app.spec.sync_policy = Some(serde_json::from_value(policy).unwrap());
+    }
+
+    pub(super) fn ask(&mut self, operation: Value) {
+        self.app.operation = Some(serde_json::from_value(operation).unwrap());
+    }
+
+    pub(super) fn snapshot(&self) -> ApplicationSnapshot {
+        ApplicationSnapshot {
+            app: Arc::new(self.app.clone()),
+            project: self.project.clone().map(Arc::new),
+            target: self.target.clone(),
+            operation_target: None,
+            refreshed: true,
+            live: self.live.clone(),
+            scopes: Scopes::default(),
+            dry_run: self.dry_run.clone(),
+            inbox: self.inbox.clone(),
+        }
+    }
+
+    pub(super) fn plan(&self) -> Plan<ApplicationStatus> {
+        let snapshot = self.snapshot();
+        let plan = plan(&snapshot, &Config::default(), self.now);
+        let again = super::super::plan(&snapshot, &Config::default(), self.now);
+        assert_eq!(plan, again, "a plan is a function of what it looks at");
+        plan
+    }
+
+    /// One pass of the shell. Whether it changed anything.
+    pub(super) fn step(&mut self) -> bool {
+        let plan = self.plan();
+        let mut changed = !plan.actions.is_empty();
+        if let Some(patch) = &plan.root.patch {
+            let mut root = serde_json::to_value(&self.app).unwrap();
+            merge(&mut root, patch);
+            self.app = serde_json::from_value(root).unwrap();
+            changed = true;
+        }
+        let mut outcomes = Vec::new();
+        for action in &plan.actions {
+            let outcome = self.execute(action);
+            let failed = outcome.is_err();
+            outcomes.push(outcome);
+            if failed {
+                // The shell stops here, and stores no status.
+                self.inbox.absorb(Inbox::collect(&plan, &outcomes));
+                return true;
+            }
+        }
+        self.inbox = Inbox::collect(&plan, &outcomes);
+        let stored: ApplicationStatus =
+            serde_json::from_value(serde_json::to_value(&plan.status).unwrap()).unwrap();
+        assert_eq!(
+            stored, plan.status,
+            "a status is read back as it was planned"
+        );
+        changed |= self.app.status.as_ref() != Some(&plan.status);
+        self.app.status = Some(stored);
+        for release in plan.releases {
+            if let Release::Event {
+                reason, message, ..
+            } = release
+            {
+                self.events.push(format!("{reason} {message}"));
+            }
+        }
+        changed
+    }
+
+    /// Passes until nothing changes, without time passing.
+    pub(super) fn settle(&mut self) {
+        self.poll();
+        for _ in 0..50 {
+            if !self.step() {
+                let plan = self.plan();
+                assert_eq!(plan.actions, Vec::new(), "a settled world needs no action");
+                assert_eq!(plan.releases, Vec::new(), "a settled world has no news");
+                return;
+            }
+        }
+        panic!("the world does not settle: {:?}", self.app.status);
+    }
+
+    /// Git is asked every two minutes, and says the same.
+    fn poll(&mut self) {
+        let now = self.now;
+        let is_due = |at: Timestamp| at + SignedDuration::from_secs(120) <= now;
+        match &mut self.target {
+            Target::Rendered(rendered) if is_due(rendered.at) => Arc::make_mut(rendered).at = now,
+            Target::Failed { at, .. } if is_due(*at) => *at = now,
+            _ => {}
+        }
+    }
+
+    /// Lets time pass, waking up when the plan wants to be.
+    pub(super) fn run_for(&mut self, seconds: i64) {
+        let end = self.now + SignedDuration::from_secs(seconds);
+        self.settle();
+        while let Next::At(at) = self.plan().next {
+            let at = at.max(self.now + SignedDuration::from_secs(1));
+            if at > end {
+                break;
+            }
+            self.now = at;
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    fn execute(&mut self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Apply { object, .. } | Action::Create { object } => {
+                let id = ResourceId::of(object);
+                if let Some(why) = self.refuse.get(&id.name) {
+                    return Err(why.clone());
+                }
+                if !id.namespace.is_empty() && !self.live.has_namespace(&id.namespace) {
+                    return Err(format!("namespaces {:?} not found", id.namespace));
+                }
+                self.applied.push(format!("{}/{}", id.kind, id.name));
+                self.apply(&id, object);
+                Ok(())
+            }
+            Action::Delete { target, guard, .. } => {
+                let id = ResourceId::from(target);
+                let live = self.live.get(&id).expect("deletes what is there");
+                assert_eq!(guard.uid.as_deref(), resource::uid(live));
+                self.live.remove(&id);
+                self.applied.push(format!("-{}/{}", id.kind, id.name));
+                Ok(())
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    fn apply(&mut self, id: &ResourceId, object: &Value) {
+        self.serial += 1;
+        let mut live = match self.live.get(id) {
+            Some(live) => {
+                let seen = resource::resource_version(live).map(str::to_owned);
+                if let Some(wanted) = resource::resource_version(object) {
+                    assert_eq!(Some(wanted), seen.as_deref());
+                }
+                (**live).clone()
+            }
+            None => json!({"metadata": {"uid": format!("uid-{}", self.serial), "generation": 1}}),
+        };
+        let before = live.get("spec").cloned();
+        merge(&mut live, object);
+        if before.is_some() && before != live.get("spec").cloned() {
+            live["metadata"]["generation"] =
+                json!(live["metadata"]["generation"].as_i64().unwrap() + 1);
+        }
+        live["metadata"]["resourceVersion"] = json!(self.serial.to_string());
+        live["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Apply",
+            "fieldsV1": {"f:spec": leaves(object.get("spec")), "f:data": leaves(object.get("data"))}}]);
+        self.live.insert(Arc::new(live));
+    }
+
+    pub(super) fn edit(&mut self, kind: &str, name: &str, edit: impl FnOnce(&mut Value)) {
+        let id = self.id(kind, name);
+        let mut object = (**self.live.get(&id).unwrap()).clone();
+        edit(&mut object);
+        self.serial += 1;
+        object["metadata"]["resourceVersion"] = json!(self.serial.to_string());
+        self.live.insert(Arc::new(object));
+    }
+
+    pub(super) fn id(&self, kind: &str, name: &str) -> ResourceId {
+        let found = self
+            .live
+            .iter()
+            .find(|(id, _)| id.kind == kind && id.name == name);
+        found
+            .unwrap_or_else(|| panic!("there is no {kind} {name}"))
+            .0
+            .clone()
+    }
+
+    pub(super) fn get(&self, kind: &str, name: &str) -> Option<&Value> {
+        let mut all = self.live.iter();
+        all.find(|(id, _)| id.kind == kind && id.name == name)
+            .map(|(_, object)| object.as_ref())
+    }
+
+    pub(super) fn status(&self) -> &ApplicationStatus {
+        self.app.status.as_ref().unwrap()
+    }
+
+    /// `sync health phase: message`.
+    pub(super) fn summary(&self) -> String {
+        let status = self.status();
+        let sync = status
+            .sync
+            .as_ref()
+            .map_or("-", |sync| sync.status.as_str());
+        let health = status.health.as_ref().and_then(|health| health.status);
+        let operation = status.operation_state.as_ref().map_or_else(
+            || "-".to_owned(),
+            |state| format!("{}: {}", state.phase, state.message),
+        );
+        format!(
+            "{sync} {} {operation}",
+            health.map_or("-", |health| health.as_str())
+        )
+    }
+
+    pub(super) fn conditions(&self) -> Vec<String> {
+        self.status()
+            .conditions
+            .iter()
+            .map(|c| format!("{}: {}", c.type_, c.message))
+            .collect()
+    }
+
+    pub(super) fn results(&self) -> Vec<String> {
+        let state = self.status().operation_state.as_ref();
+        let results = state.and_then(|state| state.sync_result.as_ref());
+        results
+            .iter()
+            .flat_map(|result| &result.resources)
+            .map(|r| {
+                format!(
+                    "{} {} {}",
+                    r.name,
+                    r.status.map_or("-", |code| code.as_str()),
+                    r.message
+                )
+            })
+            .collect()
+    }
+
+    pub(super) fn track(&mut self, mut object: Value, namespace: &str) {
+        object["metadata"]["namespace"] = json!(namespace);
+        object["metadata"]["uid"] = json!("tracked");
+        let id = tracking::tracking_id("backend-production", &ResourceId::of(&object), namespace);
+        resource::set_annotation(&mut object, tracking::TRACKING_ANNOTATION, &id);
+        self.live.insert(Arc::new(object));
+    }
+}
+
+fn leaves(value: Option<&Value>) -> Value {
+    match value {
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, child)| (format!("f:{key}"), leaves(Some(child))))
+            .collect::<Map<String, Value>>()
+            .into(),
+        _ => json!({}),
+    }
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    into.remove(key);
+                } else {
+                    merge(into.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
+}
