@@ -1,0 +1,247 @@
+//! Builds what each controller's step looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use apiserver::ApiServer;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Cluster, Controller};
+use crate::queue::Key;
+use crate::{
+    Step, deployment, endpoints, garbage, job, load_balancer, meta, namespace, pods, replica_set,
+    scheduler,
+};
+
+impl Cluster {
+    pub(super) fn step(&mut self, controller: Controller, key: &Key, now: Timestamp) -> Step {
+        let step = match controller {
+            Controller::Namespace => self.namespace(key, now),
+            Controller::Deployment => self.deployment(key, now),
+            Controller::ReplicaSet => self.replica_set(key, now),
+            Controller::Job => self.job(key, now),
+            Controller::Endpoints => self.endpoints(key, now),
+            Controller::LoadBalancer => self.load_balancer(key),
+            Controller::Garbage => self.garbage(key),
+            Controller::Scheduler | Controller::Kubelet => None,
+        };
+        if step.is_none() {
+            self.forget(controller, key);
+        }
+        // A refused write of a controller that shows no failure is retried by time alone.
+        let held = self
+            .failure(controller, key)
+            .filter(|failure| failure.retry_at > now);
+        match (controller, held) {
+            (Controller::ReplicaSet | Controller::Job, _) | (_, None) => step.unwrap_or_default(),
+            (_, Some(failure)) => Step {
+                writes: Vec::new(),
+                next: Some(failure.retry_at),
+            },
+        }
+    }
+
+    fn replica_set(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let rs = self.view.replica_sets.get(key)?;
+        let uid = meta::uid(&rs.metadata);
+        let owned = self.view.pods.controlled_by(uid);
+        let pods: Vec<Arc<Pod>> = owned
+            .chain(self.view.pods.orphans(&key.0))
+            .cloned()
+            .collect();
+        let active = pods.iter().filter(|pod| pods::is_active(pod)).count();
+        let related = if active > replica_set::desired(rs) {
+            self.related(rs)
+        } else {
+            BTreeMap::new()
+        };
+        let failure = self.failure(Controller::ReplicaSet, key);
+        let view = replica_set::View {
+            replica_set: rs,
+            pods: &pods,
+            related: &related,
+            failure,
+        };
+        Some(replica_set::step(&view, now))
+    }
+
+    /// Active pods per node over all ReplicaSets of the same owner.
+    fn related(&self, rs: &ReplicaSet) -> BTreeMap<String, usize> {
+        let owner = meta::controller_of(&rs.metadata);
+        let family: Vec<&str> = match owner {
+            Some(owner) => self
+                .view
+                .replica_sets
+                .controlled_by(&owner.uid)
+                .map(|rs| meta::uid(&rs.metadata))
+                .collect(),
+            None => vec![meta::uid(&rs.metadata)],
+        };
+        let mut per_node = BTreeMap::new();
+        for pod in family
+            .iter()
+            .flat_map(|uid| self.view.pods.controlled_by(uid))
+        {
+            if pods::is_active(pod) {
+                *per_node.entry(pods::node(pod).to_owned()).or_default() += 1;
+            }
+        }
+        per_node
+    }
+
+    fn deployment(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let deployment = self.view.deployments.get(key)?;
+        let owned = self
+            .view
+            .replica_sets
+            .controlled_by(meta::uid(&deployment.metadata));
+        let replica_sets: Vec<_> = owned
+            .chain(self.view.replica_sets.orphans(&key.0))
+            .cloned()
+            .collect();
+        let left = replica_sets.iter().map(|rs| {
+            let uid = meta::uid(&rs.metadata);
+            let running = self
+                .view
+                .pods
+                .controlled_by(uid)
+                .filter(|pod| !pods::is_finished(pod))
+                .count();
+            (uid.to_owned(), running)
+        });
+        let pods_left = left.collect();
+        let view = deployment::View {
+            deployment,
+            replica_sets: &replica_sets,
+            pods_left: &pods_left,
+        };
+        Some(deployment::step(&view, now))
+    }
+
+    fn job(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let job = self.view.jobs.get(key)?;
+        let pods: Vec<_> = self
+            .view
+            .pods
+            .controlled_by(meta::uid(&job.metadata))
+            .cloned()
+            .collect();
+        let failure = self.failure(Controller::Job, key);
+        Some(job::step(
+            &job::View {
+                job,
+                pods: &pods,
+                failure,
+            },
+            now,
+        ))
+    }
+
+    fn endpoints(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let service = self.view.services.get(key)?;
+        let selector = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref());
+        let pods = selector.map_or_else(Vec::new, |wanted| self.view.pods_with(&key.0, wanted));
+        let slices: Vec<_> = self
+            .view
+            .slices
+            .controlled_by(meta::uid(&service.metadata))
+            .cloned()
+            .collect();
+        let view = endpoints::View {
+            service,
+            pods: &pods,
+            slices: &slices,
+            endpoints: self.view.endpoints.get(key).map(|endpoints| &**endpoints),
+        };
+        Some(endpoints::step(&view, now))
+    }
+
+    fn load_balancer(&mut self, key: &Key) -> Option<Step> {
+        let service = Arc::clone(self.view.services.get(key)?);
+        let wanted = load_balancer::is_wanted(&service);
+        let address = wanted
+            .then(|| self.runtime.load_balancer(&service))
+            .flatten();
+        Some(load_balancer::step(&service, address))
+    }
+
+    fn garbage(&self, key: &Key) -> Option<Step> {
+        let node = self.view.all.get(&key.1)?;
+        let owners = self.view.owners_of(node);
+        let dependents = self.view.dependents_of(&key.1);
+        Some(garbage::step(&garbage::View {
+            node,
+            owners: &owners,
+            dependents: &dependents,
+        }))
+    }
+
+    fn namespace(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let namespace = self.view.namespaces.get(key)?;
+        let uids = self.view.contents.get(&key.1);
+        let nodes = || {
+            uids.into_iter()
+                .flatten()
+                .filter_map(|uid| self.view.all.get(uid))
+        };
+        let ending = meta::is_deleting(&namespace.metadata);
+        let contents: Vec<_> = nodes()
+            .filter(|_| ending)
+            .map(|node| namespace::Content {
+                target: node.target.clone(),
+                deleting: node.deleting,
+                finalizers: node.finalizers.clone(),
+            })
+            .collect();
+        let has_service_account = nodes().any(|node| {
+            node.target.kind == crate::Kind::SERVICE_ACCOUNT && node.target.name == "default"
+        });
+        let view = namespace::View {
+            namespace,
+            has_service_account,
+            contents: &contents,
+        };
+        Some(namespace::step(&view, now))
+    }
+
+    /// All unscheduled pods together: the nodes are counted once, and the count moves with each binding.
+    pub(super) fn schedule(&mut self, api: &ApiServer, keys: BTreeSet<Key>, now: Timestamp) {
+        if keys.is_empty() {
+            return;
+        }
+        let mut nodes: Vec<scheduler::Candidate> = self
+            .view
+            .nodes
+            .values()
+            .map(|node| {
+                let name = meta::name(&node.metadata);
+                let pods = self.view.pods_per_node.get(name).copied().unwrap_or(0);
+                scheduler::Candidate {
+                    node: Arc::clone(node),
+                    pods,
+                }
+            })
+            .collect();
+        for key in keys {
+            let Some(pod) = self.view.pods.get(&key).cloned() else {
+                continue;
+            };
+            let step = scheduler::step(&pod, &nodes, now);
+            for write in &step.writes {
+                if let crate::Write::Bind { node: chosen, .. } = write
+                    && let Some(candidate) = nodes
+                        .iter_mut()
+                        .find(|c| meta::name(&c.node.metadata) == chosen)
+                {
+                    candidate.pods += 1;
+                }
+            }
+            self.carry_out(api, &(Controller::Scheduler, key), &step, now);
+        }
+    }
+}

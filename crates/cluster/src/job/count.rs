@@ -1,0 +1,136 @@
+//! Counting finished pods exactly once.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+
+use super::{TRACKING_FINALIZER, View};
+use crate::{Kind, Step, Target, Write, meta, pods};
+
+/// What the fold found.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// Pods whose end is noted but whose finalizer is still there.
+    pub(super) pending: bool,
+    /// Noted ones included.
+    pub(super) succeeded: i32,
+}
+
+/// Moves what has lost its finalizer from the uncounted lists into the counters, and notes newly finished pods.
+///
+/// A pod's finalizer is removed only in a step that finds its uid already stored in the lists.
+pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> Counted {
+    let tracked: BTreeSet<&str> = view
+        .pods
+        .iter()
+        .filter(|pod| is_tracked(pod))
+        .map(|pod| meta::uid(&pod.metadata))
+        .collect();
+    let mut lists = status.uncounted_terminated_pods.take().unwrap_or_default();
+    for (list, counter) in [
+        (&mut lists.succeeded, &mut status.succeeded),
+        (&mut lists.failed, &mut status.failed),
+    ] {
+        let uids = list.take().unwrap_or_default();
+        let (waiting, done): (Vec<_>, Vec<_>) = uids
+            .into_iter()
+            .partition(|uid| tracked.contains(uid.as_str()));
+        if !done.is_empty() {
+            *counter = Some(counter.unwrap_or(0) + done.len() as i32);
+        }
+        *list = (!waiting.is_empty()).then_some(waiting);
+    }
+    for pod in view.pods.iter().filter(|pod| is_tracked(pod)) {
+        let uid = meta::uid(&pod.metadata);
+        let Some(ok) = outcome(pod) else { continue };
+        let noted = lists
+            .succeeded
+            .iter()
+            .chain(&lists.failed)
+            .flatten()
+            .any(|noted| noted == uid);
+        if noted {
+            step.writes.push(untrack(pod));
+        } else {
+            let list = if ok {
+                &mut lists.succeeded
+            } else {
+                &mut lists.failed
+            };
+            list.get_or_insert_default().push(uid.to_owned());
+        }
+    }
+    let noted = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len) as i32;
+    let (succeeded, failed) = (noted(&lists.succeeded), noted(&lists.failed));
+    let counted = Counted {
+        pending: succeeded + failed > 0,
+        succeeded: status.succeeded.unwrap_or(0) + succeeded,
+    };
+    // Empty lists are kept as an empty object, as the real controller does: the Job is known to be tracked.
+    status.uncounted_terminated_pods = Some(lists);
+    counted
+}
+
+/// Takes the finalizer off every pod: the Job is finished or going, nothing is counted any more.
+pub(super) fn release_all(view: &View<'_>, step: &mut Step) {
+    step.writes.extend(
+        view.pods
+            .iter()
+            .filter(|pod| is_tracked(pod))
+            .map(|pod| untrack(pod)),
+    );
+}
+
+/// `active`, `ready` and `terminating` as they are now.
+pub(super) fn gauge(view: &View<'_>, status: &mut JobStatus) {
+    let active: Vec<_> = view
+        .pods
+        .iter()
+        .filter(|pod| pods::is_active(pod))
+        .collect();
+    let ready = active.iter().filter(|pod| pods::is_ready(pod)).count();
+    let terminating = view
+        .pods
+        .iter()
+        .filter(|pod| meta::is_deleting(&pod.metadata) && !pods::is_finished(pod))
+        .count();
+    status.active = (!active.is_empty()).then_some(active.len() as i32);
+    status.ready = Some(ready as i32);
+    status.terminating = Some(terminating as i32);
+}
+
+fn is_tracked(pod: &Pod) -> bool {
+    pod.metadata
+        .finalizers
+        .iter()
+        .flatten()
+        .any(|finalizer| finalizer == TRACKING_FINALIZER)
+}
+
+/// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed), `None` = not ended.
+fn outcome(pod: &Pod) -> Option<bool> {
+    match pods::phase(pod) {
+        "Succeeded" => Some(true),
+        "Failed" => Some(false),
+        _ => meta::is_deleting(&pod.metadata).then_some(false),
+    }
+}
+
+fn untrack(pod: &Pod) -> Write {
+    let left: Vec<_> = pod
+        .metadata
+        .finalizers
+        .iter()
+        .flatten()
+        .filter(|finalizer| *finalizer != TRACKING_FINALIZER)
+        .collect();
+    Write::Merge {
+        target: Target::of(Kind::POD, &pod.metadata),
+        patch: json!({ "metadata": {
+            "resourceVersion": pod.metadata.resource_version,
+            "finalizers": if left.is_empty() { serde_json::Value::Null } else { json!(left) },
+        }}),
+    }
+}
