@@ -1,0 +1,140 @@
+//! `get`: a rollout or an experiment and everything below it.
+
+use super::list;
+use super::names::{name, the_name, watch};
+use crate::context::Context;
+use crate::error::Error;
+use crate::render;
+use crate::watch::{Follower, Listing};
+use api::{Experiment, Rollout};
+use clap::{Arg, ArgMatches, Command};
+use engine::info::{ExperimentInfo, RolloutInfo};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Screens are not drawn more often than this.
+const REDRAW_MIN: Duration = Duration::from_millis(200);
+
+/// Ages on the screen are renewed at least this often.
+const REDRAW_MAX: Duration = Duration::from_secs(1);
+
+pub(super) fn cli() -> Command {
+    let timeout = Arg::new("timeout-seconds")
+        .long("timeout-seconds")
+        .value_name("SECONDS")
+        .help("Stop watching after so many seconds; 0 never stops")
+        .value_parser(clap::value_parser!(u64));
+    Command::new("get")
+        .about("Show a rollout or an experiment with everything that belongs to it")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("rollout")
+                .visible_alias("ro")
+                .about("Show a rollout: state, weights, images, and the tree of its revisions")
+                .arg(name("Name of the rollout"))
+                .arg(watch("Keep the screen up to date"))
+                .arg(timeout.clone()),
+        )
+        .subcommand(
+            list::rollouts_cli()
+                .about("List rollouts, or show the one that is named")
+                .arg(name("Name of the rollout to show").required(false))
+                .arg(timeout.clone()),
+        )
+        .subcommand(
+            Command::new("experiment")
+                .visible_aliases(["exp", "experiments"])
+                .about("Show an experiment: state, images, and what it runs")
+                .arg(name("Name of the experiment"))
+                .arg(watch("Keep the screen up to date"))
+                .arg(timeout),
+        )
+}
+
+pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
+    let Some((kind, args)) = args.subcommand() else {
+        return Ok(());
+    };
+    let name = the_name(args);
+    let limit = args
+        .get_one::<u64>("timeout-seconds")
+        .filter(|seconds| **seconds > 0);
+    let limit = limit.map(|seconds| Duration::from_secs(*seconds));
+    let show = async {
+        match (kind, args.get_flag("watch")) {
+            ("experiment", false) => experiment(cx, name).await,
+            ("experiment", true) => watch_experiment(cx, name).await,
+            ("rollouts", _) if name.is_empty() => list::all_rollouts(cx, args).await,
+            (_, false) => rollout(cx, name).await,
+            (_, true) => watch_rollout(cx, name).await,
+        }
+    };
+    match limit {
+        // Watching ends when the time is up; that is no failure.
+        Some(limit) => timeout(limit, show).await.unwrap_or(Ok(())),
+        None => show.await,
+    }
+}
+
+async fn rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
+    let rollout: Rollout = cx.read("rollout", name).await?;
+    let listing = Listing::read(cx).await?;
+    let info = RolloutInfo::new(&rollout, &listing.parts());
+    let screen = render::rollout(&info, cx.now());
+    cx.term.text(screen)?;
+    Ok(())
+}
+
+async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
+    // An absent Rollout is said at once instead of being waited for.
+    cx.read::<Rollout>("rollout", name).await?;
+    let mut follower = Follower::start(cx, name).await?;
+    let mut seen = false;
+    let mut drawn = Instant::now() - REDRAW_MAX;
+    let mut changed = false;
+    loop {
+        let next = drawn + if changed { REDRAW_MIN } else { REDRAW_MAX };
+        tokio::select! {
+            change = follower.changed() => {
+                change?;
+                changed = true;
+            }
+            () = sleep_until(next) => {
+                match follower.info() {
+                    Some(info) => {
+                        seen = true;
+                        let screen = render::rollout(&info, cx.now());
+                        cx.term.redraw(&screen)?;
+                    }
+                    None if seen => return Err(cx.not_found("rollout", name).await),
+                    // The watches have not answered yet.
+                    None => {}
+                }
+                drawn = Instant::now();
+                changed = false;
+            }
+        }
+    }
+}
+
+async fn experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
+    let screen = experiment_screen(cx, name).await?;
+    cx.term.text(screen)?;
+    Ok(())
+}
+
+async fn watch_experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
+    loop {
+        let screen = experiment_screen(cx, name).await?;
+        cx.term.redraw(&screen)?;
+        tokio::time::sleep(REDRAW_MAX).await;
+    }
+}
+
+async fn experiment_screen(cx: &mut Context, name: &str) -> Result<String, Error> {
+    let experiment: Experiment = cx.read("experiment", name).await?;
+    let listing = Listing::read(cx).await?;
+    let info = ExperimentInfo::new(&experiment, &listing.parts());
+    Ok(render::experiment(&info, cx.now()))
+}

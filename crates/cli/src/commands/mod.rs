@@ -1,0 +1,21 @@
+//! The verbs, one file each: `cli()` says what is typed, `exec()` does it.
+
+mod abort;
+mod app;
+mod completion;
+mod get;
+mod list;
+mod names;
+mod pause;
+mod promote;
+mod restart;
+mod retry;
+mod set;
+mod status;
+mod table;
+mod target;
+mod terminate;
+mod undo;
+mod version;
+
+pub(crate) use table::{all, exec};

@@ -1,0 +1,113 @@
+//! `status`: waits until a rollout is done, and says how it went.
+
+use super::names::{name, parse_duration, the_name};
+use crate::context::Context;
+use crate::error::Error;
+use crate::watch::follow;
+use api::{Rollout, RolloutPhase};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use engine::info;
+use futures::StreamExt;
+use kube::runtime::watcher;
+use std::time::Duration;
+
+pub(super) fn cli() -> Command {
+    Command::new("status")
+        .about("Show how a rollout stands, and wait until it is healthy or degraded")
+        .arg(name("Name of the rollout"))
+        .arg(
+            Arg::new("watch")
+                .short('w')
+                .long("watch")
+                .value_name("BOOL")
+                .help("Wait until the rollout is done")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value("true")
+                .default_missing_value("true")
+                .value_parser(clap::value_parser!(bool))
+                .action(ArgAction::Set),
+        )
+        .arg(
+            Arg::new("timeout")
+                .short('t')
+                .long("timeout")
+                .value_name("DURATION")
+                .help("How long to wait, like 90s or 1h; 0 waits forever")
+                .value_parser(parse_duration),
+        )
+}
+
+pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
+    let name = the_name(args);
+    let rollout: Rollout = cx.read("rollout", name).await?;
+    let (phase, message) = info::phase(&rollout);
+    if !args.get_one::<bool>("watch").copied().unwrap_or(true) {
+        cx.term.line(if is_final(phase) {
+            phase.to_string()
+        } else {
+            line(phase, &message)
+        })?;
+        return verdict(phase, message);
+    }
+    let limit = args
+        .get_one::<Option<Duration>>("timeout")
+        .copied()
+        .flatten();
+    let last = match limit {
+        Some(limit) => tokio::time::timeout(limit, wait(cx, name)).await,
+        None => Ok(wait(cx, name).await),
+    };
+    match last {
+        Ok(last) => {
+            let (phase, message) = last?;
+            verdict(phase, message)
+        }
+        Err(_) => Err(Error::StatusTimeout),
+    }
+}
+
+/// Prints every change until the Rollout is healthy or degraded.
+async fn wait(cx: &mut Context, name: &str) -> Result<(RolloutPhase, String), Error> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let (store, mut changes) = follow(cx.objects::<Rollout>().await?, "rollouts", config);
+    let mut printed = String::new();
+    while let Some(change) = changes.next().await {
+        change?;
+        let Some(rollout) = store.state().into_iter().next() else {
+            if printed.is_empty() {
+                continue;
+            }
+            return Err(cx.not_found("rollout", name).await);
+        };
+        let (phase, message) = info::phase(&rollout);
+        let line = line(phase, &message);
+        if line != printed {
+            cx.term.line(&line)?;
+            printed = line;
+        }
+        if is_final(phase) {
+            return Ok((phase, message));
+        }
+    }
+    Err(Error::StatusTimeout)
+}
+
+fn is_final(phase: RolloutPhase) -> bool {
+    matches!(phase, RolloutPhase::Healthy | RolloutPhase::Degraded)
+}
+
+fn line(phase: RolloutPhase, message: &str) -> String {
+    if message.is_empty() {
+        phase.to_string()
+    } else {
+        format!("{phase} - {message}")
+    }
+}
+
+fn verdict(phase: RolloutPhase, message: String) -> Result<(), Error> {
+    match phase {
+        RolloutPhase::Degraded => Err(Error::Degraded(message)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,160 @@
+//! What a verb works with.
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::flags::Flags;
+use crate::program::Program;
+use crate::term::Term;
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config};
+
+/// A client, a namespace and a terminal.
+#[derive(Debug)]
+pub struct Context {
+    pub(crate) term: Term,
+    pub(crate) program: Program,
+    clock: Clock,
+    flags: Flags,
+    cluster: Option<Cluster>,
+}
+
+#[derive(Clone)]
+struct Cluster {
+    client: Client,
+    namespace: String,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Connects when a verb first needs the cluster.
+    pub(crate) fn from_flags(flags: Flags, program: Program) -> Self {
+        let term = Term::stdio(flags.no_color);
+        Self {
+            term,
+            program,
+            clock: Clock::system(),
+            flags,
+            cluster: None,
+        }
+    }
+
+    /// Works with a client that exists; `namespace` is used where the user names none.
+    pub fn with_client(client: Client, namespace: &str, term: Term, program: Program) -> Self {
+        let cluster = Cluster {
+            client,
+            namespace: namespace.to_owned(),
+        };
+        let flags = Flags::default();
+        Self {
+            term,
+            program,
+            clock: Clock::system(),
+            flags,
+            cluster: Some(cluster),
+        }
+    }
+
+    /// Ages are counted up to `now` instead of the time of day.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.clock = Clock::fixed(now);
+        self
+    }
+
+    pub(crate) fn set_flags(&mut self, flags: Flags) {
+        self.flags = flags;
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn cluster(&mut self) -> Result<Cluster, Error> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(cluster.clone());
+        }
+        let config = self.config().await.map_err(Error::Kubeconfig)?;
+        let namespace = config.default_namespace.clone();
+        let client = Client::try_from(config).map_err(Error::Client)?;
+        Ok(self.cluster.insert(Cluster { client, namespace }).clone())
+    }
+
+    /// The kubeconfig that the flags name; without one, the service account of the pod we run in.
+    async fn config(&self) -> Result<Config, KubeconfigError> {
+        let flags = &self.flags;
+        let options = KubeConfigOptions {
+            context: flags.context.clone(),
+            cluster: flags.cluster.clone(),
+            user: flags.user.clone(),
+        };
+        let kubeconfig = match &flags.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path)?,
+            None => match Kubeconfig::read() {
+                Ok(kubeconfig) => kubeconfig,
+                // Outside a pod the absent kubeconfig is what the user should hear of.
+                Err(error) => return Config::incluster().map_err(|_| error),
+            },
+        };
+        Config::from_custom_kubeconfig(kubeconfig, &options).await
+    }
+
+    pub(crate) async fn client(&mut self) -> Result<Client, Error> {
+        Ok(self.cluster().await?.client)
+    }
+
+    /// The namespace that the user named, or the one of the kubeconfig's context.
+    pub(crate) async fn namespace(&mut self) -> Result<String, Error> {
+        match &self.flags.namespace {
+            Some(namespace) => Ok(namespace.clone()),
+            None => Ok(self.cluster().await?.namespace),
+        }
+    }
+
+    /// The namespace that the user named.
+    pub(crate) fn named_namespace(&self) -> Option<&str> {
+        self.flags.namespace.as_deref()
+    }
+
+    /// Objects of the namespace.
+    pub(crate) async fn objects<K>(&mut self) -> Result<Api<K>, Error>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        let namespace = self.namespace().await?;
+        Ok(Api::namespaced(self.client().await?, &namespace))
+    }
+
+    /// Reads an object, or says that there is none.
+    pub(crate) async fn read<K>(&mut self, kind: &'static str, name: &str) -> Result<K, Error>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let objects = self.objects::<K>().await?;
+        let found = objects.get_opt(name).await;
+        match found.map_err(Error::api(format!("read {kind} \"{name}\"")))? {
+            Some(object) => Ok(object),
+            None => Err(self.not_found(kind, name).await),
+        }
+    }
+
+    pub(crate) async fn not_found(&mut self, kind: &'static str, name: &str) -> Error {
+        let namespace = self.namespace().await.unwrap_or_default();
+        Error::NotFound {
+            kind,
+            name: name.to_owned(),
+            namespace,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What can go wrong, and how the process ends then.
+
+use kube::config::KubeconfigError;
+use std::io;
+
+/// A verb that did not succeed. Some texts are the peer's, word for word: scripts look for them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Usage(#[from] clap::Error),
+    #[error("{kind} \"{name}\" not found in namespace \"{namespace}\"")]
+    NotFound {
+        kind: &'static str,
+        name: String,
+        namespace: String,
+    },
+    #[error("cannot read the kubeconfig")]
+    Kubeconfig(#[source] KubeconfigError),
+    #[error("cannot set up a client for the cluster")]
+    Client(#[source] kube::Error),
+    #[error("cannot {action}")]
+    Api {
+        action: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("cannot watch {kind}")]
+    Watch {
+        kind: &'static str,
+        #[source]
+        source: kube::runtime::watcher::Error,
+    },
+    #[error("{0}")]
+    Refused(String),
+    #[error("The rollout is in a degraded state with message: {0}")]
+    Degraded(String),
+    #[error("Rollout status watch exceeded timeout")]
+    StatusTimeout,
+    #[error("{0}")]
+    OperationFailed(String),
+    #[error("cannot write the output")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    pub(crate) fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Api { action, source }
+    }
+
+    /// 2 for a mistake on the command line, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// The reader of the output went away; nothing to report.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The error and its causes in one line. An answer of the API server is given in its own words.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let (said, is_all) = said(error);
+            if !text.ends_with(&said) {
+                text = format!("{text}: {said}");
+            }
+            if is_all {
+                break;
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// A cause in plain words, and whether they leave nothing to say about its own causes.
+fn said(error: &(dyn std::error::Error + 'static)) -> (String, bool) {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => return (status.message.clone(), true),
+        Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => {
+            let reason = root(error);
+            return (
+                format!("the cluster can't be reached ({reason}): is the kubeconfig's server up?"),
+                true,
+            );
+        }
+        _ => {}
+    }
+    if let Some(KubeconfigError::ReadConfig(reason, path)) = error.downcast_ref() {
+        let path = path.display();
+        let hint = "name one with --kubeconfig or KUBECONFIG; `weir sandbox` starts a cluster";
+        return (format!("{path}: {reason} ({hint})"), true);
+    }
+    // The first line: some parsers add a picture of the text.
+    let text = error.to_string();
+    (text.lines().next().unwrap_or_default().to_owned(), false)
+}
+
+/// What began it.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+/// Whether the API server said that the object isn't there.
+pub(crate) fn is_not_found(error: &kube::Error) -> bool {
+    // The code, not the reason: an absent subresource is answered without a Status.
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whether someone else changed the object first.
+pub(crate) fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_conflict())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_is_not_there_is_named_with_what_to_do() {
+        let reason = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let error = Error::Kubeconfig(KubeconfigError::ReadConfig(reason, "/some/config".into()));
+        assert_eq!(
+            error.sentence(),
+            "cannot read the kubeconfig: /some/config: no such file (name one with --kubeconfig or \
+             KUBECONFIG; `weir sandbox` starts a cluster)"
+        );
+        assert_eq!(error.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_answer_is_one_plain_sentence() {
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = Error::api("list rollouts")(kube::Error::Service(Box::new(refused)));
+        assert_eq!(
+            error.sentence(),
+            "cannot list rollouts: the cluster can't be reached (connection refused): is the \
+             kubeconfig's server up?"
+        );
+    }
+}

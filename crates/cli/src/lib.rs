@@ -1,0 +1,24 @@
+//! The verbs of `weir` and `kubectl weir`: arguments, commands, rendering (rollouts.md §8).
+//!
+//! [`command`] is the tree of verbs, [`run`] parses and carries one out, [`execute`] does so with a
+//! client that already exists. Every verb is a file of [`commands`] with two functions, `cli()` and
+//! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes.
+
+mod clock;
+mod commands;
+mod context;
+mod error;
+mod flags;
+mod program;
+pub mod render;
+mod run;
+mod status_patch;
+mod table;
+mod term;
+mod watch;
+
+pub use context::Context;
+pub use error::Error;
+pub use program::Program;
+pub use run::{command, dispatch, execute, run};
+pub use term::{Captured, Term};

@@ -1,0 +1,12 @@
+//! Screens against what the peer's plugin printed, and commands on the embedded API server.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod commands;
+mod rebuild;
+mod screens;
+mod usage;
+mod world;
