@@ -1,0 +1,38 @@
+//! Tasks of the repository: `cargo xtask --help`.
+
+#![allow(clippy::print_stderr, reason = "a task's output is its purpose")]
+
+mod crds;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the repository")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write the CustomResourceDefinitions of crates/api to crds/
+    Crds(crds::Args),
+    /// Check crate edges, purity, files, the code map and the CRDs
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Crds(args) => crds::run(&args),
+        Task::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
