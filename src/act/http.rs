@@ -1,0 +1,99 @@
+//! The one HTTP client for metric providers.
+
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, StreamExt};
+use plan::{HttpAnswer, HttpRequest};
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// Makes HTTP requests. A trait, so that tests under paused time can answer themselves.
+pub trait Fetch: Debug + Send + Sync {
+    fn fetch<'a>(&'a self, request: &'a HttpRequest) -> BoxFuture<'a, HttpAnswer>;
+}
+
+/// Makes all requests at once; the answers are in the order of the requests. None takes longer than
+/// its own time limit, whoever fetches it.
+pub(super) async fn fetch_all(fetch: &dyn Fetch, requests: &[HttpRequest]) -> Vec<HttpAnswer> {
+    join_all(requests.iter().map(|request| limited(fetch, request))).await
+}
+
+async fn limited(fetch: &dyn Fetch, request: &HttpRequest) -> HttpAnswer {
+    let limit = Duration::from_secs(u64::from(request.timeout_s));
+    let answer = tokio::time::timeout(limit, fetch.fetch(request)).await;
+    answer.unwrap_or_else(|_| HttpAnswer::Failed {
+        error: format!("no answer within {} s", request.timeout_s),
+    })
+}
+
+/// The real thing: one client that verifies certificates, one that does not.
+#[derive(Clone, Debug)]
+pub struct Http {
+    verifying: reqwest::Client,
+    insecure: reqwest::Client,
+}
+
+impl Http {
+    /// # Errors
+    /// When the platform's certificates can't be loaded.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let builder =
+            || reqwest::Client::builder().user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
+        Ok(Self {
+            verifying: builder().build()?,
+            insecure: builder().danger_accept_invalid_certs(true).build()?,
+        })
+    }
+
+    async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, String> {
+        let client = if request.insecure {
+            &self.insecure
+        } else {
+            &self.verifying
+        };
+        let method = reqwest::Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| format!("{} is not an HTTP method", request.method))?;
+        let mut builder = client.request(method, request.url.reveal());
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value.reveal());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.reveal().clone());
+        }
+        let response = builder.send().await.map_err(sentence)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(sentence)?;
+            if body.len() + chunk.len() > request.max_bytes {
+                return Err(format!(
+                    "the answer is larger than {} bytes",
+                    request.max_bytes
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpAnswer::Response { status, body })
+    }
+}
+
+impl Fetch for Http {
+    fn fetch<'a>(&'a self, request: &'a HttpRequest) -> BoxFuture<'a, HttpAnswer> {
+        self.send(request)
+            .map(|answer| answer.unwrap_or_else(|error| HttpAnswer::Failed { error }))
+            .boxed()
+    }
+}
+
+/// What went wrong, without the URL: it may hold a secret.
+fn sentence(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut line = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(source) = next {
+        line.push_str(": ");
+        line.push_str(&source.to_string());
+        next = source.source();
+    }
+    line
+}

@@ -1,0 +1,111 @@
+//! From `apiVersion` and `kind` to what the cluster calls it.
+
+use crate::error::{Error, Result, code_of};
+use kube::Client;
+use kube::core::GroupVersion;
+use kube::discovery::{self, ApiResource, Scope};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an answer is believed. A kind that is missing is asked for again after
+/// [`MISSING_FOR`], so that a CRD installed a moment ago is found soon.
+const MISSING_FOR: Duration = Duration::from_secs(5);
+
+/// One kind as the cluster serves it.
+#[derive(Clone, Debug)]
+pub struct Served {
+    pub resource: ApiResource,
+    pub scope: Scope,
+}
+
+#[derive(Debug)]
+struct GroupKinds {
+    kinds: BTreeMap<String, Served>,
+    asked: Instant,
+}
+
+/// What the cluster serves, asked group by group and remembered.
+pub struct Kinds {
+    client: Client,
+    groups: Mutex<BTreeMap<String, GroupKinds>>,
+}
+
+impl std::fmt::Debug for Kinds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kinds").finish_non_exhaustive()
+    }
+}
+
+impl Kinds {
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            groups: Mutex::default(),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::UnknownKind`] if the cluster does not serve it, [`Error::Discovery`] if it could
+    /// not be asked.
+    pub async fn resolve(&self, api_version: &str, kind: &str) -> Result<Served> {
+        if let Some(known) = self.remembered(api_version, kind) {
+            return known;
+        }
+        let kinds = self.ask(api_version).await?;
+        let found = kinds.get(kind).cloned();
+        let entry = GroupKinds {
+            kinds,
+            asked: Instant::now(),
+        };
+        self.groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(api_version.to_owned(), entry);
+        found.ok_or_else(|| unknown(api_version, kind))
+    }
+
+    fn remembered(&self, api_version: &str, kind: &str) -> Option<Result<Served>> {
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = groups.get(api_version)?;
+        match group.kinds.get(kind) {
+            Some(served) => Some(Ok(served.clone())),
+            None if group.asked.elapsed() < MISSING_FOR => Some(Err(unknown(api_version, kind))),
+            None => None,
+        }
+    }
+
+    async fn ask(&self, api_version: &str) -> Result<BTreeMap<String, Served>> {
+        let failed = |source| Error::Discovery {
+            api_version: api_version.to_owned(),
+            source: Box::new(source),
+        };
+        let Ok(version) = api_version.parse::<GroupVersion>() else {
+            return Ok(BTreeMap::new());
+        };
+        let group = match discovery::pinned_group(&self.client, &version).await {
+            Ok(group) => group,
+            Err(error) if code_of(&error) == Some(404) => return Ok(BTreeMap::new()),
+            Err(kube::Error::Discovery(_)) => return Ok(BTreeMap::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let resources = group.versioned_resources(&version.version).into_iter();
+        Ok(resources
+            .map(|(resource, capabilities)| {
+                let served = Served {
+                    scope: capabilities.scope,
+                    resource,
+                };
+                (served.resource.kind.clone(), served)
+            })
+            .collect())
+    }
+}
+
+fn unknown(api_version: &str, kind: &str) -> Error {
+    Error::UnknownKind {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+    }
+}

@@ -1,0 +1,326 @@
+//! Writes to the Kubernetes API, and what of the answers the caches take over.
+
+use super::Kinds;
+use crate::cache::Caches;
+use crate::error::{Error, Result, code_of};
+use kube::api::{
+    DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
+use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The field manager of everything that is not server-side apply.
+const FIELD_MANAGER: &str = "weir";
+
+/// See the module's documentation.
+pub struct Kubernetes {
+    client: Client,
+    kinds: Arc<Kinds>,
+    caches: Arc<Caches>,
+}
+
+impl std::fmt::Debug for Kubernetes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kubernetes").finish_non_exhaustive()
+    }
+}
+
+impl Kubernetes {
+    pub fn new(client: Client, kinds: Arc<Kinds>, caches: Arc<Caches>) -> Self {
+        Self {
+            client,
+            kinds,
+            caches,
+        }
+    }
+
+    /// Carries out one action on the cluster. [`Action::Measure`] is not one.
+    pub async fn execute(&self, action: &Action) -> Result<()> {
+        match action {
+            Action::Create { object } => self.create(object).await,
+            Action::Apply { object, manager } => self.apply(object, manager).await,
+            Action::Patch {
+                target,
+                kind,
+                patch,
+                subresource,
+                guard,
+            } => {
+                let patch = guarded(patch, *kind, guard);
+                self.patch(target, *kind, &patch, *subresource)
+                    .await
+                    .map(|_| ())
+            }
+            Action::Delete {
+                target,
+                guard,
+                propagation,
+            } => self.delete(target, guard, *propagation).await,
+            Action::Evict { pod, guard } => self.evict(pod, guard).await,
+            Action::Measure(_) => Ok(()),
+        }
+    }
+
+    /// Patches an object and gives back what it has become.
+    pub async fn patch(
+        &self,
+        target: &ObjectKey,
+        kind: PatchKind,
+        patch: &Value,
+        subresource: Option<&str>,
+    ) -> Result<DynamicObject> {
+        let failed = |source| Error::Write {
+            verb: "patching",
+            object: target.clone(),
+            source: Box::new(source),
+        };
+        let api = self.api(target).await?;
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let body = match kind {
+            PatchKind::Merge => Patch::Merge(patch.clone()),
+            PatchKind::Strategic => Patch::Strategic(patch.clone()),
+            PatchKind::Json => {
+                Patch::Json(serde_json::from_value(patch.clone()).map_err(|source| {
+                    Error::Encode {
+                        object: target.to_string(),
+                        source,
+                    }
+                })?)
+            }
+        };
+        let answer = match subresource {
+            None => api.patch(&target.name, &params, &body).await,
+            Some(part) => {
+                api.patch_subresource(part, &target.name, &params, &body)
+                    .await
+            }
+        };
+        let written = answer.map_err(failed)?;
+        if subresource != Some("scale") {
+            self.caches.absorb(target, &written);
+        }
+        Ok(written)
+    }
+
+    async fn create(&self, object: &Value) -> Result<()> {
+        let target = key_of(object);
+        let api = self.api(&target).await?;
+        let body: DynamicObject = decode(&target, object)?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: false,
+        };
+        match api.create(&params, &body).await {
+            Ok(created) => {
+                self.caches.absorb(&target, &created);
+                Ok(())
+            }
+            Err(source) => {
+                if code_of(&source) == Some(409) {
+                    self.look_at(&api, &target).await;
+                }
+                Err(Error::Write {
+                    verb: "creating",
+                    object: target,
+                    source: Box::new(source),
+                })
+            }
+        }
+    }
+
+    /// An object of the name is there already, though no cache shows it (another's, or without
+    /// the label that the watch selects by): the planner has to see it to decide.
+    async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
+        if let Ok(Some(live)) = api.get_opt(&target.name).await {
+            self.caches.absorb(target, &live);
+        }
+    }
+
+    async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
+        let target = key_of(object);
+        let api = self.api(&target).await?;
+        let params = PatchParams::apply(manager).force();
+        let applied = api
+            .patch(&target.name, &params, &Patch::Apply(object))
+            .await
+            .map_err(|source| Error::Write {
+                verb: "applying",
+                object: target.clone(),
+                source: Box::new(source),
+            })?;
+        self.caches.absorb(&target, &applied);
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        target: &ObjectKey,
+        guard: &Guard,
+        propagation: Propagation,
+    ) -> Result<()> {
+        let api = self.api(target).await?;
+        let params = DeleteParams {
+            propagation_policy: Some(match propagation {
+                Propagation::Background => PropagationPolicy::Background,
+                Propagation::Foreground => PropagationPolicy::Foreground,
+                Propagation::Orphan => PropagationPolicy::Orphan,
+            }),
+            preconditions: preconditions(guard),
+            ..DeleteParams::default()
+        };
+        match api.delete(&target.name, &params).await {
+            // Not gone yet: it has finalizers, or a grace period.
+            Ok(either::Either::Left(object)) => self.caches.absorb(target, &object),
+            Ok(either::Either::Right(_)) => {
+                self.caches.absorb_deletion(target, guard.uid.as_deref());
+            }
+            Err(error) if code_of(&error) == Some(404) => {
+                self.caches.absorb_deletion(target, guard.uid.as_deref());
+            }
+            Err(source) => {
+                return Err(Error::Write {
+                    verb: "deleting",
+                    object: target.clone(),
+                    source: Box::new(source),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn evict(&self, pod: &ObjectKey, guard: &Guard) -> Result<()> {
+        let namespace = pod.namespace.as_deref().unwrap_or_default();
+        let api: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), namespace);
+        let delete_options = DeleteParams {
+            preconditions: preconditions(guard),
+            ..DeleteParams::default()
+        };
+        let params = EvictParams {
+            delete_options: Some(delete_options),
+            ..EvictParams::default()
+        };
+        match api.evict(&pod.name, &params).await {
+            Ok(_) => Ok(()),
+            // Gone already, or a disruption budget says not now: the next plan counts again.
+            Err(error) if matches!(code_of(&error), Some(404 | 429)) => Ok(()),
+            Err(source) => Err(Error::Write {
+                verb: "evicting",
+                object: pod.clone(),
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    async fn api(&self, target: &ObjectKey) -> Result<Api<DynamicObject>> {
+        let served = self
+            .kinds
+            .resolve(&target.api_version, &target.kind)
+            .await?;
+        let api = Api::dynamic(self.client.clone(), &served.resource, &served.scope);
+        Ok(match &target.namespace {
+            Some(namespace) => api.constrain(namespace),
+            None => api,
+        })
+    }
+}
+
+fn preconditions(guard: &Guard) -> Option<Preconditions> {
+    let Guard {
+        uid,
+        resource_version,
+    } = guard.clone();
+    (uid.is_some() || resource_version.is_some()).then_some(Preconditions {
+        uid,
+        resource_version,
+    })
+}
+
+/// A patch that fails with a conflict when the guard does not hold: a uid or resource version in
+/// the patch's metadata is compared by the API server.
+fn guarded(patch: &Value, kind: PatchKind, guard: &Guard) -> Value {
+    let mut patch = patch.clone();
+    let fields = [
+        ("uid", &guard.uid),
+        ("resourceVersion", &guard.resource_version),
+    ];
+    for (field, wanted) in fields {
+        let Some(wanted) = wanted else { continue };
+        match (kind, &mut patch) {
+            (PatchKind::Json, Value::Array(operations)) => {
+                let test =
+                    json!({"op": "test", "path": format!("/metadata/{field}"), "value": wanted});
+                operations.insert(0, test);
+            }
+            (PatchKind::Merge | PatchKind::Strategic, Value::Object(fields)) => {
+                let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+                if let Value::Object(metadata) = metadata {
+                    metadata.insert(field.to_owned(), json!(wanted));
+                }
+            }
+            _ => {}
+        }
+    }
+    patch
+}
+
+/// The address of an object by its own fields.
+pub(super) fn key_of(object: &Value) -> ObjectKey {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    ObjectKey {
+        api_version: text("/apiVersion").unwrap_or_default(),
+        kind: text("/kind").unwrap_or_default(),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name").unwrap_or_default(),
+    }
+}
+
+fn decode(target: &ObjectKey, object: &Value) -> Result<DynamicObject> {
+    serde_json::from_value(object.clone()).map_err(|source| Error::Encode {
+        object: target.to_string(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_becomes_part_of_a_merge_patch() {
+        let guard = Guard {
+            uid: Some("u".into()),
+            resource_version: Some("7".into()),
+        };
+        let patch = guarded(&json!({"spec": {"replicas": 1}}), PatchKind::Merge, &guard);
+        assert_eq!(
+            patch,
+            json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "spec": {"replicas": 1}})
+        );
+    }
+
+    #[test]
+    fn a_guard_becomes_tests_of_a_json_patch() {
+        let guard = Guard {
+            uid: Some("u".into()),
+            resource_version: None,
+        };
+        let patch = json!([{"op": "remove", "path": "/metadata/annotations/a"}]);
+        let patch = guarded(&patch, PatchKind::Json, &guard);
+        assert_eq!(
+            patch[0],
+            json!({"op": "test", "path": "/metadata/uid", "value": "u"})
+        );
+    }
+}

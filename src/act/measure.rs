@@ -1,0 +1,177 @@
+//! Takes measurements in the background. A provider says what to send and what the answer means;
+//! this sends it and waits. Answers go to the inbox, and the run that asked is woken.
+
+use super::Fetch;
+use super::http::fetch_all;
+use crate::clock::Clock;
+use crate::queue::{Key, Kind, Queue};
+use api::Measurement;
+use engine::metric::{self, Step};
+use plan::{Answer, MetricTask, ObjectKey, TaskId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::AbortHandle;
+
+/// Measurements that were taken and not yet planned with, by run.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    answers: Mutex<BTreeMap<TaskId, (ObjectKey, Measurement)>>,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, (ObjectKey, Measurement)>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All answers for one run. They stay until
+    /// [`Inbox::forget`]: a pass that fails half-way
+    /// must find them again.
+    pub fn of_run(&self, uid: &str) -> Vec<(TaskId, Measurement)> {
+        let answers = self.lock();
+        let of_run = answers.iter().filter(|(id, _)| id.run_uid == uid);
+        of_run
+            .map(|(id, (_, measurement))| (id.clone(), measurement.clone()))
+            .collect()
+    }
+
+    /// Drops answers that are no longer wanted.
+    pub fn forget(&self, settled: impl Fn(&TaskId) -> bool) {
+        self.lock().retain(|id, _| !settled(id));
+    }
+
+    /// Drops what belongs to a run that is gone.
+    fn forget_run(&self, namespace: &str, name: &str) {
+        self.lock()
+            .retain(|_, (run, _)| run.name != name || run.namespace.as_deref() != Some(namespace));
+    }
+
+    fn put(&self, task: &MetricTask, measurement: Measurement) {
+        self.lock()
+            .insert(task.id.clone(), (task.run.clone(), measurement));
+    }
+
+    fn has(&self, id: &TaskId) -> bool {
+        self.lock().contains_key(id)
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Measurer {
+    pub inbox: Arc<Inbox>,
+    queue: Arc<Queue>,
+    fetch: Arc<dyn Fetch>,
+    clock: Clock,
+    under_way: Arc<Mutex<BTreeMap<TaskId, UnderWay>>>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    handle: AbortHandle,
+    run: ObjectKey,
+}
+
+impl Measurer {
+    pub fn new(queue: Arc<Queue>, fetch: Arc<dyn Fetch>, clock: Clock) -> Self {
+        Self {
+            inbox: Arc::default(),
+            queue,
+            fetch,
+            clock,
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Starts a measurement, unless it is under way or its answer waits to be planned with.
+    pub fn start(&self, task: &MetricTask) {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if under_way.contains_key(&task.id) || self.inbox.has(&task.id) {
+            return;
+        }
+        let (fetch, clock) = (self.fetch.clone(), self.clock);
+        let (inbox, queue, running) = (
+            self.inbox.clone(),
+            self.queue.clone(),
+            self.under_way.clone(),
+        );
+        let owned = task.clone();
+        let handle = tokio::spawn(async move {
+            let measurement = measure(&owned, fetch.as_ref(), clock).await;
+            let namespace = owned.run.namespace.clone().unwrap_or_default();
+            inbox.put(&owned, measurement);
+            running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&owned.id);
+            queue.add(Key::new(
+                Kind::AnalysisRun,
+                namespace,
+                owned.run.name.clone(),
+            ));
+        });
+        let handle = handle.abort_handle();
+        under_way.insert(
+            task.id.clone(),
+            UnderWay {
+                handle,
+                run: task.run.clone(),
+            },
+        );
+    }
+
+    /// Ends the measurements of a run that is gone.
+    pub fn stop_run(&self, namespace: &str, name: &str) {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, measurement| {
+            let of_run = measurement.run.name == name
+                && measurement.run.namespace.as_deref() == Some(namespace);
+            if of_run {
+                measurement.handle.abort();
+            }
+            !of_run
+        });
+        drop(under_way);
+        self.inbox.forget_run(namespace, name);
+    }
+}
+
+/// A controller that ends leaves no requests behind.
+impl Drop for Measurer {
+    fn drop(&mut self) {
+        let under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for measurement in under_way.values() {
+            measurement.handle.abort();
+        }
+    }
+}
+
+async fn measure(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurement {
+    let mut memo = None;
+    let mut answer = None;
+    loop {
+        match metric::step(task, memo.take(), answer.take(), clock.now()) {
+            Step::Send {
+                requests,
+                memo: next,
+            } => {
+                answer = Some(Answer::Http(fetch_all(fetch, &requests).await));
+                memo = Some(next);
+            }
+            Step::Wait { until, memo: next } => {
+                tokio::time::sleep_until(clock.instant_of(until)).await;
+                answer = Some(Answer::Woken);
+                memo = Some(next);
+            }
+            Step::Done(measurement) => return measurement,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Carries out plans. Nothing here decides anything: what to do, in which order and under which
+//! precondition is in the plan.
+
+mod event;
+mod http;
+mod kinds;
+mod kubernetes;
+mod measure;
+mod outcomes;
+mod refusals;
+mod render;
+
+pub use event::{Events, Occurrence};
+pub use http::{Fetch, Http};
+pub use kinds::{Kinds, Served};
+pub use kubernetes::Kubernetes;
+pub use measure::{Inbox, Measurer};
+pub use outcomes::Outcomes;
+pub use refusals::Refusals;
+pub use render::{Purpose, Render, Renderer, Wanted};

@@ -1,0 +1,127 @@
+//! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
+//! `crates/cli`'s, in the same command.
+
+use crate::telemetry::LogFormat;
+use crate::{demo, sandbox};
+use clap::{Args, FromArgMatches, Subcommand};
+use std::path::PathBuf;
+
+/// What runs, as against the verbs about objects.
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// Run the controller against a cluster (kubeconfig, or in-cluster)
+    Controller(ControllerArgs),
+    /// Run an embedded cluster with the controller in it, for kubectl
+    Sandbox(sandbox::Options),
+    /// Watch a commit become a canary, and a bad one be rolled back: no cluster needed
+    Demo(demo::Options),
+}
+
+/// `weir controller`. Flags have the names of the peer's where they have a meaning here
+/// (rollouts.md §9.2).
+#[derive(Debug, Args)]
+pub struct ControllerArgs {
+    /// Watch and manage only the namespace that the controller runs in, or --namespace
+    #[arg(long)]
+    pub namespaced: bool,
+    /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
+    #[arg(long, value_name = "ID")]
+    pub instance_id: Option<String>,
+    /// Seconds after which an object is looked at again though nothing has changed
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    pub rollout_resync: i64,
+    /// How many objects are worked on at a time
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub rollout_threads: u16,
+    /// Seconds between two looks at a Git repository
+    #[arg(
+        long,
+        default_value_t = 120,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(i64).range(1..),
+        allow_negative_numbers = true,
+        env = "ARGOCD_RECONCILIATION_TIMEOUT_S"
+    )]
+    pub git_poll: i64,
+    /// The namespace of Applications and AppProjects
+    #[arg(long, default_value = "argocd", value_name = "NAMESPACE")]
+    pub control_namespace: String,
+    /// Where Git repositories are kept; a temporary folder if absent
+    #[arg(long, value_name = "DIR")]
+    pub git_cache: Option<PathBuf>,
+    /// The Prometheus of metrics that name none
+    #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
+    pub prometheus_address: Option<String>,
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+/// How to log.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// error, warn, info, debug, trace, or a filter such as weir=debug
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    pub loglevel: String,
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub logformat: LogFormat,
+}
+
+/// The whole command: what runs, and the verbs of `crates/cli`.
+pub fn command() -> clap::Command {
+    Runs::augment_subcommands(cli::command(cli::Program::Weir))
+        .mut_subcommand("sandbox", without_cluster)
+        .mut_subcommand("demo", without_cluster)
+        .about("Progressive delivery for Kubernetes: canaries, blue-green, analysis and GitOps")
+        .version(env!("CARGO_PKG_VERSION"))
+}
+
+/// Leaves the flags that say which cluster out of the help of what brings its own.
+fn without_cluster(command: clap::Command) -> clap::Command {
+    ["kubeconfig", "context", "cluster", "user", "namespace"]
+        .into_iter()
+        .fold(command, |command, flag| {
+            command.arg(clap::Arg::new(flag).long(flag).hide(true))
+        })
+}
+
+/// What is to be run; `None` if the command line has one of the other verbs.
+pub fn runs(matches: &clap::ArgMatches) -> Option<Runs> {
+    Runs::from_arg_matches(matches).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn what_brings_its_own_cluster_does_not_offer_to_choose_one() {
+        let help = |of: &str| {
+            let matches = command().try_get_matches_from(["weir", of, "--help"]);
+            matches.unwrap_err().to_string()
+        };
+        assert!(help("controller").contains("--kubeconfig"));
+        assert!(!help("demo").contains("--kubeconfig"), "{}", help("demo"));
+        assert!(
+            !help("sandbox").contains("--context"),
+            "{}",
+            help("sandbox")
+        );
+    }
+
+    #[test]
+    fn a_verb_about_objects_is_not_a_run() {
+        let matches = command()
+            .try_get_matches_from(["weir", "list", "rollouts"])
+            .unwrap();
+        assert!(runs(&matches).is_none());
+        let matches = command()
+            .try_get_matches_from(["weir", "demo", "--plain"])
+            .unwrap();
+        assert!(matches!(runs(&matches), Some(Runs::Demo(options)) if options.plain));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the shell knows of the cluster: one watch and one map per kind, and the table of what a
+//! change sets in motion.
+
+mod dynamic;
+mod one;
+mod triggers;
+
+pub use dynamic::{Dynamic, json_of};
+pub use one::{Cache, Change, Name, controller_ref, watch, watch_guarded};
+pub use triggers::Triggers;
+
+use api::{
+    AnalysisRun, AnalysisTemplate, AppProject, Application, ClusterAnalysisTemplate, Experiment,
+    Rollout,
+};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::Resource;
+use kube::core::DynamicObject;
+use plan::ObjectKey;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// All caches.
+#[derive(Debug)]
+pub struct Caches {
+    pub rollouts: Arc<Cache<Rollout>>,
+    pub analysis_runs: Arc<Cache<AnalysisRun>>,
+    pub analysis_templates: Arc<Cache<AnalysisTemplate>>,
+    pub cluster_analysis_templates: Arc<Cache<ClusterAnalysisTemplate>>,
+    pub experiments: Arc<Cache<Experiment>>,
+    pub applications: Arc<Cache<Application>>,
+    pub projects: Arc<Cache<AppProject>>,
+    pub replica_sets: Arc<Cache<ReplicaSet>>,
+    pub services: Arc<Cache<Service>>,
+    pub pods: Arc<Cache<Pod>>,
+    /// Kinds that are watched once somebody refers to one.
+    pub dynamic: Dynamic,
+}
+
+impl Caches {
+    pub fn new(dynamic: Dynamic) -> Self {
+        Self {
+            rollouts: Arc::default(),
+            analysis_runs: Arc::default(),
+            analysis_templates: Arc::default(),
+            cluster_analysis_templates: Arc::default(),
+            experiments: Arc::default(),
+            applications: Arc::default(),
+            projects: Arc::default(),
+            replica_sets: Arc::default(),
+            services: Arc::default(),
+            pods: Arc::default(),
+            dynamic,
+        }
+    }
+
+    /// Takes over the answer to a write of our own.
+    pub fn absorb(&self, key: &ObjectKey, object: &DynamicObject) {
+        match (key.group(), key.kind.as_str()) {
+            ("argoproj.io", "Rollout") => take(&self.rollouts, object),
+            ("argoproj.io", "AnalysisRun") => take(&self.analysis_runs, object),
+            ("argoproj.io", "AnalysisTemplate") => take(&self.analysis_templates, object),
+            ("argoproj.io", "Experiment") => take(&self.experiments, object),
+            ("argoproj.io", "Application") => take(&self.applications, object),
+            ("apps", "ReplicaSet") => take(&self.replica_sets, object),
+            ("", "Service") => take(&self.services, object),
+            ("", "Pod") => take(&self.pods, object),
+            _ => {}
+        }
+        self.dynamic.absorb(key, object);
+    }
+
+    /// Takes over that an object of ours is gone.
+    pub fn absorb_deletion(&self, key: &ObjectKey, uid: Option<&str>) {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        match (key.group(), key.kind.as_str()) {
+            ("argoproj.io", "AnalysisRun") => {
+                self.analysis_runs
+                    .absorb_deletion(namespace, &key.name, uid);
+            }
+            ("argoproj.io", "Experiment") => {
+                self.experiments.absorb_deletion(namespace, &key.name, uid);
+            }
+            ("apps", "ReplicaSet") => self.replica_sets.absorb_deletion(namespace, &key.name, uid),
+            _ => {}
+        }
+        self.dynamic.absorb_deletion(key, uid);
+    }
+
+    /// Waits until every cache has its first list.
+    pub async fn wait_ready(&self) {
+        self.rollouts.wait_ready().await;
+        self.analysis_runs.wait_ready().await;
+        self.analysis_templates.wait_ready().await;
+        self.cluster_analysis_templates.wait_ready().await;
+        self.experiments.wait_ready().await;
+        self.applications.wait_ready().await;
+        self.projects.wait_ready().await;
+        self.replica_sets.wait_ready().await;
+        self.services.wait_ready().await;
+        self.pods.wait_ready().await;
+    }
+}
+
+fn take<K: Resource + DeserializeOwned>(cache: &Cache<K>, object: &DynamicObject) {
+    let decoded = serde_json::to_value(object).and_then(serde_json::from_value::<K>);
+    match decoded {
+        Ok(object) => cache.absorb(object),
+        // The watch will say the same with a better message.
+        Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
+    }
+}

@@ -1,0 +1,388 @@
+//! Caches: one watch and one map per kind.
+//!
+//! A cache holds the newest version of each object that was seen, whether by the watch or as the
+//! answer to a write of our own ([`Cache::absorb`]). So a pass that follows a write sees what it
+//! wrote, before the watch has caught up, and an event that is older than what is held changes
+//! nothing. Resource versions are compared as integers, as Kubernetes 1.35 promises for all
+//! servers and every server has done before.
+//!
+//! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
+
+use futures::{Stream, TryStreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_kind};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::watch as signal;
+
+/// Namespace (empty for cluster-scoped objects) and name.
+pub type Name = (String, String);
+
+/// One object before and after; `new` is `None` when it was deleted.
+#[derive(Clone, Debug)]
+pub struct Change<K> {
+    pub old: Option<Arc<K>>,
+    pub new: Option<Arc<K>>,
+}
+
+impl<K> Change<K> {
+    /// Both versions, for triggers that must hear of what an object was and what it has become.
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<K>> {
+        self.old.iter().chain(self.new.iter())
+    }
+}
+
+type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
+
+/// See the module's documentation.
+pub struct Cache<K> {
+    state: RwLock<State<K>>,
+    listener: OnceLock<Listener<K>>,
+    ready: signal::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State<K> {
+    objects: BTreeMap<Name, Arc<K>>,
+    /// During a re-list: what it has named so far, plus what was absorbed meanwhile.
+    listed: Option<BTreeSet<Name>>,
+    /// Uids of objects that were seen to be deleted, newest last: the answer to a write that
+    /// comes in after the deletion must not bring the object back.
+    buried: VecDeque<String>,
+}
+
+const BURIED_MAX: usize = 1024;
+
+impl<K: Resource> State<K> {
+    fn remove(&mut self, key: &Name) -> Option<Arc<K>> {
+        let removed = self.objects.remove(key)?;
+        if let Some(uid) = &removed.meta().uid {
+            if self.buried.len() == BURIED_MAX {
+                self.buried.pop_front();
+            }
+            self.buried.push_back(uid.clone());
+        }
+        Some(removed)
+    }
+
+    fn is_buried(&self, object: &K) -> bool {
+        object
+            .meta()
+            .uid
+            .as_ref()
+            .is_some_and(|uid| self.buried.contains(uid))
+    }
+}
+
+impl<K> Debug for Cache<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache")
+            .field("objects", &self.read().objects.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K> Default for Cache<K> {
+    fn default() -> Self {
+        Self {
+            state: RwLock::new(State {
+                objects: BTreeMap::new(),
+                listed: None,
+                buried: VecDeque::new(),
+            }),
+            listener: OnceLock::new(),
+            ready: signal::Sender::new(false),
+        }
+    }
+}
+
+impl<K> Cache<K> {
+    fn read(&self) -> RwLockReadGuard<'_, State<K>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<K>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.read()
+            .objects
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    /// The objects of a namespace, by name.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let from = (namespace.to_owned(), String::new());
+        let state = self.read();
+        let tail = state.objects.range(from..);
+        tail.take_while(|((ns, _), _)| ns == namespace)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// All objects, by namespace and name.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.read().objects.values().cloned().collect()
+    }
+
+    /// Whether the first list is complete.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Waits for the first list.
+    pub async fn wait_ready(&self) {
+        let mut ready = self.ready.subscribe();
+        // The sender lives as long as `self`, which is borrowed here.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// For a kind that is not watched at all: complete, and empty.
+    pub fn without_watch(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Sets the callback for changes; the first one set stays.
+    pub fn on_change(&self, listener: impl Fn(&Change<K>) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+    }
+
+    fn tell(&self, change: &Change<K>) {
+        if let Some(listener) = self.listener.get() {
+            listener(change);
+        }
+    }
+}
+
+impl<K: Resource> Cache<K> {
+    /// Takes over an object that a write has answered with.
+    pub fn absorb(&self, object: K) {
+        self.apply(object);
+    }
+
+    /// Takes over that an object is gone, as a write has answered. A newer object of the name,
+    /// with another uid, stays.
+    pub fn absorb_deletion(&self, namespace: &str, name: &str, uid: Option<&str>) {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut state = self.write();
+        let same = state
+            .objects
+            .get(&key)
+            .is_some_and(|held| uid.is_none_or(|uid| held.meta().uid.as_deref() == Some(uid)));
+        let old = if same { state.remove(&key) } else { None };
+        drop(state);
+        if old.is_some() {
+            self.tell(&Change { old, new: None });
+        }
+    }
+
+    fn apply(&self, object: K) {
+        let key = name_of(&object);
+        let mut state = self.write();
+        if state.is_buried(&object) {
+            return;
+        }
+        if let Some(listed) = &mut state.listed {
+            listed.insert(key.clone());
+        }
+        if state
+            .objects
+            .get(&key)
+            .is_some_and(|held| version(&object) <= version(held.as_ref()))
+        {
+            return;
+        }
+        let new = Arc::new(object);
+        let old = state.objects.insert(key, new.clone());
+        drop(state);
+        self.tell(&Change {
+            old,
+            new: Some(new),
+        });
+    }
+
+    fn delete(&self, object: &K) {
+        let key = name_of(object);
+        let mut state = self.write();
+        let held_is_newer = state
+            .objects
+            .get(&key)
+            .is_some_and(|held| version(held.as_ref()) > version(object));
+        let old = if held_is_newer {
+            None
+        } else {
+            state.remove(&key)
+        };
+        drop(state);
+        if old.is_some() {
+            self.tell(&Change { old, new: None });
+        }
+    }
+
+    fn list_started(&self) {
+        self.write().listed = Some(BTreeSet::new());
+    }
+
+    fn list_done(&self) {
+        let mut state = self.write();
+        let listed = state.listed.take().unwrap_or_default();
+        let gone: Vec<Name> = state
+            .objects
+            .keys()
+            .filter(|key| !listed.contains(*key))
+            .cloned()
+            .collect();
+        let gone: Vec<Arc<K>> = gone.iter().filter_map(|key| state.remove(key)).collect();
+        drop(state);
+        for old in gone {
+            self.tell(&Change {
+                old: Some(old),
+                new: None,
+            });
+        }
+        self.ready.send_replace(true);
+    }
+
+    fn take(&self, event: Event<K>) {
+        match event {
+            Event::Apply(object) | Event::InitApply(object) => self.apply(object),
+            Event::Delete(object) => self.delete(&object),
+            Event::Init => self.list_started(),
+            Event::InitDone => self.list_done(),
+        }
+    }
+}
+
+fn name_of<K: Resource>(object: &K) -> Name {
+    let meta = object.meta();
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
+}
+
+/// Objects that are not from a server have version 0.
+fn version<K: Resource>(object: &K) -> u64 {
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Keeps `cache` up to date for ever. Errors are logged with what they mean and retried with
+/// back-off; a stream that ends is opened again.
+pub async fn watch<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    what: &'static str,
+    cache: Arc<Cache<K>>,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    follow(
+        watch_kind(api, config),
+        what,
+        |event| cache.take(event),
+        || {},
+    )
+    .await;
+}
+
+/// As [`watch`], for custom resources: an object that can't be decoded is left out and reported,
+/// and stops nothing.
+pub async fn watch_guarded<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    what: &'static str,
+    cache: Arc<Cache<K>>,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let take = |event| match unguard(event, what) {
+        Decoded::Event(event) => cache.take(event),
+        Decoded::Invalid { namespace, name } => {
+            cache.absorb_deletion(&namespace, &name, None);
+        }
+    };
+    // No CRD, no objects; when it comes, the watch begins.
+    follow(watch_kind(api, config), what, take, || {
+        cache.without_watch();
+    })
+    .await;
+}
+
+enum Decoded<K> {
+    Event(Event<K>),
+    Invalid { namespace: String, name: String },
+}
+
+fn unguard<K: Resource<DynamicType = ()>>(
+    event: Event<DeserializeGuard<K>>,
+    what: &'static str,
+) -> Decoded<K> {
+    let decode = |guard: DeserializeGuard<K>, wrap: fn(K) -> Event<K>| match guard.0 {
+        Ok(object) => Decoded::Event(wrap(object)),
+        Err(invalid) => {
+            let namespace = invalid.metadata.namespace.unwrap_or_default();
+            let name = invalid.metadata.name.unwrap_or_default();
+            tracing::error!(
+                kind = what,
+                namespace,
+                name,
+                error = invalid.error,
+                "this object can't be decoded and is left alone until it is corrected"
+            );
+            Decoded::Invalid { namespace, name }
+        }
+    };
+    match event {
+        Event::Apply(guard) => decode(guard, Event::Apply),
+        Event::InitApply(guard) => decode(guard, Event::InitApply),
+        Event::Delete(guard) => decode(guard, Event::Delete),
+        Event::Init => Decoded::Event(Event::Init),
+        Event::InitDone => Decoded::Event(Event::InitDone),
+    }
+}
+
+async fn follow<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    what: &'static str,
+    mut take: impl FnMut(Event<K>),
+    not_served: impl Fn(),
+) {
+    let mut events = std::pin::pin!(events.default_backoff());
+    loop {
+        match events.try_next().await {
+            Ok(Some(event)) => take(event),
+            Ok(None) => return,
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+                if status.code == 404 =>
+            {
+                tracing::debug!(kind = what, "the kind is not served, there are none");
+                not_served();
+            }
+            Err(error) => tracing::warn!(kind = what, %error, "watch failed, trying again"),
+        }
+    }
+}
+
+/// An object's controller.
+pub fn controller_ref<K: ResourceExt>(object: &K) -> Option<&OwnerReference> {
+    object
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+}
+
+#[cfg(test)]
+#[path = "one_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+use super::*;
+use k8s_openapi::api::core::v1::ConfigMap;
+use std::sync::Mutex;
+
+fn object(name: &str, uid: &str, version: u64) -> ConfigMap {
+    let mut object = ConfigMap::default();
+    object.metadata.namespace = Some("ns".to_owned());
+    object.metadata.name = Some(name.to_owned());
+    object.metadata.uid = Some(uid.to_owned());
+    object.metadata.resource_version = Some(version.to_string());
+    object
+}
+
+/// Before and after.
+type Versions = (Option<u64>, Option<u64>);
+
+fn held(cache: &Cache<ConfigMap>, name: &str) -> Option<u64> {
+    cache.get("ns", name).map(|object| version(object.as_ref()))
+}
+
+#[test]
+fn an_older_event_does_not_undo_a_write_of_our_own() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 5)));
+    cache.absorb(object("a", "1", 8));
+    cache.take(Event::Apply(object("a", "1", 7)));
+    assert_eq!(held(&cache, "a"), Some(8));
+    cache.take(Event::Apply(object("a", "1", 9)));
+    assert_eq!(held(&cache, "a"), Some(9));
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 9)));
+    cache.take(Event::Apply(object("a", "1", 10)));
+    assert_eq!(held(&cache, "a"), Some(10));
+}
+
+#[test]
+fn a_relist_removes_what_it_does_not_name_but_not_what_was_written_meanwhile() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("gone", "1", 1)));
+    cache.take(Event::Apply(object("stays", "2", 2)));
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(object("stays", "2", 2)));
+    cache.absorb(object("new", "3", 9));
+    assert!(
+        held(&cache, "gone").is_some(),
+        "readers see the old list until the new one is complete"
+    );
+    cache.take(Event::InitDone);
+    assert_eq!(held(&cache, "gone"), None);
+    assert_eq!(held(&cache, "stays"), Some(2));
+    assert_eq!(held(&cache, "new"), Some(9));
+}
+
+#[test]
+fn the_deletion_of_an_earlier_object_of_the_name_leaves_its_successor() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 1)));
+    cache.absorb(object("a", "2", 4));
+    cache.take(Event::Delete(object("a", "1", 3)));
+    assert_eq!(held(&cache, "a"), Some(4));
+    cache.absorb_deletion("ns", "a", Some("1"));
+    assert_eq!(held(&cache, "a"), Some(4));
+    cache.absorb_deletion("ns", "a", Some("2"));
+    assert_eq!(held(&cache, "a"), None);
+}
+
+#[test]
+fn each_change_is_told_once_with_both_versions() {
+    let cache = Cache::default();
+    let told: Arc<Mutex<Vec<Versions>>> = Arc::default();
+    let sink = told.clone();
+    cache.on_change(move |change: &Change<ConfigMap>| {
+        let pair = |object: &Option<Arc<ConfigMap>>| object.as_ref().map(|o| version(o.as_ref()));
+        sink.lock()
+            .unwrap()
+            .push((pair(&change.old), pair(&change.new)));
+    });
+    cache.take(Event::Apply(object("a", "1", 1)));
+    cache.absorb(object("a", "1", 2));
+    cache.take(Event::Apply(object("a", "1", 2)));
+    cache.take(Event::Delete(object("a", "1", 3)));
+    assert_eq!(
+        *told.lock().unwrap(),
+        [(None, Some(1)), (Some(1), Some(2)), (Some(2), None)]
+    );
+}
+
+#[test]
+fn a_namespace_is_listed_without_its_neighbours() {
+    let cache = Cache::default();
+    for (namespace, name) in [("a", "x"), ("ab", "y"), ("a", "z"), ("b", "x")] {
+        let mut entry = object(name, name, 1);
+        entry.metadata.namespace = Some(namespace.to_owned());
+        cache.take(Event::Apply(entry));
+    }
+    let names: Vec<String> = cache
+        .in_namespace("a")
+        .iter()
+        .map(|o| o.name_any())
+        .collect();
+    assert_eq!(names, ["x", "z"]);
+}
+
+#[test]
+fn the_answer_to_a_write_does_not_bring_back_what_was_deleted_since() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 1)));
+    cache.take(Event::Delete(object("a", "1", 3)));
+    cache.absorb(object("a", "1", 2));
+    assert_eq!(held(&cache, "a"), None);
+    cache.take(Event::Apply(object("a", "2", 4)));
+    assert_eq!(held(&cache, "a"), Some(4));
+}

@@ -1,0 +1,239 @@
+//! The table of triggers: which change of which object sets which reconciliation in motion.
+//!
+//! | changed | reconciled |
+//! |---|---|
+//! | Rollout | itself; every Service that it refers to, or did |
+//! | ReplicaSet, AnalysisRun, Experiment | the Rollout that controls it; an AnalysisRun itself |
+//! | Service | itself; every Rollout that refers to it |
+//! | route and other router objects, workloads | every Rollout that refers to it |
+//! | AnalysisTemplate | the Rollouts of its namespace that refer to it |
+//! | ClusterAnalysisTemplate | the Rollouts that refer to it |
+//! | Application | itself |
+//! | AppProject | the Applications of the project |
+//! | any object that an Application tracks | that Application |
+
+use super::{Caches, Change, Name, controller_ref};
+use crate::queue::{Key, Kind, Queue};
+use api::constants::gitops::TRACKING_ID_ANNOTATION;
+use api::{AppProject, Application, Rollout};
+use engine::snapshot::{References, TemplateName, references};
+use kube::core::DynamicObject;
+use kube::{Resource, ResourceExt};
+use plan::ObjectKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What a Rollout can be found by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Referent {
+    Service(Name),
+    Template(Name),
+    ClusterTemplate(String),
+    Object(ObjectKey),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Triggers {
+    queue: Arc<Queue>,
+    /// The namespace whose Applications are named without it in tracking ids.
+    control_namespace: String,
+    index: RwLock<BTreeMap<Referent, BTreeSet<Name>>>,
+}
+
+impl Triggers {
+    pub fn new(queue: Arc<Queue>, control_namespace: String) -> Self {
+        Self {
+            queue,
+            control_namespace,
+            index: RwLock::default(),
+        }
+    }
+
+    /// Subscribes to every cache. Before the watches start.
+    pub fn subscribe(self: &Arc<Self>, caches: &Arc<Caches>) {
+        let me = self.clone();
+        caches.rollouts.on_change(move |change| me.rollout(change));
+        let me = self.clone();
+        caches
+            .replica_sets
+            .on_change(move |change| me.child(change));
+        let me = self.clone();
+        caches.experiments.on_change(move |change| me.child(change));
+        let me = self.clone();
+        caches.analysis_runs.on_change(move |change| {
+            me.itself(Kind::AnalysisRun, change);
+            me.child(change);
+        });
+        let me = self.clone();
+        caches.services.on_change(move |change| {
+            me.itself(Kind::Service, change);
+            me.referring(change, Referent::Service);
+        });
+        let me = self.clone();
+        caches
+            .analysis_templates
+            .on_change(move |change| me.referring(change, Referent::Template));
+        let me = self.clone();
+        caches.cluster_analysis_templates.on_change(move |change| {
+            me.referring(change, |(_, name)| Referent::ClusterTemplate(name));
+        });
+        let me = self.clone();
+        caches
+            .applications
+            .on_change(move |change| me.itself(Kind::Application, change));
+        // The caches own their listeners: a strong reference back would keep both for ever.
+        let (me, weak) = (self.clone(), Arc::downgrade(caches));
+        caches.projects.on_change(move |change| {
+            if let Some(caches) = weak.upgrade() {
+                me.project(change, &caches.applications.all());
+            }
+        });
+        let me = self.clone();
+        caches
+            .dynamic
+            .on_change(move |(api_version, kind), change| {
+                me.dynamic(api_version, kind, change);
+            });
+    }
+
+    fn add(&self, kind: Kind, (namespace, name): Name) {
+        self.queue.add(Key {
+            kind,
+            namespace,
+            name,
+        });
+    }
+
+    fn itself<K: Resource>(&self, kind: Kind, change: &Change<K>) {
+        if let Some(object) = change.versions().last() {
+            self.add(
+                kind,
+                (object.namespace().unwrap_or_default(), object.name_any()),
+            );
+        }
+    }
+
+    /// A change of something that a Rollout controls.
+    fn child<K: Resource>(&self, change: &Change<K>) {
+        for object in change.versions() {
+            let owner = controller_ref(object.as_ref()).filter(|owner| owner.kind == "Rollout");
+            if let Some(owner) = owner {
+                self.add(
+                    Kind::Rollout,
+                    (object.namespace().unwrap_or_default(), owner.name.clone()),
+                );
+            }
+        }
+    }
+
+    fn rollout(&self, change: &Change<Rollout>) {
+        let referents =
+            |object: Option<&Arc<Rollout>>| object.map(referents_of).unwrap_or_default();
+        let before = referents(change.old.as_ref());
+        let after = referents(change.new.as_ref());
+        let Some(object) = change.versions().last() else {
+            return;
+        };
+        let name = (object.namespace().unwrap_or_default(), object.name_any());
+        if before != after {
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            for gone in before.difference(&after) {
+                if let Some(rollouts) = index.get_mut(gone) {
+                    rollouts.remove(&name);
+                }
+            }
+            for new in &after {
+                index.entry(new.clone()).or_default().insert(name.clone());
+            }
+        }
+        // A Service that is no longer referred to has its selector cleaned up.
+        let services = before
+            .symmetric_difference(&after)
+            .filter_map(|referent| match referent {
+                Referent::Service(service) => Some(service.clone()),
+                _ => None,
+            });
+        services.for_each(|service| self.add(Kind::Service, service));
+        self.add(Kind::Rollout, name);
+    }
+
+    /// A change of something that Rollouts refer to by name.
+    fn referring<K: Resource>(&self, change: &Change<K>, referent: impl Fn(Name) -> Referent) {
+        if let Some(object) = change.versions().last() {
+            let name = (object.namespace().unwrap_or_default(), object.name_any());
+            self.add_referring(&referent(name));
+        }
+    }
+
+    fn add_referring(&self, referent: &Referent) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let rollouts = index.get(referent).cloned().unwrap_or_default();
+        drop(index);
+        for rollout in rollouts {
+            self.add(Kind::Rollout, rollout);
+        }
+    }
+
+    fn project(&self, change: &Change<AppProject>, applications: &[Arc<Application>]) {
+        for project in change.versions() {
+            let of_project = applications
+                .iter()
+                .filter(|app| app.spec.project == project.name_any());
+            for app in of_project {
+                self.add(
+                    Kind::Application,
+                    (app.namespace().unwrap_or_default(), app.name_any()),
+                );
+            }
+        }
+    }
+
+    fn dynamic(&self, api_version: &str, kind: &str, change: &Change<DynamicObject>) {
+        for object in change.versions() {
+            let tracking = object.annotations().get(TRACKING_ID_ANNOTATION);
+            if let Some(application) = tracking.and_then(|id| self.application_of(id)) {
+                self.add(Kind::Application, application);
+            }
+        }
+        if let Some(object) = change.versions().last() {
+            self.add_referring(&Referent::Object(ObjectKey {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                namespace: object.namespace(),
+                name: object.name_any(),
+            }));
+        }
+    }
+
+    /// The Application that a tracking id names (gitops.md §1 item 3, §5 item 31):
+    /// `<app>:<group>/<kind>:<namespace>/<name>`, `<app>` being `<namespace>_<name>` outside the
+    /// control namespace.
+    fn application_of(&self, tracking_id: &str) -> Option<Name> {
+        let (app, _) = tracking_id.split_once(':')?;
+        Some(match app.split_once('_') {
+            Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
+            None => (self.control_namespace.clone(), app.to_owned()),
+        })
+    }
+}
+
+fn referents_of(rollout: &Arc<Rollout>) -> BTreeSet<Referent> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let References {
+        services,
+        templates,
+        objects,
+        workload,
+        ..
+    } = references(rollout);
+    let services = services
+        .into_iter()
+        .map(|name| Referent::Service((namespace.clone(), name)));
+    let templates = templates.into_iter().map(|template| match template {
+        TemplateName::Namespaced(name) => Referent::Template((namespace.clone(), name)),
+        TemplateName::Cluster(name) => Referent::ClusterTemplate(name),
+    });
+    let objects = objects.into_iter().chain(workload).map(Referent::Object);
+    services.chain(templates).chain(objects).collect()
+}

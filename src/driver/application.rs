@@ -1,0 +1,59 @@
+use super::{Context, Driver, Pass};
+use crate::error::Result;
+use crate::observe;
+use crate::queue::Key;
+use api::{Application, ApplicationStatus};
+use gitops::sync::{self, ApplicationSnapshot, Inbox};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use plan::Plan;
+use std::sync::Arc;
+
+pub(super) struct ApplicationDriver;
+
+impl Driver for ApplicationDriver {
+    type Root = Application;
+    type Snapshot = ApplicationSnapshot;
+    type Status = ApplicationStatus;
+    const STATUS_SUBRESOURCE: Option<&'static str> = None;
+    /// Its finalizer deletes what it has made (gitops.md §11).
+    const PLANS_DELETION: bool = true;
+
+    fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Application>> {
+        cx.caches.applications.get(&key.namespace, &key.name)
+    }
+
+    async fn observe(&self, cx: &Context, root: Arc<Application>) -> Result<ApplicationSnapshot> {
+        observe::application(cx, root).await
+    }
+
+    fn plan(
+        &self,
+        cx: &Context,
+        snapshot: &ApplicationSnapshot,
+        now: Timestamp,
+    ) -> Plan<ApplicationStatus> {
+        sync::plan(snapshot, &cx.gitops, now)
+    }
+
+    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ApplicationStatus>) -> bool {
+        cx.outcomes
+            .absorb(key, Inbox::collect(pass.plan, &pass.outcomes));
+        true
+    }
+
+    fn stored(&self, cx: &Context, snapshot: &ApplicationSnapshot) {
+        let app = &snapshot.app;
+        let key = Key::new(
+            crate::queue::Kind::Application,
+            app.namespace().unwrap_or_default(),
+            app.name_any(),
+        );
+        cx.outcomes.forget(&key, &snapshot.inbox);
+    }
+
+    async fn gone(&self, cx: &Context, key: &Key) {
+        cx.outcomes.forget_all(key);
+        cx.renderer.forget(key);
+    }
+}

@@ -1,0 +1,86 @@
+//! Rollouts that this process has met: their coming and going is told as events.
+
+use super::Context;
+use crate::act::Occurrence;
+use crate::queue::Key;
+use api::Rollout;
+use api::constants::reason;
+use kube::ResourceExt;
+use plan::EventKind;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Uids by key.
+#[derive(Debug, Default)]
+pub struct Known {
+    uids: Mutex<BTreeMap<Key, String>>,
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, String>> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the Rollout is new here, and the uid of the one that had its name before.
+    fn insert(&self, key: &Key, uid: &str) -> (bool, Option<String>) {
+        let before = self.lock().insert(key.clone(), uid.to_owned());
+        match before {
+            Some(before) if before == uid => (false, None),
+            before => (true, before),
+        }
+    }
+
+    fn remove(&self, key: &Key) -> Option<String> {
+        self.lock().remove(key)
+    }
+}
+
+/// Tells of a Rollout that was not known: at the start of the process, every one (rollouts.md §3.1).
+pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
+    let uid = rollout.uid().unwrap_or_default();
+    let (is_new, before) = cx.known.insert(key, &uid);
+    if let Some(before) = before {
+        deleted(cx, key, &before).await;
+    }
+    if is_new {
+        let message = format!(
+            "Rollout resource added to informer: {}/{}",
+            key.namespace, key.name
+        );
+        let reason = reason::ROLLOUT_ADDED_TO_INFORMER;
+        tell(cx, &identity(key, &uid), reason, &message).await;
+    }
+}
+
+/// Tells that a Rollout is gone, if it was known.
+pub(super) async fn gone(cx: &Context, key: &Key) {
+    if let Some(uid) = cx.known.remove(key) {
+        deleted(cx, key, &uid).await;
+    }
+}
+
+/// The peer's sentence has name and namespace in this order.
+async fn deleted(cx: &Context, key: &Key, uid: &str) {
+    let message = format!("Rollout {}/{} is deleted.", key.name, key.namespace);
+    tell(cx, &identity(key, uid), reason::ROLLOUT_DELETED, &message).await;
+}
+
+async fn tell(cx: &Context, object: &Value, reason: &str, message: &str) {
+    cx.events
+        .publish(Occurrence {
+            object,
+            kind: EventKind::Normal,
+            reason,
+            message,
+        })
+        .await;
+}
+
+fn identity(key: &Key, uid: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"namespace": key.namespace, "name": key.name, "uid": uid},
+    })
+}

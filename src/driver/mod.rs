@@ -1,0 +1,317 @@
+//! The one place where observe → plan → act is sequenced.
+//!
+//! A pass: find the object, build its snapshot, plan, carry out. Within a pass the order is: the
+//! object itself (annotations, labels), the actions, the status, and then what may be told only
+//! once the status is stored. The first failure ends the pass; the next one plans anew from what
+//! the world has become. A pass that wrote anything is followed by another at once, until a plan
+//! is empty.
+
+mod analysis_run;
+mod application;
+mod known;
+mod rollout;
+mod service;
+
+pub use known::Known;
+
+use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refusals, Renderer};
+use crate::cache::Caches;
+use crate::clock::Clock;
+use crate::error::{Error, Result, Retry};
+use crate::queue::{Key, Kind, Outcome, Queue};
+use jiff::Timestamp;
+use kube::{Client, Resource, ResourceExt};
+use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What every pass needs.
+pub struct Context {
+    pub client: Client,
+    pub caches: Arc<Caches>,
+    pub queue: Arc<Queue>,
+    pub kubernetes: Kubernetes,
+    pub events: Events,
+    pub measurer: Measurer,
+    pub renderer: Renderer,
+    pub outcomes: Outcomes,
+    pub refusals: Refusals,
+    pub known: Known,
+    pub kinds: Arc<Kinds>,
+    pub clock: Clock,
+    pub config: engine::config::Config,
+    pub metric_defaults: engine::analysis::MetricDefaults,
+    pub gitops: gitops::sync::Config,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("caches", &self.caches)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One kind of object: how to see it, how to plan it, where its status is kept.
+pub trait Driver: Send + Sync {
+    type Root: Resource<DynamicType = ()> + Serialize + Send + Sync;
+    type Snapshot: Send + Sync;
+    type Status: Serialize + Send + Sync;
+
+    /// `None` when the status is part of the object itself (rollouts.md §1.1).
+    const STATUS_SUBRESOURCE: Option<&'static str>;
+
+    /// Whether an object that is being deleted is planned for.
+    const PLANS_DELETION: bool = false;
+
+    fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Self::Root>>;
+
+    fn observe(
+        &self,
+        cx: &Context,
+        root: Arc<Self::Root>,
+    ) -> impl Future<Output = Result<Self::Snapshot>> + Send;
+
+    fn plan(&self, cx: &Context, snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Status>;
+
+    /// What came of the plan's actions, in order and up to the first failure. True: failures
+    /// are results that a next plan has to see, rather than reasons to back off.
+    fn acted(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
+        false
+    }
+
+    /// After the status of a plan is stored: what can be dropped now.
+    fn stored(&self, _cx: &Context, _snapshot: &Self::Snapshot) {}
+
+    /// Before every pass: the object is there.
+    fn met(
+        &self,
+        _cx: &Context,
+        _key: &Key,
+        _root: &Self::Root,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// The object is gone: what can be dropped.
+    fn gone(&self, _cx: &Context, _key: &Key) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+/// The acting part of one pass.
+#[derive(Debug)]
+pub struct Pass<'a, S> {
+    pub plan: &'a Plan<S>,
+    /// In the words of the API server.
+    pub outcomes: Vec<Result<(), String>>,
+}
+
+/// Works on one key and says when to look at it again. Never fails: failures are logged, with
+/// what they mean, and retried.
+pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
+    let result = match key.kind {
+        Kind::Rollout => reconcile_once(&rollout::RolloutDriver, cx, key).await,
+        Kind::AnalysisRun => reconcile_once(&analysis_run::AnalysisRunDriver, cx, key).await,
+        Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
+        Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
+    };
+    match result {
+        Ok(outcome) => outcome,
+        Err(error) => report(key, &error),
+    }
+}
+
+fn report(key: &Key, error: &Error) -> Outcome {
+    match error.retry() {
+        Retry::Stale => {
+            tracing::debug!(%key, error = error.chain(), "the world changed meanwhile, planning again");
+            Outcome::Retry
+        }
+        Retry::Backoff => {
+            tracing::warn!(%key, category = error.category(), error = error.chain(), "pass failed, trying again");
+            Outcome::Retry
+        }
+        Retry::Never => {
+            tracing::error!(%key, category = error.category(), error = error.chain(), "pass failed, waiting for a change");
+            Outcome::AwaitChange
+        }
+    }
+}
+
+async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Result<Outcome> {
+    let Some(root) = driver.root(cx, key) else {
+        driver.gone(cx, key).await;
+        return Ok(Outcome::AwaitChange);
+    };
+    if root.meta().deletion_timestamp.is_some() && !D::PLANS_DELETION {
+        return Ok(Outcome::AwaitChange);
+    }
+    driver.met(cx, key, root.as_ref()).await;
+    let snapshot = driver.observe(cx, root.clone()).await?;
+    let now = cx.clock.now();
+    let plan = guarded_plan(key, || driver.plan(cx, &snapshot, now))?;
+    let written = carry_out(driver, cx, key, root.as_ref(), &plan).await?;
+    if written != Written::Partly {
+        driver.stored(cx, &snapshot);
+    }
+    Ok(match plan.next {
+        _ if written != Written::Nothing => Outcome::Again,
+        Next::OnChange => Outcome::AwaitChange,
+        Next::At(at) => Outcome::At(cx.clock.instant_of(at)),
+    })
+}
+
+/// A planner that panics costs its own object a pass and nothing else.
+fn guarded_plan<S>(key: &Key, plan: impl FnOnce() -> Plan<S>) -> Result<Plan<S>> {
+    catch_unwind(AssertUnwindSafe(plan)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Error::Panic {
+            key: key.to_string(),
+            message: text.to_owned(),
+        }
+    })
+}
+
+/// How far a plan was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    Everything,
+    /// An action failed, and the driver has taken note: the status was not written.
+    Partly,
+}
+
+async fn carry_out<D: Driver>(
+    driver: &D,
+    cx: &Context,
+    key: &Key,
+    root: &D::Root,
+    plan: &Plan<D::Status>,
+) -> Result<Written> {
+    let target = key_of(root);
+    let mut version = root.resource_version();
+    let mut written = Written::Nothing;
+    if let Some(patch) = &plan.root.patch {
+        let patch = at_version(patch.clone(), version.as_deref());
+        let answer = cx
+            .kubernetes
+            .patch(&target, PatchKind::Merge, &patch, None)
+            .await?;
+        version = answer.resource_version();
+        written = Written::Everything;
+    }
+    let (outcomes, failure) = act(cx, &plan.actions).await;
+    if plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action, Action::Measure(_)))
+    {
+        written = Written::Everything;
+    }
+    let taken = driver.acted(cx, key, &Pass { plan, outcomes });
+    match failure {
+        Some(error) if taken && error.is_refusal() => return Ok(Written::Partly),
+        Some(error) => return Err(error),
+        None => {}
+    }
+    let live = encode(root)?;
+    let desired = encode(&plan.status)?;
+    let stored = live.get("status").cloned().unwrap_or(Value::Null);
+    // A kind without a status of ours (a Service) plans none.
+    let difference = crate::diff::merge_diff(&stored, &desired).filter(|_| desired.is_object());
+    if let Some(difference) = difference {
+        let patch = at_version(json!({"status": difference}), version.as_deref());
+        let subresource = D::STATUS_SUBRESOURCE;
+        cx.kubernetes
+            .patch(&target, PatchKind::Merge, &patch, subresource)
+            .await?;
+        written = Written::Everything;
+    }
+    for release in &plan.releases {
+        tell(cx, &target, &live, release).await;
+    }
+    Ok(written)
+}
+
+/// Carries actions out in order, up to the first failure.
+async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), String>>, Option<Error>) {
+    let mut outcomes = Vec::with_capacity(actions.len());
+    for action in actions {
+        let done = match action {
+            Action::Measure(task) => {
+                cx.measurer.start(task);
+                Ok(())
+            }
+            action => cx.kubernetes.execute(action).await,
+        };
+        match done {
+            Ok(()) => outcomes.push(Ok(())),
+            Err(error) => {
+                // A conflict says nothing of the object, only that the view of it was old.
+                if error.is_refusal() {
+                    outcomes.push(Err(error.chain()));
+                }
+                return (outcomes, Some(error));
+            }
+        }
+    }
+    (outcomes, None)
+}
+
+async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release) {
+    match release {
+        Release::Event {
+            kind,
+            reason,
+            message,
+        } => {
+            let mut object = live.clone();
+            object["apiVersion"] = json!(target.api_version);
+            object["kind"] = json!(target.kind);
+            cx.events
+                .publish(Occurrence {
+                    object: &object,
+                    kind: *kind,
+                    reason,
+                    message,
+                })
+                .await;
+        }
+        Release::Completed {
+            status, total_s, ..
+        } => {
+            tracing::info!(object = %target, status, total_s, "rollout finished");
+        }
+    }
+}
+
+/// A patch that is refused unless the object is still the one that was planned with.
+fn at_version(mut patch: Value, version: Option<&str>) -> Value {
+    if let (Some(version), Some(fields)) = (version, patch.as_object_mut()) {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        metadata["resourceVersion"] = json!(version);
+    }
+    patch
+}
+
+fn key_of<K: Resource<DynamicType = ()>>(object: &K) -> ObjectKey {
+    ObjectKey {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        namespace: object.namespace(),
+        name: object.name_any(),
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value).map_err(|source| Error::Encode {
+        object: std::any::type_name::<T>().to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,82 @@
+use super::{Context, Driver, Pass, known};
+use crate::error::Result;
+use crate::observe;
+use crate::queue::{Key, Kind};
+use api::{Rollout, RolloutStatus};
+use engine::snapshot::{Inbox, Refusal, RolloutSnapshot};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use plan::{Action, Plan};
+use serde_json::Value;
+use std::sync::Arc;
+
+pub(super) struct RolloutDriver;
+
+impl Driver for RolloutDriver {
+    type Root = Rollout;
+    type Snapshot = RolloutSnapshot;
+    type Status = RolloutStatus;
+    const STATUS_SUBRESOURCE: Option<&'static str> = Some("status");
+
+    fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Rollout>> {
+        cx.caches.rollouts.get(&key.namespace, &key.name)
+    }
+
+    async fn observe(&self, cx: &Context, root: Arc<Rollout>) -> Result<RolloutSnapshot> {
+        let key = Key::new(
+            Kind::Rollout,
+            root.namespace().unwrap_or_default(),
+            root.name_any(),
+        );
+        let inbox = Inbox {
+            refused: cx.refusals.of(&key),
+            ..Inbox::default()
+        };
+        observe::rollout(&cx.caches, root, inbox).await
+    }
+
+    fn plan(
+        &self,
+        cx: &Context,
+        snapshot: &RolloutSnapshot,
+        now: Timestamp,
+    ) -> Plan<RolloutStatus> {
+        engine::rollout::plan(snapshot, &cx.config, now)
+    }
+
+    /// A ReplicaSet that the API server will not create is something to tell of, not a reason to
+    /// try again at once.
+    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
+        for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
+            let Action::Create { object } = action else {
+                continue;
+            };
+            if object["kind"] != "ReplicaSet" {
+                continue;
+            }
+            match outcome {
+                Ok(()) => cx.refusals.forget(key),
+                Err(message) => {
+                    let name = object.pointer("/metadata/name").and_then(Value::as_str);
+                    let refusal = Refusal {
+                        replica_set: name.unwrap_or_default().to_owned(),
+                        message: message.clone(),
+                        at: cx.clock.now(),
+                    };
+                    cx.refusals.note(key, refusal);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    async fn met(&self, cx: &Context, key: &Key, root: &Rollout) {
+        known::met(cx, key, root).await;
+    }
+
+    async fn gone(&self, cx: &Context, key: &Key) {
+        cx.refusals.forget(key);
+        known::gone(cx, key).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! Git and its renderers: from a source to documents. IO and no decisions; what the documents mean
+//! is for `crates/gitops` to say.
+//!
+//! - [`git`]: resolves a revision, keeps a bare mirror for each repository, checks out a tree. All
+//!   by running `git` with a configuration of our own ([`process`]).
+//! - [`source`]: which tool renders a path. [`directory`] reads manifests, [`kustomize`] runs
+//!   `kustomize` or `kubectl kustomize`. Helm and plugins are refused with a sentence.
+//! - [`repo_cache`]: rendered once for each source and commit.
+//!
+//! Rules: no credential appears in a message; nothing outside a checked-out tree is read by its
+//! manifests (links that lead out refuse the tree); every process has a deadline and a bound on
+//! what it may print; dropping a future ends its process.
+
+pub mod directory;
+pub mod error;
+pub mod git;
+pub mod kustomize;
+pub mod process;
+pub mod repo_cache;
+pub mod source;
+mod tree;
+
+pub use error::SourceError;
+pub use git::{Git, Limits};
+pub use repo_cache::Sources;
+
+#[cfg(test)]
+mod tests;

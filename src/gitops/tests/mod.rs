@@ -1,0 +1,4 @@
+mod cluster;
+mod kustomize;
+mod repository;
+mod sources;

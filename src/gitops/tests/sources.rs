@@ -1,0 +1,441 @@
+use super::repository::Repository;
+use crate::gitops::{Limits, Sources};
+use api::ApplicationSource;
+use gitops::sync::{Rendered, SourceRequest};
+use jiff::Timestamp;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) struct Setup {
+    pub(super) repository: Repository,
+    pub(super) sources: Sources,
+    _cache: tempfile::TempDir,
+}
+
+impl Setup {
+    pub(super) fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        Self {
+            repository: Repository::new(),
+            sources: Sources::new(cache.path(), limits),
+            _cache: cache,
+        }
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "takes `json!` literals")]
+    pub(super) fn source(&self, more: serde_json::Value) -> ApplicationSource {
+        let mut source = json!({"repoURL": self.repository.url()});
+        source
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        serde_json::from_value(source).unwrap()
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        source: ApplicationSource,
+        revision: &str,
+    ) -> Result<Arc<Rendered>, String> {
+        let request = SourceRequest {
+            source,
+            revision: revision.to_owned(),
+        };
+        let now = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+        self.sources
+            .fetch("shop", &request, now)
+            .await
+            .map_err(|error| crate::error::chain(&error))
+    }
+
+    async fn at(&self, revision: &str) -> Result<Arc<Rendered>, String> {
+        self.fetch(self.source(json!({"path": "app"})), revision)
+            .await
+    }
+}
+
+fn map(value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  k: {value}\n")
+}
+
+fn values(rendered: &Rendered) -> Vec<String> {
+    let text = |document: &gitops::Document| {
+        document.object["data"]["k"]
+            .as_str()
+            .unwrap_or("-")
+            .to_owned()
+    };
+    rendered.documents.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn t31_t33_a_commit_is_seen_at_the_next_look() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    let first = setup.repository.commit("Set one");
+    let rendered = setup.at("main").await.unwrap();
+    assert_eq!(
+        (rendered.revision.as_str(), values(&rendered)),
+        (first.as_str(), vec!["one".to_owned()])
+    );
+    assert_eq!(rendered.source_type, "Directory");
+    let commit = rendered.commit.clone().unwrap();
+    assert_eq!(
+        (commit.author.as_str(), commit.subject.as_str()),
+        ("Ann", "Set one")
+    );
+
+    setup.repository.write("app/map.yaml", &map("two"));
+    let second = setup.repository.commit("Set two");
+    assert_eq!(values(&setup.at("HEAD").await.unwrap()), ["two"]);
+    assert_eq!(setup.at("main").await.unwrap().revision, second);
+    // An old commit, whole and shortened.
+    assert_eq!(values(&setup.at(&first).await.unwrap()), ["one"]);
+    assert_eq!(setup.at(&first[..7]).await.unwrap().revision, first);
+}
+
+#[tokio::test]
+async fn t39_other_branches_and_tags_are_not_main() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("main"));
+    let main = setup.repository.commit("Main");
+    setup.repository.git(&["tag", "-a", "v1", "-m", "first"]);
+    setup
+        .repository
+        .git(&["checkout", "--quiet", "-b", "feature/x"]);
+    setup.repository.write("app/map.yaml", &map("feature"));
+    setup.repository.commit("Feature");
+    assert_eq!(setup.at("main").await.unwrap().revision, main);
+    assert_eq!(values(&setup.at("feature/x").await.unwrap()), ["feature"]);
+    assert_eq!(
+        values(&setup.at("refs/heads/feature/x").await.unwrap()),
+        ["feature"]
+    );
+    // An annotated tag is the commit that it names.
+    assert_eq!(setup.at("v1").await.unwrap().revision, main);
+}
+
+#[tokio::test]
+async fn rewound_history_is_followed_and_loses_nothing() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("good"));
+    let good = setup.repository.commit("Good");
+    setup.repository.write("app/map.yaml", &map("bad"));
+    let bad = setup.repository.commit("Bad");
+    assert_eq!(setup.at("main").await.unwrap().revision, bad);
+    setup.repository.git(&["reset", "--quiet", "--hard", &good]);
+    assert_eq!(setup.at("main").await.unwrap().revision, good);
+    setup.repository.write("app/map.yaml", &map("other"));
+    setup.repository.commit("Another history");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["other"]);
+    // What was rewound is still known here, though the repository has forgotten it.
+    setup
+        .repository
+        .git(&["reflog", "expire", "--expire=now", "--all"]);
+    setup.repository.git(&["gc", "--quiet", "--prune=now"]);
+    setup.sources.forget();
+    assert_eq!(values(&setup.at(&bad).await.unwrap()), ["bad"]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let setup = Setup::new();
+    let url = setup.repository.url();
+    assert_eq!(
+        setup.at("HEAD").await.unwrap_err(),
+        format!("repository {url} has no commits")
+    );
+    setup.repository.write("app/map.yaml", &map("one"));
+    let commit = setup.repository.commit("One");
+    for revision in [
+        "nope",
+        "feature/none",
+        "0123456789abcdef0123456789abcdef01234567",
+        "abcdef0",
+    ] {
+        assert_eq!(
+            setup.at(revision).await.unwrap_err(),
+            format!("repository {url}: there is no branch, tag or commit '{revision}'")
+        );
+    }
+    for revision in [">=1.0 <2", "1.2.*", "-x", "a..b", "main^"] {
+        let error = setup.at(revision).await.unwrap_err();
+        assert!(
+            error.starts_with(&format!("repository {url}: '{revision}' is no name")),
+            "{error}"
+        );
+    }
+    let error = setup
+        .fetch(setup.source(json!({"path": "elsewhere"})), "main")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        format!(
+            "repository {url} at {}: there is no path 'elsewhere'",
+            &commit[..7]
+        )
+    );
+    for (path, words) in [
+        ("../x", "lead out"),
+        ("/etc", "relative"),
+        ("app/map.yaml", "no folder"),
+    ] {
+        let error = setup
+            .fetch(setup.source(json!({"path": path})), "main")
+            .await
+            .unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_can_not_be_read_is_named_without_its_password() {
+    let setup = Setup::new();
+    let fetch = async |url: &str| {
+        let source = serde_json::from_value(json!({"repoURL": url, "path": "app"})).unwrap();
+        setup.fetch(source, "main").await.unwrap_err()
+    };
+    let error = fetch("/nowhere/at/all").await;
+    assert!(
+        error.starts_with("repository /nowhere/at/all can't be read: "),
+        "{error}"
+    );
+    let error = fetch("http://ann:hunter2@127.0.0.1:9/x.git").await;
+    assert!(
+        error.starts_with("repository http://127.0.0.1:9/x.git can't be read: "),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
+    for url in [
+        "ext::sh -c id",
+        "ext::id",
+        "--upload-pack=id",
+        "ftp://x/y",
+        "relative/path",
+        "",
+    ] {
+        let error = fetch(url).await;
+        assert!(error.starts_with(&format!("repository '{url}'")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn t56_malformed_yaml_names_file_document_and_line_and_keeps_the_rest() {
+    let setup = Setup::new();
+    setup.repository.write("app/a.yaml", &map("good"));
+    setup.repository.write(
+        "app/b.yaml",
+        &format!("{}---\nkind: x: y\n---\n{}", map("b1"), map("b3")),
+    );
+    setup
+        .repository
+        .write("app/c.json", "{\"kind\": \n nonsense}");
+    setup.repository.write("app/readme.txt", "no manifest");
+    setup.repository.commit("Broken");
+    let rendered = setup.at("main").await.unwrap();
+    assert_eq!(values(&rendered), ["good", "b1", "b3"]);
+    assert_eq!(rendered.errors.len(), 2, "{:?}", rendered.errors);
+    assert!(
+        rendered.errors[0].starts_with("app/b.yaml, document 2, line 8: "),
+        "{:?}",
+        rendered.errors
+    );
+    assert!(
+        rendered.errors[1].starts_with("app/c.json, document 1, line 2: "),
+        "{:?}",
+        rendered.errors
+    );
+}
+
+#[tokio::test]
+async fn a_directory_takes_what_its_filters_let_through() {
+    let setup = Setup::new();
+    for name in [
+        "app/a.yaml",
+        "app/b.yml",
+        "app/sub/c.yaml",
+        "app/sub/d.json",
+    ] {
+        let text = if name.ends_with("json") {
+            r#"{"data": {"k": "d"}}"#.to_owned()
+        } else {
+            map(name)
+        };
+        setup.repository.write(name, &text);
+    }
+    setup.repository.commit("Files");
+    let fetch = async |directory: serde_json::Value| {
+        let source = setup.source(json!({"path": "app", "directory": directory}));
+        values(&setup.fetch(source, "main").await.unwrap())
+    };
+    assert_eq!(fetch(json!({})).await, ["app/a.yaml", "app/b.yml"]);
+    assert_eq!(
+        fetch(json!({"recurse": true})).await,
+        ["app/a.yaml", "app/b.yml", "app/sub/c.yaml", "d"]
+    );
+    assert_eq!(
+        fetch(json!({"recurse": true, "include": "{a.yaml,sub/*}"})).await,
+        ["app/a.yaml", "app/sub/c.yaml", "d"]
+    );
+    assert_eq!(
+        fetch(json!({"recurse": true, "exclude": "**/*.yaml"})).await,
+        ["app/b.yml", "d"]
+    );
+}
+
+#[tokio::test]
+async fn links_that_lead_out_refuse_the_tree_and_others_work() {
+    let setup = Setup::new();
+    setup.repository.write("shared/map.yaml", &map("shared"));
+    setup.repository.write("app/.keep", "");
+    std::os::unix::fs::symlink(
+        "../shared/map.yaml",
+        setup.repository.path().join("app/map.yaml"),
+    )
+    .unwrap();
+    setup.repository.commit("A link inside");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["shared"]);
+    std::os::unix::fs::symlink("/etc/hostname", setup.repository.path().join("app/x.yaml"))
+        .unwrap();
+    let commit = setup.repository.commit("A link out");
+    assert_eq!(
+        setup.at("main").await.unwrap_err(),
+        format!(
+            "repository {} at {}: the link 'app/x.yaml' leads out of the repository",
+            setup.repository.url(),
+            &commit[..7]
+        )
+    );
+}
+
+#[tokio::test]
+async fn hooks_and_configuration_of_a_repository_are_not_run() {
+    let setup = Setup::new();
+    let proof = setup.repository.path().join("proof");
+    let script = format!("#!/bin/sh\ntouch {}\n", proof.display());
+    for hook in [
+        "post-checkout",
+        "reference-transaction",
+        "post-index-change",
+        "pre-auto-gc",
+    ] {
+        let path = setup
+            .repository
+            .write(&format!(".git/hooks/{hook}"), &script);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.write(".gitattributes", "* filter=evil\n");
+    setup.repository.git(&[
+        "config",
+        "filter.evil.smudge",
+        &format!("touch {}; cat", proof.display()),
+    ]);
+    setup
+        .repository
+        .git(&["config", "core.hooksPath", "/dev/null"]);
+    setup.repository.commit("Hostile");
+    setup
+        .repository
+        .git(&["config", "--unset", "core.hooksPath"]);
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["one"]);
+    assert!(!proof.exists());
+}
+
+#[tokio::test]
+async fn trees_that_are_too_large_are_refused_before_they_are_written() {
+    let setup = Setup::with(Limits {
+        tree_bytes_max: 100,
+        ..Limits::default()
+    });
+    setup.repository.write("app/map.yaml", &"#".repeat(200));
+    let commit = setup.repository.commit("Large");
+    assert_eq!(
+        setup.at("main").await.unwrap_err(),
+        format!(
+            "repository {} at {}: 200 bytes are more than the 100 that are allowed",
+            setup.repository.url(),
+            &commit[..7]
+        )
+    );
+}
+
+#[tokio::test]
+async fn charts_and_plugins_are_refused_with_a_sentence() {
+    let setup = Setup::new();
+    setup.repository.write("app/Chart.yaml", "name: x\n");
+    setup.repository.write("net/x.jsonnet", "{}");
+    setup.repository.commit("Chart");
+    let fetch = async |source: serde_json::Value| {
+        setup.fetch(setup.source(source), "main").await.unwrap_err()
+    };
+    assert_eq!(
+        fetch(json!({"path": "app"})).await,
+        "path 'app': a Helm chart is not supported"
+    );
+    assert_eq!(
+        fetch(json!({"chart": "x"})).await,
+        "path '': a chart of a Helm repository is not supported"
+    );
+    assert_eq!(
+        fetch(json!({"path": "net", "plugin": {}})).await,
+        "path 'net': a config management plugin is not supported"
+    );
+    assert_eq!(
+        fetch(json!({"path": "net"})).await,
+        "path 'net': Jsonnet (x.jsonnet) is not supported"
+    );
+    assert!(
+        fetch(json!({"path": "net", "kustomize": {}}))
+            .await
+            .contains("no kustomization.yaml")
+    );
+}
+
+/// One that never answers: the deadline holds, and the others go on meanwhile.
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    let setup = Setup::with(Limits {
+        timeout: Duration::from_millis(300),
+        ..Limits::default()
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("git://{}/x", listener.local_addr().unwrap());
+    let source = serde_json::from_value(json!({"repoURL": url, "path": "app"})).unwrap();
+    let error = setup.fetch(source, "main").await.unwrap_err();
+    assert!(error.ends_with("git did not end within 0 s"), "{error}");
+}
+
+/// The paused clock of tests must not run out while git works.
+#[tokio::test(start_paused = true)]
+async fn a_paused_clock_waits_for_git() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    let before = tokio::time::Instant::now();
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["one"]);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn many_at_once_share_one_mirror() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    let all = tokio::join!(
+        setup.at("main"),
+        setup.at("HEAD"),
+        setup.at("main"),
+        setup.at("main")
+    );
+    for rendered in [all.0, all.1, all.2, all.3] {
+        assert_eq!(values(&rendered.unwrap()), ["one"]);
+    }
+}

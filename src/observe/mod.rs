@@ -1,0 +1,10 @@
+//! Builds snapshots out of caches. Nothing here decides anything: what a planner needs to see is
+//! said by the planner's own crate.
+
+mod analysis_run;
+mod application;
+mod rollout;
+
+pub use analysis_run::analysis_run;
+pub use application::application;
+pub use rollout::rollout;

@@ -1,0 +1,105 @@
+//! The snapshot of a Rollout.
+
+use crate::cache::{Cache, Caches, controller_ref, json_of};
+use crate::error::{Error, Result};
+use api::Rollout;
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use kube::{Resource, ResourceExt};
+use plan::ObjectKey;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// # Errors
+/// When a kind that the Rollout refers to could not be looked up. A kind that the cluster does
+/// not serve is not an error here: its objects are missing, and the planner says so.
+pub async fn rollout(
+    caches: &Caches,
+    rollout: Arc<Rollout>,
+    inbox: Inbox,
+) -> Result<RolloutSnapshot> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let wanted = references(&rollout);
+    let mut objects = BTreeMap::new();
+    for key in &wanted.objects {
+        if let Some(object) = live(caches, key).await? {
+            objects.insert(key.clone(), object);
+        }
+    }
+    let workload = match &wanted.workload {
+        Some(key) => live(caches, key).await?,
+        None => None,
+    };
+    let services = wanted.services.iter().filter_map(|name| {
+        caches
+            .services
+            .get(&namespace, name)
+            .map(|service| (name.clone(), service))
+    });
+    let replica_sets = owned(&caches.replica_sets, &rollout);
+    let pods = if wanted.pods {
+        pods_of(caches, &namespace, &replica_sets)
+    } else {
+        Vec::new()
+    };
+    Ok(RolloutSnapshot {
+        services: services.collect(),
+        replica_sets,
+        pods,
+        analysis_runs: owned(&caches.analysis_runs, &rollout),
+        experiments: owned(&caches.experiments, &rollout),
+        templates: templates(caches, &namespace),
+        objects,
+        workload,
+        inbox,
+        rollout,
+    })
+}
+
+async fn live(caches: &Caches, key: &ObjectKey) -> Result<Option<Arc<Value>>> {
+    match caches.dynamic.get(key).await {
+        Ok(object) => Ok(object.map(|object| json_of(&object))),
+        Err(Error::UnknownKind { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the Rollout controls, what nobody controls, and what has a name that it would give.
+fn owned<K: Resource>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let uid = rollout.uid().unwrap_or_default();
+    let prefix = format!("{}-", rollout.name_any());
+    let mut objects = cache.in_namespace(&namespace);
+    objects.retain(|object| match controller_ref(object.as_ref()) {
+        Some(owner) => owner.uid == uid || object.name_any().starts_with(&prefix),
+        None => true,
+    });
+    objects
+}
+
+fn pods_of<K: Resource>(
+    caches: &Caches,
+    namespace: &str,
+    owners: &[Arc<K>],
+) -> Vec<Arc<k8s_openapi::api::core::v1::Pod>> {
+    let uids: std::collections::BTreeSet<String> =
+        owners.iter().filter_map(|owner| owner.uid()).collect();
+    let mut pods = caches.pods.in_namespace(namespace);
+    pods.retain(|pod| controller_ref(pod.as_ref()).is_some_and(|owner| uids.contains(&owner.uid)));
+    pods
+}
+
+fn templates(caches: &Caches, namespace: &str) -> TemplateSet {
+    let namespaced = caches.analysis_templates.in_namespace(namespace);
+    let cluster = caches.cluster_analysis_templates.all();
+    TemplateSet {
+        namespaced: namespaced
+            .into_iter()
+            .map(|template| (template.name_any(), template))
+            .collect(),
+        cluster: cluster
+            .into_iter()
+            .map(|template| (template.name_any(), template))
+            .collect(),
+    }
+}

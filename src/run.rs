@@ -1,0 +1,168 @@
+//! Runs what the command line asks for, until it is done or told to stop.
+
+use crate::act::Http;
+use crate::args::{ControllerArgs, LogArgs, Runs};
+use crate::clock::Clock;
+use crate::gitops::{Limits, Sources};
+use crate::manager::{self, Options};
+use crate::{demo, sandbox, telemetry};
+use anyhow::{Context, Result, anyhow};
+use clap::ArgMatches;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Applications are large by value, and decoding them nests: without optimisation the usual 2 MiB
+/// are not enough.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Runs to the end; failures are printed as one sentence each.
+pub fn run(runs: Runs, matches: &ArgMatches) -> ExitCode {
+    let done = start(runs, matches);
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(runs: Runs, matches: &ArgMatches) -> Result<bool> {
+    // One provider of cryptography for every TLS connection of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()?;
+    match runs {
+        Runs::Controller(args) => {
+            log(&args.logs)?;
+            runtime.block_on(controller(args, matches)).map(|()| true)
+        }
+        Runs::Sandbox(options) => {
+            log(&options.logs)?;
+            runtime.block_on(sandbox::run(options)).map(|()| true)
+        }
+        Runs::Demo(options) => {
+            telemetry::init("error", telemetry::LogFormat::Text).map_err(anyhow::Error::msg)?;
+            runtime.block_on(demo::run(options))
+        }
+    }
+}
+
+fn log(logs: &LogArgs) -> Result<()> {
+    telemetry::init(&logs.loglevel, logs.logformat).map_err(anyhow::Error::msg)
+}
+
+async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
+    let config = cluster_config(matches).await?;
+    let namespace = args.namespaced.then(|| config.default_namespace.clone());
+    tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
+    let client = Client::try_from(config).context("setting up the client")?;
+    // Kept until the end: it is removed when it is dropped.
+    let temporary = tempfile::tempdir().context("making a temporary folder")?;
+    let cache = args
+        .git_cache
+        .unwrap_or_else(|| temporary.path().to_owned());
+    let options = Options {
+        namespace,
+        workers: usize::from(args.rollout_threads),
+        config: engine::config::Config {
+            resync_s: args.rollout_resync,
+            instance_id: args.instance_id,
+        },
+        metric_defaults: engine::analysis::MetricDefaults {
+            prometheus_address: args.prometheus_address,
+        },
+        gitops: gitops::sync::Config {
+            control_namespace: args.control_namespace,
+            poll_s: args.git_poll,
+            ..gitops::sync::Config::default()
+        },
+        clock: Clock::Wall,
+        fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
+        render: Arc::new(Sources::new(&cache, Limits::default())),
+    };
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stop_on_signal(shutdown.clone()));
+    manager::run(client, options, shutdown).await;
+    Ok(())
+}
+
+/// The cluster that the flags or the environment name, or the one that this process runs in.
+async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
+    let flag = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let options = KubeConfigOptions {
+        context: flag("context"),
+        cluster: flag("cluster"),
+        user: flag("user"),
+    };
+    let chosen = options.context.is_some() || options.cluster.is_some() || options.user.is_some();
+    let mut config = match kubeconfig_of(matches) {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(&path)
+                .with_context(|| format!("reading --kubeconfig {}", path.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .with_context(|| format!("using --kubeconfig {}", path.display()))?
+        }
+        None if chosen => Config::from_kubeconfig(&options)
+            .await
+            .context("using the kubeconfig")?,
+        None => Config::infer().await.map_err(|_| {
+            anyhow!(
+                "no cluster: neither a kubeconfig that can be used nor a pod to run in; name one \
+                 with --kubeconfig or KUBECONFIG, or start a cluster with `weir sandbox`"
+            )
+        })?,
+    };
+    if let Some(namespace) = flag("namespace") {
+        config.default_namespace = namespace;
+    }
+    Ok(config)
+}
+
+/// The file that --kubeconfig names.
+fn kubeconfig_of(matches: &ArgMatches) -> Option<PathBuf> {
+    matches
+        .try_get_one::<PathBuf>("kubeconfig")
+        .ok()
+        .flatten()
+        .cloned()
+}
+
+/// Ctrl-C, or the signal that ends a pod.
+pub async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: finishing what is under way");
+    shutdown.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_controller_works_with_the_kubeconfig_that_is_named() {
+        let matches = crate::args::command()
+            .try_get_matches_from(["weir", "controller", "--kubeconfig", "/some/file"])
+            .unwrap();
+        assert_eq!(
+            kubeconfig_of(&matches).as_deref(),
+            Some(Path::new("/some/file"))
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! What only the shell sees: Rollouts that come and go, ReplicaSets that the API server refuses.
+
+use crate::world::{NAMESPACE, World, gvk};
+use apiserver::DeleteOptions;
+use serde_json::{Value, json};
+
+const ROLLOUT: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: app
+spec:
+  replicas: 2
+  selector:
+    matchLabels:
+      app: app
+  template:
+    metadata:
+      labels:
+        app: app
+    spec:
+      containers:
+      - name: app
+        image: demo:blue
+  strategy:
+    canary: {}
+";
+
+fn messages(world: &World, reason: &str) -> Vec<String> {
+    let mut events = world.list("Event");
+    events.retain(|event| event["reason"] == reason);
+    let message = |event: &Value| event["message"].as_str().unwrap_or_default().to_owned();
+    events.iter().map(|event| message(event)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_is_greeted_once_and_its_end_is_told() {
+    let mut world = World::start();
+    world.apply(ROLLOUT);
+    world.until_phase("app", "Healthy").await;
+    world.set_image("app", "demo:green");
+    world.until_phase("app", "Healthy").await;
+    let greeting = format!("Rollout resource added to informer: {NAMESPACE}/app");
+    let greetings = |world: &World| messages(world, "RolloutAddedToInformer");
+    assert_eq!(greetings(&world), std::slice::from_ref(&greeting));
+    assert_eq!(messages(&world, "RolloutDeleted"), Vec::<String>::new());
+    // Another process greets it again.
+    world.kill_controller().await;
+    world.start_controller();
+    world.sleep(5).await;
+    assert_eq!(greetings(&world), [greeting.clone(), greeting]);
+    let options = DeleteOptions::default();
+    world
+        .api
+        .delete(&gvk("Rollout"), Some(NAMESPACE), "app", &options)
+        .unwrap();
+    world.sleep(5).await;
+    let farewell = format!("Rollout app/{NAMESPACE} is deleted.");
+    assert_eq!(messages(&world, "RolloutDeleted"), [farewell]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_set_that_is_refused_is_told_of_and_tried_again() {
+    let world = World::start();
+    world.apply(ROLLOUT);
+    world.until_phase("app", "Healthy").await;
+    // The API server of the cluster is pickier than the planner.
+    world.set_image("app", "demo:green ");
+    let live = world
+        .until("app", 30, |live| progressing(live)["status"] == "False")
+        .await;
+    let condition = progressing(&live);
+    assert_eq!(condition["reason"], "ReplicaSetCreateError");
+    let message = condition["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("Failed to create new replica set \"app-")
+            && message.contains("must not have leading or trailing whitespace"),
+        "{message}"
+    );
+    assert_eq!(
+        messages(&world, "ReplicaSetCreateError"),
+        std::slice::from_ref(&message)
+    );
+    // It rests between the tries, and says nothing twice.
+    let version = live["metadata"]["resourceVersion"].clone();
+    world.sleep(300).await;
+    assert_eq!(world.rollout("app")["metadata"]["resourceVersion"], version);
+    assert_eq!(messages(&world, "ReplicaSetCreateError"), [message]);
+    assert_eq!(world.sizes().len(), 1);
+    world.set_image("app", "demo:green");
+    world.until_phase("app", "Healthy").await;
+    assert_eq!(world.sizes()["demo:green"], 2);
+}
+
+fn progressing(rollout: &Value) -> Value {
+    let conditions = rollout["status"]["conditions"].as_array();
+    let of_type = |condition: &&Value| condition["type"] == "Progressing";
+    let found = conditions.into_iter().flatten().find(of_type);
+    found.cloned().unwrap_or_else(|| json!({}))
+}

@@ -1,0 +1,287 @@
+//! Syncs by hand, refreshes, crashes in the middle, deletion.
+
+use crate::git::{APPLICATION, AUTOMATED, CONTROL, GitWorld, application, config_map};
+use crate::gitops::ROLLOUT;
+use crate::world::gvk;
+use apiserver::DeleteOptions;
+use serde_json::{Value, json};
+
+fn of_maps(policy: &str) -> (GitWorld, String) {
+    let world = GitWorld::start();
+    world.repo.write("plain/a.yaml", &config_map("a", "one"));
+    world.repo.write("plain/b.yaml", &config_map("b", "one"));
+    let commit = world.repo.commit("Add a and b");
+    world.apply(&application("plain", "plain", policy));
+    (world, commit)
+}
+
+fn value(world: &GitWorld, name: &str) -> Option<String> {
+    let map = world.get("ConfigMap", name)?;
+    Some(map["data"]["k"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_by_hand_of_a_branch_takes_the_commit_that_the_branch_has_then() {
+    let (world, commit) = of_maps("{}");
+    let sync = json!({"operation": {"sync": {"revision": "main"}}});
+    world.patch_app("plain", sync.clone());
+    world.until_synced("plain", &commit).await;
+    world.repo.write("plain/a.yaml", &config_map("a", "two"));
+    let commit = world.repo.commit("Change a");
+    world
+        .until_app("plain", |app| app["status"]["sync"]["revision"] == commit)
+        .await;
+    world.patch_app("plain", sync);
+    world
+        .until_app("plain", |app| {
+            app["status"]["operationState"]["syncResult"]["revision"] == commit
+        })
+        .await;
+    world.until_synced("plain", &commit).await;
+    assert_eq!(value(&world, "a").as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_by_hand_prunes_only_when_told_to() {
+    let (world, commit) = of_maps("{}");
+    world.patch_app("plain", json!({"operation": {"sync": {}}}));
+    world.until_synced("plain", &commit).await;
+    world.repo.remove("plain/b.yaml");
+    let commit = world.repo.commit("Remove b");
+    world
+        .until_app("plain", |app| app["status"]["sync"]["revision"] == commit)
+        .await;
+    let done = |app: &Value| {
+        app.get("operation").is_none() && app["status"]["operationState"]["phase"] == "Succeeded"
+    };
+    world.patch_app("plain", json!({"operation": {"sync": {"prune": false}}}));
+    let app = world.until_app("plain", done).await;
+    let results = app["status"]["operationState"]["syncResult"]["resources"]
+        .as_array()
+        .unwrap();
+    assert!(
+        results
+            .iter()
+            .any(|r| r["name"] == "b" && r["status"] == "PruneSkipped"),
+        "{results:?}"
+    );
+    assert_eq!(value(&world, "b").as_deref(), Some("one"));
+    world.patch_app("plain", json!({"operation": {"sync": {"prune": true}}}));
+    world.until_synced("plain", &commit).await;
+    assert_eq!(value(&world, "b"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_by_hand_of_an_older_commit_goes_back_to_it() {
+    let (world, first) = of_maps("{}");
+    world.repo.write("plain/a.yaml", &config_map("a", "two"));
+    let second = world.repo.commit("Change a");
+    world.patch_app("plain", json!({"operation": {"sync": {}}}));
+    world.until_synced("plain", &second).await;
+    world.patch_app("plain", json!({"operation": {"sync": {"revision": first}}}));
+    let app = world
+        .until_app("plain", |app| {
+            app["status"]["sync"]["status"] == "OutOfSync"
+        })
+        .await;
+    assert_eq!(value(&world, "a").as_deref(), Some("one"));
+    assert_eq!(
+        app["status"]["sync"]["revision"], second,
+        "compared is still with the branch"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_is_immediate_and_taken_off() {
+    let (world, commit) = of_maps(AUTOMATED);
+    world.until_synced("plain", &commit).await;
+    world.sleep(2).await;
+    world.repo.write("plain/a.yaml", &config_map("a", "two"));
+    let commit = world.repo.commit("Change a");
+    let asked = world.now();
+    for kind in ["normal", "hard"] {
+        let refresh = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": kind}}});
+        world.patch_app("plain", refresh);
+        let app = world
+            .until_app("plain", |app| {
+                app["metadata"]["annotations"]
+                    .get("argocd.argoproj.io/refresh")
+                    .is_none()
+            })
+            .await;
+        assert_eq!(app["status"]["sync"]["revision"], commit);
+    }
+    assert!(
+        world.now().duration_since(asked).as_secs() < 5,
+        "waited for the next poll"
+    );
+    world.until_synced("plain", &commit).await;
+    assert_eq!(value(&world, "a").as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn self_heal_takes_longer_and_longer_with_somebody_who_does_not_stop() {
+    let (world, commit) = of_maps(AUTOMATED);
+    world.until_synced("plain", &commit).await;
+    let mut heals = 0;
+    for _ in 0..600 {
+        world.sleep(1).await;
+        if value(&world, "a").as_deref() != Some("mine") {
+            heals += 1;
+            world.merge_in("demo", "ConfigMap", "a", json!({"data": {"k": "mine"}}));
+        }
+    }
+    assert!(
+        (4..=8).contains(&heals),
+        "healed {heals} times in ten minutes"
+    );
+}
+
+/// Everything but times, versions and who asked: what must not depend on crashes.
+fn end_of(world: &GitWorld) -> Vec<String> {
+    let mut out = Vec::new();
+    for kind in ["Rollout", "Service", "ReplicaSet", "Namespace"] {
+        for object in world.api.list(&gvk(kind), None) {
+            let meta = &object["metadata"];
+            out.push(format!(
+                "{kind} {} {} {}",
+                meta["namespace"], meta["name"], object["spec"]
+            ));
+        }
+    }
+    let app = world.app("backend-production");
+    out.push(
+        app["status"]["history"]
+            .as_array()
+            .unwrap()
+            .len()
+            .to_string(),
+    );
+    for result in app["status"]["operationState"]["syncResult"]["resources"]
+        .as_array()
+        .unwrap()
+    {
+        out.push(format!(
+            "{} {} {}",
+            result["kind"], result["name"], result["status"]
+        ));
+    }
+    out
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_a_crash_interrupts_comes_to_the_same_end() {
+    let mut ends = Vec::new();
+    // After so many writes of the whole cluster the controller is killed, and started again later.
+    for crash_after in [
+        None,
+        Some(1),
+        Some(2),
+        Some(3),
+        Some(4),
+        Some(5),
+        Some(7),
+        Some(9),
+        Some(12),
+    ] {
+        let mut world = GitWorld::start();
+        world
+            .repo
+            .write("apps/production/backend/rollout.yaml", ROLLOUT);
+        let commit = world.repo.commit("Deploy v1.2.2");
+        world.apply(APPLICATION);
+        if let Some(writes) = crash_after {
+            let target = world.api.revision() + writes;
+            while world.api.revision() < target {
+                let seen = world.api.revision();
+                world.api.changed(seen).await;
+            }
+            world.kill_controller().await;
+            world.sleep(7).await;
+            world.start_controller();
+        }
+        world.until_synced("backend-production", &commit).await;
+        world
+            .until_app("backend-production", |app| {
+                app["status"]["health"]["status"] == "Healthy"
+            })
+            .await;
+        ends.push(end_of(&world));
+    }
+    for end in &ends[1..] {
+        assert_eq!(*end, ends[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_an_application_takes_its_objects_along_if_it_has_the_finalizer() {
+    let (world, commit) = of_maps(AUTOMATED);
+    world.apply(&config_map("unmanaged", "1"));
+    world.patch_app(
+        "plain",
+        json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}}),
+    );
+    world.until_synced("plain", &commit).await;
+    world
+        .api
+        .delete(
+            &gvk("Application"),
+            Some(CONTROL),
+            "plain",
+            &DeleteOptions::default(),
+        )
+        .unwrap();
+    world.sleep(10).await;
+    assert!(world.find("Application", CONTROL, "plain").is_none());
+    assert_eq!((value(&world, "a"), value(&world, "b")), (None, None));
+    assert_eq!(value(&world, "unmanaged").as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_an_application_without_the_finalizer_leaves_its_objects() {
+    let (world, commit) = of_maps(AUTOMATED);
+    world.until_synced("plain", &commit).await;
+    world
+        .api
+        .delete(
+            &gvk("Application"),
+            Some(CONTROL),
+            "plain",
+            &DeleteOptions::default(),
+        )
+        .unwrap();
+    let (before, looks) = (world.api.revision(), world.looks());
+    world.sleep(600).await;
+    assert_eq!(value(&world, "a").as_deref(), Some("one"));
+    assert_eq!(world.api.revision(), before, "nobody works on it any more");
+    assert_eq!(world.looks(), looks, "nor looks at Git for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_with_a_controller_that_crashes_ends_all_the_same() {
+    let (mut world, commit) = of_maps(AUTOMATED);
+    world.patch_app(
+        "plain",
+        json!({"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}}),
+    );
+    world.until_synced("plain", &commit).await;
+    let before = world.api.revision();
+    world
+        .api
+        .delete(
+            &gvk("Application"),
+            Some(CONTROL),
+            "plain",
+            &DeleteOptions::default(),
+        )
+        .unwrap();
+    while world.api.revision() < before + 2 {
+        let seen = world.api.revision();
+        world.api.changed(seen).await;
+    }
+    world.kill_controller().await;
+    world.start_controller();
+    world.sleep(10).await;
+    assert!(world.find("Application", CONTROL, "plain").is_none());
+    assert_eq!((value(&world, "a"), value(&world, "b")), (None, None));
+}

@@ -1,0 +1,20 @@
+//! The whole controller on the embedded cluster, in virtual time: the real shell, the real API
+//! server, the cluster's own controllers with a simulated kubelet.
+
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod acceptance;
+mod analysis;
+mod coming_and_going;
+mod git;
+mod gitops;
+mod gitops_failures;
+mod gitops_kustomize;
+mod gitops_operations;
+mod gitops_rollout;
+mod walkthrough;
+mod world;
