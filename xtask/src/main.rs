@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a task's output is its purpose")]
 
 mod crds;
+mod sim;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ struct Args {
 enum Task {
     /// Write the CustomResourceDefinitions of crates/api to crds/
     Crds(crds::Args),
+    /// Play scenarios against the planner, with everything that can go wrong
+    Sim(sim::Args),
     /// Check crate edges, purity, files, the code map and the CRDs
     Tidy,
 }
@@ -26,6 +29,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Crds(args) => crds::run(&args),
+        Task::Sim(args) => sim::run(&args),
         Task::Tidy => tidy::run(),
     };
     match done {
