@@ -18,6 +18,7 @@ pub mod ground;
 pub mod mutant;
 pub mod object;
 pub mod scenario;
+pub mod script;
 pub mod setup;
 pub mod shrink;
 pub mod swarm;

@@ -40,8 +40,8 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
         "kind": "HTTPRoute",
         "metadata": {"name": ROUTE},
         "spec": {"rules": [{"backendRefs": [
-            {"name": "stable", "port": 80},
-            {"name": "canary", "port": 80},
+            {"name": "stable", "port": 80, "weight": 100},
+            {"name": "canary", "port": 80, "weight": 0},
         ]}]},
     }));
     objects.push(json!({

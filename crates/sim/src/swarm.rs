@@ -76,3 +76,51 @@ pub fn hunt(
     }
     None
 }
+
+/// Plays `count` scenarios without faults, and each again with a crash before every call: the end must
+/// be the same, with nothing doubled. Answers how many crashes were tried.
+///
+/// # Errors
+/// The seed, the call, and what is different.
+pub fn crashes(first_seed: u64, count: u64) -> Result<u64, String> {
+    let mut tried = 0;
+    let mut seed = first_seed;
+    let mut done = 0;
+    while done < count {
+        let mut scenario = generate::scenario(seed);
+        seed += 1;
+        scenario.faults.clear();
+        // When things happen depends on the crash; what users do at which step must not.
+        scenario.acts.truncate(1);
+        let (end, calls) = ending(&scenario)?;
+        for call in 1..=calls {
+            let mut crashing = scenario.clone();
+            crashing.faults = vec![crate::fault::Fault::CrashAfterAction {
+                call,
+                down_ms: 1,
+                stale_ms: 0,
+            }];
+            let (other, _) = ending(&crashing)?;
+            if other != end {
+                return Err(format!(
+                    "seed {}, crash before call {call}:\n{end}\ninstead\n{other}",
+                    scenario.seed
+                ));
+            }
+            tried += 1;
+        }
+        done += 1;
+    }
+    Ok(tried)
+}
+
+/// The state in which a scenario comes to rest, without times, and how many calls that took.
+fn ending(scenario: &Scenario) -> Result<(String, u32), String> {
+    let mut world = World::new(scenario);
+    world.advance(10_000);
+    world.rest();
+    if let Some(breach) = world.breaches().first() {
+        return Err(format!("seed {}: {breach}", scenario.seed));
+    }
+    Ok((world.summary(), world.shared.calls))
+}

@@ -1,6 +1,6 @@
 //! The world: one clock, one store, and everybody's turn.
 
-use crate::actor::{Act, Analyses, Controller, perform};
+use crate::actor::{Act, Analyses, Controller, Verdict, perform};
 use crate::check::{self, Breach, Checks, Facts};
 use crate::fault::Fault;
 use crate::ground::{Ground, Light, Pace};
@@ -19,6 +19,7 @@ use std::fmt;
 
 /// How long nobody does anything before a world is looked at: longer than all timers of a scenario.
 const QUIET_MS: i64 = 2 * 3_600_000;
+const RECOVERY_MS: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Steps of the clock that no scenario needs.
 const MOMENTS_MAX: u32 = 200_000;
@@ -128,7 +129,18 @@ impl World {
         Self::on(scenario, Box::new(ground))
     }
 
-    pub fn on(scenario: &Scenario, mut ground: Box<dyn Ground>) -> Self {
+    /// A world on any ground.
+    pub fn on(scenario: &Scenario, ground: Box<dyn Ground>) -> Self {
+        let processes = if scenario.changes_leader() { 2 } else { 1 };
+        Self::with_processes(scenario, ground, processes)
+    }
+
+    /// A world with so many controllers, of which the first leads.
+    pub fn with_processes(
+        scenario: &Scenario,
+        mut ground: Box<dyn Ground>,
+        processes: usize,
+    ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed ^ 0x5eed);
         let rollout = Id::new(Kind::Rollout, setup::ROLLOUT);
         let mut checks = Checks::default();
@@ -137,7 +149,6 @@ impl World {
                 checks.report(0, "setup", format!("{error:?}"));
             }
         }
-        let processes = if scenario.changes_leader() { 2 } else { 1 };
         let controllers = (0..processes)
             .map(|n| {
                 let lags = lags(&mut rng, scenario.tempo.lag_ms);
@@ -183,6 +194,19 @@ impl World {
         world
     }
 
+    /// Something goes wrong, now or at a call to come.
+    pub fn add_fault(&mut self, fault: &Fault) {
+        self.shared.faults.push(fault.clone());
+        if fault.at_ms().is_some() {
+            self.strike(fault);
+        }
+    }
+
+    /// How the next analysis run ends.
+    pub fn next_verdict(&mut self, verdict: Verdict) {
+        self.analyses.next(verdict);
+    }
+
     fn schedule(&mut self, at_ms: i64, due: Due) {
         self.sequence += 1;
         self.due.insert((at_ms, self.sequence), due);
@@ -192,12 +216,40 @@ impl World {
         Facts::of_truth(&*self.shared.ground, &self.rollout)
     }
 
+    /// What must not depend on how it came about: status, pods, selectors, weights, runs; no times.
+    pub fn summary(&self) -> String {
+        let facts = self.facts();
+        let status = facts.status().cloned().unwrap_or_default();
+        let mut sets: Vec<String> = facts
+            .sets
+            .iter()
+            .map(|set| format!("{} {}/{}", set.hash, set.ready, set.size))
+            .collect();
+        sets.sort();
+        let runs = self.shared.ground.list(Kind::AnalysisRun).len();
+        format!(
+            "{:?} {:?} step {:?} abort {} stable {} current {}\nsets {sets:?}\nservices {:?}\n\
+             weights {:?}\n{runs} runs",
+            status.phase,
+            status.message,
+            status.current_step_index,
+            status.abort,
+            status.stable_rs,
+            status.current_pod_hash,
+            facts.services,
+            facts.weights
+        )
+    }
+
     pub fn breaches(&self) -> &[Breach] {
         &self.shared.checks.breaches
     }
 
     pub fn act(&mut self, act: &Act) {
         self.shared.note(format_args!("user {act:?}"));
+        if matches!(act, Act::Resume | Act::Skip) {
+            self.shared.checks.resumed(self.shared.now_ms);
+        }
         if let Some((at, later)) = perform(act, &self.rollout, &mut self.shared) {
             self.schedule(at, Due::Act(later));
         }
@@ -358,7 +410,8 @@ impl World {
         for act in [Act::Retry, Act::Resume, Act::PromoteFull] {
             self.act(&act);
         }
-        self.rest();
+        // Whatever is delayed is delayed by less than this.
+        self.advance(self.shared.now_ms + RECOVERY_MS);
         for (rule, what) in check::healed(&self.facts()) {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }

@@ -7,7 +7,7 @@ use crate::world::Shared;
 use plan::{Guard, PatchKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How a run goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Analyses {
     /// Runs that are under way, by uid: when and how each ends.
     running: BTreeMap<String, (i64, String)>,
     begun: usize,
+    /// Verdicts of the next runs, before all others.
+    asked: VecDeque<Verdict>,
     heals: bool,
 }
 
@@ -43,6 +45,11 @@ impl Analyses {
             verdicts,
             ..Self::default()
         }
+    }
+
+    /// The next run has this verdict.
+    pub fn next(&mut self, verdict: Verdict) {
+        self.asked.push_back(verdict);
     }
 
     /// From now on every run succeeds.
@@ -86,7 +93,9 @@ impl Analyses {
     }
 
     fn begin(&mut self, now: i64) -> (i64, String) {
-        let verdict = if self.heals || self.verdicts.is_empty() {
+        let verdict = if let Some(asked) = self.asked.pop_front() {
+            asked
+        } else if self.heals || self.verdicts.is_empty() {
             Verdict::default()
         } else {
             self.verdicts[self.begun % self.verdicts.len()].clone()

@@ -95,7 +95,7 @@ pub(super) fn status(actor: Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answ
             .ground
             .put_status(now, actor.rollout, version, status);
         if result.is_ok() {
-            let change = pass.change(&seen, now, shared.skew_ms);
+            let change = pass.change(&seen, shared.skew_ms);
             let pauses = std::mem::take(&mut shared.checks.pauses);
             for what in change.breaches(&pauses) {
                 shared.checks.report(now, "a wrong status", what);
@@ -267,6 +267,6 @@ fn judge(
         seen_version: pass.versions.get(id).copied(),
         runs: &runs,
     };
-    let change = pass.change(seen, shared.now_ms, shared.skew_ms.max(skew_ms.abs()));
-    shared.checks.deed(&deed, &change);
+    let change = pass.change(seen, shared.skew_ms.max(skew_ms.abs()));
+    shared.checks.deed(shared.now_ms, &deed, &change);
 }

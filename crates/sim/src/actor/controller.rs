@@ -50,6 +50,8 @@ pub(super) struct Pass {
     pub(super) versions: BTreeMap<Id, u64>,
     pub(super) passed: Vec<Option<i32>>,
     pub(super) failed: bool,
+    /// When it was planned.
+    at_ms: i64,
     rooted: bool,
     next: usize,
     due_ms: i64,
@@ -61,7 +63,6 @@ impl Pass {
     pub(super) fn change<'a>(
         &'a self,
         seen: &'a crate::check::Facts,
-        now_ms: i64,
         skew_ms: i64,
     ) -> Change<'a> {
         Change {
@@ -70,7 +71,7 @@ impl Pass {
             seen,
             passed: &self.passed,
             failed: self.failed,
-            now_ms,
+            at_ms: self.at_ms,
             skew_ms,
         }
     }
@@ -165,11 +166,16 @@ impl Controller {
         let mut snapshot = self.view.snapshot(&live);
         let now = stamp(shared.now_ms + self.skew_ms);
         let mutant = shared.mutant;
-        let now = mutant.map_or(now, |mutant| mutant.before(&mut snapshot, now));
+        if let Some(mutant) = mutant {
+            mutant.before(&mut snapshot);
+        }
         let mut plan = rollout::plan(&snapshot, &shared.config, now);
         if shared.plans_twice() {
-            let again = rollout::plan(&snapshot, &shared.config, now);
-            if plan != again && mutant != Some(Mutant::Forgetful) {
+            // An impure planner is one that looks at a clock of its own.
+            let impure = i64::from(mutant == Some(Mutant::Impure)) * 2_000;
+            let later = stamp(shared.now_ms + self.skew_ms + impure);
+            let again = rollout::plan(&snapshot, &shared.config, later);
+            if plan != again {
                 let what = "planning twice gives two plans";
                 shared.checks.report(shared.now_ms, "purity", what);
             }
@@ -216,6 +222,7 @@ impl Controller {
             versions,
             passed,
             failed,
+            at_ms: now,
             rooted: false,
             next: 0,
             due_ms: now + shared.call_ms(),

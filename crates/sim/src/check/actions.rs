@@ -25,10 +25,9 @@ fn is_ours(rollout: &Rollout, object: &Object) -> bool {
 
 impl Checks {
     /// Checks an action before it is carried out.
-    pub fn deed(&mut self, deed: &Deed<'_>, change: &Change<'_>) {
-        let at_ms = change.now_ms;
+    pub fn deed(&mut self, at_ms: i64, deed: &Deed<'_>, change: &Change<'_>) {
         match deed.action {
-            Action::Create { object } => self.create(deed, change, object),
+            Action::Create { object } => self.create(at_ms, deed, change, object),
             Action::Patch { target, patch, .. } => {
                 let (Some(id), Some(live)) = (Id::of_key(target), deed.live) else {
                     return;
@@ -68,7 +67,7 @@ impl Checks {
     }
 
     /// One live analysis run for a purpose.
-    fn create(&mut self, deed: &Deed<'_>, change: &Change<'_>, object: &Value) {
+    fn create(&mut self, at_ms: i64, deed: &Deed<'_>, change: &Change<'_>, object: &Value) {
         if object["kind"] != "AnalysisRun" {
             return;
         }
@@ -90,7 +89,7 @@ impl Checks {
             });
             if live && run.spec.terminate != Some(true) && own == wanted {
                 let what = format!("{id} goes on");
-                self.report(change.now_ms, "two analysis runs for one purpose", what);
+                self.report(at_ms, "two analysis runs for one purpose", what);
             }
         }
     }

@@ -52,6 +52,11 @@ impl Checks {
         });
     }
 
+    /// Somebody has ended a pause.
+    pub fn resumed(&mut self, at_ms: i64) {
+        self.pauses.insert(transitions::RESUMED, at_ms);
+    }
+
     /// Counts one write.
     pub fn count(&mut self, at_ms: i64) {
         let second = at_ms / 1000;

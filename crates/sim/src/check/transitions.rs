@@ -16,7 +16,8 @@ pub struct Change<'a> {
     pub passed: &'a [Option<i32>],
     /// Whether it saw a run that failed.
     pub failed: bool,
-    pub now_ms: i64,
+    /// When it was planned: a pause lasts from one plan to another, however slow the writes are.
+    pub at_ms: i64,
     /// How far clocks may differ.
     pub skew_ms: i64,
 }
@@ -25,6 +26,8 @@ pub struct Change<'a> {
 pub type Pauses = BTreeMap<&'static str, i64>;
 
 pub(super) const PAUSE_STEP: &str = "CanaryPauseStep";
+/// Somebody has ended a pause since one began.
+pub(super) const RESUMED: &str = "resumed";
 pub(super) const BLUE_GREEN_PAUSE: &str = "BlueGreenPause";
 
 fn is_paused(status: &RolloutStatus, reason: PauseReason) -> bool {
@@ -58,7 +61,8 @@ impl Change<'_> {
         for (name, reason) in reasons {
             match (is_paused(&before, reason), is_paused(self.after, reason)) {
                 (false, true) => {
-                    pauses.insert(name, self.now_ms);
+                    pauses.insert(name, self.at_ms);
+                    pauses.remove(RESUMED);
                 }
                 (_, false) => {
                     pauses.remove(name);
@@ -166,13 +170,13 @@ impl Change<'_> {
         pauses: &Pauses,
     ) -> Option<String> {
         let resumed = before.controller_pause && before.pause_conditions.is_empty();
-        if resumed || before.promote_full {
+        if (resumed && pauses.contains_key(RESUMED)) || before.promote_full {
             return None;
         }
         let Some(began) = pauses.get(reason) else {
             return Some(format!("{rule} ends before it began"));
         };
-        let waited = self.now_ms - began;
+        let waited = self.at_ms - began;
         match duration_s {
             None => Some(format!("{rule} ends though nobody ended it")),
             Some(duration_s) if waited + self.skew_ms < duration_s * 1000 => Some(format!(
@@ -193,7 +197,8 @@ impl Change<'_> {
         let ready = self.seen.ready_of(new);
         if let Some(strategy) = self.planned.spec.blue_green() {
             let active = self.seen.selected(&strategy.active_service);
-            return (active != Some(new)).then(|| {
+            // A service that selects no revision counts as a first deployment.
+            return (active.is_some_and(|active| active != new)).then(|| {
                 format!("{new} becomes stable but the active service selects {active:?}")
             });
         }
