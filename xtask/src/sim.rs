@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 use ::sim::check::Breach;
+use ::sim::mutant::Mutant;
 use ::sim::scenario::Scenario;
 use ::sim::swarm::{self, Play, Tally};
 use ::sim::{bugs, generate, shrink};
@@ -23,11 +24,31 @@ pub(crate) struct Args {
     /// Play every scenario that ever failed (also done before a swarm)
     #[arg(long)]
     bugs: bool,
+    /// Break the planner in every way of crates/sim/mutants, and see whether the swarm notices
+    #[arg(long)]
+    mutants: bool,
+    /// Only this mutant
+    #[arg(long, value_name = "NAME", requires = "mutants")]
+    mutant: Option<String>,
+    /// Play so many scenarios again and again, with a crash before every call
+    #[arg(long, value_name = "SCENARIOS")]
+    crashes: Option<u64>,
 }
+
+/// A mutant that lives longer than this is not caught.
+const MUTANT_LIFE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(seed) = args.seed {
         return one(seed);
+    }
+    if args.mutants {
+        return mutants(args);
+    }
+    if let Some(count) = args.crashes {
+        let tried = swarm::crashes(args.from, count).map_err(anyhow::Error::msg)?;
+        println!("sim: {tried} crashes in {count} scenarios: every one ends as it does without");
+        return Ok(());
     }
     old_bugs()?;
     if let Some(minutes) = args.swarm {
@@ -86,6 +107,41 @@ fn swarm(from: u64, minutes: f64) -> Result<()> {
         None => Ok(()),
         Some((scenario, breach)) => Err(report(&scenario, &breach)?),
     }
+}
+
+/// Lets the swarm loose on every mutant.
+fn mutants(args: &Args) -> Result<()> {
+    let mut alive = Vec::new();
+    for &mutant in Mutant::ALL {
+        if args.mutant.as_deref().is_some_and(|name| name != mutant.name()) {
+            continue;
+        }
+        let begun = Instant::now();
+        let play = Play {
+            mutant: Some(mutant),
+            logs: false,
+        };
+        let mut tally = Tally::default();
+        let found = swarm::hunt(args.from, play, &mut tally, |_| begun.elapsed() < MUTANT_LIFE);
+        let seconds = begun.elapsed().as_secs_f64();
+        let count = tally.scenarios;
+        match found {
+            Some((_, breach)) => println!(
+                "caught {} after {seconds:.2} s, {count} scenarios: {}: {}",
+                mutant.name(),
+                breach.rule,
+                breach.what.chars().take(100).collect::<String>()
+            ),
+            None => {
+                println!("ALIVE  {} after {seconds:.2} s, {count} scenarios", mutant.name());
+                alive.push(mutant.name());
+            }
+        }
+    }
+    if alive.is_empty() {
+        return Ok(());
+    }
+    bail!("{} mutants are alive: {}", alive.len(), alive.join(", "))
 }
 
 /// Shrinks and keeps a scenario that failed.

@@ -152,14 +152,14 @@ fn show(world: &World) -> String {
         if set.warm {
             roles.push("delayed");
         }
-        let _ = writeln!(
-            text,
+        let line = format!(
             "  {} {}/{} ready {}",
             set.hash,
             set.ready,
             set.size,
             roles.join(" ")
         );
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     for (service, hash) in &facts.services {
         let weight = facts.weight(service);
