@@ -1,7 +1,7 @@
 //! One call of the controller to the API, under faults and before the eyes of the checkers.
 
 use super::controller::{Pass, live};
-use crate::check::{self, Deed, Facts};
+use crate::check::{Deed, Facts};
 use crate::fault::{self, Call};
 use crate::ground::{Patch, Refused};
 use crate::object::{Id, Kind, Object};
@@ -146,7 +146,6 @@ pub(super) fn action(
     };
     let truth = Facts::of_truth(&*shared.ground, actor.rollout);
     let seen = Facts::of_view(actor.view, actor.rollout);
-    let before = (check::shortfalls(&truth), check::shortfalls(&seen));
     let object = live(shared, &id);
     let mut absorbed = None;
     let written = carried(call, shared, |shared| {
@@ -166,7 +165,7 @@ pub(super) fn action(
         );
         shared
             .checks
-            .compare(now, (&before.0, &after.0), (&before.1, &after.1));
+            .compare(now, (&truth, &after.0), (&seen, &after.1));
     }
     match written {
         Ok(done) => {

@@ -12,7 +12,7 @@ use crate::world::Shared;
 use api::{AnalysisPhase, Rollout, RolloutStatus};
 use engine::rollout;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use plan::{Next, Plan};
+use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -255,10 +255,12 @@ impl Controller {
         let now = shared.now_ms;
         let answer = if let (false, Some(patch)) = (pass.rooted, pass.plan.root.patch.clone()) {
             pass.rooted = true;
+            pass.wrote = true;
             call::root(self.actor(), &mut pass, &patch, shared)
         } else if let Some(action) = pass.plan.actions.get(pass.next).cloned() {
             pass.next += 1;
-            pass.wrote = true;
+            // What an eviction leads to is seen when the pod goes, if it does.
+            pass.wrote |= !matches!(action, Action::Evict { .. } | Action::Measure(_));
             call::action(self.actor(), &pass, &action, shared)
         } else {
             return self.finish(pass, shared);
@@ -274,11 +276,11 @@ impl Controller {
     }
 
     /// The status, and then what may be told.
-    fn finish(&mut self, pass: Pass, shared: &mut Shared) {
+    fn finish(&mut self, mut pass: Pass, shared: &mut Shared) {
         let now = shared.now_ms;
         if pass.planned.status.as_ref() != Some(&pass.plan.status) {
             match call::status(self.actor(), &pass, shared) {
-                Answer::Done => {}
+                Answer::Done => pass.wrote = true,
                 Answer::Failed => return self.fail(now),
                 Answer::Crash { down_ms, stale_ms } => {
                     return self.crash(now + down_ms, stale_ms);
@@ -287,7 +289,7 @@ impl Controller {
         }
         shared.releases(&pass.plan);
         self.failures = 0;
-        self.dirty = true;
+        self.dirty |= pass.wrote;
     }
 
     fn actor(&mut self) -> call::Actor<'_> {

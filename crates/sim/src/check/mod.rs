@@ -70,14 +70,16 @@ impl Checks {
     }
 
     /// After an action: what it has made worse, in truth and in the actor's own view.
-    pub fn compare(&mut self, at_ms: i64, truth: (&Shortfalls, &Facts), seen: (&Shortfalls, &Facts)) {
-        let truly = worse(truth.0, &shortfalls(truth.1));
+    pub fn compare(&mut self, at_ms: i64, truth: (&Facts, &Facts), seen: (&Facts, &Facts)) {
+        let truly = worse(&shortfalls(truth.0), &shortfalls(truth.1));
         if truly.is_empty() {
             return;
         }
-        let visibly = worse(seen.0, &shortfalls(seen.1));
+        let visibly = worse(&shortfalls(seen.0), &shortfalls(seen.1));
         for ((rule, on), by) in &truly {
-            if visibly.contains_key(&(*rule, on.clone())) {
+            // A service that selected everybody until now had no arm of its own.
+            let is_new_arm = !on.is_empty() && truth.0.selected(on).is_none();
+            if !is_new_arm && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }
