@@ -87,7 +87,6 @@ pub(super) fn root(
 pub(super) fn status(actor: Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answer {
     let now = shared.now_ms;
     let call = next_call(shared, true);
-    let seen = Facts::of_view(actor.view, actor.rollout);
     let written = carried(call, shared, |shared| {
         let status = &pass.plan.status;
         let version = pass.version;
@@ -95,7 +94,7 @@ pub(super) fn status(actor: Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answ
             .ground
             .put_status(now, actor.rollout, version, status);
         if result.is_ok() {
-            let change = pass.change(&seen, shared.skew_ms);
+            let change = pass.change(shared.skew_ms);
             let pauses = std::mem::take(&mut shared.checks.pauses);
             for what in change.breaches(&pauses) {
                 shared.checks.report(now, "a wrong status", what);
@@ -132,7 +131,7 @@ fn target(action: &Action) -> Option<Id> {
 
 pub(super) fn action(
     actor: Actor<'_>,
-    pass: &Pass,
+    pass: &mut Pass,
     action: &Action,
     shared: &mut Shared,
 ) -> Answer {
@@ -145,27 +144,26 @@ pub(super) fn action(
         return Answer::Failed;
     };
     let truth = Facts::of_truth(&*shared.ground, actor.rollout);
-    let seen = Facts::of_view(actor.view, actor.rollout);
     let object = live(shared, &id);
     let mut absorbed = None;
     let written = carried(call, shared, |shared| {
         let done = execute(action, &id, shared);
         if let Ok(done) = &done {
-            judge(pass, action, (&id, object.as_ref()), (&seen, actor.skew_ms), shared);
+            judge(pass, action, (&id, object.as_ref()), actor.skew_ms, shared);
             absorbed = Some(done.clone());
         }
         done
     });
     if let Some(done) = absorbed {
-        let mut after_view = actor.view.clone();
-        absorb(&mut after_view, &id, done);
+        absorb(&mut pass.view, &id, done);
         let after = (
             Facts::of_truth(&*shared.ground, actor.rollout),
-            Facts::of_view(&after_view, actor.rollout),
+            Facts::of_view(&pass.view, actor.rollout),
         );
         shared
             .checks
-            .compare(now, (&truth, &after.0), (&seen, &after.1));
+            .compare(now, (&truth, &after.0), (&pass.seen, &after.1));
+        pass.seen = after.1;
     }
     match written {
         Ok(done) => {
@@ -248,7 +246,7 @@ fn judge(
     pass: &Pass,
     action: &Action,
     (id, live): (&Id, Option<&Object>),
-    (seen, skew_ms): (&Facts, i64),
+    skew_ms: i64,
     shared: &mut Shared,
 ) {
     let runs = match action {
@@ -266,6 +264,6 @@ fn judge(
         seen_version: pass.versions.get(id).copied(),
         runs: &runs,
     };
-    let change = pass.change(seen, shared.skew_ms.max(skew_ms.abs()));
+    let change = pass.change(shared.skew_ms.max(skew_ms.abs()));
     shared.checks.deed(shared.now_ms, &deed, &change);
 }

@@ -2,7 +2,7 @@
 //! calls in which the world goes on.
 
 use super::call::{self, Answer};
-use crate::check::Change;
+use crate::check::{Change, Facts};
 use crate::fault::Call;
 use crate::mutant::Mutant;
 use crate::object::{Id, Kind, Object};
@@ -46,6 +46,9 @@ pub(super) struct Pass {
     pub(super) planned: Arc<Rollout>,
     /// The version that the status is written with.
     pub(super) version: u64,
+    /// What the planner saw, and the pass's own writes since: news that came later are nobody's fault.
+    pub(super) view: View,
+    pub(super) seen: Facts,
     /// Versions of everything that the planner saw.
     pub(super) versions: BTreeMap<Id, u64>,
     pub(super) passed: Vec<Option<i32>>,
@@ -60,15 +63,11 @@ pub(super) struct Pass {
 
 impl Pass {
     /// What the checkers are told of it.
-    pub(super) fn change<'a>(
-        &'a self,
-        seen: &'a crate::check::Facts,
-        skew_ms: i64,
-    ) -> Change<'a> {
+    pub(super) fn change(&self, skew_ms: i64) -> Change<'_> {
         Change {
             planned: &self.planned,
             after: &self.plan.status,
-            seen,
+            seen: &self.seen,
             passed: &self.passed,
             failed: self.failed,
             at_ms: self.at_ms,
@@ -219,6 +218,8 @@ impl Controller {
             plan,
             planned,
             version,
+            view: self.view.clone(),
+            seen: Facts::of_view(&self.view, &self.rollout),
             versions,
             passed,
             failed,
@@ -261,7 +262,7 @@ impl Controller {
             pass.next += 1;
             // What an eviction leads to is seen when the pod goes, if it does.
             pass.wrote |= !matches!(action, Action::Evict { .. } | Action::Measure(_));
-            call::action(self.actor(), &pass, &action, shared)
+            call::action(self.actor(), &mut pass, &action, shared)
         } else {
             return self.finish(pass, shared);
         };

@@ -63,7 +63,7 @@ fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
 }
 
 /// `maxSurge` and `maxUnavailable` in pods.
-fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
+pub(super) fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
     let canary = rollout.spec.canary()?;
     let share = |amount: &api::IntOrString, up: bool| match amount {
         api::IntOrString::Int(pods) => i64::from(*pods),

@@ -2,6 +2,7 @@
 
 use super::Facts;
 use api::{PauseReason, Rollout, RolloutStatus};
+use engine::rollout::canary::split;
 use std::collections::BTreeMap;
 
 /// One status that is about to be stored.
@@ -143,8 +144,17 @@ impl Change<'_> {
                 if ready < needed && !scaled {
                     return Some(format!("setWeight step {index} ends with {ready} ready pods"));
                 }
-            } else if weight > 0 && ready == 0 && self.seen.replicas() > 1 {
-                return Some(format!("setWeight step {index} ends without a ready pod"));
+            } else if before.current_pod_hash != before.stable_rs {
+                let replicas = self.seen.replicas();
+                let (surge, _) = super::rules::limits(self.planned, replicas)?;
+                // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
+                let max_weight = canary.max_traffic_weight();
+                let needed = split::approximate(replicas, weight, max_weight, surge).new;
+                if ready < needed {
+                    return Some(format!(
+                        "setWeight step {index} ends with {ready} ready pods of {needed}"
+                    ));
+                }
             }
         }
         if let Some(replicas) = step.set_canary_scale.as_ref().and_then(|own| own.replicas) {
