@@ -27,6 +27,9 @@ pub struct ControllerArgs {
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
+    /// Refuse Rollouts whose images have no tag or the tag latest, instead of warning of them
+    #[arg(long)]
+    pub deny_mutable_tags: bool,
     /// Seconds after which an object is looked at again though nothing has changed
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub rollout_resync: i64,

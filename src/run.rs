@@ -75,6 +75,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         config: engine::config::Config {
             resync_s: args.rollout_resync,
             instance_id: args.instance_id,
+            deny_mutable_tags: args.deny_mutable_tags,
         },
         metric_defaults: engine::analysis::MetricDefaults {
             prometheus_address: args.prometheus_address,

@@ -8,6 +8,7 @@
 )]
 
 mod acceptance;
+mod acceptance_engine;
 mod analysis;
 mod coming_and_going;
 mod git;

@@ -21,6 +21,7 @@ pub struct World {
     fetch: Arc<dyn Fetch>,
     render: Arc<dyn Render>,
     gitops: gitops::sync::Config,
+    config: engine::config::Config,
     shutdown: CancellationToken,
     controller: Option<JoinHandle<()>>,
     cluster: JoinHandle<()>,
@@ -53,6 +54,20 @@ impl World {
         Self::build(Arc::new(NoNetwork), render, gitops)
     }
 
+    /// As [`World::start`], with other settings of the planner.
+    pub fn configured(config: engine::config::Config) -> Self {
+        let mut world = Self::start();
+        world.shutdown.cancel();
+        world.config = config;
+        world.start_controller();
+        world
+    }
+
+    /// The kinds of the Gateway API.
+    pub fn install_gateway_kinds(&self) {
+        ::sandbox::gateway::install(&self.api).unwrap();
+    }
+
     fn build(fetch: Arc<dyn Fetch>, render: Arc<dyn Render>, gitops: gitops::sync::Config) -> Self {
         let clock = Clock::starting_at(epoch());
         let api = ApiServer::builder()
@@ -78,6 +93,7 @@ impl World {
             fetch,
             render,
             gitops,
+            config: engine::config::Config::default(),
             shutdown: CancellationToken::new(),
             controller: None,
             cluster,
@@ -92,7 +108,7 @@ impl World {
         let options = Options {
             namespace: None,
             workers: 4,
-            config: engine::config::Config::default(),
+            config: self.config.clone(),
             metric_defaults: engine::analysis::MetricDefaults::default(),
             gitops: self.gitops.clone(),
             clock: self.clock,
@@ -152,6 +168,14 @@ impl World {
 
     pub fn list(&self, kind: &str) -> Vec<Arc<Value>> {
         self.api.list(&gvk(kind), Some(NAMESPACE))
+    }
+
+    /// As `kubectl delete` does.
+    pub fn delete(&self, kind: &str, name: &str) {
+        let options = apiserver::DeleteOptions::default();
+        self.api
+            .delete(&gvk(kind), Some(NAMESPACE), name, &options)
+            .unwrap();
     }
 
     pub fn rollout(&self, name: &str) -> Arc<Value> {

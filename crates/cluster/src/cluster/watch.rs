@@ -321,7 +321,7 @@ fn node(api: &ApiServer, name: &str) -> Value {
         "spec": {},
         "status": {
             "addresses": [
-                { "type": "InternalIP", "address": "127.0.0.1" },
+                { "type": "InternalIP", "address": super::HOST },
                 { "type": "Hostname", "address": name },
             ],
             "capacity": capacity,

@@ -11,7 +11,6 @@ use super::{Context, Restart, container};
 use crate::{Kind, Target, Write, meta, pods};
 
 /// The address that every node of this cluster has.
-const HOST_IP: &str = "127.0.0.1";
 
 impl Context<'_> {
     /// Writes the status if the stored one differs in anything that the kubelet owns.
@@ -67,9 +66,9 @@ impl Context<'_> {
             conditions: Some(self.conditions(phase)),
             container_statuses: Some(main),
             init_container_statuses: init,
-            host_ip: Some(HOST_IP.to_owned()),
+            host_ip: Some(self.host.to_string()),
             host_ips: Some(vec![HostIP {
-                ip: HOST_IP.to_owned(),
+                ip: self.host.to_string(),
             }]),
             pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
             pod_ip: ip,

@@ -13,6 +13,7 @@ mod conditions;
 mod context;
 mod duration;
 mod ephemeral_metadata;
+mod image_tags;
 mod new_run;
 mod pause;
 mod pipeline;

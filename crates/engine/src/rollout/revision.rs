@@ -212,6 +212,7 @@ impl<'a> Context<'a> {
             reason::NEW_REPLICA_SET_CREATED,
             format!("Created ReplicaSet {name} (revision {revision})"),
         );
+        self.warn_of_mutable_tags(revision);
         self.decide(
             "create-replica-set",
             format!("{name} is revision {revision}"),

@@ -154,9 +154,11 @@ fn default_container(container: &mut Map<String, Value>, on_host: bool) {
         .get("image")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let name = image.rsplit('/').next().unwrap_or_default();
-    let floating = !image.contains('@') && (name.ends_with(":latest") || !name.contains(':'));
-    let policy = if floating { "Always" } else { "IfNotPresent" };
+    let policy = if super::image_tags::is_mutable(image) {
+        "Always"
+    } else {
+        "IfNotPresent"
+    };
     let defaults = [
         ("imagePullPolicy", json!(policy)),
         ("terminationMessagePath", json!("/dev/termination-log")),
