@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod config;
+pub mod experiment;
 pub mod info;
 pub mod metric;
 pub mod rollout;
