@@ -5,9 +5,7 @@ use super::context::{Context, is_over};
 use super::new_run::RunRequest;
 use crate::analysis::template::TemplateError;
 use api::constants::reason;
-use api::{
-    AnalysisPhase, AnalysisRun, ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef,
-};
+use api::{AnalysisPhase, AnalysisRun, ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef};
 use plan::{Action, EventKind, Guard, ObjectKey, PatchKind, WaitingOn};
 use serde_json::json;
 use std::sync::Arc;

@@ -99,7 +99,10 @@ impl Context<'_> {
     /// The annotations of the ReplicaSet and the Service of a template.
     pub(super) fn marks(&self, template: &str) -> BTreeMap<String, String> {
         BTreeMap::from([
-            (EXPERIMENT_NAME_ANNOTATION.to_owned(), self.name().to_owned()),
+            (
+                EXPERIMENT_NAME_ANNOTATION.to_owned(),
+                self.name().to_owned(),
+            ),
             (
                 EXPERIMENT_TEMPLATE_NAME_ANNOTATION.to_owned(),
                 template.to_owned(),

@@ -130,7 +130,10 @@ impl Context<'_> {
     /// The pods stay for the delay, so that whoever sends them requests can stop before they go.
     fn size_at_end(&mut self, set: &mut OwnedSet) -> i32 {
         let live = set.live_replicas();
-        let delay_s = self.spec.scale_down_delay_seconds.unwrap_or(DEFAULT_DELAY_S);
+        let delay_s = self
+            .spec
+            .scale_down_delay_seconds
+            .unwrap_or(DEFAULT_DELAY_S);
         if live == 0 || delay_s <= 0 {
             set.remove_deadline();
             return 0;

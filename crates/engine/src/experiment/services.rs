@@ -24,7 +24,8 @@ impl Context<'_> {
         let name = own.unwrap_or(set.name()).to_owned();
         match self.ensure_service(template, set, &name) {
             Ok(()) => {
-                set.hash().clone_into(&mut template.status.pod_template_hash);
+                set.hash()
+                    .clone_into(&mut template.status.pod_template_hash);
                 template.status.service_name = name;
             }
             Err(why) => {
@@ -120,7 +121,10 @@ fn ports(template: &Value) -> Vec<Value> {
         let Some(number) = port.get("containerPort").and_then(Value::as_i64) else {
             continue;
         };
-        let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+        let protocol = port
+            .get("protocol")
+            .and_then(Value::as_str)
+            .unwrap_or("TCP");
         let same = |other: &Value| other["port"] == number && other["protocol"] == protocol;
         if ports.iter().any(same) {
             continue;

@@ -1,0 +1,1 @@
+//! The experiment step of a Rollout, with the Experiments that it makes.
