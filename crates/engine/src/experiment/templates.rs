@@ -70,11 +70,23 @@ impl Context<'_> {
                 self.count(template, set, target);
             }
         }
-        if size.is_none() && template.status.last_transition_time.is_none() {
-            template.status.last_transition_time = Some(time(self.now));
-            self.progressed = true;
+        if size.is_none() {
+            self.count_nothing(template);
         }
         self.judge(template, size);
+    }
+
+    /// There is no ReplicaSet: not yet, or not any more.
+    fn count_nothing(&mut self, template: &mut Template<'_>) {
+        let status = &mut template.status;
+        if status.last_transition_time.is_none() || status.replicas != 0 {
+            status.last_transition_time = Some(time(self.now));
+            self.progressed = true;
+        }
+        status.replicas = 0;
+        status.updated_replicas = 0;
+        status.ready_replicas = 0;
+        status.available_replicas = 0;
     }
 
     /// Takes over the counters; a change is progress.

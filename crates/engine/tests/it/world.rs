@@ -117,6 +117,9 @@ impl World {
                 .to_owned()
         };
         object["metadata"]["namespace"] = json!(NAMESPACE);
+        if object["kind"] == json!("ReplicaSet") {
+            default_template(&mut object["spec"]["template"]);
+        }
         let key = ObjectKey::namespaced(
             &text(&object, "/apiVersion"),
             &text(&object, "/kind"),
@@ -310,7 +313,7 @@ impl World {
                     Some(planner),
                     "{target} is not ours to delete"
                 );
-                self.objects.remove(target);
+                self.remove(target);
             }
             // The executor takes a refusal for no failure.
             Action::Evict { .. } if self.refuses_evictions => {}
@@ -321,6 +324,27 @@ impl World {
             }
             Action::Apply { .. } | Action::Measure(_) => {
                 panic!("a Rollout plan has no such action: {action:?}")
+            }
+        }
+    }
+
+    /// Removes an object and everything that belongs to it, as the garbage collector does.
+    fn remove(&mut self, key: &ObjectKey) {
+        let uid = self.objects[key].pointer("/metadata/uid").cloned();
+        self.objects.remove(key);
+        self.ready_at.remove(key);
+        self.lab_wakes.remove(key);
+        let owner = |object: &Value| object.pointer("/metadata/ownerReferences/0/uid").cloned();
+        let owned: Vec<ObjectKey> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| owner(object) == uid)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
+            // A pod may have gone with its ReplicaSet.
+            if self.objects.contains_key(&key) {
+                self.remove(&key);
             }
         }
     }
@@ -554,11 +578,7 @@ impl World {
 
     /// A ReplicaSet is deleted, and its pods with it.
     pub(crate) fn delete_set(&mut self, key: &ObjectKey) {
-        for pod in self.pods_of(&self.objects[key]) {
-            self.objects.remove(&pod);
-            self.ready_at.remove(&pod);
-        }
-        self.objects.remove(key);
+        self.remove(key);
     }
 
     /// Somebody edits the weights of the route.
@@ -593,9 +613,19 @@ impl World {
     }
 
     pub(crate) fn ready_of(&self, hash: &str) -> i64 {
+        let of = |key: &ObjectKey| {
+            let labels = &self.objects[key]["metadata"]["labels"];
+            labels["rollouts-pod-template-hash"] == json!(hash)
+        };
+        let names: Vec<String> = self
+            .keys("ReplicaSet")
+            .into_iter()
+            .filter(of)
+            .map(|k| k.name)
+            .collect();
         self.sizes()
             .into_iter()
-            .filter(|(name, _, _)| name.ends_with(&format!("-{hash}")))
+            .filter(|(name, _, _)| names.contains(name))
             .map(|(_, _, ready)| ready)
             .sum()
     }
@@ -687,6 +717,39 @@ impl World {
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
     let parse = |object| Arc::new(serde_json::from_value(object).unwrap());
     objects.into_iter().map(parse).collect()
+}
+
+/// The API server's defaults, as far as these templates go: with them an experiment's pods have
+/// another hash than those of the Rollout that it copies.
+fn default_template(template: &mut Value) {
+    let defaults = json!({
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {},
+    });
+    let of_container = json!({
+        "imagePullPolicy": "IfNotPresent",
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    });
+    let fill = |target: &mut Value, defaults: &Value| {
+        for (field, value) in defaults.as_object().unwrap() {
+            let fields = target.as_object_mut().unwrap();
+            fields.entry(field).or_insert_with(|| value.clone());
+        }
+    };
+    if template["spec"].is_object() {
+        fill(&mut template["spec"], &defaults);
+        for container in template["spec"]["containers"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            fill(container, &of_container);
+        }
+    }
 }
 
 fn whole(at: Timestamp) -> Timestamp {
