@@ -50,7 +50,7 @@ fn a_replica_set_is_made_empty_and_scaled_up_in_the_next_pass() {
 /// with the API server's defaults in them.
 #[test]
 fn the_hash_is_that_of_the_template_without_its_hash_label() {
-    for (image, hash) in [("demo:blue", "659cc85d9f"), ("demo:green", "77ff574f6b")] {
+    for (image, hash) in [("demo:blue", "77ff574f6b"), ("demo:green", "659cc85d9f")] {
         let mut copied = pods(image);
         copied["metadata"]["labels"]["rollouts-pod-template-hash"] = json!("74cc8ccddb");
         copied["spec"] = json!({
