@@ -10,6 +10,7 @@
 mod acceptance;
 mod analysis;
 mod coming_and_going;
+mod experiments;
 mod git;
 mod gitops;
 mod gitops_failures;
