@@ -250,12 +250,12 @@ fn header_rules_of_the_controller_are_kept() {
 
 #[test]
 fn backends_of_running_experiments_are_neither_drift_nor_dropped() {
-    let mut owner = rollout(json!([{"experiment": {"templates": [
-        {"name": "own", "specRef": "canary", "weight": 5, "service": {"name": "trial"}}]}}]));
+    let steps = json!([{"experiment": {"templates": [
+        {"name": "own", "specRef": "canary", "weight": 5, "service": {"name": "trial"}}]}}]);
+    let mut owner = manifest(rollout(steps)).object;
     owner["status"] = json!({"currentPodHash": "abc"});
-    let name = owner["metadata"]["name"].as_str().unwrap().to_owned();
     let mut rules = rules();
-    rules.learn(&manifest(owner).object);
+    rules.learn(&owner);
     let target = manifest(route(0, 100));
     let mut live = applied(
         &target,
@@ -263,7 +263,7 @@ fn backends_of_running_experiments_are_neither_drift_nor_dropped() {
         json!({"f:spec": {"f:hostnames": {}, "f:rules": {}}}),
     );
     let guests = [
-        json!({"name": format!("{name}-abc-2-0-base"), "port": 8080, "weight": 5}),
+        json!({"name": "backend-abc-2-0-base", "port": 8080, "weight": 5}),
         json!({"name": "trial", "port": 8080, "weight": 5}),
     ];
     let backends = live["spec"]["rules"][0]["backendRefs"]
