@@ -21,7 +21,7 @@ impl Context<'_> {
             return;
         }
         let own = wanted.name.as_deref().filter(|name| !name.is_empty());
-        let name = own.unwrap_or(set.name()).to_owned();
+        let name = own.unwrap_or_else(|| set.name()).to_owned();
         match self.ensure_service(template, set, &name) {
             Ok(()) => {
                 set.hash()

@@ -78,9 +78,9 @@ fn is_terminated(world: &World, name: &str) -> bool {
     world.experiment(name)["spec"]["terminate"] == json!(true)
 }
 
-#[test]
-fn the_experiment_has_the_pods_of_both_revisions() {
-    let strategy = basic(&json!({
+/// A step with everything in it.
+fn whole_step() -> Value {
+    basic(&json!({
         "duration": "90s",
         "scaleDownDelaySeconds": 7,
         "dryRun": [{"metricName": "check"}],
@@ -104,8 +104,12 @@ fn the_experiment_has_the_pods_of_both_revisions() {
             "templateName": "smoke",
             "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
         }],
-    }));
-    let mut world = deployed(&strategy);
+    }))
+}
+
+#[test]
+fn the_experiment_has_the_pods_of_both_revisions() {
+    let mut world = deployed(&whole_step());
     user(
         &mut world,
         &json!({"metadata": {"labels": {"owner": "shop"}}}),
@@ -314,7 +318,7 @@ fn an_inconclusive_one_pauses_and_is_repeated_when_somebody_resumes() {
         status(&world, "pauseConditions")[0]["reason"],
         "InconclusiveExperiment"
     );
-    assert_eq!(names(&world), [experiment.clone()]);
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
     user(&mut world, &json!({"status": {"pauseConditions": null}}));
     world.sleep(2.0);
     assert_eq!(status(&world, "phase"), "Progressing");
@@ -354,7 +358,7 @@ fn one_that_ends_while_the_rollout_is_paused_is_not_repeated() {
     world.sleep(60.0);
     assert_eq!(phase(&world, &experiment), "Successful");
     assert_eq!(status(&world, "currentStepIndex"), 0);
-    assert_eq!(names(&world), [experiment.clone()]);
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
     user(&mut world, &json!({"spec": {"paused": false}}));
     world.settle();
     assert_eq!(status(&world, "currentStepIndex"), 1);

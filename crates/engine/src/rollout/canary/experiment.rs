@@ -223,14 +223,12 @@ impl Context<'_> {
             .flatten();
         ports
             .filter_map(|port| {
-                let target = match &port.target_port {
-                    None => port.port,
-                    Some(IntOrString::Int(number)) => *number,
-                    Some(IntOrString::String(name)) => {
-                        return Some((port.port.into(), self.named_port(name)?));
-                    }
+                let target: i64 = match &port.target_port {
+                    None => port.port.into(),
+                    Some(IntOrString::Int(number)) => (*number).into(),
+                    Some(IntOrString::String(name)) => self.named_port(name)?,
                 };
-                Some((port.port.into(), target.into()))
+                Some((port.port.into(), target))
             })
             .collect()
     }
