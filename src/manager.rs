@@ -59,6 +59,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         renderer: Renderer::new(options.render, queue.clone(), options.clock),
         outcomes: Outcomes::default(),
         refusals: Refusals::default(),
+        experiment_refusals: Refusals::default(),
         known: Known::default(),
         caches: caches.clone(),
         queue: queue.clone(),
@@ -119,6 +120,11 @@ async fn resync(cx: Arc<Context>, shutdown: CancellationToken) {
             .all()
             .iter()
             .for_each(|object| add(Kind::AnalysisRun, &object.metadata));
+        cx.caches
+            .experiments
+            .all()
+            .iter()
+            .for_each(|object| add(Kind::Experiment, &object.metadata));
         cx.caches
             .applications
             .all()

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 pub enum Kind {
     Rollout,
     AnalysisRun,
+    Experiment,
     Service,
     Application,
 }

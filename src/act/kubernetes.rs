@@ -271,7 +271,7 @@ fn guarded(patch: &Value, kind: PatchKind, guard: &Guard) -> Value {
 }
 
 /// The address of an object by its own fields.
-pub(super) fn key_of(object: &Value) -> ObjectKey {
+pub fn key_of(object: &Value) -> ObjectKey {
     let text = |pointer: &str| {
         object
             .pointer(pointer)

@@ -83,6 +83,7 @@ impl Caches {
                 self.experiments.absorb_deletion(namespace, &key.name, uid);
             }
             ("apps", "ReplicaSet") => self.replica_sets.absorb_deletion(namespace, &key.name, uid),
+            ("", "Service") => self.services.absorb_deletion(namespace, &key.name, uid),
             _ => {}
         }
         self.dynamic.absorb_deletion(key, uid);

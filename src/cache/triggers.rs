@@ -3,8 +3,9 @@
 //! | changed | reconciled |
 //! |---|---|
 //! | Rollout | itself; every Service that it refers to, or did |
-//! | ReplicaSet, AnalysisRun, Experiment | the Rollout that controls it; an AnalysisRun itself |
-//! | Service | itself; every Rollout that refers to it |
+//! | ReplicaSet, AnalysisRun | the Rollout or Experiment that controls it; an AnalysisRun itself |
+//! | Experiment | itself; the Rollout that controls it |
+//! | Service | itself; every Rollout that refers to it; the Experiment that controls it |
 //! | route and other router objects, workloads | every Rollout that refers to it |
 //! | AnalysisTemplate | the Rollouts of its namespace that refer to it |
 //! | ClusterAnalysisTemplate | the Rollouts that refer to it |
@@ -59,7 +60,10 @@ impl Triggers {
             .replica_sets
             .on_change(move |change| me.child(change));
         let me = self.clone();
-        caches.experiments.on_change(move |change| me.child(change));
+        caches.experiments.on_change(move |change| {
+            me.itself(Kind::Experiment, change);
+            me.child(change);
+        });
         let me = self.clone();
         caches.analysis_runs.on_change(move |change| {
             me.itself(Kind::AnalysisRun, change);
@@ -69,6 +73,7 @@ impl Triggers {
         caches.services.on_change(move |change| {
             me.itself(Kind::Service, change);
             me.referring(change, Referent::Service);
+            me.child(change);
         });
         let me = self.clone();
         caches
@@ -114,16 +119,21 @@ impl Triggers {
         }
     }
 
-    /// A change of something that a Rollout controls.
+    /// A change of something that a Rollout or an Experiment controls.
     fn child<K: Resource>(&self, change: &Change<K>) {
         for object in change.versions() {
-            let owner = controller_ref(object.as_ref()).filter(|owner| owner.kind == "Rollout");
-            if let Some(owner) = owner {
-                self.add(
-                    Kind::Rollout,
-                    (object.namespace().unwrap_or_default(), owner.name.clone()),
-                );
-            }
+            let Some(owner) = controller_ref(object.as_ref()) else {
+                continue;
+            };
+            let kind = match owner.kind.as_str() {
+                "Rollout" => Kind::Rollout,
+                "Experiment" => Kind::Experiment,
+                _ => continue,
+            };
+            self.add(
+                kind,
+                (object.namespace().unwrap_or_default(), owner.name.clone()),
+            );
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod analysis_run;
 mod application;
+mod experiment;
 mod known;
 mod rollout;
 mod service;
@@ -37,7 +38,10 @@ pub struct Context {
     pub measurer: Measurer,
     pub renderer: Renderer,
     pub outcomes: Outcomes,
-    pub refusals: Refusals,
+    /// ReplicaSets of Rollouts that the API server would not create.
+    pub refusals: Refusals<engine::snapshot::Refusal>,
+    /// Writes for Experiments that it refused.
+    pub experiment_refusals: Refusals<engine::experiment::Refused>,
     pub known: Known,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,
@@ -115,6 +119,7 @@ pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
     let result = match key.kind {
         Kind::Rollout => reconcile_once(&rollout::RolloutDriver, cx, key).await,
         Kind::AnalysisRun => reconcile_once(&analysis_run::AnalysisRunDriver, cx, key).await,
+        Kind::Experiment => reconcile_once(&experiment::ExperimentDriver, cx, key).await,
         Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
         Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
     };
@@ -274,6 +279,27 @@ async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release)
             let mut object = live.clone();
             object["apiVersion"] = json!(target.api_version);
             object["kind"] = json!(target.kind);
+            cx.events
+                .publish(Occurrence {
+                    object: &object,
+                    kind: *kind,
+                    reason,
+                    message,
+                })
+                .await;
+        }
+        Release::EventOn {
+            object,
+            uid,
+            kind,
+            reason,
+            message,
+        } => {
+            let object = json!({
+                "apiVersion": object.api_version,
+                "kind": object.kind,
+                "metadata": {"namespace": object.namespace, "name": object.name, "uid": uid},
+            });
             cx.events
                 .publish(Occurrence {
                     object: &object,

@@ -89,7 +89,7 @@ fn pods_of<K: Resource>(
     pods
 }
 
-fn templates(caches: &Caches, namespace: &str) -> TemplateSet {
+pub(super) fn templates(caches: &Caches, namespace: &str) -> TemplateSet {
     let namespaced = caches.analysis_templates.in_namespace(namespace);
     let cluster = caches.cluster_analysis_templates.all();
     TemplateSet {

@@ -11,6 +11,7 @@ mod acceptance;
 mod acceptance_engine;
 mod analysis;
 mod coming_and_going;
+mod experiments;
 mod git;
 mod gitops;
 mod gitops_failures;

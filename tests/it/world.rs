@@ -335,9 +335,8 @@ pub fn gvk_of(object: &Value) -> Gvk {
 
 pub fn gvk(kind: &str) -> Gvk {
     match kind {
-        "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "Application" | "AppProject" => {
-            Gvk::new("argoproj.io", "v1alpha1", kind)
-        }
+        "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "Experiment" | "Application"
+        | "AppProject" => Gvk::new("argoproj.io", "v1alpha1", kind),
         "ReplicaSet" | "Deployment" => Gvk::new("apps", "v1", kind),
         "CustomResourceDefinition" => Gvk::new("apiextensions.k8s.io", "v1", kind),
         "Ingress" => Gvk::new("networking.k8s.io", "v1", kind),

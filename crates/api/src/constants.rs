@@ -144,6 +144,17 @@ pub mod reason {
     pub const WEIGHT_VERIFY_ERROR: &str = "WeightVerifyError";
     pub const EXPERIMENT_CREATED: &str = "ExperimentCreated";
     pub const EXPERIMENT_COMPLETED: &str = "ExperimentCompleted";
+    pub const EXPERIMENT_PENDING: &str = "ExperimentPending";
+    pub const EXPERIMENT_RUNNING: &str = "ExperimentRunning";
+    pub const EXPERIMENT_SUCCESSFUL: &str = "ExperimentSuccessful";
+    pub const EXPERIMENT_FAILED: &str = "ExperimentFailed";
+    pub const EXPERIMENT_ERROR: &str = "ExperimentError";
+    pub const EXPERIMENT_INCONCLUSIVE: &str = "ExperimentInconclusive";
+    pub const TEMPLATE_PROGRESSING: &str = "TemplateProgressing";
+    pub const TEMPLATE_RUNNING: &str = "TemplateRunning";
+    pub const TEMPLATE_SUCCESSFUL: &str = "TemplateSuccessful";
+    pub const TEMPLATE_FAILED: &str = "TemplateFailed";
+    pub const TEMPLATE_ERROR: &str = "TemplateError";
     pub const STEP_PLUGIN_TRANSITION: &str = "StepPluginTransition";
     pub const RECONCILIATION_ERROR: &str = "ReconciliationError";
     pub const TARGET_GROUP_VERIFIED: &str = "TargetGroupVerified";

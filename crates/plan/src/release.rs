@@ -1,3 +1,4 @@
+use crate::ObjectKey;
 use serde::Serialize;
 
 /// What may be told only after the status that records its cause is stored.
@@ -5,6 +6,14 @@ use serde::Serialize;
 pub enum Release {
     /// A core/v1 Event on the planned object.
     Event {
+        kind: EventKind,
+        reason: &'static str,
+        message: String,
+    },
+    /// A core/v1 Event on another object, which the planned one belongs to.
+    EventOn {
+        object: ObjectKey,
+        uid: String,
         kind: EventKind,
         reason: &'static str,
         message: String,

@@ -18,10 +18,15 @@ pub(crate) fn is_same(set: &ReplicaSet, template: &Value) -> bool {
     if let Some(record) = annotations.and_then(|all| all.get(EPHEMERAL_METADATA_ANNOTATION)) {
         remove_recorded(&mut live, record);
     }
-    let mut wanted = typed(template);
     normalise(&mut live);
-    normalise(&mut wanted);
-    live == wanted
+    live == canonical(template)
+}
+
+/// A template as every API server would keep it: defaults filled in, what means nothing left out.
+pub(crate) fn canonical(template: &Value) -> Value {
+    let mut canonical = typed(template);
+    normalise(&mut canonical);
+    canonical
 }
 
 /// Through the typed template and back: unknown fields vanish, as they do in the live object.

@@ -2,7 +2,8 @@
 //! (rollouts.md §6.9), built in.
 //!
 //! In every rule that sends traffic to both services of the Rollout, the weights of those two
-//! backends are set; nothing else of the route is touched. Header rules (one backend only) are left
+//! backends are set; those of running experiments stand beside them for as long as they run. Nothing
+//! else of the route is touched. Header rules (one backend only) are left
 //! alone for that reason.
 
 use super::router::{RouteError, Want};
@@ -174,6 +175,7 @@ fn weight_operations(
                 }));
             }
         }
+        operations.extend(experiment_operations(rule_index, backends, stable, want));
     }
     if !found {
         return Err(RouteError::NoRule {
@@ -183,6 +185,55 @@ fn weight_operations(
         });
     }
     Ok(operations)
+}
+
+/// The backends of experiments in one rule: those that run get theirs, copied from the stable one;
+/// those that ran before go.
+fn experiment_operations(
+    rule_index: usize,
+    backends: &[Value],
+    stable: usize,
+    want: &Want<'_>,
+) -> Vec<Value> {
+    let path = format!("/spec/rules/{rule_index}/backendRefs");
+    let mut operations = Vec::new();
+    for extra in want.additional {
+        let place = backends
+            .iter()
+            .position(|backend| is_service(backend, &extra.service_name));
+        match place {
+            Some(place) if backends[place].get("weight") == Some(&json!(extra.weight)) => {}
+            Some(place) => operations.push(json!({
+                "op": "add",
+                "path": format!("{path}/{place}/weight"),
+                "value": extra.weight,
+            })),
+            None => operations.push(json!({
+                "op": "add",
+                "path": format!("{path}/-"),
+                "value": experiment_backend(&backends[stable], &extra.service_name, extra.weight, want),
+            })),
+        }
+    }
+    // From the back, so that the places before stay what they are.
+    for (place, backend) in backends.iter().enumerate().rev() {
+        if want.former.iter().any(|name| is_service(backend, name)) {
+            operations.push(json!({"op": "remove", "path": format!("{path}/{place}")}));
+        }
+    }
+    operations
+}
+
+/// The stable backend with another service behind it: one that has the ports of the containers.
+fn experiment_backend(stable: &Value, service: &str, weight: i32, want: &Want<'_>) -> Value {
+    let mut backend = stable.clone();
+    backend["name"] = json!(service);
+    backend["weight"] = json!(weight);
+    let port = stable.get("port").and_then(Value::as_i64);
+    if let Some(target) = port.and_then(|port| want.target_ports.get(&port)) {
+        backend["port"] = json!(target);
+    }
+    backend
 }
 
 fn is_service(backend: &Value, name: &str) -> bool {

@@ -17,6 +17,10 @@ pub struct Want<'a> {
     pub max_weight: i32,
     /// Services of experiments and their weights.
     pub additional: &'a [WeightDestination],
+    /// Services of experiments that may have had a share, and shall have none.
+    pub former: &'a [String],
+    /// Where the ports of the stable service lead.
+    pub target_ports: &'a BTreeMap<i64, i64>,
 }
 
 impl Want<'_> {

@@ -35,6 +35,7 @@ pub(crate) fn state(fixture: &Fixture, expected: &Expected, world: &World) -> Ve
         &expected.analysis_runs,
         &analysis_runs(world),
     );
+    compare("experiments", &expected.experiments, &experiments(world));
     lines
 }
 
@@ -63,6 +64,17 @@ fn analysis_runs(world: &World) -> Value {
             "labels": object["metadata"]["labels"],
             "annotations": object["metadata"]["annotations"],
             "phase": object["status"]["phase"],
+        })
+    })
+}
+
+fn experiments(world: &World) -> Value {
+    each(world, "Experiment", |object| {
+        json!({
+            "labels": object["metadata"]["labels"],
+            "annotations": object["metadata"]["annotations"],
+            "terminate": object["spec"]["terminate"],
+            "status": object["status"],
         })
     })
 }

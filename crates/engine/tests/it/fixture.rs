@@ -37,6 +37,9 @@ pub(crate) struct Expected {
     pub(crate) replica_sets: Value,
     pub(crate) services: Value,
     pub(crate) analysis_runs: Value,
+    /// Absent where there are none.
+    #[serde(default)]
+    pub(crate) experiments: Value,
 }
 
 /// Values in the order in which they were seen.

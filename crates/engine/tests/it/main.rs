@@ -9,7 +9,9 @@
 mod adversity;
 mod compare;
 mod crash;
+mod experiments;
 mod fixture;
+mod lab;
 mod operations;
 mod seed;
 mod swarm;

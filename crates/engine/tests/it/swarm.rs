@@ -64,7 +64,19 @@ fn step() -> impl Strategy<Value = Value> {
         3 => (0..=100i32).prop_map(|weight| json!({"setWeight": weight})),
         1 => Just(json!({"pause": {}})),
         2 => (1..40i32).prop_map(|seconds| json!({"pause": {"duration": seconds}})),
+        1 => (1..40i32).prop_map(|seconds| experiment(seconds, None)),
     ]
+}
+
+/// Both revisions side by side for a while; with `weight` they get some of the traffic.
+fn experiment(seconds: i32, weight: Option<i32>) -> Value {
+    json!({"experiment": {
+        "duration": format!("{seconds}s"),
+        "templates": [
+            {"name": "base", "specRef": "stable", "weight": weight},
+            {"name": "new", "specRef": "canary", "weight": weight},
+        ],
+    }})
 }
 
 fn routed_step() -> impl Strategy<Value = Value> {
@@ -73,6 +85,7 @@ fn routed_step() -> impl Strategy<Value = Value> {
         1 => (0..5i32).prop_map(|replicas| json!({"setCanaryScale": {"replicas": replicas}})),
         1 => (0..=100i32).prop_map(|weight| json!({"setCanaryScale": {"weight": weight}})),
         1 => Just(json!({"setCanaryScale": {"matchTrafficWeight": true}})),
+        1 => (1..40i32).prop_map(|seconds| experiment(seconds, Some(5))),
     ]
 }
 
@@ -139,7 +152,7 @@ pub(crate) fn template(image: u8) -> Value {
     let image = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"][image as usize];
     json!({
         "metadata": {"labels": {"app": "app"}},
-        "spec": {"containers": [{"name": "app", "image": image, "resources": {}}]},
+        "spec": {"containers": [{"name": "app", "image": image, "ports": [{"containerPort": 80, "protocol": "TCP"}], "resources": {}}]},
     })
 }
 

@@ -7,7 +7,7 @@
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use engine::snapshot::{Inbox, RolloutSnapshot, references};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Pods become ready this long after they were made.
 const READY_AFTER_MS: i64 = 400;
-const NAMESPACE: &str = "demo";
+pub(crate) const NAMESPACE: &str = "demo";
 
 /// What happens to an AnalysisRun, by name.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ pub(crate) struct World {
     pods_made: usize,
     version: u64,
     wake: Option<Timestamp>,
+    /// When Experiments want to be looked at again.
+    pub(crate) lab_wakes: BTreeMap<ObjectKey, Timestamp>,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             pods_made: 0,
             version: 0,
             wake: None,
+            lab_wakes: BTreeMap::new(),
         };
         for manifest in manifests {
             world.create(manifest.clone()).unwrap();
@@ -114,6 +117,9 @@ impl World {
                 .to_owned()
         };
         object["metadata"]["namespace"] = json!(NAMESPACE);
+        if object["kind"] == json!("ReplicaSet") {
+            default_template(&mut object["spec"]["template"]);
+        }
         let key = ObjectKey::namespaced(
             &text(&object, "/apiVersion"),
             &text(&object, "/kind"),
@@ -130,7 +136,7 @@ impl World {
         Ok(())
     }
 
-    fn store(&mut self, key: &ObjectKey, mut object: Value) {
+    pub(crate) fn store(&mut self, key: &ObjectKey, mut object: Value) {
         self.version += 1;
         let old = self.objects.get(key);
         if old.is_some_and(|old| without_version(old) == without_version(&object)) {
@@ -179,12 +185,6 @@ impl World {
                 Some((name.clone(), Arc::new(service)))
             })
             .collect();
-        let mut templates = TemplateSet::default();
-        for template in typed("AnalysisTemplate") {
-            let name = template["metadata"]["name"].as_str().unwrap().to_owned();
-            let template = serde_json::from_value(template).unwrap();
-            templates.namespaced.insert(name, Arc::new(template));
-        }
         let workload = refs.workload.as_ref().and_then(|key| {
             let key = ObjectKey::namespaced(&key.api_version, &key.kind, NAMESPACE, &key.name);
             self.objects.get(&key).cloned().map(Arc::new)
@@ -200,7 +200,7 @@ impl World {
             services,
             analysis_runs: parse::<AnalysisRun>(typed("AnalysisRun")),
             experiments: parse::<Experiment>(typed("Experiment")),
-            templates,
+            templates: self.templates(),
             objects,
             workload,
             inbox: Inbox::default(),
@@ -222,6 +222,7 @@ impl World {
             Next::OnChange => None,
         };
         let key = self.rollout_key();
+        let uid = snapshot.rollout.metadata.uid.clone().unwrap();
         if let Some(patch) = &plan.root.patch {
             self.user_patch(&key, patch);
         }
@@ -232,7 +233,7 @@ impl World {
             }
             self.actions_done += 1;
             let before = self.violations();
-            self.act(action);
+            self.act(action, &uid);
             if let Action::Patch { target, .. } = action {
                 self.turned &= target.kind != "HTTPRoute";
             }
@@ -271,11 +272,12 @@ impl World {
         self.version_of_world() != before
     }
 
-    fn version_of_world(&self) -> usize {
+    pub(crate) fn version_of_world(&self) -> usize {
         self.history.len()
     }
 
-    fn act(&mut self, action: &Action) {
+    /// `planner` is the uid of the object that was planned.
+    pub(crate) fn act(&mut self, action: &Action, planner: &str) {
         match action {
             Action::Create { object } => {
                 let _ = self.create((**object).clone());
@@ -307,11 +309,11 @@ impl World {
                     .pointer("/metadata/ownerReferences/0/uid")
                     .cloned();
                 assert_eq!(
-                    owned.as_ref(),
-                    self.rollout().pointer("/metadata/uid"),
+                    owned.as_ref().and_then(Value::as_str),
+                    Some(planner),
                     "{target} is not ours to delete"
                 );
-                self.objects.remove(target);
+                self.remove(target);
             }
             // The executor takes a refusal for no failure.
             Action::Evict { .. } if self.refuses_evictions => {}
@@ -322,6 +324,27 @@ impl World {
             }
             Action::Apply { .. } | Action::Measure(_) => {
                 panic!("a Rollout plan has no such action: {action:?}")
+            }
+        }
+    }
+
+    /// Removes an object and everything that belongs to it, as the garbage collector does.
+    fn remove(&mut self, key: &ObjectKey) {
+        let uid = self.objects[key].pointer("/metadata/uid").cloned();
+        self.objects.remove(key);
+        self.ready_at.remove(key);
+        self.lab_wakes.remove(key);
+        let owner = |object: &Value| object.pointer("/metadata/ownerReferences/0/uid").cloned();
+        let owned: Vec<ObjectKey> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| owner(object) == uid)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
+            // A pod may have gone with its ReplicaSet.
+            if self.objects.contains_key(&key) {
+                self.remove(&key);
             }
         }
     }
@@ -472,6 +495,7 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for _ in 0..200 {
             let mut changed = self.reconcile();
+            changed |= self.reconcile_experiments();
             changed |= self.run_replica_sets();
             changed |= self.run_analyses();
             if !changed {
@@ -506,6 +530,7 @@ impl World {
         });
         pods.chain(verdicts)
             .chain(self.wake)
+            .chain(self.lab_wakes.values().copied())
             .filter(|at| *at > self.now && *at < Timestamp::MAX)
             .min()
     }
@@ -553,11 +578,7 @@ impl World {
 
     /// A ReplicaSet is deleted, and its pods with it.
     pub(crate) fn delete_set(&mut self, key: &ObjectKey) {
-        for pod in self.pods_of(&self.objects[key]) {
-            self.objects.remove(&pod);
-            self.ready_at.remove(&pod);
-        }
-        self.objects.remove(key);
+        self.remove(key);
     }
 
     /// Somebody edits the weights of the route.
@@ -592,9 +613,19 @@ impl World {
     }
 
     pub(crate) fn ready_of(&self, hash: &str) -> i64 {
+        let of = |key: &ObjectKey| {
+            let labels = &self.objects[key]["metadata"]["labels"];
+            labels["rollouts-pod-template-hash"] == json!(hash)
+        };
+        let names: Vec<String> = self
+            .keys("ReplicaSet")
+            .into_iter()
+            .filter(of)
+            .map(|k| k.name)
+            .collect();
         self.sizes()
             .into_iter()
-            .filter(|(name, _, _)| name.ends_with(&format!("-{hash}")))
+            .filter(|(name, _, _)| names.contains(name))
             .map(|(_, _, ready)| ready)
             .sum()
     }
@@ -683,9 +714,42 @@ impl World {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
     let parse = |object| Arc::new(serde_json::from_value(object).unwrap());
     objects.into_iter().map(parse).collect()
+}
+
+/// The API server's defaults, as far as these templates go: with them an experiment's pods have
+/// another hash than those of the Rollout that it copies.
+fn default_template(template: &mut Value) {
+    let defaults = json!({
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {},
+    });
+    let of_container = json!({
+        "imagePullPolicy": "IfNotPresent",
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    });
+    let fill = |target: &mut Value, defaults: &Value| {
+        for (field, value) in defaults.as_object().unwrap() {
+            let fields = target.as_object_mut().unwrap();
+            fields.entry(field).or_insert_with(|| value.clone());
+        }
+    };
+    if template["spec"].is_object() {
+        fill(&mut template["spec"], &defaults);
+        for container in template["spec"]["containers"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            fill(container, &of_container);
+        }
+    }
 }
 
 fn whole(at: Timestamp) -> Timestamp {
@@ -702,7 +766,7 @@ fn without_version(object: &Value) -> Value {
 }
 
 /// RFC 7386.
-fn merge_patch(target: &mut Value, patch: &Value) {
+pub(crate) fn merge_patch(target: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *target = patch.clone();
         return;
@@ -725,7 +789,16 @@ fn json_patch(target: &mut Value, operations: &Value) {
         let path = operation["path"].as_str().unwrap();
         let (parent, last) = path.rsplit_once('/').unwrap();
         let last = last.replace("~1", "/").replace("~0", "~");
-        let parent = target.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        let parent = target.pointer_mut(parent).unwrap();
+        if let Some(list) = parent.as_array_mut() {
+            match operation["op"].as_str().unwrap() {
+                "add" if last == "-" => list.push(operation["value"].clone()),
+                "remove" => drop(list.remove(last.parse().unwrap())),
+                other => panic!("no such operation here: {other} of {last}"),
+            }
+            continue;
+        }
+        let parent = parent.as_object_mut().unwrap();
         match operation["op"].as_str().unwrap() {
             "add" => parent.insert(last, operation["value"].clone()),
             "remove" => parent.remove(&last),

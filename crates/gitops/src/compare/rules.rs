@@ -2,6 +2,7 @@
 //! Application asks to ignore (gitops.md items 17, 69; acceptance.md F9).
 
 use super::fields::owned_by;
+use super::guests::Guests;
 use crate::glob;
 use crate::resource::{self, ResourceId};
 use api::constants::HASH_LABEL;
@@ -44,6 +45,8 @@ pub struct DiffRules {
     services: BTreeSet<ResourceId>,
     /// Routes whose weights are moved, with the Services between which they are.
     routes: BTreeMap<ResourceId, BTreeSet<String>>,
+    /// The backends that experiments add to them.
+    guests: BTreeMap<ResourceId, Guests>,
     /// Workloads whose replicas are moved.
     scaled: BTreeSet<ResourceId>,
 }
@@ -116,6 +119,7 @@ impl DiffRules {
             let named = listed.filter_map(|route| resource::string(route, "/name"));
             for name in named.chain(gateway.get(one).and_then(Value::as_str)) {
                 let id = ResourceId::new(GATEWAY_GROUP, kind, namespace, name);
+                self.guests.entry(id.clone()).or_default().learn(rollout);
                 self.routes
                     .entry(id)
                     .or_default()
@@ -172,7 +176,8 @@ impl DiffRules {
     }
 
     /// Removes rules that the rollout controller added to a route (header and mirror routes): those
-    /// beyond the declared ones whose every backend is one of its Services.
+    /// beyond the declared ones whose every backend is one of its Services; and backends of
+    /// experiments.
     pub(super) fn mask_added_rules(&self, id: &ResourceId, target: &Value, live: &mut Value) {
         let Some(arms) = self.routes.get(id) else {
             return;
@@ -188,6 +193,9 @@ impl DiffRules {
                 !added.contains(&(index - 1))
             });
         }
+        if let Some(guests) = self.guests.get(id) {
+            guests.mask(target, live);
+        }
     }
 
     /// Copies what others decide from the live object into one that is about to be applied: maps
@@ -202,7 +210,7 @@ impl DiffRules {
             keep_key(target, live, &["spec"], "replicas");
         }
         if let Some(arms) = self.routes.get(id) {
-            keep_weights(target, live, arms);
+            keep_weights(target, live, arms, self.guests.get(id));
         }
         if self.respect {
             for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
@@ -345,8 +353,14 @@ fn covers(declared: &Value, live: &Value) -> bool {
     }
 }
 
-/// Takes the weights of the arms, and rules that the controller added, from the live route.
-fn keep_weights(target: &mut Value, live: &Value, arms: &BTreeSet<String>) {
+/// Takes the weights of the arms, and rules and backends that the controller added, from the live
+/// route.
+fn keep_weights(
+    target: &mut Value,
+    live: &Value,
+    arms: &BTreeSet<String>,
+    guests: Option<&Guests>,
+) {
     let declared = resource::list(target, "/spec/rules").len();
     let seen = resource::list(live, "/spec/rules");
     let added = added_rules(seen, resource::list(target, "/spec/rules"), arms);
@@ -383,6 +397,9 @@ fn keep_weights(target: &mut Value, live: &Value, arms: &BTreeSet<String>) {
                     None => reference.remove("weight"),
                 };
             }
+        }
+        if let (Some(guests), Some(live)) = (guests, same_place) {
+            guests.keep(rule, live);
         }
     }
     rules.extend(added.into_iter().map(|(_, rule)| rule.clone()));

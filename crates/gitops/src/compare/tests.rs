@@ -249,6 +249,43 @@ fn header_rules_of_the_controller_are_kept() {
 }
 
 #[test]
+fn backends_of_running_experiments_are_neither_drift_nor_dropped() {
+    let steps = json!([{"experiment": {"templates": [
+        {"name": "own", "specRef": "canary", "weight": 5, "service": {"name": "trial"}}]}}]);
+    let mut owner = manifest(rollout(steps)).object;
+    owner["status"] = json!({"currentPodHash": "abc"});
+    let mut rules = rules();
+    rules.learn(&owner);
+    let target = manifest(route(0, 100));
+    let mut live = applied(
+        &target,
+        &rules,
+        json!({"f:spec": {"f:hostnames": {}, "f:rules": {}}}),
+    );
+    let guests = [
+        json!({"name": "backend-abc-2-0-base", "port": 8080, "weight": 5}),
+        json!({"name": "trial", "port": 8080, "weight": 5}),
+    ];
+    let backends = live["spec"]["rules"][0]["backendRefs"]
+        .as_array_mut()
+        .unwrap();
+    backends.extend(guests.clone());
+    assert_eq!(diff(&target, live.clone(), &rules), Vec::<String>::new());
+    let mut object = target.object.clone();
+    assert!(rules.keep(&target.id, &mut object, &live));
+    let kept = object["spec"]["rules"][0]["backendRefs"]
+        .as_array()
+        .unwrap();
+    assert_eq!(kept[2..], guests);
+    // Anybody else's is drift.
+    let backends = live["spec"]["rules"][0]["backendRefs"]
+        .as_array_mut()
+        .unwrap();
+    backends.push(json!({"name": "stranger", "port": 80}));
+    assert_ne!(diff(&target, live, &rules), Vec::<String>::new());
+}
+
+#[test]
 fn t36_the_hash_in_a_service_selector_is_neither_drift_nor_dropped() {
     let rules = with_rollout();
     let target = manifest(

@@ -158,6 +158,7 @@ impl Context<'_> {
         let text = step_text(&step);
         self.status.current_step_index = Some(index + 1);
         self.status.canary.current_step_analysis_run_status = None;
+        self.status.canary.current_experiment.clear();
         self.event(
             api::constants::reason::ROLLOUT_STEP_COMPLETED,
             format!(
@@ -182,6 +183,9 @@ impl Context<'_> {
         }
         if step.set_weight.is_some() {
             return self.is_at_desired_sizes(true) && self.is_weight_verified();
+        }
+        if step.experiment.is_some() {
+            return self.is_experiment_successful();
         }
         if step.analysis.is_some() {
             return self.is_step_analysis_successful();

@@ -48,6 +48,8 @@ impl Context<'_> {
         let services = self.arm_services();
         let weights = self.weight_record(weight);
         let namespace = self.namespace().to_owned();
+        let former = self.former_destinations(&weights.additional);
+        let ports = self.target_ports(&services.stable);
         let want = Want {
             namespace: &namespace,
             canary_service: &services.canary,
@@ -55,6 +57,8 @@ impl Context<'_> {
             weight,
             max_weight: canary.max_traffic_weight(),
             additional: &weights.additional,
+            former: &former,
+            target_ports: &ports,
         };
         match traffic::apply(&routing, &self.snapshot.objects, &want) {
             Ok(actions) => {
@@ -186,6 +190,8 @@ impl Context<'_> {
             self.new_set()
                 .map_or_else(String::new, |set| set.hash().to_owned())
         };
+        let additional = self.experiment_destinations();
+        let taken: i32 = additional.iter().map(|one| one.weight).sum();
         let verified = self.snapshot.inbox.weights_verified.values().copied();
         TrafficWeights {
             canary: WeightDestination {
@@ -194,13 +200,13 @@ impl Context<'_> {
                 pod_template_hash: canary_hash,
             },
             stable: WeightDestination {
-                weight: canary.max_traffic_weight() - weight,
+                weight: (canary.max_traffic_weight() - weight - taken).max(0),
                 service_name: canary.stable_service.clone().unwrap_or_default(),
                 pod_template_hash: self
                     .stable_set()
                     .map_or_else(String::new, |set| set.hash().to_owned()),
             },
-            additional: Vec::new(),
+            additional,
             verified: verified.reduce(|all, one| all && one),
         }
     }
@@ -213,13 +219,34 @@ impl Context<'_> {
                 Some(old) if old.canary.weight != weights.canary.weight => {
                     format!("from {} to {}", old.canary.weight, weights.canary.weight)
                 }
+                Some(old) if old.additional != weights.additional => {
+                    format!("to {}", weights.canary.weight)
+                }
                 Some(_) => String::new(),
+            };
+            let changed = old.map_or(&[][..], |old| &old.additional) != weights.additional;
+            let additional = if changed {
+                format!(", additional: {}", listed(&weights.additional))
+            } else {
+                String::new()
             };
             self.event(
                 reason::TRAFFIC_WEIGHT_UPDATED,
-                format!("Traffic weight updated {change}"),
+                format!("Traffic weight updated {change}{additional}"),
             );
         }
         self.weights = Some(weights);
     }
+}
+
+/// `[{weight service hash} …]`, as the peer prints the shares of experiments.
+fn listed(destinations: &[WeightDestination]) -> String {
+    let one = |to: &WeightDestination| {
+        format!(
+            "{{{} {} {}}}",
+            to.weight, to.service_name, to.pod_template_hash
+        )
+    };
+    let all: Vec<String> = destinations.iter().map(one).collect();
+    format!("[{}]", all.join(" "))
 }

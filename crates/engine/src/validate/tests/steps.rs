@@ -177,6 +177,33 @@ fn experiments() {
         "spec.strategy.canary.steps[0].experiment.templates[0].weight: Invalid value: 5: a weight \
          needs trafficRouting by smi, alb, istio or plugins",
     )]);
+    let weighed = |weights: [i32; 2], more: Value| {
+        let mut experiment = json!({"templates": [
+            {"name": "a", "specRef": "stable", "weight": weights[0]},
+            {"name": "b", "specRef": "canary", "weight": weights[1]},
+        ]});
+        if let (Some(fields), Value::Object(more)) = (experiment.as_object_mut(), more) {
+            fields.extend(more);
+        }
+        let mut spec = routed(gateway(), json!({"experiment": experiment}));
+        let steps = spec.pointer_mut("/strategy/canary/steps");
+        let steps = steps.and_then(Value::as_array_mut).expect("steps");
+        steps.insert(0, json!({"setWeight": 80}));
+        spec
+    };
+    let base = "spec.strategy.canary.steps[1].experiment";
+    assert_eq!(complaint(&weighed([10, 10], json!({}))), "");
+    assert_eq!(
+        complaint(&weighed([10, 11], json!({}))),
+        format!(
+            "{base}.templates[1].weight: Invalid value: 11: with the canary's weight and those \
+             before it makes 101 of 100"
+        )
+    );
+    assert_eq!(
+        complaint(&weighed([5, 5], json!({"duration": "soon"}))),
+        format!("{base}.duration: Invalid value: time: invalid duration \"soon\"")
+    );
 }
 
 #[test]
@@ -218,7 +245,6 @@ fn unsupported_steps_are_refused() {
         json!({"plugin": {"name": "acme/step"}}),
         json!({"setHeaderRoute": {"name": "known"}}),
         json!({"setMirrorRoute": {"name": "known"}}),
-        json!({"experiment": {"templates": [{"name": "a", "specRef": "stable"}]}}),
     ]
     .into_iter()
     .enumerate()
