@@ -10,11 +10,13 @@
 mod acceptance;
 mod analysis;
 mod coming_and_going;
+mod failover;
 mod git;
 mod gitops;
 mod gitops_failures;
 mod gitops_kustomize;
 mod gitops_operations;
 mod gitops_rollout;
+mod replica;
 mod walkthrough;
 mod world;

@@ -89,18 +89,23 @@ impl World {
     pub fn start_controller(&mut self) {
         self.shutdown = CancellationToken::new();
         let client: Client = self.api.client();
-        let options = Options {
+        let run = manager::run(client, self.options(), self.shutdown.clone());
+        self.controller = Some(tokio::spawn(run));
+    }
+
+    /// How the controllers of this cluster run.
+    pub fn options(&self) -> Options {
+        Options {
             namespace: None,
             workers: 4,
             config: engine::config::Config::default(),
             metric_defaults: engine::analysis::MetricDefaults::default(),
             gitops: self.gitops.clone(),
+            election: None,
             clock: self.clock,
             fetch: self.fetch.clone(),
             render: self.render.clone(),
-        };
-        let run = manager::run(client, options, self.shutdown.clone());
-        self.controller = Some(tokio::spawn(run));
+        }
     }
 
     /// Ends the controller as a crash would: in the middle of what it is at.
@@ -317,6 +322,7 @@ pub fn gvk(kind: &str) -> Gvk {
         "ReplicaSet" | "Deployment" => Gvk::new("apps", "v1", kind),
         "CustomResourceDefinition" => Gvk::new("apiextensions.k8s.io", "v1", kind),
         "Ingress" => Gvk::new("networking.k8s.io", "v1", kind),
+        "Lease" => Gvk::new("coordination.k8s.io", "v1", kind),
         "HTTPRoute" => Gvk::new("gateway.networking.k8s.io", "v1", kind),
         _ => Gvk::new("", "v1", kind),
     }
