@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub enum Runs {
     /// Run the controller against a cluster (kubeconfig, or in-cluster)
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
     /// Run an embedded cluster with the controller in it, for kubectl
     Sandbox(sandbox::Options),
     /// Watch a commit become a canary, and a bad one be rolled back: no cluster needed
@@ -34,6 +34,17 @@ pub struct ControllerArgs {
     /// How many objects are worked on at a time
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub rollout_threads: u16,
+    /// Port of /metrics; 0 is none
+    #[arg(
+        long = "metricsPort",
+        alias = "metricsport",
+        default_value_t = 8090,
+        value_name = "PORT"
+    )]
+    pub metrics_port: u16,
+    /// Port of /healthz and /readyz; 0 is none
+    #[arg(long = "healthzPort", default_value_t = 8080, value_name = "PORT")]
+    pub healthz_port: u16,
     /// Seconds between two looks at a Git repository
     #[arg(
         long,
@@ -158,7 +169,7 @@ mod tests {
         );
     }
 
-    fn controller(arguments: &[&str]) -> Result<ControllerArgs, String> {
+    fn controller(arguments: &[&str]) -> Result<Box<ControllerArgs>, String> {
         let line = ["weir", "controller"]
             .into_iter()
             .chain(arguments.iter().copied());

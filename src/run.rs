@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
 use crate::lease::{self, Election, Timing};
 use crate::manager::{self, Options};
+use crate::monitor::{self, Monitor};
 use crate::{demo, sandbox, telemetry};
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
@@ -47,7 +48,7 @@ fn start(runs: Runs, matches: &ArgMatches) -> Result<bool> {
     match runs {
         Runs::Controller(args) => {
             log(&args.logs)?;
-            runtime.block_on(controller(args, matches)).map(|()| true)
+            runtime.block_on(controller(*args, matches)).map(|()| true)
         }
         Runs::Sandbox(options) => {
             log(&options.logs)?;
@@ -69,6 +70,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let namespace = args.namespaced.then(|| config.default_namespace.clone());
     tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
     let election = election(&args)?;
+    let monitor = Arc::<Monitor>::default();
+    let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
@@ -91,6 +94,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
             ..gitops::sync::Config::default()
         },
         election,
+        monitor: monitor.clone(),
         clock: Clock::Wall,
         fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
         render: Arc::new(Sources::new(&cache, Limits::default())),
@@ -98,6 +102,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
     manager::run(client, options, shutdown).await;
+    drop(endpoints);
     Ok(())
 }
 

@@ -113,14 +113,8 @@ pub fn identity(host: &str, random: u128) -> String {
     // Version 4, variant 1 (RFC 9562).
     let bits = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    format!("{host}_{a}-{b}-{c}-{d}-{e}")
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]);
+    format!("{host}_{}", parts.join("-"))
 }
 
 /// Takes part in the election until `resign`, and then gives the Lease back if it is ours.

@@ -26,7 +26,7 @@ impl Standing {
 #[derive(Debug)]
 struct Shared {
     standing: watch::Sender<Standing>,
-    /// When the election last did something; `None` without one.
+    /// When the election last did something; `None` before it began, or without one.
     beat: watch::Sender<Option<Instant>>,
 }
 
@@ -37,18 +37,18 @@ pub struct Leadership(Arc<Shared>);
 impl Leadership {
     /// For a controller that is alone.
     pub fn always() -> Self {
-        Self::new(Standing::Leading { until: None }, None)
+        Self::new(Standing::Leading { until: None })
     }
 
     /// For one of several: it follows until it is elected.
     pub fn following() -> Self {
-        Self::new(Standing::Following, Some(Instant::now()))
+        Self::new(Standing::Following)
     }
 
-    fn new(standing: Standing, beat: Option<Instant>) -> Self {
+    fn new(standing: Standing) -> Self {
         Self(Arc::new(Shared {
             standing: watch::Sender::new(standing),
-            beat: watch::Sender::new(beat),
+            beat: watch::Sender::new(None),
         }))
     }
 
@@ -66,7 +66,7 @@ impl Leadership {
         }
     }
 
-    /// When the election last did something; `None` if there is none.
+    /// When the election last did something; `None` before it began, or without one.
     pub fn last_beat(&self) -> Option<Instant> {
         *self.0.beat.borrow()
     }

@@ -4,11 +4,16 @@ use crate::act::{Fetch, Kinds, Render};
 use crate::cache::{Caches, Dynamic, Triggers};
 use crate::clock::Clock;
 use crate::lease::{Election, Leadership, elect};
+use crate::monitor::{Monitor, Watched, observed};
 use crate::queue::Queue;
 use kube::Client;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+/// How long the election may do nothing beyond the duration of a lease before `/healthz` says so.
+const ELECTION_MAX: Duration = Duration::from_mins(1);
 
 /// How a controller runs.
 #[derive(Clone, Debug)]
@@ -22,6 +27,8 @@ pub struct Options {
     pub gitops: gitops::sync::Config,
     /// `None`: it is alone, and always leads.
     pub election: Option<Election>,
+    /// What this controller tells of itself.
+    pub monitor: Arc<Monitor>,
     pub clock: Clock,
     /// Who makes the requests of metric providers.
     pub fetch: Arc<dyn Fetch>,
@@ -31,7 +38,9 @@ pub struct Options {
 
 /// Runs until `shutdown`.
 pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
-    let queue: Arc<Queue> = Arc::default();
+    let monitor = options.monitor.clone();
+    let client = observed(client, monitor.metrics.clone());
+    let queue = Arc::new(Queue::new(monitor.metrics.queue.clone()));
     let kinds = Arc::new(Kinds::new(client.clone()));
     let dynamic = Dynamic::new(client.clone(), kinds.clone(), options.namespace.clone());
     let caches = Arc::new(Caches::new(dynamic));
@@ -40,6 +49,19 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         options.gitops.control_namespace.clone(),
     ))
     .subscribe(&caches);
+    let (leadership, election_limit) = match &options.election {
+        None => (Leadership::always(), Duration::MAX),
+        Some(election) => (
+            Leadership::following(),
+            ELECTION_MAX + election.timing.lease,
+        ),
+    };
+    monitor.watch(Watched {
+        caches: caches.clone(),
+        queue: queue.clone(),
+        leadership: leadership.clone(),
+        election_limit,
+    });
     let mut tasks = JoinSet::new();
     watches::start(&mut tasks, &client, &options, &caches);
     tokio::select! {
@@ -47,7 +69,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         () = caches.wait_ready() => {}
     }
     tracing::info!("caches are complete");
-    let seat = Seat::take(&client, &options);
+    let seat = Seat::take(&client, &options, leadership);
     let term = Term {
         client,
         kinds,
@@ -77,27 +99,17 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(client: &Client, options: &Options) -> Self {
+    fn take(client: &Client, options: &Options, leadership: Leadership) -> Self {
         let resign = CancellationToken::new();
-        let Some(election) = &options.election else {
-            return Self {
-                leadership: Leadership::always(),
-                resign,
-                election: None,
-            };
-        };
-        let leadership = Leadership::following();
-        let task = elect(
-            client.clone(),
-            election.clone(),
-            options.clock,
-            leadership.clone(),
-            resign.clone(),
-        );
+        let election = options.election.clone().map(|election| {
+            let (client, clock) = (client.clone(), options.clock);
+            let (leadership, resign) = (leadership.clone(), resign.clone());
+            tokio::spawn(elect(client, election, clock, leadership, resign))
+        });
         Self {
             leadership,
             resign,
-            election: Some(tokio::spawn(task)),
+            election,
         }
     }
 

@@ -62,6 +62,7 @@ impl Term {
             outcomes: Outcomes::default(),
             refusals: Refusals::default(),
             known: Known::default(),
+            metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),
             queue: self.queue.clone(),
             clock: options.clock,
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_resync_is_spread_over_its_period() {
-        let period = Duration::from_secs(900);
+        let period = Duration::from_mins(15);
         let moments: Vec<Duration> = (0..1000)
             .map(|n| moment(&Key::new(Kind::Rollout, "ns", format!("app-{n}")), period))
             .collect();

@@ -137,6 +137,7 @@ impl Controller {
                 ..gitops::sync::Config::default()
             },
             election: None,
+            monitor: Arc::default(),
             clock: Clock::Wall,
             fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
             render: Arc::new(Sources::new(cache, Limits::default())),

@@ -17,6 +17,7 @@ mod gitops_failures;
 mod gitops_kustomize;
 mod gitops_operations;
 mod gitops_rollout;
+mod metrics;
 mod replica;
 mod walkthrough;
 mod world;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weir::lease::{Election, Timing};
 use weir::manager;
+use weir::monitor::Monitor;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ struct Wire {
 /// See the module's documentation.
 pub struct Replica {
     wire: Arc<Wire>,
+    pub monitor: Arc<Monitor>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -55,8 +57,10 @@ impl Drop for Replica {
 impl Replica {
     pub fn start(world: &World, name: &str) -> Self {
         let wire = Arc::<Wire>::default();
+        let monitor = Arc::<Monitor>::default();
         let shutdown = CancellationToken::new();
         let mut options = world.options();
+        options.monitor = monitor.clone();
         options.election = Some(Election {
             namespace: NAMESPACE.to_owned(),
             lease: Election::lease_name(None),
@@ -67,6 +71,7 @@ impl Replica {
         let run = manager::run(client, options, shutdown.clone());
         Self {
             wire,
+            monitor,
             shutdown,
             task: tokio::spawn(run),
         }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use weir::act::{Fetch, Render};
 use weir::clock::Clock;
 use weir::manager::{self, Options};
+use weir::monitor::Monitor;
 
 pub const NAMESPACE: &str = "demo";
 
@@ -21,6 +22,7 @@ pub struct World {
     fetch: Arc<dyn Fetch>,
     render: Arc<dyn Render>,
     gitops: gitops::sync::Config,
+    pub monitor: Arc<Monitor>,
     shutdown: CancellationToken,
     controller: Option<JoinHandle<()>>,
     cluster: JoinHandle<()>,
@@ -78,6 +80,7 @@ impl World {
             fetch,
             render,
             gitops,
+            monitor: Arc::default(),
             shutdown: CancellationToken::new(),
             controller: None,
             cluster,
@@ -88,6 +91,8 @@ impl World {
 
     pub fn start_controller(&mut self) {
         self.shutdown = CancellationToken::new();
+        // What a process counts ends with it.
+        self.monitor = Arc::default();
         let client: Client = self.api.client();
         let run = manager::run(client, self.options(), self.shutdown.clone());
         self.controller = Some(tokio::spawn(run));
@@ -102,6 +107,7 @@ impl World {
             metric_defaults: engine::analysis::MetricDefaults::default(),
             gitops: self.gitops.clone(),
             election: None,
+            monitor: self.monitor.clone(),
             clock: self.clock,
             fetch: self.fetch.clone(),
             render: self.render.clone(),
