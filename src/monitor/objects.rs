@@ -419,7 +419,11 @@ mod tests {
 
     #[test]
     fn the_phase_is_the_reason_of_progressing_unless_the_spec_is_invalid() {
-        let progressing = |reason: &str| json!({"type": "Progressing", "status": "True", "reason": reason, "message": ""});
+        let of = |type_: &str, reason: &str| {
+            json!({"type": type_, "status": "True", "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z", "lastUpdateTime": "2026-01-01T00:00:00Z"})
+        };
+        let progressing = |reason: &str| of("Progressing", reason);
         for (reason, expected) in [
             ("NewReplicaSetAvailable", "Completed"),
             ("RolloutPaused", "Paused"),
@@ -431,7 +435,7 @@ mod tests {
             let status = json!({"conditions": [progressing(reason)]});
             assert_eq!(phase(&rollout(&status)), expected);
         }
-        let invalid = json!({"type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "message": ""});
+        let invalid = of("InvalidSpec", "InvalidSpec");
         let status = json!({"conditions": [progressing("RolloutPaused"), invalid]});
         assert_eq!(phase(&rollout(&status)), "InvalidSpec");
     }

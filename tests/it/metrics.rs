@@ -208,7 +208,7 @@ fn of_app(world: &GitWorld, name: &str, more: &[&str]) -> f64 {
 }
 
 /// As the verbs about Rollouts do.
-fn patch_status(world: &GitWorld, status: Value) {
+fn patch_status(world: &GitWorld, status: &Value) {
     let patch = apiserver::Patch::Merge(json!({"status": status}));
     let options = apiserver::PatchOptions::manager("kubectl");
     let (kind, namespace) = (gvk("Rollout"), Some("production"));
@@ -243,7 +243,7 @@ async fn row_063_064_syncs_and_deployments_are_counted_and_a_sync_of_nothing_dep
     world.until_synced(APP, &commit).await;
     world.sleep(1).await;
     assert_eq!((syncs(&world), deployments(&world)), (2.0, 1.0));
-    patch_status(&world, json!({"promoteFull": true}));
+    patch_status(&world, &json!({"promoteFull": true}));
     world.sleep(60).await;
     world
         .until_app(APP, |app| app["status"]["health"]["status"] == "Healthy")
@@ -291,7 +291,7 @@ async fn row_066_the_health_score_follows_the_health() {
         .await;
     world.sleep(2).await;
     assert_eq!(score(&world), 0.5, "suspended: a step of it is a pause");
-    patch_status(&world, json!({"abort": true}));
+    patch_status(&world, &json!({"abort": true}));
     world
         .until_app(APP, |app| app["status"]["health"]["status"] == "Degraded")
         .await;
