@@ -5,12 +5,13 @@ use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
 use clap::{Args, FromArgMatches, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What runs, as against the verbs about objects.
 #[derive(Debug, Subcommand)]
 pub enum Runs {
     /// Run the controller against a cluster (kubeconfig, or in-cluster)
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
     /// Run an embedded cluster with the controller in it, for kubectl
     Sandbox(sandbox::Options),
     /// Watch a commit become a canary, and a bad one be rolled back: no cluster needed
@@ -36,6 +37,17 @@ pub struct ControllerArgs {
     /// How many objects are worked on at a time
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub rollout_threads: u16,
+    /// Port of /metrics; 0 is none
+    #[arg(
+        long = "metricsPort",
+        alias = "metricsport",
+        default_value_t = 8090,
+        value_name = "PORT"
+    )]
+    pub metrics_port: u16,
+    /// Port of /healthz and /readyz; 0 is none
+    #[arg(long = "healthzPort", default_value_t = 8080, value_name = "PORT")]
+    pub healthz_port: u16,
     /// Seconds between two looks at a Git repository
     #[arg(
         long,
@@ -56,7 +68,51 @@ pub struct ControllerArgs {
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
     #[command(flatten)]
+    pub election: ElectionArgs,
+    #[command(flatten)]
     pub logs: LogArgs,
+}
+
+/// Which of several controllers acts (rollouts.md §9.2, §9.3).
+#[derive(Debug, Args)]
+pub struct ElectionArgs {
+    /// Act only while holding the lease; false is for a controller that is alone
+    #[arg(
+        long,
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub leader_elect: bool,
+    /// How long a leader may be silent before another takes over
+    #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_lease_duration: Duration,
+    /// How long a leader that can't renew the lease goes on
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_renew_deadline: Duration,
+    /// Time between two looks at the lease
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_retry_period: Duration,
+    /// Name of the lease; argo-rollouts-controller-lock, and -INSTANCE-ID if there is one, if absent
+    #[arg(long, value_name = "NAME")]
+    pub leader_election_id: Option<String>,
+    /// Namespace of the lease; the controller's own if absent
+    #[arg(long, value_name = "NAMESPACE")]
+    pub leader_election_namespace: Option<String>,
+    /// The controller's own namespace; that of the pod's service account, or argo-rollouts, if absent
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", hide = true)]
+    pub pod_namespace: Option<String>,
+}
+
+/// A duration as Go writes it: `15s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = gocompat::duration::parse_go(text).map_err(|error| error.to_string())?;
+    u64::try_from(nanoseconds)
+        .map(Duration::from_nanos)
+        .map_err(|_| format!("{text} is negative"))
 }
 
 /// How to log.
@@ -114,6 +170,36 @@ mod tests {
             "{}",
             help("sandbox")
         );
+    }
+
+    fn controller(arguments: &[&str]) -> Result<Box<ControllerArgs>, String> {
+        let line = ["weir", "controller"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let matches = command().try_get_matches_from(line);
+        let matches = matches.map_err(|error| error.to_string())?;
+        match runs(&matches) {
+            Some(Runs::Controller(args)) => Ok(args),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn leader_election_is_on_unless_told_otherwise() {
+        assert!(controller(&[]).unwrap().election.leader_elect);
+        assert!(
+            controller(&["--leader-elect"])
+                .unwrap()
+                .election
+                .leader_elect
+        );
+        let off = controller(&["--leader-elect=false"]).unwrap().election;
+        assert!(!off.leader_elect);
+        let args = controller(&["--leader-election-lease-duration", "1m30s"]).unwrap();
+        let lease = args.election.leader_election_lease_duration;
+        assert_eq!(lease, Duration::from_secs(90));
+        let error = controller(&["--leader-election-retry-period=-1s"]).unwrap_err();
+        assert!(error.contains("negative"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! 4. [`observe`]: the snapshot, out of caches.
 //! 5. `engine::rollout::plan`, `engine::analysis::plan`, `gitops::plan`: pure, in crates of their own.
 //! 6. [`act`]: carries the plan out, in its order, under its preconditions.
-//! 7. [`manager`]: starts and stops all of it.
+//! 7. [`manager`]: starts and stops all of it; [`lease`]: of several controllers, one acts;
+//!    [`monitor`]: what it tells of itself.
 //!
 //! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller into
 //! an embedded cluster, [`args`] reads the command line.
@@ -23,7 +24,9 @@ pub mod diff;
 pub mod driver;
 pub mod error;
 pub mod gitops;
+pub mod lease;
 pub mod manager;
+pub mod monitor;
 pub mod observe;
 pub mod queue;
 pub mod run;

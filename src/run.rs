@@ -4,7 +4,9 @@ use crate::act::Http;
 use crate::args::{ControllerArgs, LogArgs, Runs};
 use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
+use crate::lease::{self, Election, Timing};
 use crate::manager::{self, Options};
+use crate::monitor::{self, Monitor};
 use crate::{demo, sandbox, telemetry};
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
@@ -18,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// Applications are large by value, and decoding them nests: without optimisation the usual 2 MiB
 /// are not enough.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+/// Where a pod finds its namespace.
+const ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// The peer's namespace, for want of any other.
+const DEFAULT_NAMESPACE: &str = "argo-rollouts";
 
 /// Runs to the end; failures are printed as one sentence each.
 pub fn run(runs: Runs, matches: &ArgMatches) -> ExitCode {
@@ -42,7 +48,7 @@ fn start(runs: Runs, matches: &ArgMatches) -> Result<bool> {
     match runs {
         Runs::Controller(args) => {
             log(&args.logs)?;
-            runtime.block_on(controller(args, matches)).map(|()| true)
+            runtime.block_on(controller(*args, matches)).map(|()| true)
         }
         Runs::Sandbox(options) => {
             log(&options.logs)?;
@@ -63,6 +69,9 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let config = cluster_config(matches).await?;
     let namespace = args.namespaced.then(|| config.default_namespace.clone());
     tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
+    let election = election(&args)?;
+    let monitor = Arc::<Monitor>::default();
+    let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
@@ -85,6 +94,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
             poll_s: args.git_poll,
             ..gitops::sync::Config::default()
         },
+        election,
+        monitor: monitor.clone(),
         clock: Clock::Wall,
         fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
         render: Arc::new(Sources::new(&cache, Limits::default())),
@@ -92,7 +103,53 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
     manager::run(client, options, shutdown).await;
+    drop(endpoints);
     Ok(())
+}
+
+/// The place in the election that the flags ask for; `None` for a controller that is alone.
+fn election(args: &ControllerArgs) -> Result<Option<Election>> {
+    let flags = &args.election;
+    if !flags.leader_elect {
+        return Ok(None);
+    }
+    let timing = Timing {
+        lease: flags.leader_election_lease_duration,
+        renew: flags.leader_election_renew_deadline,
+        retry: flags.leader_election_retry_period,
+    };
+    let lease = flags.leader_election_id.clone();
+    Ok(Some(Election {
+        namespace: flags
+            .leader_election_namespace
+            .clone()
+            .unwrap_or_else(|| own_namespace(flags.pod_namespace.clone())),
+        lease: lease.unwrap_or_else(|| Election::lease_name(args.instance_id.as_deref())),
+        identity: lease::identity(&host_name(), rand::random()),
+        timing: timing.check()?,
+    }))
+}
+
+/// As the peer: `POD_NAMESPACE`, or what the pod's service account says, or `argo-rollouts`
+/// (rollouts.md §9.2).
+fn own_namespace(named: Option<String>) -> String {
+    let of_account = || std::fs::read_to_string(ACCOUNT_NAMESPACE).ok();
+    [named, of_account()]
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+}
+
+/// In a pod this is the pod's name.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();
+    if name.is_empty() {
+        return "weir".to_owned();
+    }
+    name
 }
 
 /// The cluster that the flags or the environment name, or the one that this process runs in.

@@ -89,6 +89,27 @@ impl Caches {
         self.dynamic.absorb_deletion(key, uid);
     }
 
+    /// Kinds whose first list is not complete.
+    pub fn unlisted(&self) -> Vec<&'static str> {
+        let all = [
+            ("Rollout", self.rollouts.is_ready()),
+            ("AnalysisRun", self.analysis_runs.is_ready()),
+            ("AnalysisTemplate", self.analysis_templates.is_ready()),
+            (
+                "ClusterAnalysisTemplate",
+                self.cluster_analysis_templates.is_ready(),
+            ),
+            ("Experiment", self.experiments.is_ready()),
+            ("Application", self.applications.is_ready()),
+            ("AppProject", self.projects.is_ready()),
+            ("ReplicaSet", self.replica_sets.is_ready()),
+            ("Service", self.services.is_ready()),
+            ("Pod", self.pods.is_ready()),
+        ];
+        let unlisted = all.iter().filter(|(_, is_ready)| !is_ready);
+        unlisted.map(|(kind, _)| *kind).collect()
+    }
+
     /// Waits until every cache has its first list.
     pub async fn wait_ready(&self) {
         self.rollouts.wait_ready().await;

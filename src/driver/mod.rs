@@ -19,6 +19,7 @@ use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refu
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry};
+use crate::monitor::{Metrics, Subject};
 use crate::queue::{Key, Kind, Outcome, Queue};
 use jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt};
@@ -27,6 +28,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What every pass needs.
 pub struct Context {
@@ -43,6 +45,7 @@ pub struct Context {
     /// Writes for Experiments that it refused.
     pub experiment_refusals: Refusals<engine::experiment::Refused>,
     pub known: Known,
+    pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,
     pub config: engine::config::Config,
@@ -116,6 +119,7 @@ pub struct Pass<'a, S> {
 /// Works on one key and says when to look at it again. Never fails: failures are logged, with
 /// what they mean, and retried.
 pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
+    let started = Instant::now();
     let result = match key.kind {
         Kind::Rollout => reconcile_once(&rollout::RolloutDriver, cx, key).await,
         Kind::AnalysisRun => reconcile_once(&analysis_run::AnalysisRunDriver, cx, key).await,
@@ -123,10 +127,24 @@ pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
         Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
         Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
     };
+    // That somebody else was faster is no failure.
+    let failed = matches!(&result, Err(error) if error.retry() != Retry::Stale);
+    let server = server_of(cx, key);
+    cx.metrics.pass(key, started.elapsed(), failed, &server);
     match result {
         Ok(outcome) => outcome,
         Err(error) => report(key, &error),
     }
+}
+
+/// The cluster that an Application deploys to; empty for anything else.
+fn server_of(cx: &Context, key: &Key) -> String {
+    if key.kind != Kind::Application {
+        return String::new();
+    }
+    let app = cx.caches.applications.get(&key.namespace, &key.name);
+    let server = app.and_then(|app| app.spec.destination.server.clone());
+    server.unwrap_or_default()
 }
 
 fn report(key: &Key, error: &Error) -> Outcome {
@@ -149,11 +167,13 @@ fn report(key: &Key, error: &Error) -> Outcome {
 async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Result<Outcome> {
     let Some(root) = driver.root(cx, key) else {
         driver.gone(cx, key).await;
+        cx.metrics.gone(key);
         return Ok(Outcome::AwaitChange);
     };
     if root.meta().deletion_timestamp.is_some() && !D::PLANS_DELETION {
         return Ok(Outcome::AwaitChange);
     }
+    cx.metrics.seen(key);
     driver.met(cx, key, root.as_ref()).await;
     let snapshot = driver.observe(cx, root.clone()).await?;
     let now = cx.clock.now();
@@ -239,6 +259,8 @@ async fn carry_out<D: Driver>(
         written = Written::Everything;
     }
     for release in &plan.releases {
+        let subject = Subject { key, object: &live };
+        cx.metrics.release(subject, release);
         tell(cx, &target, &live, release).await;
     }
     Ok(written)
@@ -313,6 +335,12 @@ async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release)
             status, total_s, ..
         } => {
             tracing::info!(object = %target, status, total_s, "rollout finished");
+        }
+        Release::Synced {
+            phase, duration_s, ..
+        } => tracing::info!(object = %target, phase, duration_s, "sync finished"),
+        Release::SyncFailed { reason } => {
+            tracing::warn!(object = %target, reason, "an attempt to sync failed, its status says why");
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use weir::act::{Fetch, Render};
 use weir::clock::Clock;
 use weir::manager::{self, Options};
+use weir::monitor::Monitor;
 
 pub const NAMESPACE: &str = "demo";
 
@@ -22,6 +23,7 @@ pub struct World {
     render: Arc<dyn Render>,
     gitops: gitops::sync::Config,
     config: engine::config::Config,
+    pub monitor: Arc<Monitor>,
     shutdown: CancellationToken,
     controller: Option<JoinHandle<()>>,
     cluster: JoinHandle<()>,
@@ -94,6 +96,7 @@ impl World {
             render,
             gitops,
             config: engine::config::Config::default(),
+            monitor: Arc::default(),
             shutdown: CancellationToken::new(),
             controller: None,
             cluster,
@@ -104,19 +107,27 @@ impl World {
 
     pub fn start_controller(&mut self) {
         self.shutdown = CancellationToken::new();
+        // What a process counts ends with it.
+        self.monitor = Arc::default();
         let client: Client = self.api.client();
-        let options = Options {
+        let run = manager::run(client, self.options(), self.shutdown.clone());
+        self.controller = Some(tokio::spawn(run));
+    }
+
+    /// How the controllers of this cluster run.
+    pub fn options(&self) -> Options {
+        Options {
             namespace: None,
             workers: 4,
             config: self.config.clone(),
             metric_defaults: engine::analysis::MetricDefaults::default(),
             gitops: self.gitops.clone(),
+            election: None,
+            monitor: self.monitor.clone(),
             clock: self.clock,
             fetch: self.fetch.clone(),
             render: self.render.clone(),
-        };
-        let run = manager::run(client, options, self.shutdown.clone());
-        self.controller = Some(tokio::spawn(run));
+        }
     }
 
     /// Ends the controller as a crash would: in the middle of what it is at.
@@ -340,6 +351,7 @@ pub fn gvk(kind: &str) -> Gvk {
         "ReplicaSet" | "Deployment" => Gvk::new("apps", "v1", kind),
         "CustomResourceDefinition" => Gvk::new("apiextensions.k8s.io", "v1", kind),
         "Ingress" => Gvk::new("networking.k8s.io", "v1", kind),
+        "Lease" => Gvk::new("coordination.k8s.io", "v1", kind),
         "HTTPRoute" => Gvk::new("gateway.networking.k8s.io", "v1", kind),
         _ => Gvk::new("", "v1", kind),
     }

@@ -25,6 +25,19 @@ pub enum Release {
         progression_s: f64,
         manual_pause_s: f64,
     },
+    /// A sync operation of an Application has ended.
+    Synced {
+        /// As in `status.operationState.phase`.
+        phase: String,
+        /// From its beginning, all attempts included.
+        duration_s: f64,
+        dry_run: bool,
+    },
+    /// One attempt to sync an Application has failed, whether or not another follows.
+    SyncFailed {
+        /// `source`: the target state could not be loaded; `sync`: it could not be applied.
+        reason: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

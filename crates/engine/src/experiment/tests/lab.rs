@@ -135,7 +135,7 @@ impl Lab {
                     assert_eq!((object.name.as_str(), uid.as_str()), ("app", "app-uid"));
                     ("*", kind, reason, message)
                 }
-                Release::Completed { .. } => continue,
+                other => panic!("an Experiment has no such release: {other:?}"),
             };
             self.events.push(format!(
                 "{star}{} {reason} {message}",
