@@ -16,5 +16,6 @@ mod gitops_failures;
 mod gitops_kustomize;
 mod gitops_operations;
 mod gitops_rollout;
+mod nginx;
 mod walkthrough;
 mod world;

@@ -35,6 +35,7 @@ pub(crate) fn state(fixture: &Fixture, expected: &Expected, world: &World) -> Ve
         &expected.analysis_runs,
         &analysis_runs(world),
     );
+    compare("ingresses", &expected.ingresses, &ingresses(world));
     lines
 }
 
@@ -65,6 +66,14 @@ fn analysis_runs(world: &World) -> Value {
             "phase": object["status"]["phase"],
         })
     })
+}
+
+fn ingresses(world: &World) -> Value {
+    each(
+        world,
+        "Ingress",
+        |object| json!({"annotations": object["metadata"]["annotations"]}),
+    )
 }
 
 fn each(world: &World, kind: &str, show: impl Fn(&Value) -> Value) -> Value {

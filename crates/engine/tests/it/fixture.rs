@@ -37,6 +37,9 @@ pub(crate) struct Expected {
     pub(crate) replica_sets: Value,
     pub(crate) services: Value,
     pub(crate) analysis_runs: Value,
+    /// Annotations of Ingresses; null where there are none.
+    #[serde(default)]
+    pub(crate) ingresses: Value,
 }
 
 /// Values in the order in which they were seen.

@@ -73,6 +73,13 @@ fn routed_step() -> impl Strategy<Value = Value> {
         1 => (0..5i32).prop_map(|replicas| json!({"setCanaryScale": {"replicas": replicas}})),
         1 => (0..=100i32).prop_map(|weight| json!({"setCanaryScale": {"weight": weight}})),
         1 => Just(json!({"setCanaryScale": {"matchTrafficWeight": true}})),
+        1 => Just(json!({"setHeaderRoute": {"name": "header", "match": [
+            {"headerName": "x", "headerValue": {"exact": "y"}},
+        ]}})),
+        1 => Just(json!({"setHeaderRoute": {"name": "header"}})),
+        1 => Just(json!({"setMirrorRoute": {"name": "mirror", "match": [
+            {"path": {"prefix": "/"}},
+        ]}})),
     ]
 }
 
@@ -100,7 +107,10 @@ fn routed_canary() -> impl Strategy<Value = Value> {
                 "steps": steps,
                 "canaryService": "canary",
                 "stableService": "stable",
-                "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+                "trafficRouting": {
+                    "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}},
+                    "managedRoutes": [{"name": "header"}, {"name": "mirror"}],
+                },
                 "abortScaleDownDelaySeconds": abort_delay,
                 "minPodsPerReplicaSet": min_pods,
             });

@@ -165,10 +165,20 @@ impl World {
                 .map(|key| self.objects[key].clone())
                 .collect()
         };
-        let objects = refs
-            .objects
-            .iter()
-            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(key)?.clone()))))
+        let owned = |kind: &str| {
+            let uid = rollout.metadata.uid.as_deref();
+            let mut keys = self.keys(kind);
+            keys.retain(|key| {
+                let owner = self.objects[key].pointer("/metadata/ownerReferences/0/uid");
+                owner.and_then(Value::as_str) == uid
+            });
+            keys
+        };
+        let owned = refs.owned_kinds.iter().flat_map(|(_, kind)| owned(kind));
+        let keys: BTreeSet<ObjectKey> = refs.objects.iter().cloned().chain(owned).collect();
+        let objects = keys
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(&key)?.clone()))))
             .collect();
         let services = refs
             .services
@@ -564,8 +574,10 @@ impl World {
     pub(crate) fn turn_route(&mut self, canary: i32) {
         for key in self.keys("HTTPRoute") {
             let mut route = self.objects[&key].clone();
-            route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(100 - canary);
-            route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(canary);
+            let rules = route["spec"]["rules"].as_array_mut().unwrap();
+            let backends = &mut rules.last_mut().unwrap()["backendRefs"];
+            backends[0]["weight"] = json!(100 - canary);
+            backends[1]["weight"] = json!(canary);
             self.store(&key, route);
             self.turned = true;
         }
@@ -609,9 +621,23 @@ impl World {
             return found;
         }
         for key in self.keys("HTTPRoute") {
-            let backends = self.objects[&key].pointer("/spec/rules/0/backendRefs");
-            for backend in backends.and_then(Value::as_array).into_iter().flatten() {
-                found.extend(self.backend_violation(backend));
+            let rules = self.objects[&key].pointer("/spec/rules");
+            for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+                match rule["backendRefs"]
+                    .as_array()
+                    .map_or(&[][..], Vec::as_slice)
+                {
+                    // A header route: all that match go there.
+                    [only] => found.extend(self.lonely_violation(only)),
+                    backends => {
+                        found.extend(backends.iter().filter_map(|b| self.backend_violation(b)));
+                    }
+                }
+            }
+        }
+        for key in self.keys("Ingress") {
+            for backend in canary_ingress_backends(&self.objects[&key]) {
+                found.extend(self.backend_violation(&backend));
             }
         }
         if let Some(hash) = self.selected("active")
@@ -629,6 +655,12 @@ impl World {
             .get(&key)?
             .pointer("/spec/selector/rollouts-pod-template-hash");
         hash.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn lonely_violation(&self, backend: &Value) -> Option<String> {
+        let service = backend["name"].as_str().unwrap_or_default();
+        let hash = self.selected(service)?;
+        (self.ready_of(&hash) == 0).then(|| format!("a header leads to {service} without pods"))
     }
 
     fn backend_violation(&self, backend: &Value) -> Option<String> {
@@ -683,6 +715,23 @@ impl World {
     }
 }
 
+/// What an Ingress with NGINX's canary annotations does, as backends with weights.
+fn canary_ingress_backends(ingress: &Value) -> Vec<Value> {
+    let annotation = |name: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}");
+        let value = ingress["metadata"]["annotations"].get(key)?;
+        value.as_str()?.parse::<i64>().ok()
+    };
+    let Some(weight) = annotation("canary-weight") else {
+        return Vec::new();
+    };
+    let total = annotation("canary-weight-total").unwrap_or(100);
+    vec![
+        json!({"name": "canary", "weight": weight}),
+        json!({"name": "stable", "weight": total - weight}),
+    ]
+}
+
 fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
     let parse = |object| Arc::new(serde_json::from_value(object).unwrap());
     objects.into_iter().map(parse).collect()
@@ -725,11 +774,14 @@ fn json_patch(target: &mut Value, operations: &Value) {
         let path = operation["path"].as_str().unwrap();
         let (parent, last) = path.rsplit_once('/').unwrap();
         let last = last.replace("~1", "/").replace("~0", "~");
-        let parent = target.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-        match operation["op"].as_str().unwrap() {
-            "add" => parent.insert(last, operation["value"].clone()),
-            "remove" => parent.remove(&last),
-            other => panic!("no such operation here: {other}"),
-        };
+        let value = operation["value"].clone();
+        let op = operation["op"].as_str().unwrap();
+        match (target.pointer_mut(parent).unwrap(), op) {
+            (Value::Object(parent), "add") => drop(parent.insert(last, value)),
+            (Value::Object(parent), "remove") => drop(parent.remove(&last)),
+            (Value::Array(parent), "add") => parent.insert(last.parse().unwrap(), value),
+            (Value::Array(parent), "remove") => drop(parent.remove(last.parse().unwrap())),
+            (_, other) => panic!("no such operation here: {other}"),
+        }
     }
 }
