@@ -4,6 +4,7 @@
 //! unless its image is one of those that never start. Every change is checked against the safety
 //! rules that hold at every instant.
 
+use crate::analyses::{self, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
@@ -43,6 +44,10 @@ pub(crate) struct World {
     pub(crate) events: BTreeSet<(String, String, String)>,
     pub(crate) history: Vec<Seen>,
     pub(crate) scripts: BTreeMap<String, Script>,
+    /// Set: AnalysisRuns do what the engine does with them, over this network.
+    pub(crate) network: Option<Network>,
+    /// When a run has to be looked at again.
+    run_wakes: BTreeMap<ObjectKey, Timestamp>,
     /// Stop after this many actions, once: a crash.
     pub(crate) crash_after: Option<usize>,
     pub(crate) actions_done: usize,
@@ -73,6 +78,8 @@ impl World {
             events: BTreeSet::new(),
             history: Vec::new(),
             scripts: BTreeMap::new(),
+            network: None,
+            run_wakes: BTreeMap::new(),
             crash_after: None,
             actions_done: 0,
             last_plan: None,
@@ -430,9 +437,21 @@ impl World {
         }
     }
 
-    /// Lets AnalysisRuns do what their script says. Whether anything changed.
+    /// Lets AnalysisRuns do what they do, or what their script says. Whether anything changed.
     fn run_analyses(&mut self) -> bool {
         let before = self.version_of_world();
+        if let Some(network) = self.network.clone() {
+            for key in self.keys("AnalysisRun") {
+                let outcome = analyses::advance(self, &key, &network);
+                self.run_wakes.remove(&key);
+                self.run_wakes
+                    .extend(outcome.wake.map(|at| (key.clone(), at)));
+                let mut run = self.objects[&key].clone();
+                run["status"] = outcome.status;
+                self.store(&key, run);
+            }
+            return self.version_of_world() != before;
+        }
         for key in self.keys("AnalysisRun") {
             let mut run = self.objects[&key].clone();
             let status = match run.pointer("/status/phase").and_then(Value::as_str) {
@@ -515,6 +534,7 @@ impl World {
             Self::verdict_at(run, script)
         });
         pods.chain(verdicts)
+            .chain(self.run_wakes.values().copied())
             .chain(self.wake)
             .filter(|at| *at > self.now && *at < Timestamp::MAX)
             .min()

@@ -1,6 +1,7 @@
 //! The synchronisation of one AnalysisRun (rollouts.md §4.4).
 
 mod assess;
+pub mod jobs;
 mod rules;
 mod schedule;
 mod sync;
