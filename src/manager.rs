@@ -8,7 +8,7 @@ use crate::cache::{Caches, Dynamic, Triggers, watch, watch_guarded};
 use crate::clock::Clock;
 use crate::driver::{self, Context, Known};
 use crate::queue::{Key, Kind, Queue};
-use api::constants::HASH_LABEL;
+use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
@@ -136,6 +136,7 @@ fn start_watches(
     let all = watcher::Config::default;
     // As the peer: only what a Rollout has made, or a Rollout's label is on (rollouts.md §2.4).
     let hashed = || watcher::Config::default().labels(HASH_LABEL);
+    let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
     tasks.spawn(watch_guarded(
         scoped(client, namespace),
         all(),
@@ -197,6 +198,18 @@ fn start_watches(
         hashed(),
         "Pod",
         caches.pods.clone(),
+    ));
+    tasks.spawn(watch(
+        scoped(client, namespace),
+        measuring(),
+        "Job",
+        caches.jobs.clone(),
+    ));
+    tasks.spawn(watch(
+        scoped(client, namespace),
+        measuring(),
+        "Pod",
+        caches.job_pods.clone(),
     ));
     tasks.spawn(watch(
         scoped(client, namespace),

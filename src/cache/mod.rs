@@ -14,6 +14,7 @@ use api::{
     Rollout,
 };
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
 use kube::core::DynamicObject;
@@ -34,6 +35,9 @@ pub struct Caches {
     pub replica_sets: Arc<Cache<ReplicaSet>>,
     pub services: Arc<Cache<Service>>,
     pub pods: Arc<Cache<Pod>>,
+    /// Jobs of AnalysisRuns, and their pods.
+    pub jobs: Arc<Cache<Job>>,
+    pub job_pods: Arc<Cache<Pod>>,
     /// Kinds that are watched once somebody refers to one.
     pub dynamic: Dynamic,
 }
@@ -51,6 +55,8 @@ impl Caches {
             replica_sets: Arc::default(),
             services: Arc::default(),
             pods: Arc::default(),
+            jobs: Arc::default(),
+            job_pods: Arc::default(),
             dynamic,
         }
     }
@@ -66,6 +72,7 @@ impl Caches {
             ("apps", "ReplicaSet") => take(&self.replica_sets, object),
             ("", "Service") => take(&self.services, object),
             ("", "Pod") => take(&self.pods, object),
+            ("batch", "Job") => take(&self.jobs, object),
             _ => {}
         }
         self.dynamic.absorb(key, object);
@@ -83,6 +90,7 @@ impl Caches {
                 self.experiments.absorb_deletion(namespace, &key.name, uid);
             }
             ("apps", "ReplicaSet") => self.replica_sets.absorb_deletion(namespace, &key.name, uid),
+            ("batch", "Job") => self.jobs.absorb_deletion(namespace, &key.name, uid),
             _ => {}
         }
         self.dynamic.absorb_deletion(key, uid);
@@ -100,6 +108,8 @@ impl Caches {
         self.replica_sets.wait_ready().await;
         self.services.wait_ready().await;
         self.pods.wait_ready().await;
+        self.jobs.wait_ready().await;
+        self.job_pods.wait_ready().await;
     }
 }
 

@@ -16,6 +16,8 @@ mod gitops_failures;
 mod gitops_kustomize;
 mod gitops_operations;
 mod gitops_rollout;
+mod header_routes;
 mod nginx;
+mod providers;
 mod walkthrough;
 mod world;

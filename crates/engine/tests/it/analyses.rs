@@ -1,44 +1,77 @@
-//! AnalysisRuns that are planned and measured by the engine itself, over a network that is a map.
+//! AnalysisRuns that are planned and measured by the engine itself, over a network that is a map and
+//! with Jobs that end when they are told to.
 
 use crate::world::World;
 use engine::analysis::{self, AnalysisRunSnapshot, MetricDefaults, Secrets};
 use engine::metric::{self, Step};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
 use plan::{Action, Answer, HttpAnswer, HttpRequest, MetricTask, Next, ObjectKey, Redacted};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Documents by URL; nobody listens anywhere else.
 pub(crate) type Network = BTreeMap<String, String>;
 
+/// How every Job ends.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct JobEnd {
+    after_s: i64,
+    /// The condition that it gets.
+    condition: String,
+}
+
+impl JobEnd {
+    /// When a Job ends; `None` if it has.
+    pub(crate) fn of(&self, job: &Value) -> Option<Timestamp> {
+        let made: Timestamp = job["metadata"]["creationTimestamp"]
+            .as_str()?
+            .parse()
+            .ok()?;
+        let ended = job.pointer("/status/conditions").is_some();
+        (!ended).then(|| made + SignedDuration::from_secs(self.after_s))
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        json!({"conditions": [{"type": self.condition, "status": "True"}]})
+    }
+}
+
 /// What became of one run.
 pub(crate) struct Outcome {
     pub(crate) status: Value,
     pub(crate) wake: Option<Timestamp>,
+    /// Jobs that it wants made.
+    pub(crate) jobs: Vec<Value>,
 }
 
 /// Plans a run until nothing happens any more at this moment.
 pub(crate) fn advance(world: &World, key: &ObjectKey, network: &Network) -> Outcome {
     let mut run = world.objects[key].clone();
     let mut inbox = Vec::new();
+    let mut jobs: Vec<Value> = Vec::new();
     for _ in 0..50 {
         let snapshot = AnalysisRunSnapshot {
             run: Arc::new(serde_json::from_value(run.clone()).unwrap()),
             rollout: None,
             secrets: secrets(world),
             pods: Vec::new(),
-            jobs: Vec::new(),
+            jobs: live_jobs(world, &jobs),
             job_pods: Vec::new(),
             inbox: inbox.clone(),
             defaults: MetricDefaults::default(),
         };
         let plan = analysis::plan(&snapshot, world.now);
+        let mut measures = false;
         for action in &plan.actions {
             match action {
                 Action::Measure(task) => {
+                    measures = true;
                     inbox.push((task.id.clone(), measure(task, network, world.now)));
                 }
+                Action::Create { object } => jobs.push((**object).clone()),
                 other => panic!("{other:?}"),
             }
         }
@@ -50,13 +83,22 @@ pub(crate) fn advance(world: &World, key: &ObjectKey, network: &Network) -> Outc
                 Next::At(at) => Some(at),
                 Next::OnChange => None,
             };
-            return Outcome { status, wake };
+            return Outcome { status, wake, jobs };
         }
-        if plan.actions.is_empty() {
+        if !measures {
             run["status"] = status;
         }
     }
     panic!("the run never rests: {run:#?}");
+}
+
+/// Those of the world, and those that are about to be made.
+fn live_jobs(world: &World, made: &[Value]) -> Vec<Arc<Job>> {
+    let keys = world.keys("Job").into_iter();
+    let live = keys.map(|key| world.objects[&key].clone());
+    live.chain(made.iter().cloned())
+        .map(|job| Arc::new(serde_json::from_value(job).unwrap()))
+        .collect()
 }
 
 fn measure(task: &MetricTask, network: &Network, now: Timestamp) -> api::Measurement {

@@ -1,6 +1,6 @@
 //! A recorded scenario: manifests, what users do, and what the peer's world looked like.
 
-use crate::analyses::Network;
+use crate::analyses::{JobEnd, Network};
 use crate::world::{Script, World};
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +19,9 @@ pub(crate) struct Fixture {
     /// What runs find that are: documents by URL.
     #[serde(default)]
     pub(crate) network: Option<Network>,
+    /// How their Jobs end.
+    #[serde(default)]
+    pub(crate) jobs: Option<JobEnd>,
     pub(crate) expect: Vec<Expected>,
     pub(crate) milestones: Milestones,
     pub(crate) events: Vec<(String, String, String)>,
@@ -77,6 +80,7 @@ impl Fixture {
         let mut world = World::new(&self.manifests);
         world.dead_images.insert("demo:does-not-exist".to_owned());
         world.network.clone_from(&self.network);
+        world.job_end.clone_from(&self.jobs);
         for (name, run) in &self.analysis {
             world.scripts.insert(
                 self.unmask(name),

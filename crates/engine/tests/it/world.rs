@@ -4,7 +4,7 @@
 //! unless its image is one of those that never start. Every change is checked against the safety
 //! rules that hold at every instant.
 
-use crate::analyses::{self, Network};
+use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) scripts: BTreeMap<String, Script>,
     /// Set: AnalysisRuns do what the engine does with them, over this network.
     pub(crate) network: Option<Network>,
+    /// What becomes of their Jobs.
+    pub(crate) job_end: Option<JobEnd>,
     /// When a run has to be looked at again.
     run_wakes: BTreeMap<ObjectKey, Timestamp>,
     /// Stop after this many actions, once: a crash.
@@ -79,6 +81,7 @@ impl World {
             history: Vec::new(),
             scripts: BTreeMap::new(),
             network: None,
+            job_end: None,
             run_wakes: BTreeMap::new(),
             crash_after: None,
             actions_done: 0,
@@ -441,6 +444,7 @@ impl World {
     fn run_analyses(&mut self) -> bool {
         let before = self.version_of_world();
         if let Some(network) = self.network.clone() {
+            self.end_jobs();
             for key in self.keys("AnalysisRun") {
                 let outcome = analyses::advance(self, &key, &network);
                 self.run_wakes.remove(&key);
@@ -449,6 +453,9 @@ impl World {
                 let mut run = self.objects[&key].clone();
                 run["status"] = outcome.status;
                 self.store(&key, run);
+                for job in outcome.jobs {
+                    self.create(job).unwrap();
+                }
             }
             return self.version_of_world() != before;
         }
@@ -473,6 +480,19 @@ impl World {
             self.store(&key, run);
         }
         self.version_of_world() != before
+    }
+
+    fn end_jobs(&mut self) {
+        let Some(end) = self.job_end.clone() else {
+            return;
+        };
+        for key in self.keys("Job") {
+            let mut job = self.objects[&key].clone();
+            if end.of(&job).is_some_and(|at| at <= self.now) {
+                job["status"] = end.status();
+                self.store(&key, job);
+            }
+        }
     }
 
     fn verdict(&self, name: &str, run: &Value) -> Option<Value> {
@@ -533,8 +553,13 @@ impl World {
             let script = self.script(&key.name).filter(|_| running)?;
             Self::verdict_at(run, script)
         });
+        let jobs = self.keys("Job").into_iter().filter_map(|key| {
+            let end = self.job_end.as_ref()?;
+            end.of(&self.objects[&key])
+        });
         pods.chain(verdicts)
             .chain(self.run_wakes.values().copied())
+            .chain(jobs)
             .chain(self.wake)
             .filter(|at| *at > self.now && *at < Timestamp::MAX)
             .min()

@@ -85,19 +85,19 @@ pub(super) fn start(
     ]);
     let failed =
         |message: String| Start::Failed(ended(&begun(now), AnalysisPhase::Error, &message, now));
+    if let Some(other) = namesake(snapshot, id, &name) {
+        return failed(format!(
+            "the Job would have the name of that of metric {other:?}, {name:?}: long names of metrics \
+             are cut, shorten them"
+        ));
+    }
     if let Some(job) = find(snapshot, &name) {
-        if !is_ours(snapshot, job) {
-            return failed(format!(
-                "jobs.batch {name:?} already exists and is not of this run"
-            ));
+        if is_ours(snapshot, job) {
+            return Start::Job(None, measurement);
         }
-        return match metric_of(job) {
-            Some(other) if other != id.metric => failed(format!(
-                "the Job of metric {other:?} has the same name, {name:?}: names of metrics are cut \
-                 there, shorten them"
-            )),
-            _ => Start::Job(None, measurement),
-        };
+        return failed(format!(
+            "jobs.batch {name:?} already exists and is not of this run"
+        ));
     }
     match manifest(snapshot, metric, &name, &id.metric) {
         Ok(job) => {
@@ -108,6 +108,22 @@ pub(super) fn start(
         }
         Err(message) => failed(message),
     }
+}
+
+/// An earlier metric of the run whose Jobs would have the same names.
+fn namesake<'s>(snapshot: &'s AnalysisRunSnapshot, id: &TaskId, own: &str) -> Option<&'s str> {
+    let metrics = snapshot.run.spec.metrics.iter();
+    let earlier = metrics.take_while(|metric| metric.name != id.metric);
+    let mut names = earlier
+        .filter(|metric| metric.provider.job.is_some())
+        .map(|metric| metric.name.as_str());
+    names.find(|other| {
+        let id = TaskId {
+            metric: (*other).to_owned(),
+            ..id.clone()
+        };
+        name(&id) == own
+    })
 }
 
 fn begun(now: Timestamp) -> Measurement {
@@ -140,13 +156,6 @@ fn is_ours(snapshot: &AnalysisRunSnapshot, job: &Job) -> bool {
     let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
     let uid = snapshot.run.metadata.uid.as_deref().unwrap_or_default();
     owners.iter().any(|owner| owner.uid == uid)
-}
-
-fn metric_of(job: &Job) -> Option<&str> {
-    let annotations = job.metadata.annotations.as_ref()?;
-    annotations
-        .get(ANALYSIS_RUN_METRIC_ANNOTATION)
-        .map(String::as_str)
 }
 
 fn manifest(
@@ -275,31 +284,17 @@ pub(super) fn look_again(begun: &Measurement, now: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// The deletion of the Job of a measurement that is stopped, with its pods.
-pub(super) fn stop(snapshot: &AnalysisRunSnapshot, begun: &Measurement) -> Option<Action> {
-    let name = begun.metadata.get(JOB_NAME_METADATA)?;
+/// The deletion of the Job of a measurement that is stopped (in the foreground: its pods first), or
+/// whose record goes. (The peer counts the Jobs of all metrics of a run together, and deletes the
+/// oldest.)
+pub(super) fn delete(
+    snapshot: &AnalysisRunSnapshot,
+    measurement: &Measurement,
+    propagation: Propagation,
+) -> Option<Action> {
+    let name = measurement.metadata.get(JOB_NAME_METADATA)?;
     let job = find(snapshot, name).filter(|job| is_ours(snapshot, job))?;
-    Some(deletion(job, Propagation::Foreground))
-}
-
-/// Deletions of the oldest Jobs of a metric, `kept` being how many of its measurements are kept.
-/// (The peer counts the Jobs of all metrics of a run together.)
-pub(super) fn surplus(snapshot: &AnalysisRunSnapshot, metric: &str, kept: usize) -> Vec<Action> {
-    let mut jobs: Vec<(u64, &Arc<Job>)> = snapshot
-        .jobs
-        .iter()
-        .filter(|job| is_ours(snapshot, job) && metric_of(job) == Some(metric))
-        .filter_map(|job| {
-            let (_, number) = job.metadata.name.as_deref()?.rsplit_once('.')?;
-            Some((number.parse().ok()?, job))
-        })
-        .collect();
-    jobs.sort_by_key(|(number, _)| *number);
-    let surplus = jobs.len().saturating_sub(kept);
-    let oldest = jobs.into_iter().take(surplus);
-    oldest
-        .map(|(_, job)| deletion(job, Propagation::Background))
-        .collect()
+    Some(deletion(job, propagation))
 }
 
 fn deletion(job: &Job, propagation: Propagation) -> Action {

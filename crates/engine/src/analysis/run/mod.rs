@@ -9,6 +9,8 @@ mod tasks;
 mod ttl;
 
 #[cfg(test)]
+mod job_tests;
+#[cfg(test)]
 mod tests;
 
 pub use sync::{plan, settled};

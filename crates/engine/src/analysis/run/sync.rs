@@ -11,7 +11,7 @@ use api::{
     AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, RunSummary,
 };
 use jiff::Timestamp;
-use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, TaskId, WaitingOn};
+use plan::{Action, EventKind, Next, ObjectKey, Plan, Propagation, Release, TaskId, WaitingOn};
 
 /// One pass over an AnalysisRun.
 ///
@@ -190,7 +190,8 @@ impl Pass<'_> {
     fn stop(&self, status: &AnalysisRunStatus, index: usize, seen: &mut Seen) {
         let name = &self.resolved.metrics[index].name;
         let last = last_of(status, name);
-        let deletion = last.and_then(|last| jobs::stop(self.snapshot, last));
+        let deletion =
+            last.and_then(|last| jobs::delete(self.snapshot, last, Propagation::Foreground));
         seen.actions.extend(deletion);
         seen.measurements.push((index, self.stopped(status, name)));
     }
@@ -381,11 +382,10 @@ impl Pass<'_> {
         for result in &mut plan.status.metric_results {
             let kept = self.rules.kept(&result.name);
             let surplus = result.measurements.len().saturating_sub(kept);
-            if surplus > 0 {
-                let jobs = jobs::surplus(self.snapshot, &result.name, kept);
-                plan.actions.extend(jobs);
+            for old in result.measurements.drain(..surplus) {
+                let job = jobs::delete(self.snapshot, &old, Propagation::Background);
+                plan.actions.extend(job);
             }
-            result.measurements.drain(..surplus);
         }
     }
 
