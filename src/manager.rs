@@ -134,9 +134,6 @@ fn start_watches(
     caches: &Arc<Caches>,
 ) {
     let all = watcher::Config::default;
-    // As the peer: only what a Rollout has made, or a Rollout's label is on (rollouts.md §2.4).
-    let hashed = || watcher::Config::default().labels(HASH_LABEL);
-    let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
     tasks.spawn(watch_guarded(
         scoped(client, namespace),
         all(),
@@ -187,6 +184,18 @@ fn start_watches(
         }
         Some(_) => cluster_templates.without_watch(),
     }
+    start_built_in_watches(tasks, client, namespace, caches);
+}
+
+fn start_built_in_watches(
+    tasks: &mut JoinSet<()>,
+    client: &Client,
+    namespace: Option<&str>,
+    caches: &Arc<Caches>,
+) {
+    // As the peer: only what a Rollout has made, or a Rollout's label is on (rollouts.md §2.4).
+    let hashed = || watcher::Config::default().labels(HASH_LABEL);
+    let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
     tasks.spawn(watch(
         scoped(client, namespace),
         hashed(),
@@ -213,7 +222,7 @@ fn start_watches(
     ));
     tasks.spawn(watch(
         scoped(client, namespace),
-        all(),
+        watcher::Config::default(),
         "Service",
         caches.services.clone(),
     ));

@@ -81,7 +81,9 @@ impl Triggers {
                     let namespace = pod.namespace().unwrap_or_default();
                     caches.jobs.get(&namespace, &owner.name)
                 });
-                job.iter().for_each(|job| me.run_of(job));
+                if let Some(job) = job {
+                    me.run_of(&job);
+                }
             }
         });
         let me = self.clone();

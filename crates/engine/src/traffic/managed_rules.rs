@@ -125,8 +125,7 @@ fn positions(rules: &[Value], recorded: &[Value]) -> Vec<usize> {
         let position = (0..rules.len()).find(|at| {
             !found.contains(at)
                 && ["matches", "backendRefs"].iter().all(|field| {
-                    let null = Value::Null;
-                    let of = |rule: &Value| rule.get(*field).cloned().unwrap_or(null.clone());
+                    let of = |rule: &Value| rule.get(*field).cloned().unwrap_or_default();
                     covers(&of(record), &of(&rules[*at]))
                 })
         });

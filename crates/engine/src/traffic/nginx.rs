@@ -40,9 +40,9 @@ fn canary_name(rollout: &str, stable: &str) -> String {
     name + SUFFIX
 }
 
-impl Nginx<'_> {
+impl<'a> Nginx<'a> {
     /// Names of the stable Ingresses, each once.
-    pub fn stable_ingresses(&self) -> Vec<&str> {
+    pub fn stable_ingresses(self) -> Vec<&'a str> {
         let single = self.0.stable_ingress.iter();
         let mut names: Vec<&str> = Vec::new();
         for name in single.chain(&self.0.stable_ingresses) {
@@ -54,7 +54,7 @@ impl Nginx<'_> {
     }
 
     /// Stable and canary Ingresses.
-    pub fn objects(&self, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
+    pub fn objects(self, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
         self.stable_ingresses()
             .into_iter()
             .flat_map(|stable| {
@@ -68,7 +68,7 @@ impl Nginx<'_> {
 
     /// Creates or patches the canary Ingresses that do not have the wanted weight yet.
     pub(super) fn apply(
-        &self,
+        self,
         live: &BTreeMap<ObjectKey, Arc<Value>>,
         want: &Want<'_>,
         max_weight: Option<i32>,
@@ -90,7 +90,7 @@ impl Nginx<'_> {
             let canary = key(want.namespace, &canary_name(&want.owner.name, stable));
             let annotations = self.annotations(ingress, want, max_weight);
             match live.get(&canary) {
-                None => create(&canary, annotations, spec, want, change),
+                None => create(&canary, &annotations, &spec, want, change),
                 Some(live) => {
                     let mut annotations: Map<String, Value> = annotations
                         .into_iter()
@@ -107,14 +107,14 @@ impl Nginx<'_> {
         Ok(())
     }
 
-    fn annotation(&self, name: &str) -> String {
+    fn annotation(self, name: &str) -> String {
         let prefix = self.0.annotation_prefix.as_deref();
         let prefix = prefix.filter(|prefix| !prefix.is_empty());
         format!("{}/{name}", prefix.unwrap_or(DEFAULT_PREFIX))
     }
 
     fn annotations(
-        &self,
+        self,
         stable: &Value,
         want: &Want<'_>,
         max_weight: Option<i32>,
@@ -206,8 +206,8 @@ pub fn has_rule_for(ingress: &Value, service: &str) -> bool {
 
 fn create(
     key: &ObjectKey,
-    annotations: BTreeMap<String, String>,
-    spec: Value,
+    annotations: &BTreeMap<String, String>,
+    spec: &Value,
     want: &Want<'_>,
     change: &mut Change,
 ) {

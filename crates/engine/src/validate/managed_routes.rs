@@ -40,10 +40,8 @@ fn mirror(path: &str, route: &SetMirrorRoute, has_grpc: bool) -> Check {
     for (index, rule) in route.match_.iter().enumerate() {
         let path = format!("{path}.match[{index}]");
         let fields = [("method", &rule.method), ("path", &rule.path)];
-        for (field, _) in fields
-            .into_iter()
-            .filter(|(_, value)| has_grpc && value.is_some())
-        {
+        let used = fields.into_iter().find(|(_, value)| value.is_some());
+        if let Some((field, _)) = used.filter(|_| has_grpc) {
             return Err(SpecError::invalid_whole(
                 format!("{path}.{field}"),
                 "requests of a GRPCRoute can only be matched by headers",

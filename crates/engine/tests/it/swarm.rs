@@ -101,8 +101,9 @@ fn routed_canary() -> impl Strategy<Value = Value> {
         prop_oneof![Just(None), Just(Some(0)), Just(Some(10))],
         prop_oneof![Just(None), Just(Some(2))],
         prop_oneof![Just(None), Just(Some(0)), Just(Some(20))],
+        any::<bool>(),
     )
-        .prop_map(|(steps, dynamic, abort_delay, min_pods, delay)| {
+        .prop_map(|(steps, dynamic, abort_delay, min_pods, delay, ingress)| {
             let mut canary = json!({
                 "steps": steps,
                 "canaryService": "canary",
@@ -114,6 +115,10 @@ fn routed_canary() -> impl Strategy<Value = Value> {
                 "abortScaleDownDelaySeconds": abort_delay,
                 "minPodsPerReplicaSet": min_pods,
             });
+            if ingress {
+                // Two routers at a time.
+                canary["trafficRouting"]["nginx"] = json!({"stableIngress": "app"});
+            }
             if dynamic {
                 canary["dynamicStableScale"] = json!(true);
             } else {
@@ -173,6 +178,15 @@ pub(crate) fn manifests(strategy: &Value, replicas: i32) -> Vec<Value> {
             {"name": "stable", "port": 80},
             {"name": "canary", "port": 80},
         ]}]},
+    }));
+    let backend = json!({"service": {"name": "stable", "port": {"number": 80}}});
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "app"},
+        "spec": {"rules": [{"http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": backend},
+        ]}}]},
     }));
     objects.push(json!({
         "apiVersion": "argoproj.io/v1alpha1",

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "tables of `json!` literals read best without an ampersand on each"
+)]
+
 mod gateway_api;
 mod nginx;
 
