@@ -5,6 +5,7 @@
 //! | Rollout | itself; every Service that it refers to, or did |
 //! | ReplicaSet, AnalysisRun | the Rollout or Experiment that controls it; an AnalysisRun itself |
 //! | Experiment | itself; the Rollout that controls it |
+//! | Job of an AnalysisRun, pod of such a Job | the AnalysisRun |
 //! | Service | itself; every Rollout that refers to it; the Experiment that controls it |
 //! | route and other router objects, workloads | every Rollout that refers to it |
 //! | AnalysisTemplate | the Rollouts of its namespace that refer to it |
@@ -18,6 +19,7 @@ use crate::queue::{Key, Kind, Queue};
 use api::constants::gitops::TRACKING_ID_ANNOTATION;
 use api::{AppProject, Application, Rollout};
 use engine::snapshot::{References, TemplateName, references};
+use k8s_openapi::api::batch::v1::Job;
 use kube::core::DynamicObject;
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
@@ -68,6 +70,25 @@ impl Triggers {
         caches.analysis_runs.on_change(move |change| {
             me.itself(Kind::AnalysisRun, change);
             me.child(change);
+        });
+        let me = self.clone();
+        caches.jobs.on_change(move |change| {
+            for job in change.versions() {
+                me.run_of(job);
+            }
+        });
+        // As below: no strong reference back.
+        let (me, weak) = (self.clone(), Arc::downgrade(caches));
+        caches.job_pods.on_change(move |change| {
+            if let (Some(caches), Some(pod)) = (weak.upgrade(), change.versions().last()) {
+                let job = controller_ref(pod.as_ref()).and_then(|owner| {
+                    let namespace = pod.namespace().unwrap_or_default();
+                    caches.jobs.get(&namespace, &owner.name)
+                });
+                if let Some(job) = job {
+                    me.run_of(&job);
+                }
+            }
         });
         let me = self.clone();
         caches.services.on_change(move |change| {
@@ -134,6 +155,14 @@ impl Triggers {
                 kind,
                 (object.namespace().unwrap_or_default(), owner.name.clone()),
             );
+        }
+    }
+
+    /// The AnalysisRun that measures with a Job.
+    fn run_of(&self, job: &Job) {
+        if let Some(owner) = controller_ref(job).filter(|owner| owner.kind == "AnalysisRun") {
+            let namespace = job.namespace().unwrap_or_default();
+            self.add(Kind::AnalysisRun, (namespace, owner.name.clone()));
         }
     }
 

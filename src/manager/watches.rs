@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::cache::{Caches, watch, watch_guarded};
-use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL};
+use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL, INSTANCE_ID_LABEL};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
@@ -23,6 +23,7 @@ pub(super) fn start(
     let ours = || watcher::Config::default().labels(&instance_selector(options));
     // As the peer: only what a Rollout has made, or a Rollout's label is on (rollouts.md §2.4).
     let hashed = || watcher::Config::default().labels(HASH_LABEL);
+    let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
     macro_rules! custom {
         ($kind:literal, $cache:ident, $config:expr) => {
             tasks.spawn(watch_guarded(
@@ -64,6 +65,8 @@ pub(super) fn start(
     }
     builtin!("ReplicaSet", replica_sets, hashed());
     builtin!("Pod", pods, hashed());
+    builtin!("Job", jobs, measuring());
+    builtin!("Pod", job_pods, measuring());
     builtin!("Service", services, all());
 }
 

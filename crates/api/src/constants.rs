@@ -35,6 +35,8 @@ pub const TYPE_POST_PROMOTION: &str = "PostPromotion";
 
 // Rollouts: annotations.
 
+/// On routes of the Gateway API: the rules that header and mirror steps have added, as JSON.
+pub const MANAGED_ROUTES_ANNOTATION: &str = "weir.dev/managed-routes";
 /// On ReplicaSets: when to scale down, RFC 3339 in UTC.
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
 /// On services and destination rules: name of the Rollout that adjusts them.
@@ -140,6 +142,8 @@ pub mod reason {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     pub const SWITCH_SERVICE: &str = "SwitchService";
     pub const TRAFFIC_WEIGHT_UPDATED: &str = "TrafficWeightUpdated";
+    pub const CREATING_CANARY_INGRESS: &str = "CreatingCanaryIngress";
+    pub const PATCHING_CANARY_INGRESS: &str = "PatchingCanaryIngress";
     pub const TRAFFIC_ROUTING_ERROR: &str = "TrafficRoutingError";
     pub const WEIGHT_VERIFY_ERROR: &str = "WeightVerifyError";
     pub const EXPERIMENT_CREATED: &str = "ExperimentCreated";

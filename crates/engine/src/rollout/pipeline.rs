@@ -41,6 +41,7 @@ pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan
     cx.forgive_abort_of_stable();
     cx.sync_pause_conditions();
     cx.sync_revision();
+    cx.delete_leftover_ingresses();
     if cx.rollout.spec.blue_green().is_some() {
         blue_green::advance(&mut cx);
     } else {

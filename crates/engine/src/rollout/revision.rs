@@ -51,6 +51,7 @@ impl<'a> Context<'a> {
             now,
             status: base_status(&stored),
             weights: stored.canary.weights.clone(),
+            is_routing_broken: false,
             current_hash: String::new(),
             step_hash: String::new(),
             sets: Vec::new(),

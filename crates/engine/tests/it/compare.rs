@@ -36,6 +36,7 @@ pub(crate) fn state(fixture: &Fixture, expected: &Expected, world: &World) -> Ve
         &analysis_runs(world),
     );
     compare("experiments", &expected.experiments, &experiments(world));
+    compare("ingresses", &expected.ingresses, &ingresses(world));
     lines
 }
 
@@ -77,6 +78,14 @@ fn experiments(world: &World) -> Value {
             "status": object["status"],
         })
     })
+}
+
+fn ingresses(world: &World) -> Value {
+    each(
+        world,
+        "Ingress",
+        |object| json!({"annotations": object["metadata"]["annotations"]}),
+    )
 }
 
 fn each(world: &World, kind: &str, show: impl Fn(&Value) -> Value) -> Value {

@@ -7,6 +7,7 @@
 )]
 
 mod adversity;
+mod analyses;
 mod compare;
 mod crash;
 mod experiments;

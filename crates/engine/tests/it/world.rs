@@ -4,6 +4,7 @@
 //! unless its image is one of those that never start. Every change is checked against the safety
 //! rules that hold at every instant.
 
+use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
@@ -43,6 +44,12 @@ pub(crate) struct World {
     pub(crate) events: BTreeSet<(String, String, String)>,
     pub(crate) history: Vec<Seen>,
     pub(crate) scripts: BTreeMap<String, Script>,
+    /// Set: AnalysisRuns do what the engine does with them, over this network.
+    pub(crate) network: Option<Network>,
+    /// What becomes of their Jobs.
+    pub(crate) job_end: Option<JobEnd>,
+    /// When a run has to be looked at again.
+    run_wakes: BTreeMap<ObjectKey, Timestamp>,
     /// Stop after this many actions, once: a crash.
     pub(crate) crash_after: Option<usize>,
     pub(crate) actions_done: usize,
@@ -75,6 +82,9 @@ impl World {
             events: BTreeSet::new(),
             history: Vec::new(),
             scripts: BTreeMap::new(),
+            network: None,
+            job_end: None,
+            run_wakes: BTreeMap::new(),
             crash_after: None,
             actions_done: 0,
             last_plan: None,
@@ -171,10 +181,20 @@ impl World {
                 .map(|key| self.objects[key].clone())
                 .collect()
         };
-        let objects = refs
-            .objects
-            .iter()
-            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(key)?.clone()))))
+        let owned = |kind: &str| {
+            let uid = rollout.metadata.uid.as_deref();
+            let mut keys = self.keys(kind);
+            keys.retain(|key| {
+                let owner = self.objects[key].pointer("/metadata/ownerReferences/0/uid");
+                owner.and_then(Value::as_str) == uid
+            });
+            keys
+        };
+        let owned = refs.owned_kinds.iter().flat_map(|(_, kind)| owned(kind));
+        let keys: BTreeSet<ObjectKey> = refs.objects.iter().cloned().chain(owned).collect();
+        let objects = keys
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(&key)?.clone()))))
             .collect();
         let services = refs
             .services
@@ -443,9 +463,25 @@ impl World {
         }
     }
 
-    /// Lets AnalysisRuns do what their script says. Whether anything changed.
+    /// Lets AnalysisRuns do what they do, or what their script says. Whether anything changed.
     fn run_analyses(&mut self) -> bool {
         let before = self.version_of_world();
+        if let Some(network) = self.network.clone() {
+            self.end_jobs();
+            for key in self.keys("AnalysisRun") {
+                let outcome = analyses::advance(self, &key, &network);
+                self.run_wakes.remove(&key);
+                self.run_wakes
+                    .extend(outcome.wake.map(|at| (key.clone(), at)));
+                let mut run = self.objects[&key].clone();
+                run["status"] = outcome.status;
+                self.store(&key, run);
+                for job in outcome.jobs {
+                    self.create(job).unwrap();
+                }
+            }
+            return self.version_of_world() != before;
+        }
         for key in self.keys("AnalysisRun") {
             let mut run = self.objects[&key].clone();
             let status = match run.pointer("/status/phase").and_then(Value::as_str) {
@@ -467,6 +503,19 @@ impl World {
             self.store(&key, run);
         }
         self.version_of_world() != before
+    }
+
+    fn end_jobs(&mut self) {
+        let Some(end) = self.job_end.clone() else {
+            return;
+        };
+        for key in self.keys("Job") {
+            let mut job = self.objects[&key].clone();
+            if end.of(&job).is_some_and(|at| at <= self.now) {
+                job["status"] = end.status();
+                self.store(&key, job);
+            }
+        }
     }
 
     fn verdict(&self, name: &str, run: &Value) -> Option<Value> {
@@ -528,7 +577,13 @@ impl World {
             let script = self.script(&key.name).filter(|_| running)?;
             Self::verdict_at(run, script)
         });
+        let jobs = self.keys("Job").into_iter().filter_map(|key| {
+            let end = self.job_end.as_ref()?;
+            end.of(&self.objects[&key])
+        });
         pods.chain(verdicts)
+            .chain(self.run_wakes.values().copied())
+            .chain(jobs)
             .chain(self.wake)
             .chain(self.lab_wakes.values().copied())
             .filter(|at| *at > self.now && *at < Timestamp::MAX)
@@ -585,8 +640,10 @@ impl World {
     pub(crate) fn turn_route(&mut self, canary: i32) {
         for key in self.keys("HTTPRoute") {
             let mut route = self.objects[&key].clone();
-            route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(100 - canary);
-            route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(canary);
+            let rules = route["spec"]["rules"].as_array_mut().unwrap();
+            let backends = &mut rules.last_mut().unwrap()["backendRefs"];
+            backends[0]["weight"] = json!(100 - canary);
+            backends[1]["weight"] = json!(canary);
             self.store(&key, route);
             self.turned = true;
         }
@@ -640,9 +697,23 @@ impl World {
             return found;
         }
         for key in self.keys("HTTPRoute") {
-            let backends = self.objects[&key].pointer("/spec/rules/0/backendRefs");
-            for backend in backends.and_then(Value::as_array).into_iter().flatten() {
-                found.extend(self.backend_violation(backend));
+            let rules = self.objects[&key].pointer("/spec/rules");
+            for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+                match rule["backendRefs"]
+                    .as_array()
+                    .map_or(&[][..], Vec::as_slice)
+                {
+                    // A header route: all that match go there.
+                    [only] => found.extend(self.lonely_violation(only)),
+                    backends => {
+                        found.extend(backends.iter().filter_map(|b| self.backend_violation(b)));
+                    }
+                }
+            }
+        }
+        for key in self.keys("Ingress") {
+            for backend in canary_ingress_backends(&self.objects[&key]) {
+                found.extend(self.backend_violation(&backend));
             }
         }
         if let Some(hash) = self.selected("active")
@@ -660,6 +731,12 @@ impl World {
             .get(&key)?
             .pointer("/spec/selector/rollouts-pod-template-hash");
         hash.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn lonely_violation(&self, backend: &Value) -> Option<String> {
+        let service = backend["name"].as_str().unwrap_or_default();
+        let hash = self.selected(service)?;
+        (self.ready_of(&hash) == 0).then(|| format!("a header leads to {service} without pods"))
     }
 
     fn backend_violation(&self, backend: &Value) -> Option<String> {
@@ -712,6 +789,23 @@ impl World {
             .filter_map(|step| step["setWeight"].as_i64());
         weights.into_iter().next().unwrap_or(0)
     }
+}
+
+/// What an Ingress with NGINX's canary annotations does, as backends with weights.
+fn canary_ingress_backends(ingress: &Value) -> Vec<Value> {
+    let annotation = |name: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}");
+        let value = ingress["metadata"]["annotations"].get(key)?;
+        value.as_str()?.parse::<i64>().ok()
+    };
+    let Some(weight) = annotation("canary-weight") else {
+        return Vec::new();
+    };
+    let total = annotation("canary-weight-total").unwrap_or(100);
+    vec![
+        json!({"name": "canary", "weight": weight}),
+        json!({"name": "stable", "weight": total - weight}),
+    ]
 }
 
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
@@ -789,20 +883,15 @@ fn json_patch(target: &mut Value, operations: &Value) {
         let path = operation["path"].as_str().unwrap();
         let (parent, last) = path.rsplit_once('/').unwrap();
         let last = last.replace("~1", "/").replace("~0", "~");
-        let parent = target.pointer_mut(parent).unwrap();
-        if let Some(list) = parent.as_array_mut() {
-            match operation["op"].as_str().unwrap() {
-                "add" if last == "-" => list.push(operation["value"].clone()),
-                "remove" => drop(list.remove(last.parse().unwrap())),
-                other => panic!("no such operation here: {other} of {last}"),
-            }
-            continue;
+        let value = operation["value"].clone();
+        let op = operation["op"].as_str().unwrap();
+        match (target.pointer_mut(parent).unwrap(), op) {
+            (Value::Object(parent), "add") => drop(parent.insert(last, value)),
+            (Value::Object(parent), "remove") => drop(parent.remove(&last)),
+            (Value::Array(parent), "add") if last == "-" => parent.push(value),
+            (Value::Array(parent), "add") => parent.insert(last.parse().unwrap(), value),
+            (Value::Array(parent), "remove") => drop(parent.remove(last.parse().unwrap())),
+            (_, other) => panic!("no such operation here: {other}"),
         }
-        let parent = parent.as_object_mut().unwrap();
-        match operation["op"].as_str().unwrap() {
-            "add" => parent.insert(last, operation["value"].clone()),
-            "remove" => parent.remove(&last),
-            other => panic!("no such operation here: {other}"),
-        };
     }
 }

@@ -1,7 +1,7 @@
 //! Pods, probes, ends.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sandbox::{Options, Sandbox};
 use serde_json::json;

@@ -3,6 +3,7 @@
 mod advance;
 mod experiment;
 mod new_experiment;
+mod routes;
 mod services;
 mod sizes;
 pub mod split;

@@ -182,7 +182,13 @@ impl Context<'_> {
             return self.is_at_desired_sizes(true);
         }
         if step.set_weight.is_some() {
-            return self.is_at_desired_sizes(true) && self.is_weight_verified();
+            return self.is_at_desired_sizes(true)
+                && self.is_weight_verified()
+                && !self.is_routing_broken;
+        }
+        if step.set_header_route.is_some() || step.set_mirror_route.is_some() {
+            // The route was set earlier in this pass.
+            return !self.is_routing_broken;
         }
         if step.experiment.is_some() {
             return self.is_experiment_successful();

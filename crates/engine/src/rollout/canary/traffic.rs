@@ -4,7 +4,7 @@
 use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
-use crate::traffic::{self, Want};
+use crate::traffic::{self, Change, Want, nginx};
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
@@ -34,7 +34,8 @@ impl Context<'_> {
             return true;
         };
         let weight = self.wanted_weight();
-        if !self.is_stable_ready_for(weight) {
+        let moves_weights = self.is_stable_ready_for(weight);
+        if !moves_weights {
             self.decide(
                 "hold-weight",
                 format!("the stable pods cannot take what a canary weight of {weight} leaves"),
@@ -42,7 +43,6 @@ impl Context<'_> {
             if let Some(stable) = self.stable {
                 self.wait_for_pods(stable);
             }
-            return true;
         }
         let canary = self.canary();
         let services = self.arm_services();
@@ -50,8 +50,10 @@ impl Context<'_> {
         let namespace = self.namespace().to_owned();
         let former = self.former_destinations(&weights.additional);
         let ports = self.target_ports(&services.stable);
+        let routes = self.managed_routes();
         let want = Want {
             namespace: &namespace,
+            owner: self.owner_reference(),
             canary_service: &services.canary,
             stable_service: &services.stable,
             weight,
@@ -59,20 +61,19 @@ impl Context<'_> {
             additional: &weights.additional,
             former: &former,
             target_ports: &ports,
+            moves_weights,
+            routes: &routes,
         };
         match traffic::apply(&routing, &self.snapshot.objects, &want) {
-            Ok(actions) => {
-                if !actions.is_empty() {
-                    self.decide(
-                        "route",
-                        format!("the canary gets {weight} of {}", want.max_weight),
-                    );
+            Ok(change) => {
+                self.note_routing(&want, change);
+                if moves_weights {
+                    self.record_weights(weights);
                 }
-                self.actions.extend(actions);
-                self.record_weights(weights);
                 true
             }
             Err(error) => {
+                self.is_routing_broken = true;
                 let message = error.to_string();
                 self.warn(reason::TRAFFIC_ROUTING_ERROR, message.clone());
                 self.wait(WaitingOn::Object {
@@ -83,6 +84,31 @@ impl Context<'_> {
                 false
             }
         }
+    }
+
+    fn note_routing(&mut self, want: &Want<'_>, change: Change) {
+        if !change.actions.is_empty() {
+            let because = if want.moves_weights {
+                format!("the canary gets {} of {}", want.weight, want.max_weight)
+            } else {
+                "header and mirror steps have changed".to_owned()
+            };
+            self.decide("route", because);
+        }
+        self.actions.extend(change.actions);
+        for (reason, message) in change.events {
+            self.event(reason, message);
+        }
+    }
+
+    /// Canary Ingresses that the spec asks for no longer, whatever the strategy is now.
+    pub(crate) fn delete_leftover_ingresses(&mut self) {
+        let wanted = crate::snapshot::references(&self.rollout).objects;
+        let gone = nginx::leftovers(&self.snapshot.objects, &wanted, self.uid());
+        if !gone.is_empty() {
+            self.decide("delete-ingress", "the spec no longer asks for it");
+        }
+        self.actions.extend(gone);
     }
 
     /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
