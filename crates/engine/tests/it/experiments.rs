@@ -375,7 +375,7 @@ fn without_the_stable_pods_it_says_what_it_lacks() {
     let plan = world.last_plan.clone().unwrap();
     let says = plan.trace.waiting_on.iter().any(|wait| {
         matches!(wait, WaitingOn::Fix { message }
-            if message == "the experiment's template 'base' needs the stable ReplicaSet, which is gone")
+            if message.starts_with("the experiment needs the stable ReplicaSet, which is gone"))
     });
     assert!(says, "{:#?}", plan.trace);
     assert!(names(&world).is_empty());

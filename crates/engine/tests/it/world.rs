@@ -753,7 +753,11 @@ impl World {
         if self.turned {
             return None;
         }
-        let allowed = self.allowed_weight();
+        let mut allowed = self.allowed_weight();
+        if stable.is_some_and(|stable| self.ready_of(stable) == 0) {
+            // As after an abort: what nobody else can take yet stays where it is.
+            allowed = allowed.max(self.recorded_weight());
+        }
         // With the stable pods gone for good there is nobody else to send requests to.
         let stable = stable.filter(|hash| {
             let name = format!("-{hash}");
@@ -765,6 +769,13 @@ impl World {
             .then(|| "the canary gets more than its step allows".to_owned())
     }
 
+    fn recorded_weight(&self) -> i64 {
+        let recorded = self
+            .rollout()
+            .pointer("/status/canary/weights/canary/weight");
+        recorded.and_then(Value::as_i64).unwrap_or(0)
+    }
+
     /// The weight of the last `setWeight` up to the current step.
     fn allowed_weight(&self) -> i64 {
         let status = &self.rollout()["status"];
@@ -772,8 +783,7 @@ impl World {
         let steps: &[Value] = steps.and_then(Value::as_array).map_or(&[], Vec::as_slice);
         if status["abort"] == json!(true) {
             // What the stable pods cannot take yet stays where it is; it never becomes more.
-            let recorded = status.pointer("/canary/weights/canary/weight");
-            return recorded.and_then(Value::as_i64).unwrap_or(0);
+            return self.recorded_weight();
         }
         let index = status["currentStepIndex"].as_u64().unwrap_or(0) as usize;
         if index >= steps.len() || status["promoteFull"] == json!(true) {

@@ -132,6 +132,14 @@ impl Context<'_> {
     }
 
     fn start_experiment(&mut self, step: &RolloutExperimentStep) -> Option<String> {
+        if self.is_stable_lost() {
+            self.wait_for_fix(
+                "the experiment needs the stable ReplicaSet, which is gone: skip the step, or \
+                 promote in full"
+                    .to_owned(),
+            );
+            return None;
+        }
         match self.request_experiment(step) {
             Ok(Request::Reuse(name)) => Some(name),
             Ok(Request::Create { name, object }) => {
