@@ -19,5 +19,6 @@ mod gitops_operations;
 mod gitops_rollout;
 mod metrics;
 mod replica;
+mod setup;
 mod walkthrough;
 mod world;
