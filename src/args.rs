@@ -1,6 +1,7 @@
 //! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
 //! `crates/cli`'s, in the same command.
 
+use crate::setup::{CheckOptions, InstallOptions};
 use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
 use clap::{Args, FromArgMatches, Subcommand};
@@ -12,6 +13,10 @@ use std::time::Duration;
 pub enum Runs {
     /// Run the controller against a cluster (kubeconfig, or in-cluster)
     Controller(Box<ControllerArgs>),
+    /// Install the controller in a cluster, or print what would be installed (--dry-run)
+    Install(InstallOptions),
+    /// Say what a cluster lacks for the controller, and what to do about it
+    Check(CheckOptions),
     /// Run an embedded cluster with the controller in it, for kubectl
     Sandbox(sandbox::Options),
     /// Watch a commit become a canary, and a bad one be rolled back: no cluster needed

@@ -13,7 +13,7 @@
 //!    [`monitor`]: what it tells of itself.
 //!
 //! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller into
-//! an embedded cluster, [`args`] reads the command line.
+//! an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`args`] reads the command line.
 
 pub mod act;
 pub mod args;
@@ -31,4 +31,5 @@ pub mod observe;
 pub mod queue;
 pub mod run;
 pub mod sandbox;
+pub mod setup;
 pub mod telemetry;

@@ -7,11 +7,13 @@ use crate::gitops::{Limits, Sources};
 use crate::lease::{self, Election, Timing};
 use crate::manager::{self, Options};
 use crate::monitor::{self, Monitor};
+use crate::setup::{self, CheckOptions, InstallOptions};
 use crate::{demo, sandbox, telemetry};
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ fn start(runs: Runs, matches: &ArgMatches) -> Result<bool> {
             log(&args.logs)?;
             runtime.block_on(controller(*args, matches)).map(|()| true)
         }
+        Runs::Install(options) => runtime.block_on(install(&options, matches)).map(|()| true),
+        Runs::Check(options) => runtime.block_on(check(&options, matches)),
         Runs::Sandbox(options) => {
             log(&options.logs)?;
             runtime.block_on(sandbox::run(options)).map(|()| true)
@@ -107,6 +111,26 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
+    let settings = options.settings(flag(matches, "namespace"));
+    let mut out = anstream::stdout();
+    if options.dry_run {
+        out.write_all(deploy::yaml(&deploy::install(&settings)).as_bytes())?;
+        return Ok(());
+    }
+    let client = Client::try_from(cluster_config(matches).await?)?;
+    setup::install(&client, &settings, &mut out).await
+}
+
+async fn check(options: &CheckOptions, matches: &ArgMatches) -> Result<bool> {
+    let namespace = flag(matches, "namespace");
+    let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let client = Client::try_from(cluster_config(matches).await?)?;
+    let report = setup::check(&client, options, &namespace, Clock::Wall.now()).await;
+    write!(anstream::stdout(), "{report}")?;
+    Ok(report.is_good())
+}
+
 /// The place in the election that the flags ask for; `None` for a controller that is alone.
 fn election(args: &ControllerArgs) -> Result<Option<Election>> {
     let flags = &args.election;
@@ -154,7 +178,7 @@ fn host_name() -> String {
 
 /// The cluster that the flags or the environment name, or the one that this process runs in.
 async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
-    let flag = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let flag = |name: &str| flag(matches, name);
     let options = KubeConfigOptions {
         context: flag("context"),
         cluster: flag("cluster"),
@@ -183,6 +207,10 @@ async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
         config.default_namespace = namespace;
     }
     Ok(config)
+}
+
+fn flag(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
 }
 
 /// The file that --kubeconfig names.

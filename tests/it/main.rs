@@ -24,5 +24,6 @@ mod metrics;
 mod nginx;
 mod providers;
 mod replica;
+mod setup;
 mod walkthrough;
 mod world;

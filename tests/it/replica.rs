@@ -21,6 +21,7 @@ pub struct Asked {
     pub at: Instant,
     pub method: Method,
     pub path: String,
+    pub query: String,
 }
 
 impl Asked {
@@ -98,6 +99,10 @@ impl Replica {
         self.wire.no_lease.store(false, Ordering::SeqCst);
     }
 
+    pub fn asked(&self) -> Vec<Asked> {
+        self.wire.asked.lock().unwrap().clone()
+    }
+
     pub fn writes(&self) -> Vec<Asked> {
         let mut asked = self.wire.asked.lock().unwrap().clone();
         asked.retain(Asked::is_write);
@@ -114,6 +119,7 @@ fn through(inner: Client, wire: Arc<Wire>) -> Client {
                 at: Instant::now(),
                 method: request.method().clone(),
                 path: request.uri().path().to_owned(),
+                query: request.uri().query().unwrap_or_default().to_owned(),
             };
             let refused = asked.is_lease() && wire.no_lease.load(Ordering::SeqCst);
             wire.asked.lock().unwrap().push(asked);

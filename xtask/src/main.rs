@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a task's output is its purpose")]
 
 mod crds;
+mod deploy;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -19,13 +20,16 @@ struct Args {
 enum Task {
     /// Write the CustomResourceDefinitions of crates/api to crds/
     Crds(crds::Args),
-    /// Check crate edges, purity, files, the code map and the CRDs
+    /// Write the generated files of deploy/
+    Deploy(deploy::Args),
+    /// Check crate edges, purity, files, the code map, the CRDs and deploy/
     Tidy,
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Crds(args) => crds::run(&args),
+        Task::Deploy(args) => deploy::run(&args),
         Task::Tidy => tidy::run(),
     };
     match done {
