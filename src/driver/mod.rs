@@ -232,10 +232,12 @@ async fn carry_out<D: Driver>(
         written = Written::Everything;
     }
     let (outcomes, failure) = act(cx, &plan.actions).await;
+    // What an eviction leads to is seen when the pod goes; one that was refused is tried again when
+    // the plan says so, not at once.
     if plan
         .actions
         .iter()
-        .any(|action| !matches!(action, Action::Measure(_)))
+        .any(|action| !matches!(action, Action::Measure(_) | Action::Evict { .. }))
     {
         written = Written::Everything;
     }

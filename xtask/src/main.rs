@@ -4,6 +4,7 @@
 
 mod crds;
 mod deploy;
+mod sim;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,8 @@ enum Task {
     Crds(crds::Args),
     /// Write the generated files of deploy/
     Deploy(deploy::Args),
+    /// Play scenarios against the planner, with everything that can go wrong
+    Sim(sim::Args),
     /// Check crate edges, purity, files, the code map, the CRDs and deploy/
     Tidy,
 }
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Crds(args) => crds::run(&args),
         Task::Deploy(args) => deploy::run(&args),
+        Task::Sim(args) => sim::run(&args),
         Task::Tidy => tidy::run(),
     };
     match done {

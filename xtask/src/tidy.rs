@@ -30,7 +30,19 @@ const EDGES: &[(&str, &[&str])] = &[
         &["weir-api", "weir-apiserver", "weir-cluster"],
     ),
     ("weir-cli", &["weir-api", "weir-engine", "weir-gocompat"]),
-    ("xtask", &["weir-api", "weir-deploy"]),
+    (
+        "weir-sim",
+        &[
+            "weir-api",
+            "weir-apiserver",
+            "weir-cluster",
+            "weir-engine",
+            "weir-gocompat",
+            "weir-plan",
+            "weir-structural",
+        ],
+    ),
+    ("xtask", &["weir-api", "weir-deploy", "weir-sim"]),
     (
         "weir",
         &[

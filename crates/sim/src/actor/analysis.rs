@@ -1,0 +1,138 @@
+//! Analysis runs by script: when each ends, and how.
+
+use crate::ground::Patch;
+use crate::object::{Id, Kind, Object};
+use crate::time::{stamp, whole};
+use crate::world::Shared;
+use plan::{Guard, PatchKind};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How a run goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub after_ms: i64,
+    /// A phase of an AnalysisRun.
+    pub phase: String,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            after_ms: 2_000,
+            phase: "Successful".to_owned(),
+        }
+    }
+}
+
+/// The controller of AnalysisRuns, as far as a Rollout sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Analyses {
+    verdicts: Vec<Verdict>,
+    /// Runs that are under way, by uid: when and how each ends.
+    running: BTreeMap<String, (i64, String)>,
+    begun: usize,
+    /// Verdicts of the next runs, before all others.
+    asked: VecDeque<Verdict>,
+    heals: bool,
+}
+
+impl Analyses {
+    /// The n-th run has the n-th verdict; then they begin again.
+    pub fn new(verdicts: Vec<Verdict>) -> Self {
+        Self {
+            verdicts,
+            ..Self::default()
+        }
+    }
+
+    /// The next run has this verdict.
+    pub fn next(&mut self, verdict: Verdict) {
+        self.asked.push_back(verdict);
+    }
+
+    /// From now on every run succeeds.
+    pub fn heal(&mut self) {
+        self.heals = true;
+    }
+
+    /// Begins and ends runs; when it wants to be asked again.
+    pub fn step(&mut self, shared: &mut Shared) -> Option<i64> {
+        let now = shared.now_ms;
+        let mut next: Option<i64> = None;
+        for (id, object) in shared.ground.list(Kind::AnalysisRun) {
+            let Some((phase, terminated)) = state(&object) else {
+                continue;
+            };
+            let uid = object.uid().to_owned();
+            if phase.is_empty() {
+                let (at, end) = self.begin(now);
+                self.running.insert(uid, (at, end));
+                next = earlier(next, at);
+                let started = whole(stamp(now)).to_string();
+                write(shared, &id, "Running", &started);
+                continue;
+            }
+            if phase != "Running" && phase != "Pending" {
+                continue;
+            }
+            let (at, end) = self.running.get(&uid).cloned().unwrap_or_else(|| {
+                let verdict = Verdict::default();
+                (now, verdict.phase)
+            });
+            if terminated {
+                write(shared, &id, "Successful", "");
+            } else if at <= now {
+                write(shared, &id, &end, "");
+            } else {
+                next = earlier(next, at);
+            }
+        }
+        next
+    }
+
+    fn begin(&mut self, now: i64) -> (i64, String) {
+        let verdict = if let Some(asked) = self.asked.pop_front() {
+            asked
+        } else if self.heals || self.verdicts.is_empty() {
+            Verdict::default()
+        } else {
+            self.verdicts[self.begun % self.verdicts.len()].clone()
+        };
+        self.begun += 1;
+        (now + verdict.after_ms.max(1), verdict.phase)
+    }
+}
+
+fn earlier(next: Option<i64>, at: i64) -> Option<i64> {
+    Some(next.map_or(at, |next| next.min(at)))
+}
+
+/// Phase, and whether it is told to end. Only runs that a Rollout controls are run.
+fn state(object: &Object) -> Option<(String, bool)> {
+    let run = object.analysis_run()?;
+    object
+        .controller()
+        .filter(|owner| owner.kind == "Rollout")?;
+    let phase = run.status.as_ref().and_then(|status| status.phase);
+    let phase = phase.map_or_else(String::new, |phase| phase.to_string());
+    Some((phase, run.spec.terminate == Some(true)))
+}
+
+fn write(shared: &mut Shared, id: &Id, phase: &str, started: &str) {
+    let mut status = json!({"phase": phase});
+    if !started.is_empty() {
+        status["startedAt"] = json!(started);
+    }
+    let body = json!({"status": status});
+    let patch = Patch {
+        kind: PatchKind::Merge,
+        body: &body,
+        guard: &Guard::default(),
+        subresource: None,
+    };
+    shared.note(format_args!("{id} {phase}"));
+    // A run that is gone needs no phase.
+    drop(shared.ground.patch(shared.now_ms, id, patch));
+}

@@ -1,0 +1,269 @@
+//! One call of the controller to the API, under faults and before the eyes of the checkers.
+
+use super::controller::{Pass, live};
+use crate::check::{Deed, Facts};
+use crate::fault::{self, Call};
+use crate::ground::{Patch, Refused};
+use crate::object::{Id, Kind, Object};
+use crate::view::View;
+use crate::world::Shared;
+use plan::{Action, Guard, PatchKind};
+use serde_json::Value;
+
+/// The caller: what a call changes of it.
+#[derive(Debug)]
+pub(super) struct Actor<'a> {
+    pub(super) view: &'a mut View,
+    pub(super) rollout: &'a Id,
+    pub(super) skew_ms: i64,
+}
+
+/// What the caller learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Done,
+    Failed,
+    Crash { down_ms: i64, stale_ms: i64 },
+}
+
+/// What the faults say of the next call.
+fn next_call(shared: &mut Shared, is_status: bool) -> Call {
+    shared.calls += 1;
+    shared.statuses += u32::from(is_status);
+    let status = is_status.then_some(shared.statuses);
+    fault::of_call(&shared.faults, shared.calls, status)
+}
+
+/// A write that may be lost on the way back.
+fn carried<T>(
+    call: Call,
+    shared: &mut Shared,
+    write: impl FnOnce(&mut Shared) -> Result<T, Refused>,
+) -> Result<T, Answer> {
+    match call {
+        Call::Carried => write(shared).map_err(|_| Answer::Failed),
+        Call::Lost => {
+            drop(write(shared));
+            Err(Answer::Failed)
+        }
+        call => Err(call.into()),
+    }
+}
+
+/// The patch of the Rollout itself, at the version that was planned with.
+pub(super) fn root(
+    actor: Actor<'_>,
+    pass: &mut Pass,
+    patch: &Value,
+    shared: &mut Shared,
+) -> Answer {
+    let now = shared.now_ms;
+    let call = next_call(shared, false);
+    let guard = Guard {
+        uid: None,
+        resource_version: Some(pass.version.to_string()),
+    };
+    let patch = Patch {
+        kind: PatchKind::Merge,
+        body: patch,
+        guard: &guard,
+        subresource: None,
+    };
+    let written = carried(call, shared, |shared| {
+        shared.wrote(format_args!("patch {} {}", actor.rollout, patch.body));
+        shared.ground.patch(now, actor.rollout, patch)
+    });
+    match written {
+        Ok(object) => {
+            pass.version = object.version;
+            actor.view.absorb(actor.rollout, object);
+            Answer::Done
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// The status, at the version that was planned with.
+pub(super) fn status(actor: Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answer {
+    let now = shared.now_ms;
+    let call = next_call(shared, true);
+    let written = carried(call, shared, |shared| {
+        let status = &pass.plan.status;
+        let version = pass.version;
+        let result = shared
+            .ground
+            .put_status(now, actor.rollout, version, status);
+        if result.is_ok() {
+            let change = pass.change(shared.skew_ms);
+            let pauses = std::mem::take(&mut shared.checks.pauses);
+            for what in change.breaches(&pauses) {
+                shared.checks.report(now, "a wrong status", what);
+            }
+            shared.checks.pauses = pauses;
+            change.note(&mut shared.checks.pauses);
+            let phase = status.phase.as_ref();
+            shared.wrote(format_args!(
+                "status {} {} step {:?}",
+                actor.rollout,
+                phase.map_or_else(String::new, ToString::to_string),
+                status.current_step_index
+            ));
+        }
+        result
+    });
+    match written {
+        Ok(object) => {
+            actor.view.absorb(actor.rollout, object);
+            Answer::Done
+        }
+        Err(answer) => answer,
+    }
+}
+
+fn target(action: &Action) -> Option<Id> {
+    match action {
+        Action::Create { object } | Action::Apply { object, .. } => Id::of_json(object),
+        Action::Patch { target, .. } | Action::Delete { target, .. } => Id::of_key(target),
+        Action::Evict { pod, .. } => Id::of_key(pod),
+        Action::Measure(_) => None,
+    }
+}
+
+pub(super) fn action(
+    actor: Actor<'_>,
+    pass: &mut Pass,
+    action: &Action,
+    shared: &mut Shared,
+) -> Answer {
+    let now = shared.now_ms;
+    let call = next_call(shared, false);
+    let Some(id) = target(action) else {
+        shared
+            .checks
+            .report(now, "an action on an unknown kind", format!("{action:?}"));
+        return Answer::Failed;
+    };
+    let truth = Facts::of_truth(&*shared.ground, actor.rollout);
+    let object = live(shared, &id);
+    let mut absorbed = None;
+    let written = carried(call, shared, |shared| {
+        let done = execute(action, &id, shared);
+        if let Ok(done) = &done {
+            judge(pass, action, (&id, object.as_ref()), actor.skew_ms, shared);
+            absorbed = Some(done.clone());
+        }
+        done
+    });
+    if let Some(done) = absorbed {
+        absorb(&mut pass.view, &id, done);
+        let after = (
+            Facts::of_truth(&*shared.ground, actor.rollout),
+            Facts::of_view(&pass.view, actor.rollout),
+        );
+        shared
+            .checks
+            .compare(now, (&truth, &after.0), (&pass.seen, &after.1));
+        pass.seen = after.1;
+    }
+    match written {
+        Ok(done) => {
+            absorb(actor.view, &id, done);
+            Answer::Done
+        }
+        Err(answer) => {
+            if matches!(action, Action::Create { .. }) && answer == Answer::Failed {
+                // The shell looks at what has the name already.
+                if let Some(object) = live(shared, &id) {
+                    actor.view.absorb(&id, object);
+                }
+            }
+            answer
+        }
+    }
+}
+
+/// What a write left: the object, nothing, or no news.
+#[derive(Clone, Debug)]
+enum Done {
+    Object(Object),
+    Gone,
+    Unseen,
+}
+
+fn absorb(view: &mut View, id: &Id, done: Done) {
+    match done {
+        Done::Object(object) => view.absorb(id, object),
+        Done::Gone => view.absorb_deletion(id),
+        Done::Unseen => {}
+    }
+}
+
+fn execute(action: &Action, id: &Id, shared: &mut Shared) -> Result<Done, Refused> {
+    let now = shared.now_ms;
+    match action {
+        Action::Create { object } => {
+            let created = shared.ground.create(now, (**object).clone())?;
+            shared.wrote(format_args!("create {id}"));
+            Ok(Done::Object(created))
+        }
+        Action::Patch {
+            kind,
+            patch,
+            subresource,
+            guard,
+            ..
+        } => {
+            let request = Patch {
+                kind: *kind,
+                body: patch,
+                guard,
+                subresource: *subresource,
+            };
+            let patched = shared.ground.patch(now, id, request)?;
+            shared.wrote(format_args!("patch {id} {patch}"));
+            Ok(Done::Object(patched))
+        }
+        Action::Delete { guard, .. } => {
+            shared.ground.delete(now, id, guard, 0)?;
+            shared.wrote(format_args!("delete {id}"));
+            Ok(Done::Gone)
+        }
+        Action::Evict { guard, .. } => {
+            if now >= shared.evicts_from {
+                shared.ground.delete(now, id, guard, 0)?;
+                shared.wrote(format_args!("evict {id}"));
+            }
+            Ok(Done::Unseen)
+        }
+        Action::Apply { .. } | Action::Measure(_) => {
+            Err(Refused::Invalid("no such action here".to_owned()))
+        }
+    }
+}
+
+/// The rules that look at the action itself.
+fn judge(
+    pass: &Pass,
+    action: &Action,
+    (id, live): (&Id, Option<&Object>),
+    skew_ms: i64,
+    shared: &mut Shared,
+) {
+    let runs = match action {
+        // The new run itself is none of the others.
+        Action::Create { .. } => {
+            let mut runs = shared.ground.list(Kind::AnalysisRun);
+            runs.retain(|(own, _)| own != id);
+            runs
+        }
+        _ => Vec::new(),
+    };
+    let deed = Deed {
+        action,
+        live,
+        seen_version: pass.versions.get(id).copied(),
+        runs: &runs,
+    };
+    let change = pass.change(shared.skew_ms.max(skew_ms.abs()));
+    shared.checks.deed(shared.now_ms, &deed, &change);
+}

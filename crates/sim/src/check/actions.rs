@@ -1,0 +1,113 @@
+//! The rules of deeds: what an action may be done to.
+
+use super::{Change, Checks};
+use crate::object::{Id, Kind, Object, size_of};
+use api::{AnalysisPhase, Rollout};
+use plan::Action;
+use serde_json::Value;
+
+/// One action that is about to be carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Deed<'a> {
+    pub action: &'a Action,
+    /// The target as it is.
+    pub live: Option<&'a Object>,
+    /// The version of the target that the planner saw.
+    pub seen_version: Option<u64>,
+    /// The analysis runs that there are.
+    pub runs: &'a [(Id, Object)],
+}
+
+fn is_ours(rollout: &Rollout, object: &Object) -> bool {
+    let uid = rollout.metadata.uid.as_deref();
+    object.controller().map(|owner| owner.uid.as_str()) == uid
+}
+
+impl Checks {
+    /// Checks an action before it is carried out.
+    pub fn deed(&mut self, at_ms: i64, deed: &Deed<'_>, change: &Change<'_>) {
+        match deed.action {
+            Action::Create { object } => self.create(at_ms, deed, change, object),
+            Action::Patch { target, patch, .. } => {
+                let (Some(id), Some(live)) = (Id::of_key(target), deed.live) else {
+                    return;
+                };
+                let shared = matches!(id.kind, Kind::ReplicaSet | Kind::Service | Kind::HttpRoute);
+                if shared && deed.seen_version != Some(live.version) {
+                    self.report(at_ms, "a write by an old view", format!("{id}"));
+                }
+                if !may_patch(change.planned, &id, live) {
+                    self.report(at_ms, "a patch of something else", format!("{id}"));
+                }
+                let hash = patch.pointer("/spec/selector/rollouts-pod-template-hash");
+                if let (Kind::Service, Some(hash)) = (id.kind, hash.and_then(Value::as_str)) {
+                    let pauses = std::mem::take(&mut self.pauses);
+                    if let Some(what) = change.switch(&id.name, hash, &pauses) {
+                        self.report(at_ms, "a switch too early", what);
+                    }
+                    self.pauses = pauses;
+                }
+            }
+            Action::Delete { target, .. } => {
+                let (Some(id), Some(live)) = (Id::of_key(target), deed.live) else {
+                    return;
+                };
+                if !is_ours(change.planned, live) {
+                    self.report(at_ms, "a deletion of something else", format!("{id}"));
+                }
+                if live.replica_set().is_some_and(|set| size_of(set) > 0) {
+                    self.report(at_ms, "a deletion of pods", format!("{id}"));
+                }
+            }
+            Action::Evict { .. } => {}
+            Action::Apply { .. } | Action::Measure(_) => {
+                self.report(at_ms, "an action that is none of a Rollout", String::new());
+            }
+        }
+    }
+
+    /// One live analysis run for a purpose.
+    fn create(&mut self, at_ms: i64, deed: &Deed<'_>, change: &Change<'_>, object: &Value) {
+        if object["kind"] != "AnalysisRun" {
+            return;
+        }
+        let label = |name: &str| {
+            let labels = object.pointer("/metadata/labels")?;
+            labels.get(name)?.as_str().map(str::to_owned)
+        };
+        let purpose = ["rollout-type", "step-index", "rollouts-pod-template-hash"];
+        let wanted = purpose.map(label);
+        for (id, run) in deed.runs {
+            let Some(run) = run.analysis_run().filter(|_| is_ours(change.planned, run)) else {
+                continue;
+            };
+            let labels = run.metadata.labels.as_ref();
+            let own = purpose.map(|name| labels.and_then(|labels| labels.get(name)).cloned());
+            let phase = run.status.as_ref().and_then(|status| status.phase);
+            let live = phase.is_none_or(|phase| {
+                matches!(phase, AnalysisPhase::Pending | AnalysisPhase::Running)
+            });
+            if live && run.spec.terminate != Some(true) && own == wanted {
+                let what = format!("{id} goes on");
+                self.report(at_ms, "two analysis runs for one purpose", what);
+            }
+        }
+    }
+}
+
+/// Objects that the Rollout controls or that its spec names; what nobody controls may be adopted.
+fn may_patch(rollout: &Rollout, id: &Id, live: &Object) -> bool {
+    match id.kind {
+        Kind::ReplicaSet | Kind::AnalysisRun | Kind::Experiment => {
+            is_ours(rollout, live) || live.controller().is_none()
+        }
+        Kind::Service => engine::snapshot::references(rollout)
+            .services
+            .contains(&*id.name),
+        Kind::HttpRoute => engine::snapshot::references(rollout)
+            .objects
+            .contains(&id.key()),
+        Kind::Pod => true,
+        Kind::Rollout | Kind::AnalysisTemplate => false,
+    }
+}

@@ -1,0 +1,146 @@
+//! What the rules look at: pods, selectors and weights, in truth or as somebody sees them.
+
+use crate::ground::Ground;
+use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
+use crate::view::View;
+use api::{Rollout, RolloutStatus};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A ReplicaSet that the Rollout controls.
+#[derive(Clone, Debug)]
+pub struct SetFacts {
+    pub hash: String,
+    pub size: i32,
+    /// Ready pods, of those that its size leaves it.
+    pub ready: i32,
+    /// It is kept for a while, to go back to.
+    pub warm: bool,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub rollout: Option<Arc<Rollout>>,
+    pub sets: Vec<SetFacts>,
+    /// Service → the hash that it selects; those without one are left out.
+    pub services: Vec<(Arc<str>, String)>,
+    /// Service → weight, of the route's first rule.
+    pub weights: Vec<(String, i32)>,
+}
+
+impl Facts {
+    /// The world as it is.
+    pub fn of_truth(ground: &dyn Ground, rollout: &Id) -> Self {
+        let mut facts = Self {
+            rollout: ground.get(rollout).and_then(|own| own.rollout().cloned()),
+            ..Self::default()
+        };
+        for kind in [Kind::ReplicaSet, Kind::Service, Kind::HttpRoute] {
+            for (id, object) in ground.list(kind) {
+                facts.add(&id, &object, |_| ground.ready(&id.name));
+            }
+        }
+        facts
+    }
+
+    /// The world as an actor believes it to be.
+    pub fn of_view(view: &View, rollout: &Id) -> Self {
+        let mut facts = Self {
+            rollout: view.get(rollout).and_then(|own| own.rollout().cloned()),
+            ..Self::default()
+        };
+        for kind in [Kind::ReplicaSet, Kind::Service, Kind::HttpRoute] {
+            for (id, object) in view.of_kind(kind) {
+                facts.add(id, object, |object| {
+                    let status = object.replica_set().and_then(|set| set.status.as_ref());
+                    status.and_then(|status| status.ready_replicas).unwrap_or(0)
+                });
+            }
+        }
+        facts
+    }
+
+    fn add(&mut self, id: &Id, object: &Object, ready: impl Fn(&Object) -> i32) {
+        match &object.body {
+            Body::ReplicaSet(set) => {
+                let uid = self
+                    .rollout
+                    .as_ref()
+                    .and_then(|rollout| rollout.metadata.uid.as_deref());
+                if object.controller().map(|owner| owner.uid.as_str()) == uid {
+                    let size = size_of(set);
+                    self.sets.push(SetFacts {
+                        hash: hash_of(set).to_owned(),
+                        size,
+                        ready: ready(object).min(size),
+                        warm: set.metadata.annotations.as_ref().is_some_and(|all| {
+                            all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
+                        }),
+                    });
+                }
+            }
+            Body::Service(service) => {
+                let selector = service
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.selector.as_ref());
+                let hash = selector.and_then(|all| all.get(api::constants::HASH_LABEL));
+                if let Some(hash) = hash {
+                    self.services.push((id.name.clone(), hash.clone()));
+                }
+            }
+            Body::HttpRoute(route) => self.weights = weights(route),
+            _ => {}
+        }
+    }
+
+    pub fn status(&self) -> Option<&RolloutStatus> {
+        self.rollout.as_ref()?.status.as_ref()
+    }
+
+    pub fn replicas(&self) -> i32 {
+        let rollout = self.rollout.as_ref();
+        rollout.map_or(0, |rollout| rollout.spec.replicas_or_default())
+    }
+
+    pub fn set(&self, hash: &str) -> Option<&SetFacts> {
+        self.sets.iter().find(|set| set.hash == hash)
+    }
+
+    pub fn ready_of(&self, hash: &str) -> i32 {
+        self.set(hash).map_or(0, |set| set.ready)
+    }
+
+    pub fn is_warm(&self, hash: &str) -> bool {
+        self.set(hash).is_some_and(|set| set.warm)
+    }
+
+    pub fn ready(&self) -> i32 {
+        self.sets.iter().map(|set| set.ready).sum()
+    }
+
+    /// The hash that a service selects.
+    pub fn selected(&self, service: &str) -> Option<&str> {
+        let mut services = self.services.iter();
+        let found = services.find(|(name, _)| **name == *service)?;
+        Some(&found.1)
+    }
+
+    pub fn weight(&self, service: &str) -> Option<i32> {
+        let mut weights = self.weights.iter();
+        Some(weights.find(|(name, _)| name == service)?.1)
+    }
+}
+
+fn weights(route: &Value) -> Vec<(String, i32)> {
+    let backends = route.pointer("/spec/rules/0/backendRefs");
+    let backends = backends.and_then(Value::as_array).into_iter().flatten();
+    backends
+        .filter_map(|backend| {
+            let name = backend.get("name")?.as_str()?.to_owned();
+            let weight = backend.get("weight").and_then(Value::as_i64).unwrap_or(1);
+            Some((name, weight as i32))
+        })
+        .collect()
+}

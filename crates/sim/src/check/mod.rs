@@ -1,0 +1,87 @@
+//! Checkers: what must be true of everything that the controller does.
+
+mod actions;
+mod facts;
+mod rest;
+mod rules;
+mod transitions;
+
+pub use actions::Deed;
+pub use facts::{Facts, SetFacts};
+pub use rest::{at_rest, healed};
+pub use rules::{Shortfalls, shortfalls, worse};
+pub use transitions::{Change, Pauses};
+
+use serde::Serialize;
+use std::fmt;
+
+/// A rule that was broken, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Breach {
+    pub at_ms: i64,
+    /// Short and stable: shrinking keeps it.
+    pub rule: String,
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.at_ms as f64 / 1000.0;
+        write!(f, "{seconds:.3}s {}: {}", self.rule, self.what)
+    }
+}
+
+/// What the checkers remember of one world.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    pub breaches: Vec<Breach>,
+    pub pauses: Pauses,
+    /// Writes of the controller, by second: more than a few are a hot loop.
+    burst: (i64, u32),
+}
+
+/// Writes within a second that no Rollout of a few ReplicaSets needs.
+const BURST_MAX: u32 = 100;
+
+impl Checks {
+    pub fn report(&mut self, at_ms: i64, rule: &str, what: impl Into<String>) {
+        self.breaches.push(Breach {
+            at_ms,
+            rule: rule.to_owned(),
+            what: what.into(),
+        });
+    }
+
+    /// Somebody has ended a pause.
+    pub fn resumed(&mut self, at_ms: i64) {
+        self.pauses.insert(transitions::RESUMED, at_ms);
+    }
+
+    /// Counts one write.
+    pub fn count(&mut self, at_ms: i64) {
+        let second = at_ms / 1000;
+        if self.burst.0 != second {
+            self.burst = (second, 0);
+        }
+        self.burst.1 += 1;
+        if self.burst.1 == BURST_MAX {
+            self.report(at_ms, "economy", "a hundred writes within a second");
+        }
+    }
+
+    /// After an action: what it has made worse, in truth and in the actor's own view.
+    pub fn compare(&mut self, at_ms: i64, truth: (&Facts, &Facts), seen: (&Facts, &Facts)) {
+        let truly = worse(&shortfalls(truth.0), &shortfalls(truth.1));
+        if truly.is_empty() {
+            return;
+        }
+        let visibly = worse(&shortfalls(seen.0), &shortfalls(seen.1));
+        for ((rule, on), by) in &truly {
+            // A service that selected everybody until now had no arm of its own.
+            let is_new_arm = !on.is_empty() && truth.0.selected(on).is_none();
+            if !is_new_arm && visibly.contains_key(&(*rule, on.clone())) {
+                self.report(at_ms, rule, format!("{on} by {by}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The rules of rest: what a world is like that nobody disturbs.
+
+use super::Facts;
+use api::{RolloutPhase, RolloutStatus};
+use plan::Plan;
+
+/// A plan for a world at rest: nothing to do, nothing to say, and a reason to be where it is.
+pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if !plan.actions.is_empty() {
+        found.push(("liveness", format!("still to be done: {:?}", plan.actions)));
+    }
+    if plan.root.patch.is_some() {
+        found.push(("liveness", "the Rollout is still to be patched".to_owned()));
+    }
+    if plan.status != *stored {
+        found.push(("fixpoint", "the status is not the one stored".to_owned()));
+    }
+    if !plan.releases.is_empty() {
+        found.push(("fixpoint", format!("still to be said: {:?}", plan.releases)));
+    }
+    let healthy = plan.status.phase == Some(RolloutPhase::Healthy);
+    if !healthy && plan.trace.waiting_on.is_empty() {
+        found.push((
+            "trace",
+            format!(
+                "{:?} ({}) and waits for nothing",
+                plan.status.phase, plan.status.message
+            ),
+        ));
+    }
+    found
+}
+
+/// After everything was put right and the update promoted in full: one revision, all traffic.
+pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let (Some(status), Some(rollout)) = (facts.status(), &facts.rollout) else {
+        return vec![("recovery", "there is no Rollout".to_owned())];
+    };
+    if status.phase != Some(RolloutPhase::Healthy) {
+        let what = format!("it is {:?} ({})", status.phase, status.message);
+        return vec![("recovery", what)];
+    }
+    let stable = &status.stable_rs;
+    if *stable != status.current_pod_hash {
+        found.push((
+            "recovery",
+            "the stable revision is not the current one".to_owned(),
+        ));
+    }
+    if rollout.metadata.generation.map(|own| own.to_string())
+        != Some(status.observed_generation.clone())
+    {
+        found.push(("recovery", "the last generation is not observed".to_owned()));
+    }
+    let replicas = facts.replicas();
+    for set in &facts.sets {
+        let wanted = if set.hash == *stable { replicas } else { 0 };
+        if set.size != wanted || set.ready != wanted {
+            found.push((
+                "recovery",
+                format!(
+                    "{} has {} pods, {} ready, instead of {wanted}",
+                    set.hash, set.size, set.ready
+                ),
+            ));
+        }
+    }
+    for service in engine::snapshot::references(rollout).services {
+        let selected = facts.selected(&service);
+        if selected != Some(stable) && replicas > 0 {
+            found.push(("recovery", format!("{service} selects {selected:?}")));
+        }
+    }
+    let canary = rollout
+        .spec
+        .canary()
+        .and_then(|own| own.canary_service.clone());
+    if rollout.spec.traffic_routing().is_some()
+        && let Some(weight) = facts
+            .weight(&canary.unwrap_or_default())
+            .filter(|own| *own > 0)
+    {
+        found.push(("recovery", format!("the canary still has {weight}")));
+    }
+    found
+}

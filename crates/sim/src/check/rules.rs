@@ -1,0 +1,166 @@
+//! The rules that hold at every instant, as shortfalls: how far each is broken.
+//!
+//! Pods die by themselves, users turn weights and delete things, so a world may well be in breach.
+//! What no action of the controller may do is make a shortfall larger, in the world and in its own
+//! view of it: nobody is blamed for what he could not have seen.
+
+use super::Facts;
+use api::Rollout;
+use std::collections::BTreeMap;
+
+/// Rule and what it is about → how far it is broken, above 0.
+pub type Shortfalls = BTreeMap<(&'static str, String), i32>;
+
+/// All shortfalls of a state of the world.
+pub fn shortfalls(facts: &Facts) -> Shortfalls {
+    let mut found = Shortfalls::new();
+    let Some(rollout) = facts.rollout.clone() else {
+        return found;
+    };
+    if facts.replicas() == 0 {
+        return found;
+    }
+    if rollout.spec.blue_green().is_some() {
+        blue_green(facts, &rollout, &mut found);
+    } else if rollout.spec.traffic_routing().is_some() {
+        routed(facts, &rollout, &mut found);
+    } else {
+        basic(facts, &rollout, &mut found);
+    }
+    found.retain(|_, shortfall| *shortfall > 0);
+    found
+}
+
+fn blue_green(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
+    let Some(strategy) = rollout.spec.blue_green() else {
+        return;
+    };
+    let Some(hash) = facts.selected(&strategy.active_service) else {
+        return;
+    };
+    if facts.ready() > 0 && facts.ready_of(hash) == 0 {
+        let rule = ("the active service has no ready pod", String::new());
+        found.insert(rule, 1);
+    }
+    let aborted = facts.status().is_some_and(|status| status.abort);
+    let size = facts.set(hash).map_or(0, |set| set.size);
+    if !aborted && size > 0 {
+        let rule = ("the active pods are fewer than the replicas", String::new());
+        found.insert(rule, facts.replicas() - size);
+    }
+}
+
+fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
+    let Some((surge, unavailable)) = limits(rollout, facts.replicas()) else {
+        return;
+    };
+    let floor = facts.replicas() - unavailable;
+    let rule = ("ready pods below the floor", String::new());
+    found.insert(rule, floor - facts.ready());
+    let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
+    let rule = ("more pods than the surge allows", String::new());
+    found.insert(rule, pods - facts.replicas() - surge);
+}
+
+/// `maxSurge` and `maxUnavailable` in pods.
+pub(super) fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
+    let canary = rollout.spec.canary()?;
+    let share = |amount: &api::IntOrString, up: bool| match amount {
+        api::IntOrString::Int(pods) => i64::from(*pods),
+        api::IntOrString::String(text) => {
+            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
+            let product = i64::from(replicas) * percent;
+            if up {
+                (product + 99) / 100
+            } else {
+                product / 100
+            }
+        }
+    };
+    let surge = share(&canary.max_surge_or_default(), true).max(0);
+    let mut unavailable = share(&canary.max_unavailable_or_default(), false).max(0);
+    if surge == 0 && unavailable == 0 {
+        unavailable = 1;
+    }
+    Some((surge as i32, (unavailable as i32).min(replicas)))
+}
+
+fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
+    let Some(canary) = rollout.spec.canary() else {
+        return;
+    };
+    let max_weight = canary.max_traffic_weight();
+    let sum: i32 = facts.weights.iter().map(|(_, weight)| weight).sum();
+    if facts.status().is_some_and(|s| s.canary.weights.is_some()) && !facts.weights.is_empty() {
+        let rule = ("the weights do not add up", String::new());
+        found.insert(rule, (sum - max_weight).abs());
+    }
+    let scaled = canary
+        .steps
+        .iter()
+        .any(|step| step.set_canary_scale.is_some());
+    for (service, weight) in facts.weights.iter().filter(|(_, weight)| *weight > 0) {
+        let Some(hash) = facts.selected(service) else {
+            continue;
+        };
+        let ready = facts.ready_of(hash);
+        if ready == 0 && facts.ready() > 0 {
+            let rule = ("traffic goes where no pod is ready", service.clone());
+            found.insert(rule, 1);
+        }
+        let is_canary = canary.canary_service.as_deref() == Some(service);
+        let others_ready = facts.ready() - ready;
+        if others_ready > 0 && !(scaled && is_canary) {
+            let needed = facts.replicas() * weight / max_weight.max(1);
+            let rule = (
+                "an arm has fewer ready pods than its weight needs",
+                service.clone(),
+            );
+            found.insert(rule, needed - ready);
+        }
+        if is_canary && is_update(facts, hash) {
+            let rule = ("the canary gets more than its step allows", service.clone());
+            found.insert(rule, weight - allowed_weight(facts, rollout));
+        }
+    }
+}
+
+/// Whether pods of that hash are a canary: there is a stable revision with a ReplicaSet, and it is
+/// another one. With the stable pods gone for good there is nobody else to send requests to.
+fn is_update(facts: &Facts, hash: &str) -> bool {
+    facts
+        .status()
+        .is_some_and(|status| status.stable_rs != hash && facts.set(&status.stable_rs).is_some())
+}
+
+/// The weight of the last `setWeight` up to the current step.
+fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
+    let Some(status) = facts.status() else {
+        return 0;
+    };
+    let steps = rollout.spec.canary_steps();
+    if status.abort {
+        // What the stable pods cannot take yet stays where it is; it never becomes more.
+        let recorded = status.canary.weights.as_ref();
+        return recorded.map_or(0, |weights| weights.canary.weight);
+    }
+    let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
+    if index >= steps.len() || status.promote_full {
+        let max_weight = rollout.spec.canary().map(|own| own.max_traffic_weight());
+        return max_weight.unwrap_or(100);
+    }
+    steps[..=index]
+        .iter()
+        .rev()
+        .find_map(|step| step.set_weight)
+        .unwrap_or(0)
+}
+
+/// What `after` breaks more than `before` does.
+pub fn worse(before: &Shortfalls, after: &Shortfalls) -> Shortfalls {
+    after
+        .iter()
+        .filter(|(rule, shortfall)| before.get(*rule).is_none_or(|old| old < *shortfall))
+        .map(|(rule, shortfall)| (rule.clone(), *shortfall))
+        .collect()
+}

@@ -1,0 +1,282 @@
+//! The rules of change: what one status may say after another.
+
+use super::Facts;
+use api::{PauseReason, Rollout, RolloutStatus};
+use engine::rollout::canary::split;
+use std::collections::BTreeMap;
+
+/// One status that is about to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// The Rollout that was planned for, with the status as it was.
+    pub planned: &'a Rollout,
+    pub after: &'a RolloutStatus,
+    /// The world as the planner saw it.
+    pub seen: &'a Facts,
+    /// Successful analysis runs that the planner saw, by step index (`None`: no step's).
+    pub passed: &'a [Option<i32>],
+    /// Whether it saw a run that failed.
+    pub failed: bool,
+    /// When it was planned: a pause lasts from one plan to another, however slow the writes are.
+    pub at_ms: i64,
+    /// How far clocks may differ.
+    pub skew_ms: i64,
+}
+
+/// When the pauses that go on began, by reason.
+pub type Pauses = BTreeMap<&'static str, i64>;
+
+pub(super) const PAUSE_STEP: &str = "CanaryPauseStep";
+/// Somebody has ended a pause since one began.
+pub(super) const RESUMED: &str = "resumed";
+pub(super) const BLUE_GREEN_PAUSE: &str = "BlueGreenPause";
+
+fn is_paused(status: &RolloutStatus, reason: PauseReason) -> bool {
+    let mut pauses = status.pause_conditions.iter();
+    pauses.any(|pause| pause.reason == reason)
+}
+
+impl Change<'_> {
+    fn before(&self) -> RolloutStatus {
+        self.planned.status.clone().unwrap_or_default()
+    }
+
+    /// What is wrong with the change.
+    pub fn breaches(&self, pauses: &Pauses) -> Vec<String> {
+        let before = self.before();
+        let mut found = Vec::new();
+        found.extend(self.generation());
+        found.extend(self.step(&before, pauses));
+        found.extend(self.promotion(&before));
+        found.extend(self.abort(&before));
+        found
+    }
+
+    /// Notes when pauses begin and end.
+    pub fn note(&self, pauses: &mut Pauses) {
+        let reasons = [
+            (PAUSE_STEP, PauseReason::CanaryPauseStep),
+            (BLUE_GREEN_PAUSE, PauseReason::BlueGreenPause),
+        ];
+        let before = self.before();
+        for (name, reason) in reasons {
+            match (is_paused(&before, reason), is_paused(self.after, reason)) {
+                (false, true) => {
+                    pauses.insert(name, self.at_ms);
+                    pauses.remove(RESUMED);
+                }
+                (_, false) => {
+                    pauses.remove(name);
+                }
+                (true, true) => {}
+            }
+        }
+    }
+
+    fn generation(&self) -> Option<String> {
+        let generation = self.planned.metadata.generation.unwrap_or(0);
+        let told = &self.after.observed_generation;
+        // A pass that only writes defaults, or an object that is going, tells nothing new.
+        let kept = self.before().observed_generation == *told;
+        let ahead = told.parse::<i64>().is_ok_and(|told| told > generation);
+        (ahead || (*told != generation.to_string() && !kept)).then(|| {
+            format!("observedGeneration {told} is not the generation {generation} that was planned")
+        })
+    }
+
+    fn step(&self, before: &RolloutStatus, pauses: &Pauses) -> Option<String> {
+        let steps = self.planned.spec.canary_steps();
+        let count = steps.len() as i32;
+        let same = before.current_pod_hash == self.after.current_pod_hash
+            && before.current_step_hash == self.after.current_step_hash;
+        if count == 0 || !same {
+            return None;
+        }
+        let from = before.current_step_index.unwrap_or(0).clamp(0, count);
+        let to = self.after.current_step_index.unwrap_or(0);
+        if from == to || (to == 0 && self.after.abort) {
+            return None;
+        }
+        let promoted = self.after.stable_rs == self.after.current_pod_hash;
+        let rolls_back = self.planned.spec.rollback_window_revisions().is_some();
+        if to == count && (promoted || before.promote_full || rolls_back) {
+            return None;
+        }
+        if to != from + 1 {
+            return Some(format!("the step index goes from {from} to {to}"));
+        }
+        if before.abort {
+            return Some(format!("step {from} ends in an aborted update"));
+        }
+        self.step_end(before, from, pauses)
+    }
+
+    /// Whether the step may end now.
+    fn step_end(&self, before: &RolloutStatus, index: i32, pauses: &Pauses) -> Option<String> {
+        let steps = self.planned.spec.canary_steps();
+        let step = &steps[usize::try_from(index).ok()?];
+        let hash = &self.after.current_pod_hash;
+        let ready = self.seen.ready_of(hash);
+        if let Some(pause) = &step.pause {
+            let duration = match &pause.duration {
+                None => None,
+                Some(api::IntOrString::Int(seconds)) => Some(i64::from(*seconds)),
+                Some(api::IntOrString::String(text)) => {
+                    Some(i64::from(gocompat::duration::pause_seconds(text)))
+                }
+            };
+            let rule = format!("pause step {index}");
+            return self.pause_end(before, &rule, (PAUSE_STEP, duration), pauses);
+        }
+        if let Some(weight) = step.set_weight {
+            let scaled = steps.iter().any(|step| step.set_canary_scale.is_some());
+            let canary = self.planned.spec.canary()?;
+            if self.planned.spec.traffic_routing().is_some() {
+                let service = canary.canary_service.as_deref().unwrap_or_default();
+                let live = self.seen.weight(service);
+                let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
+                let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
+                if live != Some(weight) && !starved && self.seen.replicas() > 0 {
+                    return Some(format!(
+                        "setWeight step {index} ends at {live:?} instead of {weight}"
+                    ));
+                }
+                if ready < needed && !scaled {
+                    return Some(format!(
+                        "setWeight step {index} ends with {ready} ready pods"
+                    ));
+                }
+            } else if before.current_pod_hash != before.stable_rs {
+                let replicas = self.seen.replicas();
+                let (surge, _) = super::rules::limits(self.planned, replicas)?;
+                // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
+                let max_weight = canary.max_traffic_weight();
+                let needed = split::approximate(replicas, weight, max_weight, surge).new;
+                if ready < needed {
+                    return Some(format!(
+                        "setWeight step {index} ends with {ready} ready pods of {needed}"
+                    ));
+                }
+            }
+        }
+        if let Some(replicas) = step.set_canary_scale.as_ref().and_then(|own| own.replicas) {
+            let wanted = before.current_pod_hash != before.stable_rs;
+            if wanted && ready < replicas {
+                return Some(format!(
+                    "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"
+                ));
+            }
+        }
+        if step.analysis.is_some() && !self.passed.contains(&Some(index)) {
+            return Some(format!(
+                "analysis step {index} ends without a successful run"
+            ));
+        }
+        None
+    }
+
+    /// A pause ends when its time is over or somebody ends it.
+    fn pause_end(
+        &self,
+        before: &RolloutStatus,
+        rule: &str,
+        (reason, duration_s): (&'static str, Option<i64>),
+        pauses: &Pauses,
+    ) -> Option<String> {
+        let resumed = before.controller_pause && before.pause_conditions.is_empty();
+        if (resumed && pauses.contains_key(RESUMED)) || before.promote_full {
+            return None;
+        }
+        let Some(began) = pauses.get(reason) else {
+            return Some(format!("{rule} ends before it began"));
+        };
+        let waited = self.at_ms - began;
+        match duration_s {
+            None => Some(format!("{rule} ends though nobody ended it")),
+            Some(duration_s) if waited + self.skew_ms < duration_s * 1000 => {
+                Some(format!("{rule} of {duration_s} s ends after {waited} ms"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn promotion(&self, before: &RolloutStatus) -> Option<String> {
+        let (old, new) = (&before.stable_rs, &self.after.stable_rs);
+        if old == new || old.is_empty() {
+            return None;
+        }
+        if *new != self.after.current_pod_hash {
+            return Some(format!(
+                "{new} becomes stable but is not the current revision"
+            ));
+        }
+        let ready = self.seen.ready_of(new);
+        if let Some(strategy) = self.planned.spec.blue_green() {
+            let active = self.seen.selected(&strategy.active_service);
+            // A service that selects no revision counts as a first deployment.
+            return (active.is_some_and(|active| active != new)).then(|| {
+                format!("{new} becomes stable but the active service selects {active:?}")
+            });
+        }
+        (ready < self.seen.replicas()).then(|| {
+            format!(
+                "{new} becomes stable with {ready} ready pods of {}",
+                self.seen.replicas()
+            )
+        })
+    }
+
+    fn abort(&self, before: &RolloutStatus) -> Option<String> {
+        let by_deadline = self.planned.spec.progress_deadline_abort == Some(true);
+        if self.after.abort && !before.abort && !self.failed && !by_deadline {
+            return Some("an update is aborted for no reason".to_owned());
+        }
+        let moved_on = before.current_pod_hash != self.after.current_pod_hash
+            || self.after.stable_rs == self.after.current_pod_hash
+            || before.promote_full
+            || before.current_step_hash != self.after.current_step_hash
+            || self.planned.spec.rollback_window_revisions().is_some();
+        (!self.after.abort && before.abort && !moved_on).then(|| "an abort is forgotten".to_owned())
+    }
+
+    /// Whether the active service of a blue-green update may be switched to `hash` now.
+    pub fn switch(&self, service: &str, hash: &str, pauses: &Pauses) -> Option<String> {
+        let strategy = self.planned.spec.blue_green()?;
+        let before = self.before();
+        let live = self.seen.selected(service);
+        let back = hash == before.stable_rs || before.stable_rs.is_empty();
+        let lost = live.is_none_or(|live| self.seen.set(live).is_none());
+        if service != strategy.active_service || live == Some(hash) || back || lost {
+            return None;
+        }
+        let ready = self.seen.ready_of(hash);
+        if ready < self.seen.replicas() {
+            return Some(format!(
+                "the active service is switched to {hash} with {ready} ready pods of {}",
+                self.seen.replicas()
+            ));
+        }
+        if before.promote_full || self.planned.spec.rollback_window_revisions().is_some() {
+            return None;
+        }
+        let warm = self.seen.is_warm(hash);
+        if warm {
+            return None;
+        }
+        if strategy.pre_promotion_analysis.is_some() && !self.passed.contains(&None) {
+            return Some("a switch before the pre-promotion analysis has passed".to_owned());
+        }
+        let auto = strategy.auto_promotion_enabled != Some(false);
+        let seconds = strategy.auto_promotion_seconds.unwrap_or(0);
+        if (auto && seconds <= 0) || before.blue_green.scale_up_preview_check_point {
+            return None;
+        }
+        let duration = auto.then(|| i64::from(seconds));
+        self.pause_end(
+            &before,
+            "the pause before the switch",
+            (BLUE_GREEN_PAUSE, duration),
+            pauses,
+        )
+    }
+}

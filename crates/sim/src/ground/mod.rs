@@ -1,0 +1,111 @@
+//! What a world stands on: objects, and the pods behind them.
+//!
+//! Two grounds serve the same trait. [`Light`] keeps parsed objects in a map and models pods as a
+//! handful of numbers: the swarm runs on it, because it carries out a thousand scenarios a second.
+//! [`Full`] is the embedded API server with the cluster of `crates/cluster`: scenario files are
+//! played on both, so that what the light one gets wrong shows. Both answer writes by the same
+//! rules: resource versions, generations, uid and version preconditions, merge and JSON patches.
+
+mod full;
+mod light;
+mod pods;
+
+pub use pods::Pace;
+
+pub use full::Full;
+pub use light::Light;
+
+use crate::object::{Id, Kind, Object};
+use api::RolloutStatus;
+use plan::{Guard, PatchKind};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Debug;
+
+/// Why a write was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    Conflict,
+    NotFound,
+    Exists,
+    Invalid(String),
+}
+
+/// One write, as watchers see it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub at_ms: i64,
+    pub version: u64,
+    pub id: Id,
+    /// `None`: it was deleted.
+    pub object: Option<Object>,
+}
+
+/// A patch on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Patch<'a> {
+    pub kind: PatchKind,
+    pub body: &'a Value,
+    pub guard: &'a Guard,
+    pub subresource: Option<&'a str>,
+}
+
+/// What befalls pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Harm {
+    /// All pods of one ReplicaSet (chosen by this number) stop being ready for so long.
+    CrashLoop { set: u8, for_ms: i64 },
+    /// Every n-th pod is gone, as with its node.
+    NodeLoss { every: u8 },
+}
+
+/// See the module's documentation. Times are virtual milliseconds.
+pub trait Ground: Debug {
+    fn get(&self, id: &Id) -> Option<Object>;
+
+    fn list(&self, kind: Kind) -> Vec<(Id, Object)>;
+
+    /// # Errors
+    /// [`Refused::Exists`], or what is wrong with the object.
+    fn create(&mut self, now_ms: i64, object: Value) -> Result<Object, Refused>;
+
+    /// # Errors
+    /// When the guard does not hold, or the object is not there or would not be valid.
+    fn patch(&mut self, now_ms: i64, id: &Id, patch: Patch<'_>) -> Result<Object, Refused>;
+
+    /// Replaces the status of a Rollout that still has this version.
+    ///
+    /// # Errors
+    /// When it has another one.
+    fn put_status(
+        &mut self,
+        now_ms: i64,
+        id: &Id,
+        version: u64,
+        status: &RolloutStatus,
+    ) -> Result<Object, Refused>;
+
+    /// `linger_ms`: how long its dependents keep the object (foreground deletion); 0 is at once.
+    /// Something that is gone already is a success.
+    ///
+    /// # Errors
+    /// When the guard does not hold.
+    fn delete(
+        &mut self,
+        now_ms: i64,
+        id: &Id,
+        guard: &Guard,
+        linger_ms: i64,
+    ) -> Result<(), Refused>;
+
+    /// Every write since the world began.
+    fn changes(&self) -> &[Change];
+
+    /// Lets the cluster do what is due; when it wants to be asked again.
+    fn tick(&mut self, now_ms: i64) -> Option<i64>;
+
+    /// Pods of a ReplicaSet that are ready, in truth.
+    fn ready(&self, set: &str) -> i32;
+
+    fn harm(&mut self, now_ms: i64, harm: &Harm);
+}

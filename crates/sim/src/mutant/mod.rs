@@ -1,0 +1,115 @@
+//! Planners that are wrong on purpose.
+//!
+//! A mutant changes what the planner sees ([`see`]) or what it says ([`say`]); the list, with what
+//! each stands for, is `crates/sim/mutants/list.txt`. The swarm has to catch every one within a
+//! minute: a checker that has never fired proves nothing.
+
+mod say;
+mod see;
+
+use api::RolloutStatus;
+use engine::snapshot::RolloutSnapshot;
+use plan::Plan;
+
+macro_rules! mutants {
+    ($($variant:ident = $name:literal,)*) => {
+        /// One way to be wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutant { $($variant),* }
+
+        impl Mutant {
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// As in the list.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+mutants! {
+    Impure = "impure",
+    ReadyTooSoon = "ready-too-soon",
+    PauseEndsEarly = "pause-ends-early",
+    IgnoresAbort = "ignores-abort",
+    ForgetsDeadlines = "forgets-deadlines",
+    TrustsRunningAnalysis = "trusts-running-analysis",
+    TrustsFailedAnalysis = "trusts-failed-analysis",
+    IgnoresOwners = "ignores-owners",
+    ForgetsWeights = "forgets-weights",
+    IgnoresPromotion = "ignores-promotion",
+    BlindToServices = "blind-to-services",
+    DropsGuards = "drops-guards",
+    DropsFirstAction = "drops-first-action",
+    DropsLastAction = "drops-last-action",
+    SwapsActions = "swaps-actions",
+    ReversesActions = "reverses-actions",
+    NeverRoutes = "never-routes",
+    NeverSwitches = "never-switches",
+    NeverShrinks = "never-shrinks",
+    NeverGrows = "never-grows",
+    ShrinksTooMuch = "shrinks-too-much",
+    GrowsTooMuch = "grows-too-much",
+    WeightTooHigh = "weight-too-high",
+    WeightsDoNotSum = "weights-do-not-sum",
+    SkipsStep = "skips-step",
+    RepeatsStep = "repeats-step",
+    NeverPauses = "never-pauses",
+    AbortsForNoReason = "aborts-for-no-reason",
+    PromotesEarly = "promotes-early",
+    SwitchesEarly = "switches-early",
+    StatusBehind = "status-behind",
+    StatusAhead = "status-ahead",
+    ForgetsStatus = "forgets-status",
+    NeverWakes = "never-wakes",
+    WakesLate = "wakes-late",
+    DeletesOthers = "deletes-others",
+    DeletesPods = "deletes-pods",
+    TouchesOthersService = "touches-others-service",
+    RunsTwice = "runs-twice",
+    TalksAtRest = "talks-at-rest",
+    SaysNothingOfWaiting = "says-nothing-of-waiting",
+}
+
+impl Mutant {
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|own| own.name() == name)
+    }
+
+    /// What it makes of what it sees.
+    pub fn before(self, snapshot: &mut RolloutSnapshot) {
+        see::distort(self, snapshot);
+    }
+
+    /// What it makes of what it should say.
+    pub fn after(
+        self,
+        snapshot: &RolloutSnapshot,
+        plan: &mut Plan<RolloutStatus>,
+        now: jiff::Timestamp,
+    ) {
+        say::distort(self, snapshot, plan, now);
+    }
+}
+
+/// The list: name and what it stands for, a line each.
+pub fn list() -> Vec<(&'static str, &'static str)> {
+    include_str!("../../mutants/list.txt")
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mutant, list};
+
+    #[test]
+    fn every_mutant_is_in_the_list_and_the_other_way_round() {
+        let listed: Vec<&str> = list().into_iter().map(|(name, _)| name).collect();
+        let known: Vec<&str> = Mutant::ALL.iter().map(|own| own.name()).collect();
+        assert_eq!(listed, known);
+        assert!(known.len() >= 25);
+    }
+}

@@ -1,0 +1,79 @@
+//! Mutants that see wrongly.
+
+use super::Mutant;
+use api::constants::SCALE_DOWN_DEADLINE_ANNOTATION;
+use api::{AnalysisPhase, Rollout, RolloutStatus};
+use engine::snapshot::RolloutSnapshot;
+use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use std::sync::Arc;
+
+const EARLY: SignedDuration = SignedDuration::from_secs(15);
+
+pub(super) fn distort(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
+    match mutant {
+        Mutant::ReadyTooSoon => each_set(snapshot, |set| {
+            let size = set.spec.as_ref().and_then(|spec| spec.replicas);
+            let mut status = set.status.clone().unwrap_or_default();
+            status.replicas = size.unwrap_or(1);
+            status.ready_replicas = size;
+            status.available_replicas = size;
+            set.status = Some(status);
+        }),
+        Mutant::ForgetsDeadlines => each_set(snapshot, |set| {
+            if let Some(annotations) = &mut set.metadata.annotations {
+                annotations.remove(SCALE_DOWN_DEADLINE_ANNOTATION);
+            }
+        }),
+        Mutant::IgnoresOwners => each_set(snapshot, |set| {
+            let mut owners = set.metadata.owner_references.iter().flatten();
+            if owners.any(|owner| owner.kind != "Rollout") {
+                set.metadata.owner_references = None;
+            }
+        }),
+        Mutant::PauseEndsEarly => status(snapshot, |status| {
+            for pause in &mut status.pause_conditions {
+                let began = &mut pause.start_time.0;
+                *began = began.checked_sub(EARLY).unwrap_or(*began);
+            }
+        }),
+        Mutant::IgnoresAbort => status(snapshot, |status| status.abort = false),
+        Mutant::ForgetsWeights => status(snapshot, |status| status.canary.weights = None),
+        Mutant::IgnoresPromotion => status(snapshot, |status| status.promote_full = false),
+        Mutant::TrustsRunningAnalysis => runs(snapshot, AnalysisPhase::Running),
+        Mutant::TrustsFailedAnalysis => runs(snapshot, AnalysisPhase::Failed),
+        Mutant::BlindToServices => {
+            for service in snapshot.services.values_mut() {
+                let spec = Arc::make_mut(service).spec.get_or_insert_default();
+                if let Some(selector) = &mut spec.selector {
+                    selector.remove(api::constants::HASH_LABEL);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn each_set(snapshot: &mut RolloutSnapshot, change: impl Fn(&mut ReplicaSet)) {
+    for set in &mut snapshot.replica_sets {
+        change(Arc::make_mut(set));
+    }
+}
+
+fn status(snapshot: &mut RolloutSnapshot, change: impl Fn(&mut RolloutStatus)) {
+    let rollout: &mut Rollout = Arc::make_mut(&mut snapshot.rollout);
+    if let Some(status) = &mut rollout.status {
+        change(status);
+    }
+}
+
+/// Runs in this phase look successful.
+fn runs(snapshot: &mut RolloutSnapshot, phase: AnalysisPhase) {
+    for run in &mut snapshot.analysis_runs {
+        if let Some(status) = &mut Arc::make_mut(run).status
+            && status.phase == Some(phase)
+        {
+            status.phase = Some(AnalysisPhase::Successful);
+        }
+    }
+}

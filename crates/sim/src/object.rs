@@ -1,0 +1,227 @@
+//! Objects as the world holds them: parsed once when they are written, shared by every view.
+
+use api::{AnalysisRun, AnalysisTemplate, Experiment, Rollout};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use plan::ObjectKey;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+
+/// The only namespace of a world.
+pub const NAMESPACE: &str = "demo";
+
+/// The kinds that a world knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Rollout,
+    ReplicaSet,
+    Pod,
+    Service,
+    HttpRoute,
+    AnalysisRun,
+    AnalysisTemplate,
+    Experiment,
+}
+
+impl Kind {
+    pub const ALL: [Self; 8] = [
+        Self::Rollout,
+        Self::ReplicaSet,
+        Self::Pod,
+        Self::Service,
+        Self::HttpRoute,
+        Self::AnalysisRun,
+        Self::AnalysisTemplate,
+        Self::Experiment,
+    ];
+
+    /// (`apiVersion`, `kind`) as in manifests.
+    pub const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Rollout => ("argoproj.io/v1alpha1", "Rollout"),
+            Self::ReplicaSet => ("apps/v1", "ReplicaSet"),
+            Self::Pod => ("v1", "Pod"),
+            Self::Service => ("v1", "Service"),
+            Self::HttpRoute => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            Self::AnalysisRun => ("argoproj.io/v1alpha1", "AnalysisRun"),
+            Self::AnalysisTemplate => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
+            Self::Experiment => ("argoproj.io/v1alpha1", "Experiment"),
+        }
+    }
+
+    pub fn of(kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.names().1 == kind)
+    }
+}
+
+/// The address of one object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    pub kind: Kind,
+    pub name: Arc<str>,
+}
+
+impl Id {
+    pub fn new(kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+
+    pub fn of_key(key: &ObjectKey) -> Option<Self> {
+        Some(Self::new(Kind::of(&key.kind)?, &key.name))
+    }
+
+    /// The address that a manifest gives itself.
+    pub fn of_json(object: &Value) -> Option<Self> {
+        let kind = Kind::of(object.get("kind")?.as_str()?)?;
+        Some(Self::new(kind, object.pointer("/metadata/name")?.as_str()?))
+    }
+
+    pub fn key(&self) -> ObjectKey {
+        let (api_version, kind) = self.kind.names();
+        ObjectKey::namespaced(api_version, kind, NAMESPACE, &self.name)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.names().1, self.name)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Body {
+    Rollout(Arc<Rollout>),
+    ReplicaSet(Arc<ReplicaSet>),
+    Pod(Arc<Pod>),
+    Service(Arc<Service>),
+    AnalysisRun(Arc<AnalysisRun>),
+    AnalysisTemplate(Arc<AnalysisTemplate>),
+    Experiment(Arc<Experiment>),
+    HttpRoute(Arc<Value>),
+}
+
+/// One version of one object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// `metadata.resourceVersion`.
+    pub version: u64,
+    pub body: Body,
+}
+
+fn parse<T: DeserializeOwned>(json: Value) -> Result<Arc<T>, String> {
+    serde_json::from_value(json)
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
+impl Object {
+    /// Parses an object of the given kind.
+    ///
+    /// # Errors
+    /// When the kind's type can't hold it.
+    pub fn parse(kind: Kind, version: u64, json: Value) -> Result<Self, String> {
+        let body = match kind {
+            Kind::Rollout => Body::Rollout(parse(json)?),
+            Kind::ReplicaSet => Body::ReplicaSet(parse(json)?),
+            Kind::Pod => Body::Pod(parse(json)?),
+            Kind::Service => Body::Service(parse(json)?),
+            Kind::AnalysisRun => Body::AnalysisRun(parse(json)?),
+            Kind::AnalysisTemplate => Body::AnalysisTemplate(parse(json)?),
+            Kind::Experiment => Body::Experiment(parse(json)?),
+            Kind::HttpRoute => Body::HttpRoute(Arc::new(json)),
+        };
+        Ok(Self { version, body })
+    }
+
+    /// The object as JSON. Every type of the API can be written.
+    pub fn json(&self) -> Value {
+        let json = match &self.body {
+            Body::Rollout(own) => serde_json::to_value(&**own),
+            Body::ReplicaSet(own) => serde_json::to_value(&**own),
+            Body::Pod(own) => serde_json::to_value(&**own),
+            Body::Service(own) => serde_json::to_value(&**own),
+            Body::AnalysisRun(own) => serde_json::to_value(&**own),
+            Body::AnalysisTemplate(own) => serde_json::to_value(&**own),
+            Body::Experiment(own) => serde_json::to_value(&**own),
+            Body::HttpRoute(own) => return (**own).clone(),
+        };
+        json.unwrap_or(Value::Null)
+    }
+
+    /// `None` for a route, which has no type here.
+    pub fn metadata(&self) -> Option<&ObjectMeta> {
+        Some(match &self.body {
+            Body::Rollout(own) => &own.metadata,
+            Body::ReplicaSet(own) => &own.metadata,
+            Body::Pod(own) => &own.metadata,
+            Body::Service(own) => &own.metadata,
+            Body::AnalysisRun(own) => &own.metadata,
+            Body::AnalysisTemplate(own) => &own.metadata,
+            Body::Experiment(own) => &own.metadata,
+            Body::HttpRoute(_) => return None,
+        })
+    }
+
+    pub fn uid(&self) -> &str {
+        match &self.body {
+            Body::HttpRoute(own) => own
+                .pointer("/metadata/uid")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+            _ => self
+                .metadata()
+                .and_then(|metadata| metadata.uid.as_deref())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The owner that controls it.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        let mut owners = self.metadata()?.owner_references.iter().flatten();
+        owners.find(|owner| owner.controller == Some(true))
+    }
+
+    pub fn rollout(&self) -> Option<&Arc<Rollout>> {
+        match &self.body {
+            Body::Rollout(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    pub fn replica_set(&self) -> Option<&Arc<ReplicaSet>> {
+        match &self.body {
+            Body::ReplicaSet(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    pub fn analysis_run(&self) -> Option<&Arc<AnalysisRun>> {
+        match &self.body {
+            Body::AnalysisRun(own) => Some(own),
+            _ => None,
+        }
+    }
+}
+
+/// The hash of the pod template that a ReplicaSet was made for.
+pub fn hash_of(set: &ReplicaSet) -> &str {
+    set.metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(api::constants::HASH_LABEL))
+        .map_or("", String::as_str)
+}
+
+/// `spec.replicas`, which the server defaults to 1.
+pub fn size_of(set: &ReplicaSet) -> i32 {
+    set.spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1)
+}

@@ -1,0 +1,99 @@
+//! The manifests that a world begins with.
+
+use crate::object::{Id, Kind};
+use serde_json::{Value, json};
+
+pub const ROLLOUT: &str = "app";
+pub const ROUTE: &str = "app";
+const SERVICES: [&str; 4] = ["active", "preview", "canary", "stable"];
+const IMAGES: [&str; 4] = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"];
+
+/// One of the four services.
+pub fn service(index: u8) -> Id {
+    Id::new(Kind::Service, SERVICES[usize::from(index) % SERVICES.len()])
+}
+
+/// The last image never starts.
+pub fn template(image: u8) -> Value {
+    let image = IMAGES[usize::from(image) % IMAGES.len()];
+    json!({
+        "metadata": {"labels": {"app": "app"}},
+        "spec": {"containers": [{"name": "app", "image": image, "resources": {}}]},
+    })
+}
+
+/// Services, a route, an analysis template, a Rollout of this spec, and things of others that look
+/// much like its own.
+pub fn manifests(spec: &Value) -> Vec<Value> {
+    let service = |name: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": {"app": "app"}, "ports": [{"port": 80}]},
+        })
+    };
+    let mut objects: Vec<Value> = SERVICES.map(service).to_vec();
+    objects.push(service("somebody-elses"));
+    objects.push(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": ROUTE},
+        "spec": {"rules": [{"backendRefs": [
+            {"name": "stable", "port": 80, "weight": 100},
+            {"name": "canary", "port": 80, "weight": 0},
+        ]}]},
+    }));
+    objects.push(json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": "check"},
+        "spec": {"metrics": [{
+            "name": "check",
+            "count": 1,
+            "successCondition": "true",
+            "provider": {"web": {"url": "https://example.com", "jsonPath": "{$.ok}"}},
+        }]},
+    }));
+    objects.push(others_set());
+    let mut rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": ROLLOUT},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": template(0),
+            "progressDeadlineSeconds": 60,
+        },
+    });
+    if let (Value::Object(own), Value::Object(given)) = (&mut rollout["spec"], spec) {
+        own.extend(given.clone());
+    }
+    objects.push(rollout);
+    objects
+}
+
+/// A ReplicaSet with a name and labels like ours, and another owner.
+fn others_set() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": "app-of-a-deployment",
+            "labels": {"app": "app", "rollouts-pod-template-hash": "other"},
+            "ownerReferences": [{
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": "app",
+                "uid": "uid-of-a-deployment",
+                "controller": true,
+            }],
+        },
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": template(0),
+        },
+    })
+}

@@ -1,0 +1,209 @@
+//! What one actor sees of the world: late, kind by kind, and its own writes at once.
+
+use crate::ground::Change;
+use crate::object::{Body, Id, Kind, Object};
+use api::{Rollout, RolloutStatus};
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// How late news of each kind are, in milliseconds.
+pub type Lags = [i64; Kind::ALL.len()];
+
+/// A watch and a cache per kind.
+#[derive(Clone, Debug)]
+pub struct View {
+    objects: BTreeMap<Id, Object>,
+    /// Versions of the deletions that are known: older news of the object are no news.
+    gone: BTreeMap<Id, u64>,
+    lags: Lags,
+    /// No news of a kind before this moment: its watch is broken.
+    silent_until: Lags,
+    /// Changes on their way, by kind: when they arrive, and their place in the log.
+    coming: [VecDeque<(i64, usize)>; Kind::ALL.len()],
+    /// How much of the log is on its way or here.
+    read: usize,
+}
+
+impl View {
+    pub fn new(lags: Lags) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            lags,
+            silent_until: [0; Kind::ALL.len()],
+            coming: Default::default(),
+            read: 0,
+        }
+    }
+
+    /// Begins again with a list as it was some time ago, as a process does that starts.
+    pub fn restart(&mut self, log: &[Change], now_ms: i64, stale_ms: i64) {
+        *self = Self {
+            silent_until: self.silent_until,
+            ..Self::new(self.lags)
+        };
+        let listed = log.partition_point(|change| change.at_ms <= now_ms - stale_ms);
+        for change in &log[..listed] {
+            self.take(change);
+        }
+        self.read = listed;
+        self.follow(log, now_ms);
+    }
+
+    /// No news of `kind` until then; afterwards everything at once.
+    pub fn silence(&mut self, kind: Kind, until_ms: i64) {
+        let slot = &mut self.silent_until[kind as usize];
+        *slot = (*slot).max(until_ms);
+        let until = *slot;
+        for (due, _) in &mut self.coming[kind as usize] {
+            *due = (*due).max(until);
+        }
+    }
+
+    /// News come without delay from now on.
+    pub fn heal(&mut self, now_ms: i64) {
+        self.silent_until = [0; Kind::ALL.len()];
+        for queue in &mut self.coming {
+            for (due, _) in queue {
+                *due = (*due).min(now_ms + 1);
+            }
+        }
+    }
+
+    /// Sends what is new in the log on its way.
+    pub fn follow(&mut self, log: &[Change], now_ms: i64) {
+        for (place, change) in log.iter().enumerate().skip(self.read) {
+            let kind = change.id.kind as usize;
+            let last = self.coming[kind].back().map_or(0, |(due, _)| *due);
+            let due = (change.at_ms.max(now_ms - self.lags[kind]) + self.lags[kind])
+                .max(self.silent_until[kind])
+                .max(last);
+            self.coming[kind].push_back((due, place));
+        }
+        self.read = log.len();
+    }
+
+    /// When the next news arrive.
+    pub fn next(&self) -> Option<i64> {
+        let fronts = self.coming.iter().filter_map(|queue| queue.front());
+        fronts.map(|(due, _)| *due).min()
+    }
+
+    /// Takes in what has arrived; whether that changed anything.
+    pub fn receive(&mut self, log: &[Change], now_ms: i64) -> bool {
+        let mut changed = false;
+        for kind in 0..self.coming.len() {
+            while let Some((due, place)) = self.coming[kind].front().copied() {
+                if due > now_ms {
+                    break;
+                }
+                self.coming[kind].pop_front();
+                changed |= self.take(&log[place]);
+            }
+        }
+        changed
+    }
+
+    fn take(&mut self, change: &Change) -> bool {
+        let known = self.objects.get(&change.id).map(|object| object.version);
+        let newest = known.max(self.gone.get(&change.id).copied());
+        if newest.is_some_and(|newest| newest >= change.version) {
+            return false;
+        }
+        match &change.object {
+            Some(object) => {
+                self.objects.insert(change.id.clone(), object.clone());
+            }
+            None => {
+                self.objects.remove(&change.id);
+                self.gone.insert(change.id.clone(), change.version);
+            }
+        }
+        true
+    }
+
+    /// An answer to a write of one's own is seen at once.
+    pub fn absorb(&mut self, id: &Id, object: Object) {
+        let known = self.objects.get(id).map_or(0, |object| object.version);
+        if object.version > known {
+            self.objects.insert(id.clone(), object);
+        }
+    }
+
+    /// The object of one's own deletion is gone at once.
+    pub fn absorb_deletion(&mut self, id: &Id) {
+        if let Some(object) = self.objects.remove(id) {
+            self.gone.insert(id.clone(), object.version);
+        }
+    }
+
+    pub fn get(&self, id: &Id) -> Option<&Object> {
+        self.objects.get(id)
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Id, &Object)> {
+        self.objects
+            .range(Id::new(kind, "")..)
+            .take_while(move |(id, _)| id.kind == kind)
+    }
+
+    /// The Rollout and what its planner wants to see, as the shell collects it (`src/observe`).
+    pub fn snapshot(&self, rollout: &Arc<Rollout>) -> RolloutSnapshot {
+        let wanted = references(rollout);
+        let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+        let prefix = format!("{}-", rollout.metadata.name.as_deref().unwrap_or_default());
+        let owned = |id: &Id, object: &Object| match object.controller() {
+            Some(owner) => owner.uid == uid || id.name.starts_with(&prefix),
+            None => true,
+        };
+        let mut snapshot = RolloutSnapshot {
+            rollout: rollout.clone(),
+            replica_sets: Vec::new(),
+            pods: Vec::new(),
+            services: BTreeMap::new(),
+            analysis_runs: Vec::new(),
+            experiments: Vec::new(),
+            templates: TemplateSet::default(),
+            objects: BTreeMap::new(),
+            workload: None,
+            inbox: Inbox::default(),
+        };
+        for (id, object) in &self.objects {
+            match &object.body {
+                Body::ReplicaSet(set) if owned(id, object) => {
+                    snapshot.replica_sets.push(set.clone());
+                }
+                Body::Pod(pod) if wanted.pods => snapshot.pods.push(pod.clone()),
+                Body::Service(service) if wanted.services.contains(&*id.name) => {
+                    snapshot
+                        .services
+                        .insert(id.name.to_string(), service.clone());
+                }
+                Body::AnalysisRun(run) if owned(id, object) => {
+                    snapshot.analysis_runs.push(run.clone());
+                }
+                Body::Experiment(experiment) if owned(id, object) => {
+                    snapshot.experiments.push(experiment.clone());
+                }
+                Body::AnalysisTemplate(template) => {
+                    let name = id.name.to_string();
+                    snapshot.templates.namespaced.insert(name, template.clone());
+                }
+                Body::HttpRoute(route) => {
+                    let key = id.key();
+                    if wanted.objects.contains(&key) {
+                        snapshot.objects.insert(key, route.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        snapshot
+    }
+
+    /// The status that the view shows of a Rollout.
+    pub fn status(&self, id: &Id) -> Option<&RolloutStatus> {
+        self.get(id)?.rollout()?.status.as_ref()
+    }
+}

@@ -1,0 +1,91 @@
+//! Golden transcripts: `scenarios/NAME.txt` in, `scenarios/NAME.out` out. With `UPDATE_SCENARIOS=1` in the
+//! environment the transcripts are written anew.
+
+use sim::script::{On, Script, play};
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn script(name: &str) -> Script {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap();
+    match text.parse() {
+        Ok(script) => script,
+        Err(error) => panic!("{name}.txt: {error}"),
+    }
+}
+
+fn golden(name: &str) {
+    let transcript = play(&script(name), On::Light);
+    let path = folder().join(format!("{name}.out"));
+    if std::env::var_os("UPDATE_SCENARIOS").is_some() {
+        std::fs::write(&path, &transcript.text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (number, (live, wanted)) in transcript.text.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(live, wanted, "{name}.out:{}", number + 1);
+    }
+    assert_eq!(
+        transcript.text.lines().count(),
+        golden.lines().count(),
+        "{name}.out"
+    );
+    assert!(!golden.contains("\n! "), "{name}.out: a rule is broken");
+    assert!(!transcript.shown.is_empty(), "{name}.txt shows nothing");
+}
+
+/// The states that are shown are the same on the API server with the cluster around it.
+fn same_on_both_grounds(name: &str) {
+    let script = script(name);
+    let (light, full) = (play(&script, On::Light), play(&script, On::Full));
+    assert_eq!(light.shown, full.shown, "{}", full.text);
+}
+
+macro_rules! scenarios {
+    ($($name:ident,)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(mod $name {
+            #[test]
+            fn golden() {
+                super::golden(stringify!($name));
+            }
+
+            #[test]
+            fn same_on_both_grounds() {
+                super::same_on_both_grounds(stringify!($name));
+            }
+        })*
+    };
+}
+
+scenarios! {
+    basic_canary,
+    basic_canary_abort_and_retry,
+    blue_green,
+    blue_green_abort,
+    blue_green_pre_promotion,
+    canary_background_analysis_fails,
+    canary_crash_before_status,
+    canary_lost_route,
+    canary_stable_deleted,
+    canary_turned_weights,
+    routed_canary,
+    routed_canary_abort,
+    routed_canary_dynamic_stable,
+    routed_canary_leader_change,
+    routed_canary_new_revision,
+    scale_during_canary,
+}
+
+#[test]
+fn every_file_is_a_test() {
+    let mut found: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|own| own == "txt"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    assert_eq!(found, NAMES);
+}

@@ -1,0 +1,59 @@
+//! Worlds are repeatable, keep the rules, and catch those who don't.
+
+use sim::mutant::Mutant;
+use sim::swarm::{self, Play, Tally};
+use sim::{bugs, generate, shrink};
+
+const LOGS: Play = Play {
+    mutant: None,
+    logs: true,
+};
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    for seed in [1, 7, 42] {
+        let scenario = generate::scenario(seed);
+        assert_eq!(scenario, generate::scenario(seed));
+        let (first, second) = (swarm::run(&scenario, LOGS), swarm::run(&scenario, LOGS));
+        assert!(
+            first.log.len() > 10,
+            "seed {seed} is a world where nothing happens"
+        );
+        assert_eq!(first.log, second.log);
+    }
+}
+
+#[test]
+fn no_old_bug_is_back() {
+    for (name, bug) in bugs::all(&bugs::folder()).unwrap() {
+        let breach = swarm::run(&bug.scenario, Play::default()).breach;
+        assert!(breach.is_none(), "bugs/{name}.json: {}", breach.unwrap());
+    }
+}
+
+#[test]
+fn a_few_dozen_worlds_keep_the_rules() {
+    let mut tally = Tally::default();
+    let found = swarm::hunt(1_000_000, Play::default(), &mut tally, |tally| {
+        tally.scenarios < 60
+    });
+    if let Some((scenario, breach)) = found {
+        panic!("seed {}: {breach}", scenario.seed);
+    }
+}
+
+#[test]
+fn a_mutant_is_caught_and_its_scenario_shrinks() {
+    let play = Play {
+        mutant: Some(Mutant::StatusAhead),
+        logs: false,
+    };
+    let mut tally = Tally::default();
+    let found = swarm::hunt(1, play, &mut tally, |tally| tally.scenarios < 20);
+    let (scenario, breach) = found.expect("a status ahead of its generation is seen at once");
+    let small = shrink::shrink(&scenario, &breach.rule, play);
+    assert!(small.faults.is_empty(), "{:?}", small.faults);
+    assert!(small.acts.is_empty(), "{:?}", small.acts);
+    let again = swarm::run(&small, play).breach.map(|breach| breach.rule);
+    assert_eq!(again, Some(breach.rule));
+}
