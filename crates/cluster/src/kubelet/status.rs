@@ -10,8 +10,6 @@ use super::record::{Address, ContainerRecord, Image, State, Terminated};
 use super::{Context, Restart, container};
 use crate::{Kind, Target, Write, meta, pods};
 
-/// The address that every node of this cluster has.
-
 impl Context<'_> {
     /// Writes the status if the stored one differs in anything that the kubelet owns.
     pub(super) fn report(&mut self) {
