@@ -191,7 +191,10 @@ impl Context<'_> {
             return;
         }
         let name = self.new_set_name();
-        if healthy {
+        // All pods are there, but the update is paused before its end (a post-promotion analysis that
+        // can't tell): the pause is what the condition says, and it must not change on every pass.
+        let held = self.is_paused() && !self.is_fully_promoted();
+        if healthy && !held {
             let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
             let change = Change::progressing("True", reason::NEW_REPLICA_SET_AVAILABLE, message);
             set(&mut self.status, change, now);

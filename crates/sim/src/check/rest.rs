@@ -14,7 +14,7 @@ pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'sta
         found.push(("liveness", "the Rollout is still to be patched".to_owned()));
     }
     if plan.status != *stored {
-        found.push(("fixpoint", "the status is not the one stored".to_owned()));
+        found.push(("fixpoint", difference(stored, &plan.status)));
     }
     if !plan.releases.is_empty() {
         found.push(("fixpoint", format!("still to be said: {:?}", plan.releases)));
@@ -30,6 +30,22 @@ pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'sta
         ));
     }
     found
+}
+
+/// The fields of a status that are not as stored.
+fn difference(stored: &RolloutStatus, planned: &RolloutStatus) -> String {
+    let (stored, planned) = (serde_json::json!(stored), serde_json::json!(planned));
+    let none = serde_json::Map::new();
+    let fields = |status: &serde_json::Value| {
+        let fields = status.as_object().unwrap_or(&none);
+        fields.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    let names = &fields(&stored) | &fields(&planned);
+    let differing = names.iter().filter(|name| stored[*name] != planned[*name]);
+    let told: Vec<String> = differing
+        .map(|name| format!("{name} is {}, not {}", stored[name], planned[name]))
+        .collect();
+    format!("the status is not the one stored: {}", told.join("; "))
 }
 
 /// After everything was put right and the update promoted in full: one revision, all traffic.

@@ -110,7 +110,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         }
         let is_canary = canary.canary_service.as_deref() == Some(service);
         let others_ready = facts.ready() - ready;
-        if others_ready > 0 && !(scaled && is_canary) {
+        if others_ready > 0 && !(scaled && is_canary) && !is_superseded(facts, rollout) {
             let needed = facts.replicas() * weight / max_weight.max(1);
             let rule = (
                 "an arm has fewer ready pods than its weight needs",
@@ -123,6 +123,18 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }
+}
+
+/// Whether the canary service still selects a revision that another one has taken the place of. Its
+/// traffic goes back as fast as it can.
+fn is_superseded(facts: &Facts, rollout: &Rollout) -> bool {
+    let canary = rollout.spec.canary();
+    let service = canary.and_then(|canary| canary.canary_service.as_deref());
+    let selected = service.and_then(|service| facts.selected(service));
+    let (Some(selected), Some(status)) = (selected, facts.status()) else {
+        return false;
+    };
+    selected != status.current_pod_hash && selected != status.stable_rs
 }
 
 /// Whether pods of that hash are a canary: there is a stable revision with a ReplicaSet, and it is

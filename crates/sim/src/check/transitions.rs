@@ -136,7 +136,10 @@ impl Change<'_> {
                 let live = self.seen.weight(service);
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
                 let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
-                if live != Some(weight) && !starved && self.seen.replicas() > 0 {
+                // Stable pods that are gone, or too few for the rest, hold the weight where it is.
+                let rest = self.seen.replicas() - needed;
+                let held = self.seen.ready_of(&before.stable_rs) < rest;
+                if live != Some(weight) && !starved && !held && self.seen.replicas() > 0 {
                     return Some(format!(
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));

@@ -114,7 +114,8 @@ impl Context<'_> {
             return;
         }
         match self.pause(PauseReason::CanaryPauseStep) {
-            None if !self.stored.controller_pause => {
+            // Nobody has ended this pause while another one is still in force.
+            None if !self.stored.controller_pause || !self.stored.pause_conditions.is_empty() => {
                 self.decide("pause", "the step is a pause");
                 self.pauses.add(PauseReason::CanaryPauseStep);
                 self.wait_for_pause(self.now, pause.duration.as_ref());
@@ -204,7 +205,9 @@ impl Context<'_> {
             return false;
         }
         let Some(condition) = self.pause(PauseReason::CanaryPauseStep) else {
-            return !self.pauses.is_adding();
+            // Who resumes ends all pauses. With another one left (an analysis that can't tell), this
+            // one has not begun yet; the peer takes it for ended.
+            return self.stored.pause_conditions.is_empty() && !self.pauses.is_adding();
         };
         duration.is_some_and(|duration| {
             plus_seconds(condition.start_time.0, amount::seconds(duration)) <= self.now
