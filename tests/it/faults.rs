@@ -74,7 +74,7 @@ async fn an_outage_in_the_middle_of_a_canary_is_outlasted_without_a_storm() {
         Fault::Status(503),
         Fault::Broken,
         Fault::Slow(Duration::from_secs(20)),
-        Fault::Slow(Duration::from_secs(120)),
+        Fault::Slow(Duration::from_mins(2)),
     ] {
         let (world, replica) = one().await;
         world.set_image("app", "demo:green");
