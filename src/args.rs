@@ -75,7 +75,90 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub election: ElectionArgs,
     #[command(flatten)]
+    pub peer: PeerArgs,
+    #[command(flatten)]
     pub logs: LogArgs,
+}
+
+/// Flags of the peer that have no meaning here: accepted, so that its command line goes on working,
+/// and told of at the start.
+#[derive(Debug, Default, Args)]
+pub struct PeerArgs {
+    #[arg(long, hide = true)]
+    pub qps: Option<f64>,
+    #[arg(long, hide = true)]
+    pub burst: Option<i64>,
+    #[arg(long, hide = true)]
+    pub kloglevel: Option<i64>,
+    #[arg(long, hide = true)]
+    pub experiment_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub analysis_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub service_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ingress_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ephemeral_metadata_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ephemeral_metadata_update_pod_retries: Option<u16>,
+    #[arg(long, hide = true)]
+    pub enable_pprof_address: Option<String>,
+}
+
+impl PeerArgs {
+    /// Each flag that was given, and why it does nothing.
+    pub fn without_meaning(&self) -> Vec<(&'static str, &'static str)> {
+        const UNLIMITED: &str = "the API server's priority and fairness is the only limit";
+        const ONE_POOL: &str = "all kinds share the workers of --rollout-threads";
+        const REPLANNED: &str = "metadata that could not be written is planned again";
+        let flags = [
+            ("--qps", self.qps.is_some(), UNLIMITED),
+            ("--burst", self.burst.is_some(), UNLIMITED),
+            (
+                "--kloglevel",
+                self.kloglevel.is_some(),
+                "there is one log: see --loglevel",
+            ),
+            (
+                "--experiment-threads",
+                self.experiment_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--analysis-threads",
+                self.analysis_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--service-threads",
+                self.service_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ingress-threads",
+                self.ingress_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ephemeral-metadata-threads",
+                self.ephemeral_metadata_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ephemeral-metadata-update-pod-retries",
+                self.ephemeral_metadata_update_pod_retries.is_some(),
+                REPLANNED,
+            ),
+            (
+                "--enable-pprof-address",
+                self.enable_pprof_address.is_some(),
+                "there is no Go profiler",
+            ),
+        ];
+        let given = flags.into_iter().filter(|(_, is_given, _)| *is_given);
+        given.map(|(flag, _, why)| (flag, why)).collect()
+    }
 }
 
 /// Which of several controllers acts (rollouts.md §9.2, §9.3).
@@ -205,6 +288,28 @@ mod tests {
         assert_eq!(lease, Duration::from_secs(90));
         let error = controller(&["--leader-election-retry-period=-1s"]).unwrap_err();
         assert!(error.contains("negative"), "{error}");
+    }
+
+    #[test]
+    fn the_command_line_of_the_peer_goes_on_working() {
+        let args = controller(&[
+            "--qps=40",
+            "--burst=80",
+            "--rollout-threads=20",
+            "--analysis-threads=30",
+            "--metricsport=9090",
+            "--healthzPort=9080",
+            "--loglevel=debug",
+            "--instance-id=blue",
+            "--namespaced",
+        ])
+        .unwrap();
+        assert_eq!((args.metrics_port, args.healthz_port), (9090, 9080));
+        assert_eq!(args.rollout_threads, 20);
+        let told = args.peer.without_meaning();
+        let names: Vec<&str> = told.iter().map(|(flag, _)| *flag).collect();
+        assert_eq!(names, ["--qps", "--burst", "--analysis-threads"]);
+        assert!(controller(&[]).unwrap().peer.without_meaning().is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use crate::monitor::QueueMetrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -236,7 +237,7 @@ impl Queue {
             Outcome::Retry => {
                 state.metrics.retried(key.kind);
                 let failures = state.failures.entry(key.clone()).or_default();
-                let delay = backoff(*failures);
+                let delay = backoff(*failures).mul_f64(spread(&key));
                 *failures = failures.saturating_add(1);
                 Some(now + delay)
             }
@@ -317,6 +318,14 @@ fn backoff(failures: u32) -> Duration {
     BACKOFF_FIRST
         .saturating_mul(1 << failures.min(16))
         .min(BACKOFF_MAX)
+}
+
+/// Between 0.8 and 1.2, always the same for a key: keys that fail together do not come back
+/// together.
+fn spread(key: &Key) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (&key.namespace, &key.name).hash(&mut hasher);
+    0.8 + 0.4 * (hasher.finish() % 1024) as f64 / 1024.0
 }
 
 #[cfg(test)]

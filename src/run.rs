@@ -73,6 +73,9 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let config = cluster_config(matches).await?;
     let namespace = args.namespaced.then(|| config.default_namespace.clone());
     tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
+    for (flag, why) in args.peer.without_meaning() {
+        tracing::warn!(flag, why, "this flag has no effect");
+    }
     let election = election(&args)?;
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;

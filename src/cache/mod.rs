@@ -4,6 +4,7 @@
 mod dynamic;
 mod one;
 mod triggers;
+mod trouble;
 
 pub use dynamic::{Dynamic, json_of};
 pub use one::{Cache, Change, Name, controller_ref, watch, watch_guarded};

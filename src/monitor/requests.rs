@@ -6,8 +6,10 @@ use super::families::Metrics;
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long the head of an answer may take. A watch is answered at once and then goes on.
 pub const REQUEST_MAX: Duration = Duration::from_secs(30);
@@ -23,11 +25,69 @@ struct Unanswered {
 /// The same client, observed.
 pub fn observed(inner: Client, metrics: Arc<Metrics>) -> Client {
     let namespace = inner.default_namespace().to_owned();
+    let reopening = Arc::<Reopening>::default();
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (inner, metrics) = (inner.clone(), metrics.clone());
-        async move { send(&inner, &metrics, request).await }
+        let (inner, metrics, reopening) = (inner.clone(), metrics.clone(), reopening.clone());
+        async move {
+            if is_watch(request.uri()) {
+                tokio::time::sleep(reopening.pause(request.uri().path())).await;
+            }
+            send(&inner, &metrics, request).await
+        }
     });
     Client::new(service, namespace)
+}
+
+/// A watch that ends as soon as it has begun is no error, and would be opened again at once: an API
+/// server that closes streams must not be asked in circles.
+#[derive(Debug, Default)]
+struct Reopening {
+    by_path: Mutex<BTreeMap<String, Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    at: Instant,
+    /// How often in a row it was opened again soon.
+    soon: u32,
+}
+
+/// A watch that lasted so long has done its work.
+const LASTED: Duration = Duration::from_secs(5);
+const REOPEN_FIRST: Duration = Duration::from_millis(250);
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
+impl Reopening {
+    /// How long to wait before the watch is opened.
+    fn pause(&self, path: &str) -> Duration {
+        let now = Instant::now();
+        let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = by_path.get(path);
+        let soon = match before {
+            Some(before) if now.saturating_duration_since(before.at) < LASTED => before.soon + 1,
+            _ => 0,
+        };
+        let pause = match soon {
+            0 => Duration::ZERO,
+            soon => REOPEN_FIRST
+                .saturating_mul(1 << soon.min(16))
+                .min(REOPEN_MAX),
+        };
+        let pause = pause.mul_f64(0.75 + 0.5 * rand::random::<f64>());
+        let opened = Opened {
+            at: now + pause,
+            soon,
+        };
+        by_path.insert(path.to_owned(), opened);
+        pause
+    }
+}
+
+fn is_watch(uri: &http::Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
+    query
+        .split('&')
+        .any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch"))
 }
 
 async fn send(
@@ -74,10 +134,7 @@ impl Asked {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
             rest => ("", rest),
         };
-        let query = uri.query().unwrap_or_default();
-        let watch = query
-            .split('&')
-            .any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch"));
+        let watch = is_watch(uri);
         let verb = match *method {
             Method::GET if watch => "Watch",
             Method::GET if rest.len() == 1 => "List",
@@ -140,13 +197,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_watch_that_ends_at_once_is_opened_more_and_more_slowly() {
+        let reopening = Reopening::default();
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let pause = reopening.pause("/api/v1/pods");
+            tokio::time::advance(pause).await;
+            pauses.push(pause);
+        }
+        assert_eq!(pauses[0], Duration::ZERO);
+        assert!(pauses[1] < Duration::from_secs(1), "{pauses:?}");
+        assert!(pauses[11] > Duration::from_secs(20), "{pauses:?}");
+        assert_eq!(reopening.pause("/api/v1/services"), Duration::ZERO);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(reopening.pause("/api/v1/pods"), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_api_server_that_says_nothing_is_given_up_on_and_counted() {
         let silent = tower::service_fn(|_: Request<Body>| {
             std::future::pending::<Result<Response<Body>, kube::Error>>()
         });
         let metrics = Arc::<Metrics>::default();
         let client = observed(Client::new(silent, "default"), metrics.clone());
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         let error = client.apiserver_version().await.unwrap_err();
         let text = crate::error::chain(&error);
         assert!(

@@ -74,20 +74,24 @@ pub fn files() -> BTreeMap<String, String> {
         "grafana.json",
         dashboard.expect("a dashboard is plain data") + "\n",
     );
+    files.extend(chart());
+    files
+}
+
+fn chart() -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
     for (path, text) in helm::files() {
-        let text = if path.ends_with(".yaml") {
-            format!("{HEAD}{text}")
-        } else {
-            text
+        // Notes are shown to people.
+        let text = match path {
+            "templates/NOTES.txt" => text,
+            _ => format!("{HEAD}{text}"),
         };
-        put(&format!("helm/weir/{path}"), text);
+        files.insert(format!("helm/weir/{path}"), text);
     }
     for crd in crds() {
         let name = crd["spec"]["names"]["plural"].as_str().unwrap_or_default();
-        put(
-            &format!("helm/weir/crds/{name}.yaml"),
-            headed(std::slice::from_ref(&crd)),
-        );
+        let path = format!("helm/weir/crds/{name}.yaml");
+        files.insert(path, headed(std::slice::from_ref(&crd)));
     }
     files
 }

@@ -145,20 +145,23 @@ fn unmark(text: &str) -> String {
         let spaces = line.len() - line.trim_start().len();
         let pad = " ".repeat(spaces);
         if line.contains("@REPLICAS@") {
-            out.push_str(&format!("{pad}replicas: {{{{ .Values.replicas }}}}\n"));
+            let piece = format!("{pad}replicas: {{{{ .Values.replicas }}}}\n");
+            out.push_str(&piece);
         } else if line.contains("@RESOURCES@") {
-            out.push_str(&format!(
+            let piece = format!(
                 "{pad}resources:\n{pad}  {{{{- toYaml .Values.resources | nindent {} }}}}\n",
                 spaces + 2
-            ));
+            );
+            out.push_str(&piece);
         } else if line.contains("@ARGUMENTS@") {
             out.push_str(&arguments(&pad));
         } else if line.contains("@OPTIONAL@") {
             let field = line[indent..].split(':').next().unwrap_or_default();
-            out.push_str(&format!(
+            let piece = format!(
                 "{pad}{{{{- with .Values.{field} }}}}\n{pad}{field}:\n{pad}  {{{{- toYaml . | nindent {} }}}}\n{pad}{{{{- end }}}}\n",
                 spaces + 2
-            ));
+            );
+            out.push_str(&piece);
         } else {
             out.push_str(line);
             out.push('\n');
@@ -180,7 +183,7 @@ fn arguments(pad: &str) -> String {
         "- {{ . | quote }}",
         "{{- end }}",
     ];
-    lines.iter().map(|line| format!("{pad}{line}\n")).collect()
+    indented(&lines.join("\n"), pad.len()) + "\n"
 }
 
 fn of_rights() -> String {
@@ -217,9 +220,8 @@ fn of_monitoring() -> String {
             Some("PrometheusRule") => ("prometheusRule", escaped(&yaml(&[object]))),
             _ => ("serviceMonitor", yaml(&[object])),
         };
-        out.push_str(&format!(
-            "{{{{- if .Values.{value}.enabled }}}}\n---\n{text}{{{{- end }}}}\n"
-        ));
+        let piece = format!("{{{{- if .Values.{value}.enabled }}}}\n---\n{text}{{{{- end }}}}\n");
+        out.push_str(&piece);
     }
     out
 }
@@ -231,7 +233,8 @@ fn escaped(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("{{ $labels.") {
         let (label, tail) = after.split_once(" }}").unwrap_or((after, ""));
         out.push_str(before);
-        out.push_str(&format!("{{{{`{{{{ $labels.{label} }}}}`}}}}"));
+        let piece = format!("{{{{`{{{{ $labels.{label} }}}}`}}}}");
+        out.push_str(&piece);
         rest = tail;
     }
     out.push_str(rest);

@@ -278,8 +278,7 @@ pub fn used_metrics() -> BTreeSet<String> {
 fn metrics_of(query: &str) -> Vec<String> {
     let mut outside = String::new();
     let mut in_labels = false;
-    let mut words = query.chars().peekable();
-    while let Some(character) = words.next() {
+    for character in query.chars() {
         match character {
             '{' => in_labels = true,
             '}' => in_labels = false,
