@@ -24,6 +24,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-gitops", &["weir-api", "weir-gocompat", "weir-plan"]),
     ("weir-apiserver", &["weir-structural"]),
     ("weir-cluster", &["weir-apiserver"]),
+    ("weir-conformance", &[]),
+    ("weir-e2e", &["weir-conformance"]),
     (
         "weir-sandbox",
         &["weir-api", "weir-apiserver", "weir-cluster"],
