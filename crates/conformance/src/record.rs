@@ -8,11 +8,9 @@ pub async fn record(file: &File, server: &impl Server) -> Result<usize, TableErr
     let mut replay = Replay::new(server, Which::Real);
     let mut changes = Vec::new();
     for (index, case) in file.cases.iter().enumerate() {
-        if replay.check(case).await.is_ok() {
-            continue;
-        }
-        match replay.observe(case).await {
-            Ok(have) => changes.push((index, have)),
+        match replay.settle(case).await {
+            Ok((_, lines)) if lines.is_empty() => {}
+            Ok((have, _)) => changes.push((index, have)),
             Err(message) => {
                 let path = file.path.clone();
                 let message = format!("{}: {message}", case.name);

@@ -14,6 +14,8 @@ use crate::{Case, Expected, diff, pointer};
 
 /// How long a case that awaits somebody is repeated.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for one whose answer is not known yet.
+const PATIENCE_UNRECORDED: Duration = Duration::from_secs(3);
 /// Between two of its requests.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -83,20 +85,8 @@ impl<'a, S: Server> Replay<'a, S> {
 
     /// Sends one case; repeats it while it awaits somebody.
     pub async fn check(&mut self, case: &Case) -> Result<(), Difference> {
-        let start = tokio::time::Instant::now();
-        loop {
-            let outcome = self.once(case).await;
-            let patient = case.awaits.is_some() && start.elapsed() < PATIENCE;
-            if outcome.is_ok() || !patient {
-                return outcome;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    async fn once(&mut self, case: &Case) -> Result<(), Difference> {
-        let lines = match self.observe(case).await {
-            Ok(have) => differing(&self.wanted(case), &have),
+        let lines = match self.settle(case).await {
+            Ok((_, lines)) => lines,
             Err(why) => vec![format!("+ {why}")],
         };
         if lines.is_empty() {
@@ -109,6 +99,24 @@ impl<'a, S: Server> Replay<'a, S> {
         })
     }
 
+    /// The last answer, masked and narrowed, and where it differs.
+    pub(crate) async fn settle(&mut self, case: &Case) -> Result<(Expected, Vec<String>), String> {
+        let start = tokio::time::Instant::now();
+        let patience = match case.status {
+            0 => PATIENCE_UNRECORDED,
+            _ => PATIENCE,
+        };
+        loop {
+            let have = self.observe(case).await?;
+            let lines = differing(&self.wanted(case), &have);
+            let patient = case.awaits.is_some() && start.elapsed() < patience;
+            if lines.is_empty() || !patient {
+                return Ok((have, lines));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     fn wanted(&self, case: &Case) -> Expected {
         let want = case.expected(self.which);
         let text = self.fill(&want.answer.to_string());
@@ -119,7 +127,7 @@ impl<'a, S: Server> Replay<'a, S> {
     }
 
     /// Sends a case once and keeps what it keeps; the answer is masked and narrowed.
-    pub(crate) async fn observe(&mut self, case: &Case) -> Result<Expected, String> {
+    async fn observe(&mut self, case: &Case) -> Result<Expected, String> {
         let request = self.request(case)?;
         let answer = self.server.send(request).await?;
         let value = decode(case, &answer)?;
