@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 /// A mutant that lives longer than this is not caught.
-const MUTANT_LIFE: Duration = Duration::from_secs(60);
+const MUTANT_LIFE: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(seed) = args.seed {
@@ -131,20 +131,19 @@ fn mutants(args: &Args) -> Result<()> {
         });
         let seconds = begun.elapsed().as_secs_f64();
         let count = tally.scenarios;
-        match found {
-            Some((_, breach)) => println!(
+        if let Some((_, breach)) = found {
+            println!(
                 "caught {} after {seconds:.2} s, {count} scenarios: {}: {}",
                 mutant.name(),
                 breach.rule,
                 breach.what.chars().take(100).collect::<String>()
-            ),
-            None => {
-                println!(
-                    "ALIVE  {} after {seconds:.2} s, {count} scenarios",
-                    mutant.name()
-                );
-                alive.push(mutant.name());
-            }
+            );
+        } else {
+            println!(
+                "ALIVE  {} after {seconds:.2} s, {count} scenarios",
+                mutant.name()
+            );
+            alive.push(mutant.name());
         }
     }
     if alive.is_empty() {

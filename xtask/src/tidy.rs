@@ -25,6 +25,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-apiserver", &["weir-structural"]),
     ("weir-cluster", &["weir-apiserver"]),
     ("weir-deploy", &["weir-api"]),
+    ("weir-conformance", &[]),
+    ("weir-e2e", &["weir-conformance"]),
     (
         "weir-sandbox",
         &["weir-api", "weir-apiserver", "weir-cluster"],

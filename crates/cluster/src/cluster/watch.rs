@@ -230,7 +230,9 @@ impl Cluster {
         if !gone && (node.deleting || !node.owners.is_empty()) {
             self.mark(Controller::Garbage, (String::new(), uid.to_owned()));
         }
-        for owner in &node.owners {
+        // Also who owned it until now: an owner waits for its last dependent to be released.
+        let former = before.into_iter().flat_map(|before| &before.owners);
+        for owner in node.owners.iter().chain(former) {
             let waits = self
                 .view
                 .all

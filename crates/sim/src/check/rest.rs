@@ -38,7 +38,10 @@ fn difference(stored: &RolloutStatus, planned: &RolloutStatus) -> String {
     let none = serde_json::Map::new();
     let fields = |status: &serde_json::Value| {
         let fields = status.as_object().unwrap_or(&none);
-        fields.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        fields
+            .keys()
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>()
     };
     let names = &fields(&stored) | &fields(&planned);
     let differing = names.iter().filter(|name| stored[*name] != planned[*name]);

@@ -158,7 +158,10 @@ fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     }
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
     if index >= steps.len() || status.promote_full {
-        let max_weight = rollout.spec.canary().map(|own| own.max_traffic_weight());
+        let max_weight = rollout
+            .spec
+            .canary()
+            .map(api::CanaryStrategy::max_traffic_weight);
         return max_weight.unwrap_or(100);
     }
     steps[..=index]
