@@ -24,7 +24,7 @@ fn golden(name: &str) {
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     for (number, (live, wanted)) in transcript.text.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(live, wanted, "{name}.out:{}", number + 1);
+        assert_eq!(live.trim_end(), wanted, "{name}.out:{}", number + 1);
     }
     assert_eq!(
         transcript.text.lines().count(),
