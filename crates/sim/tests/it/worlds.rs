@@ -47,7 +47,7 @@ fn a_few_dozen_worlds_keep_the_rules() {
     let broken: Vec<(u64, String)> = (1_000_000..1_000_060)
         .filter_map(|seed| {
             let run = swarm::run(&generate::scenario(seed), Play::default());
-            Some((seed, run.breach?.rule.to_string()))
+            Some((seed, run.breach?.rule.clone()))
         })
         .collect();
     let broken: Vec<(u64, &str)> = broken.iter().map(|(s, rule)| (*s, &**rule)).collect();
