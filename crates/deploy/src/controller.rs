@@ -29,7 +29,7 @@ pub(crate) fn objects(settings: &Settings) -> Vec<Value> {
     ]
 }
 
-/// Requests and limits; `docs/install.md` says how they were measured.
+/// Requests and limits: an estimate, to be replaced by what the bench on a real control plane measures.
 pub(crate) fn resources() -> Value {
     json!({
         "requests": {"cpu": "50m", "memory": "64Mi"},
