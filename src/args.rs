@@ -1,16 +1,22 @@
 //! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
 //! `crates/cli`'s, in the same command.
 
+use crate::setup::{CheckOptions, InstallOptions};
 use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
 use clap::{Args, FromArgMatches, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What runs, as against the verbs about objects.
 #[derive(Debug, Subcommand)]
 pub enum Runs {
     /// Run the controller against a cluster (kubeconfig, or in-cluster)
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
+    /// Install the controller in a cluster, or print what would be installed (--dry-run)
+    Install(InstallOptions),
+    /// Say what a cluster lacks for the controller, and what to do about it
+    Check(CheckOptions),
     /// Run an embedded cluster with the controller in it, for kubectl
     Sandbox(sandbox::Options),
     /// Watch a commit become a canary, and a bad one be rolled back: no cluster needed
@@ -27,12 +33,26 @@ pub struct ControllerArgs {
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
+    /// Refuse Rollouts whose images have no tag or the tag latest, instead of warning of them
+    #[arg(long)]
+    pub deny_mutable_tags: bool,
     /// Seconds after which an object is looked at again though nothing has changed
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub rollout_resync: i64,
     /// How many objects are worked on at a time
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub rollout_threads: u16,
+    /// Port of /metrics; 0 is none
+    #[arg(
+        long = "metricsPort",
+        alias = "metricsport",
+        default_value_t = 8090,
+        value_name = "PORT"
+    )]
+    pub metrics_port: u16,
+    /// Port of /healthz and /readyz; 0 is none
+    #[arg(long = "healthzPort", default_value_t = 8080, value_name = "PORT")]
+    pub healthz_port: u16,
     /// Seconds between two looks at a Git repository
     #[arg(
         long,
@@ -53,7 +73,134 @@ pub struct ControllerArgs {
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
     #[command(flatten)]
+    pub election: ElectionArgs,
+    #[command(flatten)]
+    pub peer: PeerArgs,
+    #[command(flatten)]
     pub logs: LogArgs,
+}
+
+/// Flags of the peer that have no meaning here: accepted, so that its command line goes on working,
+/// and told of at the start.
+#[derive(Debug, Default, Args)]
+pub struct PeerArgs {
+    #[arg(long, hide = true)]
+    pub qps: Option<f64>,
+    #[arg(long, hide = true)]
+    pub burst: Option<i64>,
+    #[arg(long, hide = true)]
+    pub kloglevel: Option<i64>,
+    #[arg(long, hide = true)]
+    pub experiment_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub analysis_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub service_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ingress_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ephemeral_metadata_threads: Option<u16>,
+    #[arg(long, hide = true)]
+    pub ephemeral_metadata_update_pod_retries: Option<u16>,
+    #[arg(long, hide = true)]
+    pub enable_pprof_address: Option<String>,
+}
+
+impl PeerArgs {
+    /// Each flag that was given, and why it does nothing.
+    pub fn without_meaning(&self) -> Vec<(&'static str, &'static str)> {
+        const UNLIMITED: &str = "the API server's priority and fairness is the only limit";
+        const ONE_POOL: &str = "all kinds share the workers of --rollout-threads";
+        const REPLANNED: &str = "metadata that could not be written is planned again";
+        let flags = [
+            ("--qps", self.qps.is_some(), UNLIMITED),
+            ("--burst", self.burst.is_some(), UNLIMITED),
+            (
+                "--kloglevel",
+                self.kloglevel.is_some(),
+                "there is one log: see --loglevel",
+            ),
+            (
+                "--experiment-threads",
+                self.experiment_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--analysis-threads",
+                self.analysis_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--service-threads",
+                self.service_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ingress-threads",
+                self.ingress_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ephemeral-metadata-threads",
+                self.ephemeral_metadata_threads.is_some(),
+                ONE_POOL,
+            ),
+            (
+                "--ephemeral-metadata-update-pod-retries",
+                self.ephemeral_metadata_update_pod_retries.is_some(),
+                REPLANNED,
+            ),
+            (
+                "--enable-pprof-address",
+                self.enable_pprof_address.is_some(),
+                "there is no Go profiler",
+            ),
+        ];
+        let given = flags.into_iter().filter(|(_, is_given, _)| *is_given);
+        given.map(|(flag, _, why)| (flag, why)).collect()
+    }
+}
+
+/// Which of several controllers acts (rollouts.md §9.2, §9.3).
+#[derive(Debug, Args)]
+pub struct ElectionArgs {
+    /// Act only while holding the lease; false is for a controller that is alone
+    #[arg(
+        long,
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub leader_elect: bool,
+    /// How long a leader may be silent before another takes over
+    #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_lease_duration: Duration,
+    /// How long a leader that can't renew the lease goes on
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_renew_deadline: Duration,
+    /// Time between two looks at the lease
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
+    pub leader_election_retry_period: Duration,
+    /// Name of the lease; argo-rollouts-controller-lock, and -INSTANCE-ID if there is one, if absent
+    #[arg(long, value_name = "NAME")]
+    pub leader_election_id: Option<String>,
+    /// Namespace of the lease; the controller's own if absent
+    #[arg(long, value_name = "NAMESPACE")]
+    pub leader_election_namespace: Option<String>,
+    /// The controller's own namespace; that of the pod's service account, or argo-rollouts, if absent
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", hide = true)]
+    pub pod_namespace: Option<String>,
+}
+
+/// A duration as Go writes it: `15s`, `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = gocompat::duration::parse_go(text).map_err(|error| error.to_string())?;
+    u64::try_from(nanoseconds)
+        .map(Duration::from_nanos)
+        .map_err(|_| format!("{text} is negative"))
 }
 
 /// How to log.
@@ -111,6 +258,58 @@ mod tests {
             "{}",
             help("sandbox")
         );
+    }
+
+    fn controller(arguments: &[&str]) -> Result<Box<ControllerArgs>, String> {
+        let line = ["weir", "controller"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let matches = command().try_get_matches_from(line);
+        let matches = matches.map_err(|error| error.to_string())?;
+        match runs(&matches) {
+            Some(Runs::Controller(args)) => Ok(args),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn leader_election_is_on_unless_told_otherwise() {
+        assert!(controller(&[]).unwrap().election.leader_elect);
+        assert!(
+            controller(&["--leader-elect"])
+                .unwrap()
+                .election
+                .leader_elect
+        );
+        let off = controller(&["--leader-elect=false"]).unwrap().election;
+        assert!(!off.leader_elect);
+        let args = controller(&["--leader-election-lease-duration", "1m30s"]).unwrap();
+        let lease = args.election.leader_election_lease_duration;
+        assert_eq!(lease, Duration::from_secs(90));
+        let error = controller(&["--leader-election-retry-period=-1s"]).unwrap_err();
+        assert!(error.contains("negative"), "{error}");
+    }
+
+    #[test]
+    fn the_command_line_of_the_peer_goes_on_working() {
+        let args = controller(&[
+            "--qps=40",
+            "--burst=80",
+            "--rollout-threads=20",
+            "--analysis-threads=30",
+            "--metricsport=9090",
+            "--healthzPort=9080",
+            "--loglevel=debug",
+            "--instance-id=blue",
+            "--namespaced",
+        ])
+        .unwrap();
+        assert_eq!((args.metrics_port, args.healthz_port), (9090, 9080));
+        assert_eq!(args.rollout_threads, 20);
+        let told = args.peer.without_meaning();
+        let names: Vec<&str> = told.iter().map(|(flag, _)| *flag).collect();
+        assert_eq!(names, ["--qps", "--burst", "--analysis-threads"]);
+        assert!(controller(&[]).unwrap().peer.without_meaning().is_empty());
     }
 
     #[test]

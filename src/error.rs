@@ -28,6 +28,8 @@ pub enum Error {
         "the objects of kind {kind} of {api_version} can't be listed: the log says why, most likely a missing right to list and watch them"
     )]
     NotListed { api_version: String, kind: String },
+    #[error("{object} is left to the controller that leads now")]
+    NotLeading { object: ObjectKey },
     #[error("looking up the kinds of {api_version} failed")]
     Discovery {
         api_version: String,
@@ -67,6 +69,7 @@ impl Error {
             Self::UnknownKind { .. } | Self::NotListed { .. } | Self::Discovery { .. } => {
                 Retry::Backoff
             }
+            Self::NotLeading { .. } => Retry::Stale,
             Self::Panic { .. } | Self::Encode { .. } => Retry::Never,
         }
     }
@@ -81,6 +84,7 @@ impl Error {
             Self::UnknownKind { .. } | Self::Encode { .. } => true,
             Self::Read { .. }
             | Self::NotListed { .. }
+            | Self::NotLeading { .. }
             | Self::Discovery { .. }
             | Self::Panic { .. } => false,
         }
@@ -93,6 +97,7 @@ impl Error {
             Self::Read { .. } => "read",
             Self::UnknownKind { .. } => "unknown-kind",
             Self::NotListed { .. } => "not-listed",
+            Self::NotLeading { .. } => "not-leading",
             Self::Discovery { .. } => "discovery",
             Self::Panic { .. } => "panic",
             Self::Encode { .. } => "encode",

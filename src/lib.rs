@@ -9,10 +9,11 @@
 //! 4. [`observe`]: the snapshot, out of caches.
 //! 5. `engine::rollout::plan`, `engine::analysis::plan`, `gitops::plan`: pure, in crates of their own.
 //! 6. [`act`]: carries the plan out, in its order, under its preconditions.
-//! 7. [`manager`]: starts and stops all of it.
+//! 7. [`manager`]: starts and stops all of it; [`lease`]: of several controllers, one acts;
+//!    [`monitor`]: what it tells of itself.
 //!
 //! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller into
-//! an embedded cluster, [`args`] reads the command line.
+//! an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`args`] reads the command line.
 
 pub mod act;
 pub mod args;
@@ -23,9 +24,12 @@ pub mod diff;
 pub mod driver;
 pub mod error;
 pub mod gitops;
+pub mod lease;
 pub mod manager;
+pub mod monitor;
 pub mod observe;
 pub mod queue;
 pub mod run;
 pub mod sandbox;
+pub mod setup;
 pub mod telemetry;

@@ -5,8 +5,10 @@
 //! earliest of several due times wins. Failures back off per key, so that one object that fails
 //! costs the others nothing.
 
+use crate::monitor::QueueMetrics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -17,8 +19,19 @@ use tokio::time::Instant;
 pub enum Kind {
     Rollout,
     AnalysisRun,
+    Experiment,
     Service,
     Application,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [
+        Self::Rollout,
+        Self::AnalysisRun,
+        Self::Experiment,
+        Self::Service,
+        Self::Application,
+    ];
 }
 
 /// One object to reconcile.
@@ -69,16 +82,49 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 struct State {
     due: BTreeMap<Key, Instant>,
     order: BTreeSet<(Instant, Key)>,
-    /// Keys that a worker has, and when they are due again, if they were added meanwhile.
-    running: BTreeMap<Key, Option<Instant>>,
+    running: BTreeMap<Key, Running>,
     failures: BTreeMap<Key, u32>,
     /// Passes in a row that wrote something.
     writes: BTreeMap<Key, u32>,
+    /// When a pass ended last; the start of the queue before the first.
+    last_done: Option<Instant>,
+    metrics: QueueMetrics,
+}
+
+/// A key that a worker has.
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    /// When it is due again, if it was added meanwhile.
+    again: Option<Instant>,
+}
+
+/// How work progresses, for `/healthz`.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// The key that has been due for longest, and for how long.
+    pub waiting: Option<(Key, Duration)>,
+    /// The key that has been worked on for longest, and for how long.
+    pub running: Option<(Key, Duration)>,
+    /// For how long no pass has ended.
+    pub idle: Duration,
+}
+
+/// What the queue is at, for one kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    pub due: usize,
+    /// Of all keys that are being worked on, together.
+    pub unfinished: Duration,
+    pub longest: Duration,
 }
 
 impl State {
     fn schedule(&mut self, key: Key, at: Instant) {
-        if let Some(again) = self.running.get_mut(&key) {
+        if let Some(Running { again, .. }) = self.running.get_mut(&key) {
+            if again.is_none() {
+                self.metrics.added(key.kind);
+            }
             *again = Some(again.map_or(at, |before| before.min(at)));
             return;
         }
@@ -87,7 +133,7 @@ impl State {
             Some(before) => {
                 self.order.remove(&(*before, key.clone()));
             }
-            None => {}
+            None => self.metrics.added(key.kind),
         }
         self.due.insert(key.clone(), at);
         self.order.insert((at, key));
@@ -99,12 +145,17 @@ impl State {
             Some((at, _)) => return Err(Some(*at)),
             None => return Err(None),
         }
-        let (_, key) = self
+        let (at, key) = self
             .order
             .pop_first()
             .expect("first() was Some under the same lock");
         self.due.remove(&key);
-        self.running.insert(key.clone(), None);
+        self.metrics.taken(key.kind, now.duration_since(at));
+        let running = Running {
+            since: now,
+            again: None,
+        };
+        self.running.insert(key.clone(), running);
         Ok(key)
     }
 }
@@ -117,6 +168,19 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// A queue that counts what it does.
+    pub fn new(metrics: QueueMetrics) -> Self {
+        let state = State {
+            metrics,
+            last_done: Some(Instant::now()),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::default(),
+        }
+    }
+
     pub fn add(&self, key: Key) {
         self.add_at(key, Instant::now());
     }
@@ -152,7 +216,12 @@ impl Queue {
     pub fn done(&self, key: Key, outcome: Outcome) {
         let now = Instant::now();
         let mut state = self.lock();
-        let added = state.running.remove(&key).flatten();
+        let ended = state.running.remove(&key);
+        if let Some(Running { since, .. }) = &ended {
+            state.metrics.done(key.kind, now.duration_since(*since));
+        }
+        state.last_done = Some(now);
+        let added = ended.and_then(|ended| ended.again);
         let wanted = match outcome {
             Outcome::AwaitChange => None,
             Outcome::Again => {
@@ -166,8 +235,9 @@ impl Queue {
             }
             Outcome::At(at) => Some(at),
             Outcome::Retry => {
+                state.metrics.retried(key.kind);
                 let failures = state.failures.entry(key.clone()).or_default();
-                let delay = backoff(*failures);
+                let delay = backoff(*failures).mul_f64(spread(&key));
                 *failures = failures.saturating_add(1);
                 Some(now + delay)
             }
@@ -198,6 +268,46 @@ impl Queue {
         state.due.len() + state.running.len()
     }
 
+    /// How work progresses.
+    pub fn progress(&self) -> Progress {
+        let now = Instant::now();
+        let state = self.lock();
+        let waiting = state.order.first().filter(|(at, _)| *at <= now);
+        let running = state
+            .running
+            .iter()
+            .min_by_key(|(_, running)| running.since);
+        let since = |since: Instant| now.duration_since(since);
+        Progress {
+            waiting: waiting.map(|(at, key)| (key.clone(), since(*at))),
+            running: running.map(|(key, running)| (key.clone(), since(running.since))),
+            idle: state.last_done.map(since).unwrap_or_default(),
+        }
+    }
+
+    /// What the queue is at, by kind.
+    pub fn by_kind(&self) -> BTreeMap<Kind, Load> {
+        let now = Instant::now();
+        let state = self.lock();
+        let mut loads: BTreeMap<Kind, Load> = Kind::ALL
+            .iter()
+            .map(|kind| (*kind, Load::default()))
+            .collect();
+        for (at, key) in &state.order {
+            if *at > now {
+                break;
+            }
+            loads.entry(key.kind).or_default().due += 1;
+        }
+        for (key, running) in &state.running {
+            let took = now.duration_since(running.since);
+            let load = loads.entry(key.kind).or_default();
+            load.unfinished += took;
+            load.longest = load.longest.max(took);
+        }
+        loads
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic between two statements of this file leaves the state usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,6 +318,14 @@ fn backoff(failures: u32) -> Duration {
     BACKOFF_FIRST
         .saturating_mul(1 << failures.min(16))
         .min(BACKOFF_MAX)
+}
+
+/// Between 0.8 and 1, always the same for a key: keys that fail together do not come back together,
+/// and none later than the limit.
+fn spread(key: &Key) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (&key.namespace, &key.name).hash(&mut hasher);
+    0.8 + 0.2 * (hasher.finish() % 1024) as f64 / 1024.0
 }
 
 #[cfg(test)]
@@ -241,6 +359,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn progress_names_what_has_waited_and_what_has_run_for_longest() {
+        let queue = Queue::new(QueueMetrics::default());
+        queue.add(key("a"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        queue.add(key("b"));
+        queue.add_at(key("later"), Instant::now() + Duration::from_hours(1));
+        assert_eq!(queue.next().await, key("a"));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let progress = queue.progress();
+        assert_eq!(progress.waiting, Some((key("b"), Duration::from_secs(2))));
+        assert_eq!(progress.running, Some((key("a"), Duration::from_secs(2))));
+        assert_eq!(progress.idle, Duration::from_secs(3));
+        let load = queue.by_kind()[&Kind::Rollout];
+        assert_eq!((load.due, load.longest), (1, Duration::from_secs(2)));
+        queue.done(key("a"), Outcome::AwaitChange);
+        assert_eq!(queue.progress().idle, Duration::ZERO);
+        assert_eq!(queue.progress().running, None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_earliest_due_time_wins() {
         let queue = Queue::default();
         let start = Instant::now();
@@ -263,7 +401,11 @@ mod tests {
             queue.done(taken, Outcome::Retry);
         }
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
-        assert_eq!(waits.last().map(Duration::as_secs), Some(10));
+        let longest = waits.last().expect("twelve waits");
+        assert!(
+            (BACKOFF_MAX.mul_f64(0.79)..=BACKOFF_MAX).contains(longest),
+            "{longest:?}"
+        );
         let taken = queue.next().await;
         queue.done(taken, Outcome::Again);
         let taken = queue.next().await;

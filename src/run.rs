@@ -4,12 +4,16 @@ use crate::act::Http;
 use crate::args::{ControllerArgs, LogArgs, Runs};
 use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
+use crate::lease::{self, Election, Timing};
 use crate::manager::{self, Options};
+use crate::monitor::{self, Monitor};
+use crate::setup::{self, CheckOptions, InstallOptions};
 use crate::{demo, sandbox, telemetry};
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +22,10 @@ use tokio_util::sync::CancellationToken;
 /// Applications are large by value, and decoding them nests: without optimisation the usual 2 MiB
 /// are not enough.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
+/// Where a pod finds its namespace.
+const ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// The peer's namespace, for want of any other.
+const DEFAULT_NAMESPACE: &str = "argo-rollouts";
 
 /// Runs to the end; failures are printed as one sentence each.
 pub fn run(runs: Runs, matches: &ArgMatches) -> ExitCode {
@@ -42,8 +50,10 @@ fn start(runs: Runs, matches: &ArgMatches) -> Result<bool> {
     match runs {
         Runs::Controller(args) => {
             log(&args.logs)?;
-            runtime.block_on(controller(args, matches)).map(|()| true)
+            runtime.block_on(controller(*args, matches)).map(|()| true)
         }
+        Runs::Install(options) => runtime.block_on(install(&options, matches)).map(|()| true),
+        Runs::Check(options) => runtime.block_on(check(&options, matches)),
         Runs::Sandbox(options) => {
             log(&options.logs)?;
             runtime.block_on(sandbox::run(options)).map(|()| true)
@@ -63,6 +73,12 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let config = cluster_config(matches).await?;
     let namespace = args.namespaced.then(|| config.default_namespace.clone());
     tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
+    for (flag, why) in args.peer.without_meaning() {
+        tracing::warn!(flag, why, "this flag has no effect");
+    }
+    let election = election(&args)?;
+    let monitor = Arc::<Monitor>::default();
+    let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
@@ -75,6 +91,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         config: engine::config::Config {
             resync_s: args.rollout_resync,
             instance_id: args.instance_id,
+            deny_mutable_tags: args.deny_mutable_tags,
         },
         metric_defaults: engine::analysis::MetricDefaults {
             prometheus_address: args.prometheus_address,
@@ -84,6 +101,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
             poll_s: args.git_poll,
             ..gitops::sync::Config::default()
         },
+        election,
+        monitor: monitor.clone(),
         clock: Clock::Wall,
         fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
         render: Arc::new(Sources::new(&cache, Limits::default())),
@@ -91,12 +110,78 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
     manager::run(client, options, shutdown).await;
+    drop(endpoints);
     Ok(())
+}
+
+async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
+    let settings = options.settings(flag(matches, "namespace"));
+    let mut out = anstream::stdout();
+    if options.dry_run {
+        out.write_all(deploy::yaml(&deploy::install(&settings)).as_bytes())?;
+        return Ok(());
+    }
+    let client = Client::try_from(cluster_config(matches).await?)?;
+    setup::install(&client, &settings, &mut out).await
+}
+
+async fn check(options: &CheckOptions, matches: &ArgMatches) -> Result<bool> {
+    let namespace = flag(matches, "namespace");
+    let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let client = Client::try_from(cluster_config(matches).await?)?;
+    let report = setup::check(&client, options, &namespace, Clock::Wall.now()).await;
+    write!(anstream::stdout(), "{report}")?;
+    Ok(report.is_good())
+}
+
+/// The place in the election that the flags ask for; `None` for a controller that is alone.
+fn election(args: &ControllerArgs) -> Result<Option<Election>> {
+    let flags = &args.election;
+    if !flags.leader_elect {
+        return Ok(None);
+    }
+    let timing = Timing {
+        lease: flags.leader_election_lease_duration,
+        renew: flags.leader_election_renew_deadline,
+        retry: flags.leader_election_retry_period,
+    };
+    let lease = flags.leader_election_id.clone();
+    Ok(Some(Election {
+        namespace: flags
+            .leader_election_namespace
+            .clone()
+            .unwrap_or_else(|| own_namespace(flags.pod_namespace.clone())),
+        lease: lease.unwrap_or_else(|| Election::lease_name(args.instance_id.as_deref())),
+        identity: lease::identity(&host_name(), rand::random()),
+        timing: timing.check()?,
+    }))
+}
+
+/// As the peer: `POD_NAMESPACE`, or what the pod's service account says, or `argo-rollouts`
+/// (rollouts.md §9.2).
+fn own_namespace(named: Option<String>) -> String {
+    let of_account = || std::fs::read_to_string(ACCOUNT_NAMESPACE).ok();
+    [named, of_account()]
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+}
+
+/// In a pod this is the pod's name.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();
+    if name.is_empty() {
+        return "weir".to_owned();
+    }
+    name
 }
 
 /// The cluster that the flags or the environment name, or the one that this process runs in.
 async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
-    let flag = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let flag = |name: &str| flag(matches, name);
     let options = KubeConfigOptions {
         context: flag("context"),
         cluster: flag("cluster"),
@@ -125,6 +210,10 @@ async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
         config.default_namespace = namespace;
     }
     Ok(config)
+}
+
+fn flag(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
 }
 
 /// The file that --kubeconfig names.

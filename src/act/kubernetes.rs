@@ -3,6 +3,7 @@
 use super::Kinds;
 use crate::cache::Caches;
 use crate::error::{Error, Result, code_of};
+use crate::lease::Leadership;
 use kube::api::{
     DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
@@ -20,6 +21,7 @@ pub struct Kubernetes {
     client: Client,
     kinds: Arc<Kinds>,
     caches: Arc<Caches>,
+    leadership: Leadership,
 }
 
 impl std::fmt::Debug for Kubernetes {
@@ -29,12 +31,29 @@ impl std::fmt::Debug for Kubernetes {
 }
 
 impl Kubernetes {
-    pub fn new(client: Client, kinds: Arc<Kinds>, caches: Arc<Caches>) -> Self {
+    pub fn new(
+        client: Client,
+        kinds: Arc<Kinds>,
+        caches: Arc<Caches>,
+        leadership: Leadership,
+    ) -> Self {
         Self {
             client,
             kinds,
             caches,
+            leadership,
         }
+    }
+
+    /// A pass that began while this process led must not write once another may: the pass is
+    /// given up where it is, and the leader plans anew.
+    fn fence(&self, object: &ObjectKey) -> Result<()> {
+        if self.leadership.holds() {
+            return Ok(());
+        }
+        Err(Error::NotLeading {
+            object: object.clone(),
+        })
     }
 
     /// Carries out one action on the cluster. [`Action::Measure`] is not one.
@@ -195,6 +214,7 @@ impl Kubernetes {
     }
 
     async fn evict(&self, pod: &ObjectKey, guard: &Guard) -> Result<()> {
+        self.fence(pod)?;
         let namespace = pod.namespace.as_deref().unwrap_or_default();
         let api: Api<k8s_openapi::api::core::v1::Pod> =
             Api::namespaced(self.client.clone(), namespace);
@@ -218,7 +238,9 @@ impl Kubernetes {
         }
     }
 
+    /// Every write begins here, or in [`Self::evict`].
     async fn api(&self, target: &ObjectKey) -> Result<Api<DynamicObject>> {
+        self.fence(target)?;
         let served = self
             .kinds
             .resolve(&target.api_version, &target.kind)
@@ -271,7 +293,7 @@ fn guarded(patch: &Value, kind: PatchKind, guard: &Guard) -> Value {
 }
 
 /// The address of an object by its own fields.
-pub(super) fn key_of(object: &Value) -> ObjectKey {
+pub fn key_of(object: &Value) -> ObjectKey {
     let text = |pointer: &str| {
         object
             .pointer(pointer)

@@ -45,9 +45,9 @@ impl Inbox {
             .retain(|_, (run, _)| run.name != name || run.namespace.as_deref() != Some(namespace));
     }
 
-    fn put(&self, task: &MetricTask, measurement: Measurement) {
-        self.lock()
-            .insert(task.id.clone(), (task.run.clone(), measurement));
+    /// Puts in the answer for a run.
+    pub fn put(&self, id: TaskId, run: ObjectKey, measurement: Measurement) {
+        self.lock().insert(id, (run, measurement));
     }
 
     fn has(&self, id: &TaskId) -> bool {
@@ -101,7 +101,7 @@ impl Measurer {
         let handle = tokio::spawn(async move {
             let measurement = measure(&owned, fetch.as_ref(), clock).await;
             let namespace = owned.run.namespace.clone().unwrap_or_default();
-            inbox.put(&owned, measurement);
+            inbox.put(owned.id.clone(), owned.run.clone(), measurement);
             running
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

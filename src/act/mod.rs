@@ -13,7 +13,7 @@ mod render;
 pub use event::{Events, Occurrence};
 pub use http::{Fetch, Http};
 pub use kinds::{Kinds, Served};
-pub use kubernetes::Kubernetes;
+pub use kubernetes::{Kubernetes, key_of};
 pub use measure::{Inbox, Measurer};
 pub use outcomes::Outcomes;
 pub use refusals::Refusals;

@@ -1,32 +1,37 @@
-//! ReplicaSets that the API server would not create, by Rollout, until one is created.
+//! What the API server would not have, by the object that was planned for.
 
 use crate::queue::Key;
-use engine::snapshot::Refusal;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// See the module's documentation.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    by_rollout: Mutex<BTreeMap<Key, Refusal>>,
+/// The last refusal of each object, until the write succeeds or the object is gone.
+#[derive(Debug)]
+pub struct Refusals<R> {
+    by_key: Mutex<BTreeMap<Key, R>>,
 }
 
-impl Refusals {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Refusal>> {
-        self.by_rollout
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl<R> Default for Refusals<R> {
+    fn default() -> Self {
+        Self {
+            by_key: Mutex::default(),
+        }
+    }
+}
+
+impl<R: Clone> Refusals<R> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, R>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn of(&self, rollout: &Key) -> Option<Refusal> {
-        self.lock().get(rollout).cloned()
+    pub fn of(&self, key: &Key) -> Option<R> {
+        self.lock().get(key).cloned()
     }
 
-    pub fn note(&self, rollout: &Key, refusal: Refusal) {
-        self.lock().insert(rollout.clone(), refusal);
+    pub fn note(&self, key: &Key, refusal: R) {
+        self.lock().insert(key.clone(), refusal);
     }
 
-    pub fn forget(&self, rollout: &Key) {
-        self.lock().remove(rollout);
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
     }
 }

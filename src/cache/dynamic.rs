@@ -5,6 +5,7 @@ use super::{Cache, Change, watch};
 use crate::act::Kinds;
 use crate::error::{Error, Result};
 use kube::core::DynamicObject;
+use kube::discovery::Scope;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::ObjectKey;
@@ -65,6 +66,11 @@ impl Dynamic {
         }
     }
 
+    /// The one namespace that is looked at; `None` is the whole cluster.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<KindName, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,6 +97,12 @@ impl Dynamic {
             return complete(&name, cache).await;
         }
         let served = self.kinds.resolve(api_version, kind).await?;
+        if self.namespace.is_some() && served.scope == Scope::Cluster {
+            // A controller of one namespace has no right to look at objects of the cluster.
+            let nothing: Arc<Cache<DynamicObject>> = Arc::default();
+            nothing.without_watch();
+            return Ok(nothing);
+        }
         let api: Api<DynamicObject> =
             Api::dynamic(self.client.clone(), &served.resource, &served.scope);
         let api = match &self.namespace {

@@ -4,6 +4,7 @@
 mod dynamic;
 mod one;
 mod triggers;
+mod trouble;
 
 pub use dynamic::{Dynamic, json_of};
 pub use one::{Cache, Change, Name, controller_ref, watch, watch_guarded};
@@ -14,6 +15,7 @@ use api::{
     Rollout,
 };
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
 use kube::core::DynamicObject;
@@ -34,6 +36,9 @@ pub struct Caches {
     pub replica_sets: Arc<Cache<ReplicaSet>>,
     pub services: Arc<Cache<Service>>,
     pub pods: Arc<Cache<Pod>>,
+    /// Jobs of AnalysisRuns, and their pods.
+    pub jobs: Arc<Cache<Job>>,
+    pub job_pods: Arc<Cache<Pod>>,
     /// Kinds that are watched once somebody refers to one.
     pub dynamic: Dynamic,
 }
@@ -51,6 +56,8 @@ impl Caches {
             replica_sets: Arc::default(),
             services: Arc::default(),
             pods: Arc::default(),
+            jobs: Arc::default(),
+            job_pods: Arc::default(),
             dynamic,
         }
     }
@@ -66,6 +73,7 @@ impl Caches {
             ("apps", "ReplicaSet") => take(&self.replica_sets, object),
             ("", "Service") => take(&self.services, object),
             ("", "Pod") => take(&self.pods, object),
+            ("batch", "Job") => take(&self.jobs, object),
             _ => {}
         }
         self.dynamic.absorb(key, object);
@@ -83,9 +91,34 @@ impl Caches {
                 self.experiments.absorb_deletion(namespace, &key.name, uid);
             }
             ("apps", "ReplicaSet") => self.replica_sets.absorb_deletion(namespace, &key.name, uid),
+            ("", "Service") => self.services.absorb_deletion(namespace, &key.name, uid),
+            ("batch", "Job") => self.jobs.absorb_deletion(namespace, &key.name, uid),
             _ => {}
         }
         self.dynamic.absorb_deletion(key, uid);
+    }
+
+    /// Kinds whose first list is not complete.
+    pub fn unlisted(&self) -> Vec<&'static str> {
+        let all = [
+            ("Rollout", self.rollouts.is_ready()),
+            ("AnalysisRun", self.analysis_runs.is_ready()),
+            ("AnalysisTemplate", self.analysis_templates.is_ready()),
+            (
+                "ClusterAnalysisTemplate",
+                self.cluster_analysis_templates.is_ready(),
+            ),
+            ("Experiment", self.experiments.is_ready()),
+            ("Application", self.applications.is_ready()),
+            ("AppProject", self.projects.is_ready()),
+            ("ReplicaSet", self.replica_sets.is_ready()),
+            ("Service", self.services.is_ready()),
+            ("Pod", self.pods.is_ready()),
+            ("Job", self.jobs.is_ready()),
+            ("Pod of a Job", self.job_pods.is_ready()),
+        ];
+        let unlisted = all.iter().filter(|(_, is_ready)| !is_ready);
+        unlisted.map(|(kind, _)| *kind).collect()
     }
 
     /// Waits until every cache has its first list.
@@ -100,6 +133,8 @@ impl Caches {
         self.replica_sets.wait_ready().await;
         self.services.wait_ready().await;
         self.pods.wait_ready().await;
+        self.jobs.wait_ready().await;
+        self.job_pods.wait_ready().await;
     }
 }
 

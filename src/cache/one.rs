@@ -8,11 +8,12 @@
 //!
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
+use super::trouble::{Trouble, is_not_served};
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DeserializeGuard;
+use kube::runtime::watcher as watch_kind;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_kind};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -359,18 +360,26 @@ async fn follow<K>(
     mut take: impl FnMut(Event<K>),
     not_served: impl Fn(),
 ) {
-    let mut events = std::pin::pin!(events.default_backoff());
+    let mut events = std::pin::pin!(events);
+    let mut trouble = Trouble::new(what);
     loop {
         match events.try_next().await {
-            Ok(Some(event)) => take(event),
-            Ok(None) => return,
-            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
-                if status.code == 404 =>
-            {
-                tracing::debug!(kind = what, "the kind is not served, there are none");
-                not_served();
+            Ok(Some(event)) => {
+                // That a list has begun says nothing: it may fail.
+                if !matches!(event, Event::Init) {
+                    trouble.over();
+                }
+                take(event);
             }
-            Err(error) => tracing::warn!(kind = what, %error, "watch failed, trying again"),
+            Ok(None) => return,
+            Err(error) => {
+                if is_not_served(&error) {
+                    not_served();
+                }
+                trouble.tell(&error);
+                // The next look at the stream is the next try.
+                tokio::time::sleep(trouble.pause()).await;
+            }
         }
     }
 }

@@ -3,8 +3,10 @@
 //! | changed | reconciled |
 //! |---|---|
 //! | Rollout | itself; every Service that it refers to, or did |
-//! | ReplicaSet, AnalysisRun, Experiment | the Rollout that controls it; an AnalysisRun itself |
-//! | Service | itself; every Rollout that refers to it |
+//! | ReplicaSet, AnalysisRun | the Rollout or Experiment that controls it; an AnalysisRun itself |
+//! | Experiment | itself; the Rollout that controls it |
+//! | Job of an AnalysisRun, pod of such a Job | the AnalysisRun |
+//! | Service | itself; every Rollout that refers to it; the Experiment that controls it |
 //! | route and other router objects, workloads | every Rollout that refers to it |
 //! | AnalysisTemplate | the Rollouts of its namespace that refer to it |
 //! | ClusterAnalysisTemplate | the Rollouts that refer to it |
@@ -17,6 +19,7 @@ use crate::queue::{Key, Kind, Queue};
 use api::constants::gitops::TRACKING_ID_ANNOTATION;
 use api::{AppProject, Application, Rollout};
 use engine::snapshot::{References, TemplateName, references};
+use k8s_openapi::api::batch::v1::Job;
 use kube::core::DynamicObject;
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
@@ -59,16 +62,39 @@ impl Triggers {
             .replica_sets
             .on_change(move |change| me.child(change));
         let me = self.clone();
-        caches.experiments.on_change(move |change| me.child(change));
+        caches.experiments.on_change(move |change| {
+            me.itself(Kind::Experiment, change);
+            me.child(change);
+        });
         let me = self.clone();
         caches.analysis_runs.on_change(move |change| {
             me.itself(Kind::AnalysisRun, change);
             me.child(change);
         });
         let me = self.clone();
+        caches.jobs.on_change(move |change| {
+            for job in change.versions() {
+                me.run_of(job);
+            }
+        });
+        // As below: no strong reference back.
+        let (me, weak) = (self.clone(), Arc::downgrade(caches));
+        caches.job_pods.on_change(move |change| {
+            if let (Some(caches), Some(pod)) = (weak.upgrade(), change.versions().last()) {
+                let job = controller_ref(pod.as_ref()).and_then(|owner| {
+                    let namespace = pod.namespace().unwrap_or_default();
+                    caches.jobs.get(&namespace, &owner.name)
+                });
+                if let Some(job) = job {
+                    me.run_of(&job);
+                }
+            }
+        });
+        let me = self.clone();
         caches.services.on_change(move |change| {
             me.itself(Kind::Service, change);
             me.referring(change, Referent::Service);
+            me.child(change);
         });
         let me = self.clone();
         caches
@@ -114,16 +140,29 @@ impl Triggers {
         }
     }
 
-    /// A change of something that a Rollout controls.
+    /// A change of something that a Rollout or an Experiment controls.
     fn child<K: Resource>(&self, change: &Change<K>) {
         for object in change.versions() {
-            let owner = controller_ref(object.as_ref()).filter(|owner| owner.kind == "Rollout");
-            if let Some(owner) = owner {
-                self.add(
-                    Kind::Rollout,
-                    (object.namespace().unwrap_or_default(), owner.name.clone()),
-                );
-            }
+            let Some(owner) = controller_ref(object.as_ref()) else {
+                continue;
+            };
+            let kind = match owner.kind.as_str() {
+                "Rollout" => Kind::Rollout,
+                "Experiment" => Kind::Experiment,
+                _ => continue,
+            };
+            self.add(
+                kind,
+                (object.namespace().unwrap_or_default(), owner.name.clone()),
+            );
+        }
+    }
+
+    /// The AnalysisRun that measures with a Job.
+    fn run_of(&self, job: &Job) {
+        if let Some(owner) = controller_ref(job).filter(|owner| owner.kind == "AnalysisRun") {
+            let namespace = job.namespace().unwrap_or_default();
+            self.add(Kind::AnalysisRun, (namespace, owner.name.clone()));
         }
     }
 

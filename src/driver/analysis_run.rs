@@ -1,11 +1,11 @@
-use super::{Context, Driver};
+use super::{Context, Driver, Pass};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::Key;
 use api::{AnalysisRun, AnalysisRunStatus};
 use engine::analysis::{self, AnalysisRunSnapshot};
 use jiff::Timestamp;
-use plan::Plan;
+use plan::{Action, ObjectKey, Plan};
 use std::sync::Arc;
 
 pub(super) struct AnalysisRunDriver;
@@ -35,6 +35,29 @@ impl Driver for AnalysisRunDriver {
         now: Timestamp,
     ) -> Plan<AnalysisRunStatus> {
         analysis::plan(snapshot, now)
+    }
+
+    /// A Job that the API server will not create is a measurement that failed, not a reason to try
+    /// the same again at once.
+    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, AnalysisRunStatus>) -> bool {
+        for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
+            let (Action::Create { object }, Err(message)) = (action, outcome) else {
+                continue;
+            };
+            let Some(id) = analysis::jobs::task_of(object) else {
+                continue;
+            };
+            let run = ObjectKey::namespaced(
+                api::constants::API_VERSION,
+                "AnalysisRun",
+                &key.namespace,
+                &key.name,
+            );
+            let measurement = analysis::jobs::refused(message, cx.clock.now());
+            cx.measurer.inbox.put(id, run, measurement);
+            return true;
+        }
+        false
     }
 
     async fn gone(&self, cx: &Context, key: &Key) {

@@ -49,7 +49,7 @@ pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
             key.namespace, key.name
         );
         let reason = reason::ROLLOUT_ADDED_TO_INFORMER;
-        tell(cx, &identity(key, &uid), reason, &message).await;
+        tell(cx, key, &uid, (reason, &message)).await;
     }
 }
 
@@ -63,13 +63,14 @@ pub(super) async fn gone(cx: &Context, key: &Key) {
 /// The peer's sentence has name and namespace in this order.
 async fn deleted(cx: &Context, key: &Key, uid: &str) {
     let message = format!("Rollout {}/{} is deleted.", key.name, key.namespace);
-    tell(cx, &identity(key, uid), reason::ROLLOUT_DELETED, &message).await;
+    tell(cx, key, uid, (reason::ROLLOUT_DELETED, &message)).await;
 }
 
-async fn tell(cx: &Context, object: &Value, reason: &str, message: &str) {
+async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&str, &str)) {
+    cx.metrics.event(key, EventKind::Normal, reason);
     cx.events
         .publish(Occurrence {
-            object,
+            object: &identity(key, uid),
             kind: EventKind::Normal,
             reason,
             message,

@@ -8,6 +8,7 @@
 
 mod analysis_run;
 mod application;
+mod experiment;
 mod known;
 mod rollout;
 mod service;
@@ -18,6 +19,7 @@ use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refu
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry};
+use crate::monitor::{Metrics, Subject};
 use crate::queue::{Key, Kind, Outcome, Queue};
 use jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt};
@@ -26,6 +28,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What every pass needs.
 pub struct Context {
@@ -37,8 +40,12 @@ pub struct Context {
     pub measurer: Measurer,
     pub renderer: Renderer,
     pub outcomes: Outcomes,
-    pub refusals: Refusals,
+    /// ReplicaSets of Rollouts that the API server would not create.
+    pub refusals: Refusals<engine::snapshot::Refusal>,
+    /// Writes for Experiments that it refused.
+    pub experiment_refusals: Refusals<engine::experiment::Refused>,
     pub known: Known,
+    pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,
     pub config: engine::config::Config,
@@ -112,16 +119,32 @@ pub struct Pass<'a, S> {
 /// Works on one key and says when to look at it again. Never fails: failures are logged, with
 /// what they mean, and retried.
 pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
+    let started = Instant::now();
     let result = match key.kind {
         Kind::Rollout => reconcile_once(&rollout::RolloutDriver, cx, key).await,
         Kind::AnalysisRun => reconcile_once(&analysis_run::AnalysisRunDriver, cx, key).await,
+        Kind::Experiment => reconcile_once(&experiment::ExperimentDriver, cx, key).await,
         Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
         Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
     };
+    // That somebody else was faster is no failure.
+    let failed = matches!(&result, Err(error) if error.retry() != Retry::Stale);
+    let server = server_of(cx, key);
+    cx.metrics.pass(key, started.elapsed(), failed, &server);
     match result {
         Ok(outcome) => outcome,
         Err(error) => report(key, &error),
     }
+}
+
+/// The cluster that an Application deploys to; empty for anything else.
+fn server_of(cx: &Context, key: &Key) -> String {
+    if key.kind != Kind::Application {
+        return String::new();
+    }
+    let app = cx.caches.applications.get(&key.namespace, &key.name);
+    let server = app.and_then(|app| app.spec.destination.server.clone());
+    server.unwrap_or_default()
 }
 
 fn report(key: &Key, error: &Error) -> Outcome {
@@ -144,11 +167,13 @@ fn report(key: &Key, error: &Error) -> Outcome {
 async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Result<Outcome> {
     let Some(root) = driver.root(cx, key) else {
         driver.gone(cx, key).await;
+        cx.metrics.gone(key);
         return Ok(Outcome::AwaitChange);
     };
     if root.meta().deletion_timestamp.is_some() && !D::PLANS_DELETION {
         return Ok(Outcome::AwaitChange);
     }
+    cx.metrics.seen(key);
     driver.met(cx, key, root.as_ref()).await;
     let snapshot = driver.observe(cx, root.clone()).await?;
     let now = cx.clock.now();
@@ -236,6 +261,8 @@ async fn carry_out<D: Driver>(
         written = Written::Everything;
     }
     for release in &plan.releases {
+        let subject = Subject { key, object: &live };
+        cx.metrics.release(subject, release);
         tell(cx, &target, &live, release).await;
     }
     Ok(written)
@@ -285,10 +312,37 @@ async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release)
                 })
                 .await;
         }
+        Release::EventOn {
+            object,
+            uid,
+            kind,
+            reason,
+            message,
+        } => {
+            let object = json!({
+                "apiVersion": object.api_version,
+                "kind": object.kind,
+                "metadata": {"namespace": object.namespace, "name": object.name, "uid": uid},
+            });
+            cx.events
+                .publish(Occurrence {
+                    object: &object,
+                    kind: *kind,
+                    reason,
+                    message,
+                })
+                .await;
+        }
         Release::Completed {
             status, total_s, ..
         } => {
             tracing::info!(object = %target, status, total_s, "rollout finished");
+        }
+        Release::Synced {
+            phase, duration_s, ..
+        } => tracing::info!(object = %target, phase, duration_s, "sync finished"),
+        Release::SyncFailed { reason } => {
+            tracing::warn!(object = %target, reason, "an attempt to sync failed, its status says why");
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::driver::Context;
 use crate::error::{Error, Result};
 use api::AnalysisRun;
-use api::constants::HASH_LABEL;
+use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL};
 use engine::analysis::{AnalysisRunSnapshot, Secrets, needs, owning_rollout};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt};
 use plan::{ObjectKey, Redacted};
@@ -20,6 +21,8 @@ pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<Analysi
     let wanted = needs(&run, rollout.as_deref());
     let secrets = secrets(cx, &namespace, &wanted.secrets).await?;
     Ok(AnalysisRunSnapshot {
+        jobs: jobs(cx, &namespace, &run),
+        job_pods: job_pods(cx, &namespace, &run),
         pods: pods(cx, &namespace, &wanted.pod_hashes),
         inbox: cx.measurer.inbox.of_run(&run.uid().unwrap_or_default()),
         defaults: cx.metric_defaults.clone(),
@@ -52,6 +55,28 @@ fn values(secret: Secret) -> BTreeMap<String, Redacted<String>> {
     let data = secret.data.unwrap_or_default().into_iter();
     data.filter_map(|(key, value)| Some((key, Redacted::new(String::from_utf8(value.0).ok()?))))
         .collect()
+}
+
+/// Jobs that measure for a run, and one that has the name of such a Job without being one.
+fn jobs(cx: &Context, namespace: &str, run: &AnalysisRun) -> Vec<Arc<Job>> {
+    let uid = run.uid().unwrap_or_default();
+    let mut jobs = cx.caches.jobs.in_namespace(namespace);
+    jobs.retain(|job| {
+        is_labelled(job.as_ref(), &uid) || job.name_any().starts_with(&format!("{uid}."))
+    });
+    jobs
+}
+
+fn job_pods(cx: &Context, namespace: &str, run: &AnalysisRun) -> Vec<Arc<Pod>> {
+    let uid = run.uid().unwrap_or_default();
+    let mut pods = cx.caches.job_pods.in_namespace(namespace);
+    pods.retain(|pod| is_labelled(pod.as_ref(), &uid));
+    pods
+}
+
+fn is_labelled<K: ResourceExt>(object: &K, uid: &str) -> bool {
+    let label = object.labels().get(ANALYSIS_RUN_UID_LABEL);
+    label.is_some_and(|label| label == uid)
 }
 
 fn pods(cx: &Context, namespace: &str, hashes: &BTreeSet<String>) -> Vec<Arc<Pod>> {

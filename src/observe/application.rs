@@ -13,7 +13,7 @@ use gitops::{LiveTree, ResourceId, Scopes, resource, tracking};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use kube::discovery::Scope;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -207,6 +207,12 @@ impl Live {
                     tree.insert(typed(&object, api_version, kind));
                 }
             }
+        }
+        if let Some(own) = cx.caches.dynamic.namespace() {
+            // It is there, though a controller of one namespace may not look at it.
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": own}});
+            tree.insert(Arc::new(namespace));
         }
         self.collect_rollouts(cx, &mut tree);
         Ok((tree, scopes))

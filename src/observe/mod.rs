@@ -3,8 +3,10 @@
 
 mod analysis_run;
 mod application;
+mod experiment;
 mod rollout;
 
 pub use analysis_run::analysis_run;
 pub use application::application;
+pub use experiment::experiment;
 pub use rollout::rollout;

@@ -26,6 +26,9 @@ pub async fn rollout(
             objects.insert(key.clone(), object);
         }
     }
+    for (api_version, kind) in &wanted.owned_kinds {
+        objects.extend(controlled(caches, api_version, kind, &rollout).await?);
+    }
     let workload = match &wanted.workload {
         Some(key) => live(caches, key).await?,
         None => None,
@@ -64,6 +67,29 @@ async fn live(caches: &Caches, key: &ObjectKey) -> Result<Option<Arc<Value>>> {
     }
 }
 
+/// The objects of a kind that the Rollout controls.
+async fn controlled(
+    caches: &Caches,
+    api_version: &str,
+    kind: &str,
+    rollout: &Rollout,
+) -> Result<BTreeMap<ObjectKey, Arc<Value>>> {
+    let cache = match caches.dynamic.of_kind(api_version, kind).await {
+        Ok(cache) => cache,
+        Err(Error::UnknownKind { .. }) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let namespace = rollout.namespace().unwrap_or_default();
+    let uid = rollout.uid().unwrap_or_default();
+    let mut objects = cache.in_namespace(&namespace);
+    objects.retain(|object| controller_ref(object.as_ref()).is_some_and(|owner| owner.uid == uid));
+    let keyed = objects.into_iter().map(|object| {
+        let key = ObjectKey::namespaced(api_version, kind, &namespace, &object.name_any());
+        (key, json_of(&object))
+    });
+    Ok(keyed.collect())
+}
+
 /// What the Rollout controls, what nobody controls, and what has a name that it would give.
 fn owned<K: Resource>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
     let namespace = rollout.namespace().unwrap_or_default();
@@ -89,7 +115,7 @@ fn pods_of<K: Resource>(
     pods
 }
 
-fn templates(caches: &Caches, namespace: &str) -> TemplateSet {
+pub(super) fn templates(caches: &Caches, namespace: &str) -> TemplateSet {
     let namespaced = caches.analysis_templates.in_namespace(namespace);
     let cluster = caches.cluster_analysis_templates.all();
     TemplateSet {

@@ -136,6 +136,8 @@ impl Controller {
                 poll_s,
                 ..gitops::sync::Config::default()
             },
+            election: None,
+            monitor: Arc::default(),
             clock: Clock::Wall,
             fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
             render: Arc::new(Sources::new(cache, Limits::default())),

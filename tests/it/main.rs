@@ -8,13 +8,24 @@
 )]
 
 mod acceptance;
+mod acceptance_engine;
 mod analysis;
 mod coming_and_going;
+mod experiments;
+mod failover;
+mod faults;
 mod git;
 mod gitops;
 mod gitops_failures;
 mod gitops_kustomize;
 mod gitops_operations;
 mod gitops_rollout;
+mod header_routes;
+mod metrics;
+mod nginx;
+mod providers;
+mod replica;
+mod scoping;
+mod setup;
 mod walkthrough;
 mod world;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use weir::act::{Fetch, Render};
 use weir::clock::Clock;
 use weir::manager::{self, Options};
+use weir::monitor::Monitor;
 
 pub const NAMESPACE: &str = "demo";
 
@@ -21,6 +22,8 @@ pub struct World {
     fetch: Arc<dyn Fetch>,
     render: Arc<dyn Render>,
     gitops: gitops::sync::Config,
+    config: engine::config::Config,
+    pub monitor: Arc<Monitor>,
     shutdown: CancellationToken,
     controller: Option<JoinHandle<()>>,
     cluster: JoinHandle<()>,
@@ -53,6 +56,20 @@ impl World {
         Self::build(Arc::new(NoNetwork), render, gitops)
     }
 
+    /// As [`World::start`], with other settings of the planner.
+    pub fn configured(config: engine::config::Config) -> Self {
+        let mut world = Self::start();
+        world.shutdown.cancel();
+        world.config = config;
+        world.start_controller();
+        world
+    }
+
+    /// The kinds of the Gateway API.
+    pub fn install_gateway_kinds(&self) {
+        ::sandbox::gateway::install(&self.api).unwrap();
+    }
+
     fn build(fetch: Arc<dyn Fetch>, render: Arc<dyn Render>, gitops: gitops::sync::Config) -> Self {
         let clock = Clock::starting_at(epoch());
         let api = ApiServer::builder()
@@ -78,6 +95,8 @@ impl World {
             fetch,
             render,
             gitops,
+            config: engine::config::Config::default(),
+            monitor: Arc::default(),
             shutdown: CancellationToken::new(),
             controller: None,
             cluster,
@@ -88,19 +107,27 @@ impl World {
 
     pub fn start_controller(&mut self) {
         self.shutdown = CancellationToken::new();
+        // What a process counts ends with it.
+        self.monitor = Arc::default();
         let client: Client = self.api.client();
-        let options = Options {
+        let run = manager::run(client, self.options(), self.shutdown.clone());
+        self.controller = Some(tokio::spawn(run));
+    }
+
+    /// How the controllers of this cluster run.
+    pub fn options(&self) -> Options {
+        Options {
             namespace: None,
             workers: 4,
-            config: engine::config::Config::default(),
+            config: self.config.clone(),
             metric_defaults: engine::analysis::MetricDefaults::default(),
             gitops: self.gitops.clone(),
+            election: None,
+            monitor: self.monitor.clone(),
             clock: self.clock,
             fetch: self.fetch.clone(),
             render: self.render.clone(),
-        };
-        let run = manager::run(client, options, self.shutdown.clone());
-        self.controller = Some(tokio::spawn(run));
+        }
     }
 
     /// Ends the controller as a crash would: in the middle of what it is at.
@@ -152,6 +179,14 @@ impl World {
 
     pub fn list(&self, kind: &str) -> Vec<Arc<Value>> {
         self.api.list(&gvk(kind), Some(NAMESPACE))
+    }
+
+    /// As `kubectl delete` does.
+    pub fn delete(&self, kind: &str, name: &str) {
+        let options = apiserver::DeleteOptions::default();
+        self.api
+            .delete(&gvk(kind), Some(NAMESPACE), name, &options)
+            .unwrap();
     }
 
     pub fn rollout(&self, name: &str) -> Arc<Value> {
@@ -311,12 +346,12 @@ pub fn gvk_of(object: &Value) -> Gvk {
 
 pub fn gvk(kind: &str) -> Gvk {
     match kind {
-        "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "Application" | "AppProject" => {
-            Gvk::new("argoproj.io", "v1alpha1", kind)
-        }
+        "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "Experiment" | "Application"
+        | "AppProject" => Gvk::new("argoproj.io", "v1alpha1", kind),
         "ReplicaSet" | "Deployment" => Gvk::new("apps", "v1", kind),
         "CustomResourceDefinition" => Gvk::new("apiextensions.k8s.io", "v1", kind),
         "Ingress" => Gvk::new("networking.k8s.io", "v1", kind),
+        "Lease" => Gvk::new("coordination.k8s.io", "v1", kind),
         "HTTPRoute" => Gvk::new("gateway.networking.k8s.io", "v1", kind),
         _ => Gvk::new("", "v1", kind),
     }

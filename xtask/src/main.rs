@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a task's output is its purpose")]
 
 mod crds;
+mod deploy;
 mod sim;
 mod tidy;
 
@@ -20,15 +21,18 @@ struct Args {
 enum Task {
     /// Write the CustomResourceDefinitions of crates/api to crds/
     Crds(crds::Args),
+    /// Write the generated files of deploy/
+    Deploy(deploy::Args),
     /// Play scenarios against the planner, with everything that can go wrong
     Sim(sim::Args),
-    /// Check crate edges, purity, files, the code map and the CRDs
+    /// Check crate edges, purity, files, the code map, the CRDs and deploy/
     Tidy,
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Crds(args) => crds::run(&args),
+        Task::Deploy(args) => deploy::run(&args),
         Task::Sim(args) => sim::run(&args),
         Task::Tidy => tidy::run(),
     };

@@ -2,12 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "a task's output is its purpose")]
 
-use anyhow::{Result, bail};
 use ::sim::check::Breach;
 use ::sim::mutant::Mutant;
 use ::sim::scenario::Scenario;
 use ::sim::swarm::{self, Play, Tally};
 use ::sim::{bugs, generate, shrink};
+use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 /// A mutant that lives longer than this is not caught.
-const MUTANT_LIFE: Duration = Duration::from_secs(60);
+const MUTANT_LIFE: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(seed) = args.seed {
@@ -113,7 +113,11 @@ fn swarm(from: u64, minutes: f64) -> Result<()> {
 fn mutants(args: &Args) -> Result<()> {
     let mut alive = Vec::new();
     for &mutant in Mutant::ALL {
-        if args.mutant.as_deref().is_some_and(|name| name != mutant.name()) {
+        if args
+            .mutant
+            .as_deref()
+            .is_some_and(|name| name != mutant.name())
+        {
             continue;
         }
         let begun = Instant::now();
@@ -122,20 +126,24 @@ fn mutants(args: &Args) -> Result<()> {
             logs: false,
         };
         let mut tally = Tally::default();
-        let found = swarm::hunt(args.from, play, &mut tally, |_| begun.elapsed() < MUTANT_LIFE);
+        let found = swarm::hunt(args.from, play, &mut tally, |_| {
+            begun.elapsed() < MUTANT_LIFE
+        });
         let seconds = begun.elapsed().as_secs_f64();
         let count = tally.scenarios;
-        match found {
-            Some((_, breach)) => println!(
+        if let Some((_, breach)) = found {
+            println!(
                 "caught {} after {seconds:.2} s, {count} scenarios: {}: {}",
                 mutant.name(),
                 breach.rule,
                 breach.what.chars().take(100).collect::<String>()
-            ),
-            None => {
-                println!("ALIVE  {} after {seconds:.2} s, {count} scenarios", mutant.name());
-                alive.push(mutant.name());
-            }
+            );
+        } else {
+            println!(
+                "ALIVE  {} after {seconds:.2} s, {count} scenarios",
+                mutant.name()
+            );
+            alive.push(mutant.name());
         }
     }
     if alive.is_empty() {

@@ -24,6 +24,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-gitops", &["weir-api", "weir-gocompat", "weir-plan"]),
     ("weir-apiserver", &["weir-structural"]),
     ("weir-cluster", &["weir-apiserver"]),
+    ("weir-deploy", &["weir-api"]),
+    ("weir-conformance", &[]),
+    ("weir-e2e", &["weir-conformance"]),
     (
         "weir-sandbox",
         &["weir-api", "weir-apiserver", "weir-cluster"],
@@ -41,7 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "weir-structural",
         ],
     ),
-    ("xtask", &["weir-api", "weir-sim"]),
+    ("xtask", &["weir-api", "weir-deploy", "weir-sim"]),
     (
         "weir",
         &[
@@ -49,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "weir-apiserver",
             "weir-cli",
             "weir-cluster",
+            "weir-deploy",
             "weir-engine",
             "weir-gitops",
             "weir-gocompat",
@@ -67,6 +71,7 @@ const PURE: &[&str] = &[
     "weir-plan",
     "weir-engine",
     "weir-gitops",
+    "weir-deploy",
 ];
 
 /// What must not be anywhere below a pure crate.
@@ -97,11 +102,14 @@ pub(crate) fn run() -> Result<()> {
     purity(root, &mut findings)?;
     files(root, &mut findings)?;
     architecture(root, &mut findings)?;
+    if let Err(drift) = crate::deploy::check() {
+        findings.push(drift.to_string());
+    }
     if let Err(drift) = crate::crds::check() {
         findings.push(drift.to_string());
     }
     if findings.is_empty() {
-        println!("tidy: crate edges, purity, files, code map, CRDs: clean");
+        println!("tidy: crate edges, purity, files, code map, CRDs, deploy: clean");
         return Ok(());
     }
     for finding in &findings {

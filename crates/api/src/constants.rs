@@ -35,6 +35,8 @@ pub const TYPE_POST_PROMOTION: &str = "PostPromotion";
 
 // Rollouts: annotations.
 
+/// On routes of the Gateway API: the rules that header and mirror steps have added, as JSON.
+pub const MANAGED_ROUTES_ANNOTATION: &str = "weir.dev/managed-routes";
 /// On ReplicaSets: when to scale down, RFC 3339 in UTC.
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
 /// On services and destination rules: name of the Rollout that adjusts them.
@@ -140,10 +142,23 @@ pub mod reason {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     pub const SWITCH_SERVICE: &str = "SwitchService";
     pub const TRAFFIC_WEIGHT_UPDATED: &str = "TrafficWeightUpdated";
+    pub const CREATING_CANARY_INGRESS: &str = "CreatingCanaryIngress";
+    pub const PATCHING_CANARY_INGRESS: &str = "PatchingCanaryIngress";
     pub const TRAFFIC_ROUTING_ERROR: &str = "TrafficRoutingError";
     pub const WEIGHT_VERIFY_ERROR: &str = "WeightVerifyError";
     pub const EXPERIMENT_CREATED: &str = "ExperimentCreated";
     pub const EXPERIMENT_COMPLETED: &str = "ExperimentCompleted";
+    pub const EXPERIMENT_PENDING: &str = "ExperimentPending";
+    pub const EXPERIMENT_RUNNING: &str = "ExperimentRunning";
+    pub const EXPERIMENT_SUCCESSFUL: &str = "ExperimentSuccessful";
+    pub const EXPERIMENT_FAILED: &str = "ExperimentFailed";
+    pub const EXPERIMENT_ERROR: &str = "ExperimentError";
+    pub const EXPERIMENT_INCONCLUSIVE: &str = "ExperimentInconclusive";
+    pub const TEMPLATE_PROGRESSING: &str = "TemplateProgressing";
+    pub const TEMPLATE_RUNNING: &str = "TemplateRunning";
+    pub const TEMPLATE_SUCCESSFUL: &str = "TemplateSuccessful";
+    pub const TEMPLATE_FAILED: &str = "TemplateFailed";
+    pub const TEMPLATE_ERROR: &str = "TemplateError";
     pub const STEP_PLUGIN_TRANSITION: &str = "StepPluginTransition";
     pub const RECONCILIATION_ERROR: &str = "ReconciliationError";
     pub const TARGET_GROUP_VERIFIED: &str = "TargetGroupVerified";

@@ -146,6 +146,19 @@ impl Status {
         Self::new(409, "Conflict", message).about(of, name)
     }
 
+    /// A precondition of a deletion: named by kind.
+    pub(crate) fn precondition(of: &dyn Named, name: &str, why: &str) -> Self {
+        let kind = dotted(of.kind(), of.group());
+        let message = format!("Operation cannot be fulfilled on {kind} {name:?}: {why}");
+        let details = Details {
+            name: name.to_owned(),
+            group: of.group().to_owned(),
+            kind: of.kind().to_owned(),
+            ..Details::default()
+        };
+        Self::new(409, "Conflict", message).with_details(details)
+    }
+
     pub(crate) fn modified(of: &dyn Named, name: &str) -> Self {
         Self::conflict(
             of,
@@ -179,7 +192,7 @@ impl Status {
         let message = format!(
             "{} {name:?} is invalid: {}",
             dotted(kind, group),
-            join(errors)
+            join(&distinct(errors))
         );
         Self::new(422, "Invalid", message).with_details(details)
     }
@@ -212,12 +225,24 @@ impl Status {
         )
     }
 
+    /// An already negotiated route that does not take this media type.
+    pub(crate) fn unsupported_patch() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            .with_details(Details::default())
+    }
+
     pub(crate) fn not_acceptable(accepted: &str) -> Self {
         Self::new(
             406,
             "NotAcceptable",
             format!("only the following media types are accepted: {accepted}"),
         )
+    }
+
+    /// The same for built-in resources, whose routes negotiate before the handler does.
+    pub(crate) fn no_representation(available: &str) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
+        Self::new(406, "NotAcceptable", message).with_details(Details::default())
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -284,6 +309,17 @@ impl From<Compacted> for Status {
     fn from(compacted: Compacted) -> Self {
         Self::expired(compacted.to_string())
     }
+}
+
+/// Messages say a mistake once; causes keep every mention.
+fn distinct(errors: &[FieldError]) -> Vec<FieldError> {
+    let mut kept: Vec<FieldError> = Vec::new();
+    for error in errors {
+        if !kept.contains(error) {
+            kept.push(error.clone());
+        }
+    }
+    kept
 }
 
 fn cause_of(error: &FieldError) -> Cause {

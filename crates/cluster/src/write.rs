@@ -142,6 +142,17 @@ impl Step {
     pub fn wake(&mut self, at: Timestamp) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
+
+    /// Takes in a later step of the same instant: Events add up; of all other writes, and of the times, those of the later
+    /// step hold.
+    pub fn supersede(&mut self, later: Self) {
+        let is_event = |write: &Write| matches!(write, Write::Event(_));
+        self.writes.retain(is_event);
+        let (events, writes): (Vec<_>, Vec<_>) = later.writes.into_iter().partition(is_event);
+        self.writes.extend(events);
+        self.writes.extend(writes);
+        self.next = later.next;
+    }
 }
 
 /// The last write of a controller that the server refused, which some report in their status.

@@ -7,6 +7,9 @@ pub struct Config {
     pub resync_s: i64,
     /// `--instance-id`: copied as a label to the AnalysisRuns and Experiments of a Rollout.
     pub instance_id: Option<String>,
+    /// `--deny-mutable-tags`: a Rollout whose image has no tag, or the tag `latest`, is refused
+    /// instead of warned of.
+    pub deny_mutable_tags: bool,
 }
 
 impl Default for Config {
@@ -14,6 +17,7 @@ impl Default for Config {
         Self {
             resync_s: 900,
             instance_id: None,
+            deny_mutable_tags: false,
         }
     }
 }

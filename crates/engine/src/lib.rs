@@ -1,4 +1,4 @@
-//! The pure planner of Rollouts, AnalysisRuns and metrics.
+//! The pure planner of Rollouts, Experiments, AnalysisRuns and metrics.
 //!
 //! Vocabulary. The *stable* ReplicaSet is the one of the last revision that was promoted; the
 //! *canary* (blue-green: *preview*) is the one of the current pod template. A ReplicaSet is found by
@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod config;
+pub mod experiment;
 pub mod info;
 pub mod metric;
 pub mod rollout;

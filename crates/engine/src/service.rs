@@ -2,7 +2,8 @@
 //!
 //! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout that
 //! was deleted, or that no longer names a service: the hash goes from the selector, and the mark of
-//! ownership with it, so that the service selects by its own labels again.
+//! ownership with it, so that the service selects by its own labels again. The services of Experiments
+//! are theirs.
 
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use k8s_openapi::api::core::v1::Service;
@@ -31,7 +32,10 @@ pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
     let has_hash = selector.is_some_and(|selector| selector.contains_key(HASH_LABEL));
     let annotations = service.metadata.annotations.as_ref();
     let owner = annotations.and_then(|annotations| annotations.get(MANAGED_BY_ANNOTATION));
-    if !has_hash || !snapshot.referenced_by.is_empty() {
+    let mut owners = service.metadata.owner_references.iter().flatten();
+    let of_experiment =
+        owners.any(|owner| owner.controller == Some(true) && owner.kind == "Experiment");
+    if !has_hash || of_experiment || !snapshot.referenced_by.is_empty() {
         return plan;
     }
     let mut patch = json!({"spec": {"selector": {HASH_LABEL: Value::Null}}});

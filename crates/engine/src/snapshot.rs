@@ -42,7 +42,8 @@ pub struct RolloutSnapshot {
     /// At least the templates of [`References::templates`] that exist, and those they name in turn;
     /// all templates of the namespace and of the cluster are fine too.
     pub templates: TemplateSet,
-    /// The objects of [`References::objects`] that exist, as JSON: routes, ingresses, mesh objects.
+    /// The objects of [`References::objects`] that exist, as JSON: routes, ingresses, mesh objects;
+    /// and those of [`References::owned_kinds`] in the namespace that the Rollout controls (by uid).
     pub objects: BTreeMap<ObjectKey, Arc<Value>>,
     /// The object of [`References::workload`], as JSON, if it exists.
     pub workload: Option<Arc<Value>>,
@@ -68,7 +69,7 @@ pub struct Refusal {
     pub at: Timestamp,
 }
 
-/// What a Rollout refers to by name. A function of its spec alone.
+/// What a Rollout refers to by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct References {
     /// Names of Services in its namespace.
@@ -78,6 +79,8 @@ pub struct References {
     pub templates: BTreeSet<TemplateName>,
     /// Routers' objects.
     pub objects: BTreeSet<ObjectKey>,
+    /// `apiVersion` and kind of objects that the Rollout may control without naming them.
+    pub owned_kinds: BTreeSet<(String, String)>,
     /// The object that `spec.workloadRef` names.
     pub workload: Option<ObjectKey>,
     /// Whether the plan needs the single pods (restart, ephemeral metadata).

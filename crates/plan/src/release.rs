@@ -1,3 +1,4 @@
+use crate::ObjectKey;
 use serde::Serialize;
 
 /// What may be told only after the status that records its cause is stored.
@@ -9,12 +10,33 @@ pub enum Release {
         reason: &'static str,
         message: String,
     },
+    /// A core/v1 Event on another object, which the planned one belongs to.
+    EventOn {
+        object: ObjectKey,
+        uid: String,
+        kind: EventKind,
+        reason: &'static str,
+        message: String,
+    },
     /// A finished rollout, for the duration metrics of rollouts.md §9.1. Seconds.
     Completed {
         status: String,
         total_s: f64,
         progression_s: f64,
         manual_pause_s: f64,
+    },
+    /// A sync operation of an Application has ended.
+    Synced {
+        /// As in `status.operationState.phase`.
+        phase: String,
+        /// From its beginning, all attempts included.
+        duration_s: f64,
+        dry_run: bool,
+    },
+    /// One attempt to sync an Application has failed, whether or not another follows.
+    SyncFailed {
+        /// `source`: the target state could not be loaded; `sync`: it could not be applied.
+        reason: &'static str,
     },
 }
 

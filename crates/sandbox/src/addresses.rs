@@ -1,4 +1,5 @@
-//! Loopback addresses: a block per sandbox, an address per pod and per Service.
+//! Addresses of this machine: a block of loopback addresses per sandbox, or a network that is all local; in it an address
+//! per pod and per Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -15,13 +16,15 @@ const BLOCKS: u32 = (0x8000_0000 - FIRST) >> BLOCK_BITS;
 /// The gateway's address within the block; pods and Services come after it.
 const GATEWAY: u32 = 2;
 
-/// A claimed block. Freed when dropped.
+/// A block. Freed when dropped.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     base: u32,
+    /// How many low bits of an address are free.
+    bits: u32,
     state: Mutex<State>,
-    /// Held, never accepted from.
-    _claim: TcpListener,
+    /// Of a claimed block: held, never accepted from.
+    _claim: Option<TcpListener>,
 }
 
 #[derive(Debug, Default)]
@@ -43,21 +46,31 @@ impl Addresses {
             let first = SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(base + 1)), CLAIM_PORT);
             match TcpListener::bind(first) {
                 Ok(claim) => {
-                    let state = Mutex::new(State {
-                        last: GATEWAY,
-                        ..State::default()
-                    });
-                    return Ok(Self {
-                        base,
-                        state,
-                        _claim: claim,
-                    });
+                    return Ok(Self::of(base, BLOCK_BITS, Some(claim)));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => last = error,
                 Err(error) => return Err(Error::Addresses(error)),
             }
         }
         Err(Error::Addresses(last))
+    }
+
+    /// All of a network that the caller has made local, and has alone: `base/prefix`, `prefix` from 8 to 30.
+    pub(crate) fn network(base: Ipv4Addr, prefix: u32) -> Self {
+        let bits = 32 - prefix.clamp(8, 30);
+        Self::of(base.to_bits() & !((1 << bits) - 1), bits, None)
+    }
+
+    fn of(base: u32, bits: u32, claim: Option<TcpListener>) -> Self {
+        Self {
+            base,
+            bits,
+            state: Mutex::new(State {
+                last: GATEWAY,
+                ..State::default()
+            }),
+            _claim: claim,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -74,7 +87,7 @@ impl Addresses {
 
     /// A free address; those given back come again last, so that late packets find nobody. `None` = the block is full.
     pub(crate) fn take(&self) -> Option<IpAddr> {
-        let host = next(&mut self.lock())?;
+        let host = next(&mut self.lock(), self.bits)?;
         Some(self.ip(host))
     }
 
@@ -98,7 +111,7 @@ impl Addresses {
         let host = if let Some(host) = known {
             host
         } else {
-            let host = next(&mut state)?;
+            let host = next(&mut state, self.bits)?;
             state.services.insert(key, host);
             host
         };
@@ -136,8 +149,8 @@ impl Addresses {
     }
 }
 
-fn next(state: &mut State) -> Option<u32> {
-    let size = (1 << BLOCK_BITS) - 1;
+fn next(state: &mut State, bits: u32) -> Option<u32> {
+    let size = (1 << bits) - 1;
     for _ in 0..size {
         state.last = if state.last + 1 < size {
             state.last + 1
@@ -161,6 +174,15 @@ mod tests {
         let (a, b) = (Addresses::claim().unwrap(), Addresses::claim().unwrap());
         assert_ne!(a.base, b.base);
         assert!(a.gateway().is_loopback() && b.gateway().is_loopback());
+    }
+
+    #[test]
+    fn a_network_has_its_own_addresses() {
+        let addresses = Addresses::network(Ipv4Addr::new(10, 244, 7, 9), 16);
+        assert_eq!(addresses.gateway(), IpAddr::from([10, 244, 0, 2]));
+        assert_eq!(addresses.take(), Some(IpAddr::from([10, 244, 0, 3])));
+        let rest = std::iter::from_fn(|| addresses.take()).count();
+        assert_eq!(rest, (1 << 16) - 1 - 3 - 1);
     }
 
     #[test]

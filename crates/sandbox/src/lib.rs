@@ -11,6 +11,7 @@ mod addresses;
 mod error;
 pub mod gateway;
 pub mod load;
+pub mod node;
 mod pods;
 mod sandbox;
 

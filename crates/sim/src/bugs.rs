@@ -32,7 +32,10 @@ pub fn all(folder: &Path) -> io::Result<Vec<(String, Bug)>> {
             let name = path.file_stem().unwrap_or_default();
             let text = std::fs::read_to_string(&path)?;
             let bug = serde_json::from_str(&text).map_err(|error| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{}: {error}", path.display()),
+                )
             })?;
             bugs.push((name.to_string_lossy().into_owned(), bug));
         }
@@ -49,7 +52,13 @@ pub fn keep(folder: &Path, scenario: &Scenario, breach: &Breach) -> io::Result<P
     let words: String = breach
         .rule
         .chars()
-        .map(|own| if own.is_ascii_alphanumeric() { own } else { '-' })
+        .map(|own| {
+            if own.is_ascii_alphanumeric() {
+                own
+            } else {
+                '-'
+            }
+        })
         .collect();
     let path = folder.join(format!("{words}-{}.json", scenario.seed));
     let bug = Bug {

@@ -41,11 +41,7 @@ pub enum Fault {
     /// Pods are lost or stop answering.
     Pods { at_ms: i64, harm: Harm },
     /// A ReplicaSet (chosen by this number) is deleted, and its dependents keep it for a while.
-    GcRace {
-        set: u8,
-        at_ms: i64,
-        linger_ms: i64,
-    },
+    GcRace { set: u8, at_ms: i64, linger_ms: i64 },
     /// Evictions are refused between these moments.
     RefuseEvictions { at_ms: i64, for_ms: i64 },
 }

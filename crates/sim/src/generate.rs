@@ -30,7 +30,9 @@ pub fn scenario(seed: u64) -> Scenario {
     };
     let acts = acts(&mut rng);
     let faults = faults(&mut rng);
-    let verdicts = (0..rng.random_range(0..4)).map(|_| verdict(&mut rng)).collect();
+    let verdicts = (0..rng.random_range(0..4))
+        .map(|_| verdict(&mut rng))
+        .collect();
     Scenario {
         seed,
         spec,
@@ -42,7 +44,13 @@ pub fn scenario(seed: u64) -> Scenario {
 }
 
 fn verdict(rng: &mut ChaCha8Rng) -> Verdict {
-    let phases = ["Successful", "Successful", "Failed", "Inconclusive", "Error"];
+    let phases = [
+        "Successful",
+        "Successful",
+        "Failed",
+        "Inconclusive",
+        "Error",
+    ];
     Verdict {
         after_ms: rng.random_range(1..15_000),
         phase: one(rng, &phases).to_owned(),

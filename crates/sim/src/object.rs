@@ -220,5 +220,8 @@ pub fn hash_of(set: &ReplicaSet) -> &str {
 
 /// `spec.replicas`, which the server defaults to 1.
 pub fn size_of(set: &ReplicaSet) -> i32 {
-    set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+    set.spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1)
 }

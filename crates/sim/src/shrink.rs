@@ -37,7 +37,9 @@ fn candidates(of: &Scenario) -> Vec<Scenario> {
     };
     propose(&|own| own.faults.clear());
     for index in 0..of.faults.len() {
-        propose(&|own| drop(own.faults.remove(index)));
+        propose(&|own| {
+            own.faults.remove(index);
+        });
     }
     for index in 0..of.acts.len() {
         propose(&|own| drop(own.acts.remove(index)));

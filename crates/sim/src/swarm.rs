@@ -37,7 +37,10 @@ pub fn run(scenario: &Scenario, play: Play) -> Run {
     world.shared.mutant = play.mutant;
     world.shared.log = play.logs.then(Vec::new);
     let busy = scenario.acts.iter().map(|timed| timed.at_ms);
-    let faults = scenario.faults.iter().filter_map(crate::fault::Fault::at_ms);
+    let faults = scenario
+        .faults
+        .iter()
+        .filter_map(crate::fault::Fault::at_ms);
     let end = busy.chain(faults).max().unwrap_or(0) + 1_000;
     world.advance(end);
     if world.breaches().is_empty() {

@@ -111,14 +111,11 @@ impl View {
         if newest.is_some_and(|newest| newest >= change.version) {
             return false;
         }
-        match &change.object {
-            Some(object) => {
-                self.objects.insert(change.id.clone(), object.clone());
-            }
-            None => {
-                self.objects.remove(&change.id);
-                self.gone.insert(change.id.clone(), change.version);
-            }
+        if let Some(object) = &change.object {
+            self.objects.insert(change.id.clone(), object.clone());
+        } else {
+            self.objects.remove(&change.id);
+            self.gone.insert(change.id.clone(), change.version);
         }
         true
     }

@@ -338,7 +338,9 @@ impl World {
                 return;
             }
         }
-        self.shared.checks.report(now, "liveness", "a moment without end");
+        self.shared
+            .checks
+            .report(now, "liveness", "a moment without end");
         self.due.clear();
     }
 
@@ -370,7 +372,9 @@ impl World {
         let more = self.shared.writes - writes;
         if more > 0 {
             let what = format!("{more} writes in an hour at rest");
-            self.shared.checks.report(self.shared.now_ms, "economy", what);
+            self.shared
+                .checks
+                .report(self.shared.now_ms, "economy", what);
         }
     }
 

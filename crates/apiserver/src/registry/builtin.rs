@@ -53,6 +53,7 @@ const fn extra(
     }
 }
 
+const PROXY: &[&str] = &["create", "delete", "get", "patch", "update"];
 const POD: &[Extra] = &[
     extra("attach", "", "v1", "PodAttachOptions", &["create", "get"]),
     extra("binding", "", "v1", "Binding", &["create"]),
@@ -73,15 +74,11 @@ const POD: &[Extra] = &[
         "PodPortForwardOptions",
         &["create", "get"],
     ),
-    extra(
-        "proxy",
-        "",
-        "v1",
-        "PodProxyOptions",
-        &["create", "delete", "get", "patch", "update"],
-    ),
+    extra("proxy", "", "v1", "PodProxyOptions", PROXY),
     extra("resize", "", "v1", "Pod", &["get", "patch", "update"]),
 ];
+const SERVICE: &[Extra] = &[extra("proxy", "", "v1", "ServiceProxyOptions", PROXY)];
+const NODE: &[Extra] = &[extra("proxy", "", "v1", "NodeProxyOptions", PROXY)];
 const NAMESPACE: &[Extra] = &[extra("finalize", "", "v1", "Namespace", &["update"])];
 const SERVICE_ACCOUNT: &[Extra] = &[extra(
     "token",
@@ -124,6 +121,16 @@ const ROWS: &[Row] = &[
         &["no"],
         CLUSTER,
         STATUS | STATUS_ON_CREATE,
+        NODE,
+    ),
+    Row(
+        "",
+        "v1",
+        "PersistentVolume",
+        "persistentvolumes",
+        &["pv"],
+        CLUSTER,
+        STATUS | RETURNS,
         &[],
     ),
     Row(
@@ -159,6 +166,16 @@ const ROWS: &[Row] = &[
     Row(
         "",
         "v1",
+        "ReplicationController",
+        "replicationcontrollers",
+        &["rc"],
+        NS,
+        STATUS | SCALE | GENERATION | ALL,
+        &[],
+    ),
+    Row(
+        "",
+        "v1",
         "ResourceQuota",
         "resourcequotas",
         &["quota"],
@@ -175,7 +192,7 @@ const ROWS: &[Row] = &[
         &["svc"],
         NS,
         STATUS | RETURNS | ALL | UPSERT,
-        &[],
+        SERVICE,
     ),
     Row(
         "",
@@ -531,6 +548,7 @@ fn resource(row: &Row) -> Resource {
             create_on_update: has(UPSERT),
             returns_deleted: has(RETURNS),
             status_on_create: has(STATUS_ON_CREATE),
+            collection_deletable: *kind != "Namespace",
             listable: !has(CREATE_ONLY),
         },
         origin: Origin::BuiltIn,

@@ -81,6 +81,7 @@ fn resource(spec: &Value, version: &Value, storage: &str) -> Option<Resource> {
             create_on_update: false,
             returns_deleted: false,
             status_on_create: false,
+            collection_deletable: true,
             listable: true,
         },
         origin: Origin::Crd {
@@ -107,6 +108,8 @@ fn scale_paths(scale: &Value) -> Option<ScalePaths> {
     })
 }
 
+const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 fn columns(version: &Value) -> Vec<PrinterColumn> {
     let column = |value: &Value| {
         let field = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
@@ -125,7 +128,7 @@ fn columns(version: &Value) -> Vec<PrinterColumn> {
             name: "Age".to_owned(),
             kind: "date".to_owned(),
             format: String::new(),
-            description: String::new(),
+            description: CREATED.to_owned(),
             priority: 0,
             path: ".metadata.creationTimestamp".to_owned(),
         }],
@@ -206,7 +209,7 @@ fn validate_versions(spec: &Value) -> Vec<FieldError> {
         match version.pointer("/schema/openAPIV3Schema") {
             None => errors.push(FieldError::required(
                 format!("{path}.schema.openAPIV3Schema"),
-                "schemas are required",
+                "",
             )),
             Some(schema) => {
                 let at = format!("{path}.schema.openAPIV3Schema");

@@ -65,6 +65,8 @@ pub(crate) struct Traits {
     pub(crate) returns_deleted: bool,
     /// `status` is kept from the body at creation (Node).
     pub(crate) status_on_create: bool,
+    /// DELETE works on the collection too (not on namespaces).
+    pub(crate) collection_deletable: bool,
     /// False for kinds that can only be POSTed (reviews).
     pub(crate) listable: bool,
 }
@@ -128,6 +130,9 @@ impl Resource {
             return &["create"];
         }
         match self.origin {
+            Origin::BuiltIn if !self.traits.collection_deletable => &[
+                "create", "delete", "get", "list", "patch", "update", "watch",
+            ],
             Origin::BuiltIn => &[
                 "create",
                 "delete",

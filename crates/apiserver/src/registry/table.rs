@@ -122,6 +122,12 @@ impl Registry {
             .filter(move |resource| resource.gvk.group == group && resource.gvk.version == version)
     }
 
+    /// True if a built-in resource is of this group.
+    pub(crate) fn is_built_in(&self, group: &str) -> bool {
+        let mut resources = self.by_path.values();
+        resources.any(|resource| resource.gvk.group == group && !resource.is_crd())
+    }
+
     /// True if the group and version are served.
     pub(crate) fn serves(&self, group: &str, version: &str) -> bool {
         self.versions

@@ -78,7 +78,14 @@ pub(super) fn resources(registry: &Registry, group: &str, version: &str) -> Valu
             entry
         }));
     }
-    list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    // Custom resources come as their handler lists them, built-in ones by name.
+    if !list.is_empty()
+        && !registry
+            .of_version(group, version)
+            .any(|resource| resource.is_crd())
+    {
+        list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    }
     let mut answer = json!({
         "kind": "APIResourceList", "groupVersion": join_api_version(group, version), "resources": list,
     });
@@ -148,7 +155,9 @@ fn subresources(resource: &Resource) -> Vec<Sub> {
             ..own("scale")
         });
     }
-    subs.sort_by(|a, b| a.name.cmp(&b.name));
+    if !resource.is_crd() {
+        subs.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     subs
 }
 
@@ -162,8 +171,8 @@ fn extra(extra: &Extra) -> Sub {
     }
 }
 
-/// `/api` (`core`) or `/apis` as one `APIGroupDiscoveryList` of the given apidiscovery version.
-pub(super) fn aggregated(registry: &Registry, core: bool, api: &str) -> Value {
+/// `/api` (`core`) or `/apis` as one `APIGroupDiscoveryList`.
+pub(super) fn aggregated(registry: &Registry, core: bool) -> Value {
     let groups = if core {
         vec![(String::new(), vec!["v1".to_owned()])]
     } else {
@@ -173,9 +182,9 @@ pub(super) fn aggregated(registry: &Registry, core: bool, api: &str) -> Value {
         .iter()
         .map(|(name, versions)| {
             let metadata = if core {
-                json!({"creationTimestamp": null})
+                json!({})
             } else {
-                json!({"name": name, "creationTimestamp": null})
+                json!({"name": name})
             };
             let versions: Vec<Value> = versions
                 .iter()
@@ -185,7 +194,7 @@ pub(super) fn aggregated(registry: &Registry, core: bool, api: &str) -> Value {
         })
         .collect();
     json!({
-        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{api}"),
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {}, "items": items,
     })
 }
@@ -198,11 +207,20 @@ fn aggregated_version(registry: &Registry, group: &str, version: &str) -> Value 
     json!({"version": version, "resources": resources, "freshness": "Current"})
 }
 
+/// Built-in resources leave out what is said already; custom ones say it.
+fn response_kind(of: &Resource, (group, version): (&str, &str), kind: &str) -> Value {
+    if of.is_crd() || (group, version) != (of.gvk.group.as_str(), of.gvk.version.as_str()) {
+        json!({"group": group, "version": version, "kind": kind})
+    } else {
+        json!({"group": "", "version": "", "kind": kind})
+    }
+}
+
 fn aggregated_resource(resource: &Resource) -> Value {
     let gvk = &resource.gvk;
     let mut entry = json!({
         "resource": resource.plural,
-        "responseKind": {"group": gvk.group, "version": gvk.version, "kind": gvk.kind},
+        "responseKind": response_kind(resource, (&gvk.group, &gvk.version), &gvk.kind),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
         "verbs": resource.verbs(),
@@ -218,7 +236,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         .map(|sub| {
             json!({
                 "subresource": sub.name,
-                "responseKind": {"group": sub.group, "version": sub.version, "kind": sub.kind},
+                "responseKind": response_kind(resource, (&sub.group, &sub.version), &sub.kind),
                 "verbs": sub.verbs,
             })
         })

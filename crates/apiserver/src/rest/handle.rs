@@ -23,7 +23,10 @@ pub(super) struct Request<'a> {
 
 /// Answers a request whose body was read.
 pub(crate) fn handle(server: &ApiServer, parts: &Parts, body: &[u8]) -> Response<Body> {
-    answer(server, parts, body).unwrap_or_else(|status| respond::failure(&status))
+    answer(server, parts, body).unwrap_or_else(|status| match Accept::parse(&parts.headers) {
+        Ok(accept) if accept.yaml => respond::value(status.code, accept, &status.to_value()),
+        _ => respond::failure(&status),
+    })
 }
 
 fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Body>, Status> {
@@ -42,21 +45,22 @@ fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Bod
     let route = route::parse(parts.uri.path(), &registry);
     let readable =
         matches!(route, Route::Object(_)) || [Method::GET, Method::HEAD].contains(&parts.method);
-    if !readable && !matches!(route, Route::NotFound | Route::NoSuchResource) {
+    let missing = matches!(
+        route,
+        Route::NotFound | Route::NoSuchResource | Route::NoSubresource(..)
+    );
+    if !readable && !missing {
         return Err(Status::method_not_allowed());
     }
     let accept = Accept::parse(&parts.headers);
     let discovered = |core: bool, plain: serde_json::Value| match accept {
         Ok(Accept {
-            shape: Shape::Discovery(version),
+            shape: Shape::Discovery,
             ..
         }) => {
-            let document = discovery::aggregated(&registry, core, version);
-            let content_type = if version == "v2" {
-                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-            } else {
-                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
-            };
+            let document = discovery::aggregated(&registry, core);
+            let content_type =
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
             respond::bytes(200, content_type, document.to_string())
         }
         _ => respond::json_value(200, &plain),
@@ -84,6 +88,7 @@ fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Bod
             verbs::run(server, &target, &request)?
         }
         Route::NoSuchResource => return Err(Status::no_such_resource()),
+        Route::NoSubresource(resource, name) => return Err(Status::not_found(&*resource, &name)),
         Route::NotFound => respond::page_not_found(),
     })
 }

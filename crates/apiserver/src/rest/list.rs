@@ -99,7 +99,7 @@ fn answer(
                 &table::render(resource, page, &view, &metadata),
             )
         }
-        Shape::Metadata => {
+        Shape::Metadata | Shape::MetadataList => {
             let items: Vec<Value> = page.iter().map(|object| respond::partial(object)).collect();
             let list = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
@@ -141,7 +141,9 @@ fn read(
         })?;
         return Ok((objects, revision));
     }
-    let asked = revision(query)?;
+    let asked = revision(query).map_err(|status| {
+        Status::bad_request(format!("invalid resource version: {}", status.message))
+    })?;
     let head = store.revision();
     if asked > head {
         return Err(too_large(asked, head));
@@ -256,7 +258,11 @@ fn encode(revision: Option<u64>, namespace: &str, name: &str) -> String {
 }
 
 fn decode(text: &str) -> Result<Token, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+    let invalid = |why: &str| {
+        Status::bad_request(format!(
+            "invalid continue token: continue key is not valid: {why}"
+        ))
+    };
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .or_else(|_| STANDARD_NO_PAD.decode(text))
@@ -264,7 +270,10 @@ fn decode(text: &str) -> Result<Token, Status> {
     let token: Value =
         serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
     if token["v"] != "meta.k8s.io/v1" {
-        return Err(invalid("server does not recognize this encoded version"));
+        let version = token["v"].as_str().unwrap_or_default();
+        return Err(invalid(&format!(
+            "server does not recognize this encoded version {version}"
+        )));
     }
     let start = token["start"]
         .as_str()

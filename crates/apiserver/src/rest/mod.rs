@@ -1,6 +1,7 @@
 //! From an HTTP request to an answer: routing, content negotiation, verbs, discovery.
 
 mod discovery;
+mod duplicates;
 mod handle;
 mod list;
 mod negotiate;

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::status::Status;
 use crate::wire::{PROTOBUF, decode};
 
-const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+pub(super) const OFFERED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The shape an object or list is answered in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +16,12 @@ pub(crate) enum Shape {
     Whole,
     /// `as=Table`.
     Table,
-    /// `as=PartialObjectMetadata` or `…List`.
+    /// `as=PartialObjectMetadata`.
     Metadata,
-    /// `as=APIGroupDiscoveryList`, apidiscovery.k8s.io of this version.
-    Discovery(&'static str),
+    /// `as=PartialObjectMetadataList`.
+    MetadataList,
+    /// `as=APIGroupDiscoveryList` of apidiscovery.k8s.io/v2.
+    Discovery,
 }
 
 /// The outcome of negotiation.
@@ -47,7 +50,7 @@ impl Accept {
         header
             .flat_map(|value| value.split(','))
             .find_map(|range| Self::offer(range.trim()))
-            .ok_or_else(|| Status::not_acceptable(OFFERED))
+            .ok_or_else(|| Status::no_representation(OFFERED))
     }
 
     fn offer(range: &str) -> Option<Self> {
@@ -69,13 +72,9 @@ impl Accept {
         let shape = match (shape, group, version) {
             ("", _, _) => Shape::Whole,
             ("Table", "meta.k8s.io", "v1") => Shape::Table,
-            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
-                Shape::Metadata
-            }
-            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Shape::Discovery("v2"),
-            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1") => {
-                Shape::Discovery("v2beta1")
-            }
+            ("PartialObjectMetadata", "meta.k8s.io", "v1") => Shape::Metadata,
+            ("PartialObjectMetadataList", "meta.k8s.io", "v1") => Shape::MetadataList,
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Shape::Discovery,
             _ => return None,
         };
         Some(Self { yaml, shape })

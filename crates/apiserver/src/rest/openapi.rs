@@ -14,6 +14,7 @@ use crate::registry::{Registry, Resource};
 use crate::server::ApiServer;
 use crate::status::Status;
 use crate::transport::Body;
+use crate::wire::openapi as wire;
 
 /// Serialised documents of one registry epoch, by path.
 #[derive(Debug, Default)]
@@ -42,13 +43,15 @@ fn kept(
     path: &str,
     make: impl FnOnce(&Registry) -> serde_json::Value,
 ) -> Response<Body> {
+    let make = |registry: &Registry| Bytes::from(make(registry).to_string());
+    respond::bytes(200, "application/json", kept_bytes(server, path, make))
+}
+
+fn kept_bytes(server: &ApiServer, path: &str, make: impl FnOnce(&Registry) -> Bytes) -> Bytes {
     let registry = server.0.registry();
     let mut cache = cache(server, &registry);
-    let document = cache
-        .documents
-        .entry(path.to_owned())
-        .or_insert_with(|| Bytes::from(make(&registry).to_string()));
-    respond::bytes(200, "application/json", document.clone())
+    let kept = cache.documents.entry(path.to_owned());
+    kept.or_insert_with(|| make(&registry)).clone()
 }
 
 /// The described resources of one version: built-in kinds with all their companions, custom ones by their schema.
@@ -93,23 +96,30 @@ fn versions(registry: &Registry) -> Vec<(String, String)> {
         .collect()
 }
 
-/// `/openapi/v2`, as JSON only: clients that insist on protobuf are told so.
+/// `/openapi/v2`, as JSON, or in protobuf for clients that ask for nothing else.
 pub(super) fn v2(server: &ApiServer, headers: &HeaderMap) -> Result<Response<Body>, Status> {
     let accepts = headers
         .get(ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("*/*");
+    if accepts.contains(wire::ASKED) {
+        let make = |registry: &Registry| Bytes::from(wire::encode(&document(registry)));
+        let document = kept_bytes(server, "v2.protobuf", make);
+        return Ok(respond::bytes(200, wire::ANSWERED, document));
+    }
     if !accepts.contains("json") && !accepts.contains("*/*") {
         return Err(Status::not_acceptable("application/json"));
     }
-    Ok(kept(server, "v2", |registry| {
-        let all = versions(registry);
-        let resources: Vec<_> = all
-            .iter()
-            .flat_map(|(group, version)| described(registry, group, version))
-            .collect();
-        openapi::v2(&resources)
-    }))
+    Ok(kept(server, "v2", document))
+}
+
+fn document(registry: &Registry) -> serde_json::Value {
+    let all = versions(registry);
+    let resources: Vec<_> = all
+        .iter()
+        .flat_map(|(group, version)| described(registry, group, version))
+        .collect();
+    openapi::v2(&resources)
 }
 
 /// `/openapi/v3`.

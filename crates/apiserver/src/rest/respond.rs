@@ -49,7 +49,7 @@ pub(crate) fn value(code: u16, accept: Accept, value: &impl Serialize) -> Respon
     }
 }
 
-/// A refused request. Statuses are always JSON, whatever was asked for.
+/// A refused request, as JSON.
 pub(crate) fn failure(status: &Status) -> Response<Body> {
     let mut response = json_value(status.code, &status.to_value());
     if let Some(retry_s) = status
@@ -113,7 +113,7 @@ pub(crate) fn object(
                 &table::render(resource, rows, view, &json!({"resourceVersion": revision})),
             )
         }
-        Shape::Metadata => value(code, accept, &partial(found)),
+        Shape::Metadata | Shape::MetadataList => value(code, accept, &partial(found)),
         _ => value(code, accept, &**found),
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Route {
     Object(Target),
     /// A path inside a served built-in group that names nothing.
     NoSuchResource,
+    /// A subresource that a custom resource has not: the handler says that the object is not found.
+    NoSubresource(Arc<Resource>, String),
     /// Nothing at all.
     NotFound,
 }
@@ -86,7 +88,11 @@ pub(crate) fn parse(path: &str, registry: &Registry) -> Route {
 
 fn versioned(group: &str, version: &str, rest: &[&str], registry: &Registry) -> Route {
     if !registry.serves(group, version) {
-        return Route::NotFound;
+        return if registry.is_built_in(group) {
+            Route::NoSuchResource
+        } else {
+            Route::NotFound
+        };
     }
     let (watch, rest) = match rest {
         ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
@@ -119,6 +125,9 @@ fn versioned(group: &str, version: &str, rest: &[&str], registry: &Registry) -> 
         [name] => (Some((*name).to_owned()), None),
         [name, subresource, ..] if resource.has_subresource(subresource) => {
             (Some((*name).to_owned()), Some((*subresource).to_owned()))
+        }
+        [name, ..] if resource.is_crd() => {
+            return Route::NoSubresource(resource, (*name).to_owned());
         }
         _ => return missing,
     };

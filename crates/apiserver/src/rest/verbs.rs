@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use structural::FieldError;
 
 use super::handle::Request;
-use super::negotiate::{media_type, read_body, read_yaml};
+use super::negotiate::{OFFERED, Shape, media_type, read_body, read_yaml};
 use super::respond::{self, List, View};
 use super::route::Target;
-use super::{list, review, watch};
+use super::{duplicates, list, review, watch};
 use crate::access::{DeleteOptions, Deleted, Patch, Propagation};
 use crate::clock::rfc3339;
 use crate::object::{self, name};
@@ -28,6 +28,12 @@ type Answer = Result<Response<Body>, Status>;
 /// Subresources that need a running container, which an API server without kubelets has not.
 const STREAMS: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 
+const ENDPOINTS: &str =
+    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+/// The longest name of a field manager.
+const MANAGER_BYTES: usize = 128;
+
 /// Runs the verb that method and target make.
 pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
     let mut warnings = Vec::new();
@@ -38,6 +44,9 @@ pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) ->
     } = &target.resource.origin
     {
         warnings.insert(0, words.clone());
+    }
+    if target.resource.is("", "endpoints") {
+        warnings.insert(0, ENDPOINTS.to_owned());
     }
     respond::warn(&mut response, &warnings);
     Ok(response)
@@ -51,6 +60,7 @@ fn dispatch(
 ) -> Answer {
     let resource = &*target.resource;
     let method = &request.parts.method;
+    check_shape(target, request)?;
     if !resource.traits.listable {
         return if *method == Method::POST {
             post_review(server, target, request)
@@ -67,7 +77,10 @@ fn dispatch(
             Method::POST if !resource.namespaced || target.namespace.is_some() => {
                 create(server, target, request, warnings)
             }
-            Method::DELETE if !resource.namespaced || target.namespace.is_some() => {
+            Method::DELETE
+                if resource.verbs().contains(&"deletecollection")
+                    && (!resource.namespaced || target.namespace.is_some()) =>
+            {
                 delete_collection(server, target, request)
             }
             Method::POST => Err(refused(resource, "create")),
@@ -85,7 +98,26 @@ fn dispatch(
         Method::PUT => put(server, target, request, warnings),
         Method::PATCH => patch(server, target, request, warnings),
         Method::DELETE => delete(server, target, name, request),
+        // Custom resources take the body's name; the path's is not looked at.
+        Method::POST if resource.is_crd() => create(server, target, request, warnings),
         _ => Err(refused(resource, "create")),
+    }
+}
+
+/// Shapes that the target can't be shown in.
+fn check_shape(target: &Target, request: &Request<'_>) -> Result<(), Status> {
+    match request.accept.shape {
+        Shape::MetadataList if target.name.is_some() => Err(Status::no_representation(OFFERED)),
+        Shape::Table => {
+            let include = request.query.get("includeObject");
+            if ["", "Metadata", "Object", "None"].contains(&include) {
+                return Ok(());
+            }
+            Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be 'Metadata', 'Object', 'None', or empty"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -154,9 +186,16 @@ fn create(
         request.body,
         &target.resource.gvk.kind,
     )?;
+    note_duplicates(request, &mut options);
     let created = strategy::create(&server.0, &scope(target), body, &mut options)?;
     warnings.append(&mut options.warnings);
     Ok(show(server, target, request, 201, &created))
+}
+
+fn note_duplicates(request: &Request<'_>, options: &mut WriteOptions) {
+    if options.validation != FieldValidation::Ignore {
+        options.duplicates = duplicates::find(request.body);
+    }
 }
 
 fn put(
@@ -171,6 +210,7 @@ fn put(
         request.body,
         &target.resource.gvk.kind,
     )?;
+    note_duplicates(request, &mut options);
     let written = strategy::put(&server.0, &scope(target), body, &mut options)?;
     warnings.append(&mut options.warnings);
     Ok(show(
@@ -190,6 +230,13 @@ fn patch(
 ) -> Answer {
     let mut options = write_options(request, "PatchOptions")?;
     let change = read_patch(target, request)?;
+    if options.validation == FieldValidation::Strict
+        && let Some(path) = duplicates::find(request.body).first()
+    {
+        let body = String::from_utf8_lossy(request.body);
+        let error = FieldError::invalid("patch", &*body, format!("duplicate field {path:?}"));
+        return Err(Status::invalid_kind("", "", "", &[error]));
+    }
     let applies = matches!(change, Patch::Apply(_));
     if !applies && request.query.find("force").is_some() {
         let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
@@ -214,8 +261,7 @@ fn patch(
 
 fn read_patch(target: &Target, request: &Request<'_>) -> Result<Patch, Status> {
     use structural::patch::{
-        APPLY_PATCH, BUILTIN_TYPES, CUSTOM_TYPES, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH,
-        unsupported_media_type,
+        APPLY_PATCH, CUSTOM_TYPES, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_media_type,
     };
     let custom = target.resource.is_crd();
     let make: fn(Value) -> Patch = match media_type(&request.parts.headers) {
@@ -224,15 +270,13 @@ fn read_patch(target: &Target, request: &Request<'_>) -> Result<Patch, Status> {
         STRATEGIC_PATCH if !custom => Patch::Strategic,
         APPLY_PATCH => Patch::Apply,
         _ => {
-            let accepted: &[&str] = if custom {
-                &CUSTOM_TYPES
-            } else {
-                &BUILTIN_TYPES
-            };
+            if !custom {
+                return Err(Status::unsupported_patch());
+            }
             return Err(Status::new(
                 415,
                 "UnsupportedMediaType",
-                unsupported_media_type(accepted),
+                unsupported_media_type(&CUSTOM_TYPES),
             ));
         }
     };
@@ -401,11 +445,10 @@ fn post_review(server: &ApiServer, target: &Target, request: &Request<'_>) -> An
         };
         return bind(server, &scope(&pod), request);
     }
-    Ok(respond::value(
-        201,
-        request.accept,
-        &review::answer(&target.resource, &body),
-    ))
+    review::check(&target.resource, &body)?;
+    let now = rfc3339(server.now());
+    let answer = review::answer(&target.resource, &body, &now);
+    Ok(respond::value(201, request.accept, &answer))
 }
 
 /// `fieldManager`, `dryRun` and `fieldValidation`.
@@ -420,6 +463,10 @@ fn write_options(request: &Request<'_>, kind: &str) -> Result<WriteOptions, Stat
     let agent = agent
         .and_then(|agent| agent.split('/').next())
         .unwrap_or_default();
+    if given.len() > MANAGER_BYTES {
+        let error = FieldError::too_long("fieldManager", MANAGER_BYTES);
+        return Err(Status::invalid_kind(kind, "meta.k8s.io", "", &[error]));
+    }
     let validation = match query.get("fieldValidation") {
         "Ignore" => FieldValidation::Ignore,
         "Strict" => FieldValidation::Strict,
@@ -466,15 +513,35 @@ fn delete_options(request: &Request<'_>) -> Result<DeleteOptions, Status> {
             ..DeleteOptions::default()
         };
         if query.find("orphanDependents").is_some() {
+            one_of_two(options.propagation, query.get("propagationPolicy"))?;
             options.propagation = Some(orphaning(query.flag("orphanDependents")));
         }
         options
     } else {
-        let body = read_body(&request.parts.headers, request.body, "DeleteOptions")?;
+        let body = read_body(&request.parts.headers, request.body, "DeleteOptions")
+            .map_err(|status| Status::new(500, "", status.message))?;
+        if !["", "DeleteOptions"].contains(&object::text(&body, "/kind")) {
+            return Err(Status::new(
+                500,
+                "",
+                "decoded object cannot be converted to DeleteOptions",
+            ));
+        }
         parse_delete_options(&body)?
     };
     options.dry_run |= dry_run(request, "DeleteOptions")?;
     Ok(options)
+}
+
+/// The old and the new way of saying it exclude each other.
+fn one_of_two(chosen: Option<Propagation>, text: &str) -> Result<(), Status> {
+    if chosen.is_none() {
+        return Ok(());
+    }
+    let detail = "orphanDependents and deletionPropagation cannot be both set";
+    let error = FieldError::invalid("propagationPolicy", text, detail);
+    let (kind, group) = ("DeleteOptions", "meta.k8s.io");
+    Err(Status::invalid_kind(kind, group, "", &[error]))
 }
 
 const fn orphaning(orphan: bool) -> Propagation {
@@ -494,6 +561,7 @@ fn parse_delete_options(body: &Value) -> Result<DeleteOptions, Status> {
     };
     let mut chosen = propagation(object::text(body, "/propagationPolicy"))?;
     if let Some(orphan) = body.get("orphanDependents").and_then(Value::as_bool) {
+        one_of_two(chosen, object::text(body, "/propagationPolicy"))?;
         chosen = Some(orphaning(orphan));
     }
     Ok(DeleteOptions {

@@ -116,6 +116,10 @@ fn check_options(query: &Query) -> Result<(), Status> {
     let path = "resourceVersionMatch";
     let matching = query.get(path);
     let initial = query.find("sendInitialEvents").is_some();
+    if !query.get("continue").is_empty() {
+        let why = "continue is forbidden for watch";
+        errors.push(FieldError::forbidden("continue", why));
+    }
     if initial && matching != "NotOlderThan" {
         let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         errors.push(FieldError::forbidden(path, why));
@@ -281,14 +285,16 @@ impl Watch {
                 self.headers_sent = true;
                 write_line(chunk, kind, &rendered);
             }
-            Shape::Metadata => write_line(chunk, kind, &respond::partial(&object)),
+            Shape::Metadata | Shape::MetadataList => {
+                write_line(chunk, kind, &respond::partial(&object));
+            }
             _ => write_line(chunk, kind, &object),
         }
     }
 
     fn write_bookmark(&mut self, chunk: &mut Vec<u8>, initial_end: bool) {
         let (kind, version) = match self.shape {
-            Shape::Metadata => (
+            Shape::Metadata | Shape::MetadataList => (
                 "PartialObjectMetadata".to_owned(),
                 "meta.k8s.io/v1".to_owned(),
             ),

@@ -30,6 +30,33 @@ pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     }
 }
 
+/// What of a definition stays, and which versions must.
+pub(super) fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if !is(resource) {
+        return errors;
+    }
+    for (pointer, path) in [("/spec/group", "spec.group"), ("/spec/scope", "spec.scope")] {
+        let value = object.pointer(pointer).cloned().unwrap_or_default();
+        if Some(&value) != old.pointer(pointer) {
+            errors.push(FieldError::invalid(path, value, "field is immutable"));
+        }
+    }
+    let served = object::items(object, "/spec/versions");
+    let stored = object::items(object, "/status/storedVersions");
+    for (index, version) in stored.iter().enumerate() {
+        if !served.iter().any(|known| known["name"] == *version) {
+            let name = version.as_str().unwrap_or_default();
+            let detail = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+            );
+            let path = format!("status.storedVersions[{index}]");
+            errors.push(FieldError::invalid(path, name, detail));
+        }
+    }
+    errors
+}
+
 /// After a definition was stored: serve it, and bring its status up to date.
 pub(super) fn after_write(server: &Inner, resource: &Resource, stored: &Arc<Value>) {
     if !is(resource) {

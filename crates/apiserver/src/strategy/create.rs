@@ -79,10 +79,14 @@ pub(super) fn decode(
         return Err(Status::bad_request(why));
     }
     let unknown = resource.prune(body);
-    if unknown.is_empty() {
+    let twice = std::mem::take(&mut options.duplicates);
+    if unknown.is_empty() && twice.is_empty() {
         return Ok(());
     }
-    let words = unknown.iter().map(|path| format!("unknown field {path:?}"));
+    let words = twice
+        .iter()
+        .map(|path| format!("duplicate field {path:?}"))
+        .chain(unknown.iter().map(|path| format!("unknown field {path:?}")));
     match options.validation {
         FieldValidation::Ignore => {}
         FieldValidation::Warn => options.warnings.extend(words),
@@ -125,13 +129,25 @@ fn check_kind(resource: &Resource, body: &mut Value) -> Result<(), Status> {
         } else {
             format!(
                 "{have_kind} in version {:?} cannot be handled as a {}: converting ({}.{have_kind}) to ({}.{}): unknown conversion",
-                gvk.version, gvk.kind, gvk.version, gvk.version, gvk.kind
+                gvk.version,
+                gvk.kind,
+                gvk.version,
+                internal_package(&gvk.group),
+                gvk.kind
             )
         };
         return Err(Status::bad_request(why));
     }
     object::default_at(body, "", "metadata", json!({}));
     Ok(())
+}
+
+/// The Go package of a group's internal types.
+fn internal_package(group: &str) -> &str {
+    match group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    }
 }
 
 const fn go_type(value: &Value) -> &'static str {
@@ -145,15 +161,14 @@ const fn go_type(value: &Value) -> &'static str {
     }
 }
 
-/// The body's namespace must be the path's; an absent one is filled in, in cluster scope it is dropped.
+/// The body's namespace must be the path's; an absent one is filled in, in cluster scope any is dropped.
 pub(super) fn check_scope(target: &Target<'_>, body: &mut Value) -> Result<(), Status> {
-    let given = object::namespace(body);
     if !target.resource.namespaced {
-        if given.is_empty() {
-            remove_meta(body, "namespace");
-            return Ok(());
-        }
-    } else if given.is_empty() {
+        remove_meta(body, "namespace");
+        return Ok(());
+    }
+    let given = object::namespace(body);
+    if given.is_empty() {
         set_meta(body, "namespace", json!(target.namespace));
         return Ok(());
     } else if given == target.namespace {
@@ -207,7 +222,7 @@ fn prepare_named(server: &Inner, target: &Target<'_>, body: Value) -> Result<Val
         let object = prepare(server, target, body)?;
         check(resource, &object)?;
         return match server.find(resource, object::namespace(&object), name(&object)) {
-            Some(_) => Err(Status::already_exists(resource, name(&object))),
+            Some(taken) => Err(exists(resource, &taken)),
             None => Ok(object),
         };
     }
@@ -232,6 +247,15 @@ fn prepare_named(server: &Inner, target: &Target<'_>, body: Value) -> Result<Val
         name(&object).clone_into(&mut taken);
     }
     Err(Status::already_exists(resource, &taken))
+}
+
+/// A name that is taken, also by what is only on its way out.
+fn exists(resource: &Resource, taken: &Value) -> Status {
+    let mut status = Status::already_exists(resource, name(taken));
+    if object::is_terminating(taken) {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
 }
 
 fn check(resource: &Resource, object: &Value) -> Result<(), Status> {

@@ -27,7 +27,7 @@ pub(crate) fn delete(
     delete_locked(server, target, options)
 }
 
-/// DELETE of a collection. Returns what was deleted (or began to be).
+/// DELETE of a collection. Returns what was found, as it was before.
 pub(crate) fn delete_collection(
     server: &Inner,
     target: &Target<'_>,
@@ -46,7 +46,8 @@ pub(crate) fn delete_collection(
             name(object),
             None,
         );
-        deleted.push(delete_locked(server, &one, options)?.object);
+        delete_locked(server, &one, options)?;
+        deleted.push(event::to_version(target.resource, Arc::clone(object)));
     }
     Ok(deleted)
 }
@@ -119,7 +120,7 @@ fn preconditions(target: &Target<'_>, old: &Value, options: &DeleteOptions) -> R
         let why = format!(
             "the UID in the precondition ({want}) does not match the UID in record ({have}). The object might have been deleted and then recreated"
         );
-        return Err(Status::conflict(resource, name, &why));
+        return Err(Status::precondition(resource, name, &why));
     }
     if let Some(want) = &options.resource_version
         && want != object::resource_version(old)
@@ -128,7 +129,7 @@ fn preconditions(target: &Target<'_>, old: &Value, options: &DeleteOptions) -> R
         let why = format!(
             "the ResourceVersion in the precondition ({want}) does not match the ResourceVersion in record ({have}). The object might have been modified"
         );
-        return Err(Status::conflict(resource, name, &why));
+        return Err(Status::precondition(resource, name, &why));
     }
     Ok(())
 }
@@ -184,7 +185,9 @@ fn mark(server: &Inner, resource: &Resource, object: &mut Value, grace_s: i64) {
             .unwrap_or(now)
     };
     set_meta(object, "deletionTimestamp", json!(rfc3339(at)));
-    set_meta(object, "deletionGracePeriodSeconds", json!(grace_s));
+    if !namespace::is(resource) {
+        set_meta(object, "deletionGracePeriodSeconds", json!(grace_s));
+    }
     namespace::mark_terminating(resource, object);
 }
 

@@ -37,6 +37,14 @@ pub(crate) fn to_version(resource: &Resource, object: Arc<Value>) -> Arc<Value> 
     }
     if is_events_group(resource) {
         rename(&mut converted, FIELDS.iter().copied());
+        // Core writes these out when they are empty, the group of its own does not.
+        for field in ["reportingController", "reportingInstance"] {
+            if let Some(map) = converted.as_object_mut()
+                && map.get(field).and_then(Value::as_str) == Some("")
+            {
+                map.remove(field);
+            }
+        }
     }
     Arc::new(converted)
 }

@@ -78,6 +78,7 @@ pub(super) fn prepare_update(
     new: &mut Value,
     subresource: Option<&str>,
 ) {
+    label(resource, new);
     if is(resource) && subresource != Some("finalize") {
         new["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
     }

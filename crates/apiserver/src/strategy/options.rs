@@ -47,7 +47,9 @@ pub(crate) struct WriteOptions {
     pub(crate) applied: bool,
     pub(crate) dry_run: bool,
     pub(crate) validation: FieldValidation,
-    /// Unknown and duplicate fields found while reading the body (YAML duplicates).
+    /// Fields that the body has twice.
+    pub(crate) duplicates: Vec<String>,
+    /// Unknown and duplicate fields, in words.
     pub(crate) warnings: Vec<String>,
 }
 

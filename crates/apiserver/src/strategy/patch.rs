@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use structural::FieldError;
 use structural::patch::{self, PatchError};
 
 use super::create::{create_locked, decode};
@@ -11,7 +12,7 @@ use super::{Target, WriteOptions, Written, event, managed, scale};
 use crate::access::Patch;
 use crate::object::{self, name, set_meta};
 use crate::server::Inner;
-use crate::status::{Details, Named, Status};
+use crate::status::{Details, Status};
 
 /// Patches the target; `Patch::Apply` creates what is absent.
 pub(crate) fn patch(
@@ -34,9 +35,19 @@ pub(crate) fn patch(
     };
     let current = event::to_version(resource, Arc::clone(&old));
     let mut new = patched(target, &current, patch)?;
-    decode(resource, &mut new, options)?;
+    decode(resource, &mut new, options).map_err(|status| unreadable(&new, &status))?;
     super::create::check_scope(target, &mut new)?;
     check_name(target, &new)?;
+    let uid = object::uid(&new);
+    if !uid.is_empty() && uid != object::uid(&old) {
+        let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
+        // Looked at twice on the way, and said twice.
+        return Err(Status::invalid(
+            resource,
+            target.name,
+            &[error.clone(), error],
+        ));
+    }
     if object::resource_version(&new).is_empty() {
         set_meta(
             &mut new,
@@ -50,6 +61,15 @@ pub(crate) fn patch(
         object,
         created: false,
     })
+}
+
+/// What a patch makes unreadable is the patch's fault.
+fn unreadable(patched: &Value, status: &Status) -> Status {
+    let why = status.message.split_once(" cannot be handled as a ");
+    let why = why.and_then(|(_, rest)| rest.split_once(": "));
+    let why = why.map_or(status.message.as_str(), |(_, why)| why);
+    let error = FieldError::invalid("patch", patched.to_string(), why);
+    Status::invalid_kind("", "", "", &[error])
 }
 
 /// `current` with the patch applied; any of the three formats that are not apply.
@@ -72,20 +92,14 @@ pub(super) fn patched(
         }
         Patch::Apply(_) => return Err(Status::bad_request("apply patches are merged elsewhere")),
     };
-    outcome.map_err(|error| refused(target, &error))
+    outcome.map_err(|error| refused(&error))
 }
 
-pub(super) fn refused(target: &Target<'_>, error: &PatchError) -> Status {
+pub(super) fn refused(error: &PatchError) -> Status {
     let (code, reason, message) = error.status();
     let status = Status::new(code, reason, message);
     if let PatchError::Unprocessable(_) = error {
-        let resource = target.resource;
-        return status.with_details(Details {
-            name: target.name.to_owned(),
-            group: resource.group().to_owned(),
-            kind: resource.plural().to_owned(),
-            ..Details::default()
-        });
+        return status.with_details(Details::default());
     }
     status
 }
@@ -99,7 +113,7 @@ fn apply(
 ) -> Result<Written, Status> {
     let resource = target.resource;
     if !options.manager_given {
-        let error = structural::FieldError::required("fieldManager", "is required for apply patch");
+        let error = FieldError::required("fieldManager", "is required for apply patch");
         return Err(Status::invalid_kind(
             "PatchOptions",
             "meta.k8s.io",
@@ -115,7 +129,7 @@ fn apply(
     if name(&configuration).is_empty() {
         set_meta(&mut configuration, "name", json!(target.name));
     }
-    super::create::check_scope(target, &mut configuration)?;
+    super::create::check_scope(target, &mut configuration.clone())?;
     check_name(target, &configuration)?;
     if configuration
         .pointer("/metadata/managedFields")
@@ -134,6 +148,7 @@ fn apply(
             );
             return Err(Status::conflict(resource, target.name, &why));
         }
+        object::remove_meta(&mut configuration, "resourceVersion");
         let object = managed::apply(server, target, None, &configuration, options)?;
         options.applied = true;
         let object = create_locked(server, target, object, options)?;
@@ -143,6 +158,15 @@ fn apply(
         });
     };
     let current = event::to_version(resource, Arc::clone(old));
+    let uid = object::uid(&configuration);
+    if !uid.is_empty() && uid != object::uid(old) {
+        let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
+        return Err(Status::invalid(
+            resource,
+            target.name,
+            &[error.clone(), error],
+        ));
+    }
     let new = managed::apply(server, target, Some(&current), &configuration, options)?;
     let new = event::to_storage(resource, new);
     let object = store_owned(server, target, old, new, Ownership::Applied(options))?;

@@ -121,7 +121,7 @@ pub(super) fn patch(
             patch::merge_checked(&current, body)
         }
     };
-    let body = body.map_err(|error| super::patch::refused(target, &error))?;
+    let body = body.map_err(|error| super::patch::refused(&error))?;
     write(server, target, &old, &body, options)
 }
 
@@ -156,6 +156,11 @@ fn write(
         })?,
     };
     if replicas < 0 {
+        if resource.is_crd() {
+            let path = &paths(resource)?.spec_replicas;
+            let error = FieldError::invalid(path, replicas, "should be a non-negative integer");
+            return Err(Status::invalid(resource, target.name, &[error]));
+        }
         let error = FieldError::invalid(
             "spec.replicas",
             replicas,

@@ -13,7 +13,6 @@ use crate::status::Status;
 
 /// The service network, 10.96.0.0/16, by its first two bytes.
 const NETWORK: (u8, u8) = (10, 96);
-const RANGE: &str = "10.96.0.0/16";
 const NODE_PORTS: std::ops::Range<u32> = 30_000..32_768;
 const TABLE: &str = "/services";
 
@@ -175,9 +174,7 @@ fn check_address(
             "provided IP is already allocated".to_owned()
         }
         Some([a, b, _, _]) if (*a, *b) == NETWORK => return Ok(()),
-        Some([_, _, _, _]) => format!(
-            "the provided IP ({asked}) is not in the valid range. The range of valid IPs is {RANGE}"
-        ),
+        Some([_, _, _, _]) => "the provided network does not match the current range".to_owned(),
         // Left to validation, which knows the words for malformed addresses.
         _ => return Ok(()),
     };

@@ -118,8 +118,16 @@ pub(super) fn store_owned(
     kinds::prepare_update(resource, old, &mut new, target.subresource);
     bump_generation(resource, old, &mut new, target.subresource);
     let mut errors = finalizer_errors(old, &new);
+    if resource.is_crd() {
+        // Custom resources are looked at by the generic rules, and again by their own.
+        errors.extend(finalizer_errors(old, &new));
+    }
     errors.extend(resource.validate(&new, Some(old)));
-    errors.extend(crd::validate(resource, &new));
+    // A definition's name was right when it was made; what may have changed is told by itself.
+    let mut definition = crd::validate(resource, &new);
+    definition.retain(|error| error.path != "metadata.name");
+    errors.extend(definition);
+    errors.extend(crd::validate_update(resource, &new, old));
     if !errors.is_empty() {
         return Err(Status::invalid(resource, target.name, &errors));
     }
@@ -191,7 +199,12 @@ fn preconditions(target: &Target<'_>, old: &Value, new: &Value) -> Result<(), St
             0,
             "must be specified for an update",
         );
-        return Err(Status::invalid(resource, target.name, &[error]));
+        return Err(Status::invalid_kind(
+            &resource.plural,
+            &resource.gvk.group,
+            target.name,
+            &[error],
+        ));
     }
     if version == object::resource_version(old) {
         Ok(())

@@ -23,13 +23,9 @@ pub(super) fn cells(
     let words = |pointer: &str| json!(text(object, pointer));
     Some(match (group, plural) {
         ("", "namespaces") => vec![name, words("/status/phase"), age],
-        ("", "configmaps") => vec![
-            name,
-            json!((size("/data") + size("/binaryData")).to_string()),
-            age,
-        ],
-        ("", "secrets") => vec![name, words("/type"), json!(size("/data").to_string()), age],
-        ("", "serviceaccounts") => vec![name, json!(size("/secrets").to_string()), age],
+        ("", "configmaps") => vec![name, json!(size("/data") + size("/binaryData")), age],
+        ("", "secrets") => vec![name, words("/type"), json!(size("/data")), age],
+        ("", "serviceaccounts") => vec![name, json!(size("/secrets")), age],
         ("", "nodes") => node(object, age),
         ("" | "events.k8s.io", "events") => event(object, now),
         ("", "persistentvolumeclaims") => claim(object, age),

@@ -2,6 +2,7 @@
 //! can-i`) send for built-in kinds. Answers are always JSON or YAML: such clients accept those too.
 
 mod decode;
+pub(crate) mod openapi;
 mod schema;
 
 pub(crate) use decode::decode;

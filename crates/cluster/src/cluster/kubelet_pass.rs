@@ -13,7 +13,7 @@ use super::{Cluster, Controller};
 use crate::queue::Key;
 use crate::runtime::{Command, What};
 use crate::view::Touched;
-use crate::{Step, Write, kubelet, meta, pods};
+use crate::{Step, kubelet, meta, pods};
 
 impl Cluster {
     /// Facts that wait mark their pods.
@@ -32,7 +32,7 @@ impl Cluster {
         while !pending.is_empty() {
             for key in std::mem::take(&mut pending) {
                 match self.kubelet_step(&key, now) {
-                    Some(step) => merge(steps.entry(key).or_default(), step),
+                    Some(step) => steps.entry(key).or_default().supersede(step),
                     None => self.forget(Controller::Kubelet, &key),
                 }
             }
@@ -53,7 +53,7 @@ impl Cluster {
         let uid = meta::uid(&pod.metadata);
         let facts: Vec<What> = self.facts.remove(uid).unwrap_or_default();
         let record = self.records.remove(uid);
-        let outcome = kubelet::step(&pod, record, &facts, now);
+        let outcome = kubelet::step(&pod, record, &facts, super::HOST, now);
         if let Some(record) = outcome.record {
             self.records.insert(uid.to_owned(), record);
         }
@@ -78,16 +78,4 @@ impl Cluster {
             self.runtime.run(pod, Command::Remove, now);
         }
     }
-}
-
-/// Events add up; of all other writes, and of the times, those of the later step hold.
-fn merge(step: &mut Step, later: Step) {
-    step.writes.retain(|write| matches!(write, Write::Event(_)));
-    let (events, writes): (Vec<_>, Vec<_>) = later
-        .writes
-        .into_iter()
-        .partition(|write| matches!(write, Write::Event(_)));
-    step.writes.extend(events);
-    step.writes.extend(writes);
-    step.next = later.next;
 }

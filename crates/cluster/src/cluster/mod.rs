@@ -5,6 +5,7 @@ mod passes;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use apiserver::ApiServer;
 use jiff::Timestamp;
@@ -64,6 +65,8 @@ const CONTROLLERS: [Controller; 9] = [
 /// One object of one controller.
 type Work = (Controller, Key);
 
+/// The address of every node: they are all this machine.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Rounds per tick; a cluster that is not at rest by then goes on in the next tick, so that its owner is never shut out.
 const ROUNDS: usize = 1_000;
 /// First delay after a refused write, doubled up to the second.

@@ -394,6 +394,15 @@ fn readiness_waits_for_the_probe() {
     assert!(!ready(&world.pods()[0]), "the probe at 10 s fails");
     world.run(2);
     assert!(ready(&world.pods()[0]), "the one at 15 s does not");
+    // Status is merged strategically: what a condition no longer says has to be taken out, or the
+    // report differs from what is stored for ever, and is sent with every probe.
+    for condition in world.pods()[0]["status"]["conditions"].as_array().unwrap() {
+        assert_eq!(
+            (&condition["reason"], &condition["message"]),
+            (&Value::Null, &Value::Null),
+            "{condition}"
+        );
+    }
 }
 
 #[test]

@@ -230,7 +230,9 @@ impl Cluster {
         if !gone && (node.deleting || !node.owners.is_empty()) {
             self.mark(Controller::Garbage, (String::new(), uid.to_owned()));
         }
-        for owner in &node.owners {
+        // Also who owned it until now: an owner waits for its last dependent to be released.
+        let former = before.into_iter().flat_map(|before| &before.owners);
+        for owner in node.owners.iter().chain(former) {
             let waits = self
                 .view
                 .all
@@ -321,7 +323,7 @@ fn node(api: &ApiServer, name: &str) -> Value {
         "spec": {},
         "status": {
             "addresses": [
-                { "type": "InternalIP", "address": "127.0.0.1" },
+                { "type": "InternalIP", "address": super::HOST },
                 { "type": "Hostname", "address": name },
             ],
             "capacity": capacity,

@@ -124,7 +124,8 @@ pub(super) fn sync(world: &World<'_>, paused: bool) -> (Vec<Write>, bool) {
     }
     let revision = live.max(revision);
     if of(&world.deployment.metadata) != revision && !paused {
-        writes.push(Write::Merge {
+        // Through the status, where annotations don't count for the generation.
+        writes.push(Write::StrategicStatus {
             target: Target::of(Kind::DEPLOYMENT, &world.deployment.metadata),
             patch: json!({ "metadata": { "annotations": { (REVISION_ANNOTATION): revision.to_string() } } }),
         });

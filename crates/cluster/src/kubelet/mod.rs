@@ -10,6 +10,8 @@ mod record;
 mod status;
 mod terminate;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe};
 
@@ -27,8 +29,14 @@ pub struct Outcome {
     pub step: Step,
 }
 
-/// One step of one pod that is bound to this node.
-pub fn step(pod: &Pod, record: Option<Record>, facts: &[What], now: Timestamp) -> Outcome {
+/// One step of one pod that is bound to this node, whose own address is `host`.
+pub fn step(
+    pod: &Pod,
+    record: Option<Record>,
+    facts: &[What],
+    host: IpAddr,
+    now: Timestamp,
+) -> Outcome {
     let Some(spec) = &pod.spec else {
         return Outcome::default();
     };
@@ -42,6 +50,7 @@ pub fn step(pod: &Pod, record: Option<Record>, facts: &[What], now: Timestamp) -
         record,
         commands: Vec::new(),
         step: Step::default(),
+        host,
         now,
     };
     for fact in facts {
@@ -65,6 +74,7 @@ struct Context<'a> {
     record: Record,
     commands: Vec<Command>,
     step: Step,
+    host: IpAddr,
     now: Timestamp,
 }
 

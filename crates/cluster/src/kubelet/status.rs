@@ -10,9 +10,6 @@ use super::record::{Address, ContainerRecord, Image, State, Terminated};
 use super::{Context, Restart, container};
 use crate::{Kind, Target, Write, meta, pods};
 
-/// The address that every node of this cluster has.
-const HOST_IP: &str = "127.0.0.1";
-
 impl Context<'_> {
     /// Writes the status if the stored one differs in anything that the kubelet owns.
     pub(super) fn report(&mut self) {
@@ -29,6 +26,14 @@ impl Context<'_> {
         if want.phase != live.phase && live.reason.is_some() {
             status["reason"] = Value::Null;
             status["message"] = Value::Null;
+        }
+        // A merge keeps what is not named: a pod that became ready would go on saying why it was not.
+        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+            for field in ["reason", "message"] {
+                if condition.get(field).is_none() {
+                    condition[field] = Value::Null;
+                }
+            }
         }
         self.step.writes.push(Write::StrategicStatus {
             target: Target::of(Kind::POD, &self.pod.metadata),
@@ -59,9 +64,9 @@ impl Context<'_> {
             conditions: Some(self.conditions(phase)),
             container_statuses: Some(main),
             init_container_statuses: init,
-            host_ip: Some(HOST_IP.to_owned()),
+            host_ip: Some(self.host.to_string()),
             host_ips: Some(vec![HostIP {
-                ip: HOST_IP.to_owned(),
+                ip: self.host.to_string(),
             }]),
             pod_ips: ip.clone().map(|ip| vec![PodIP { ip }]),
             pod_ip: ip,

@@ -37,7 +37,13 @@ impl Bench {
     }
 
     fn step(&mut self, seconds: i64, facts: &[What]) -> Vec<Command> {
-        let outcome = step(&self.pod, self.record.take(), facts, at(seconds));
+        let outcome = step(
+            &self.pod,
+            self.record.take(),
+            facts,
+            [10, 0, 0, 250].into(),
+            at(seconds),
+        );
         self.record = outcome.record;
         self.next = outcome.step.next;
         for write in outcome.step.writes {

@@ -18,5 +18,5 @@ mod snapshot;
 pub mod template;
 pub(crate) mod time;
 
-pub use run::{plan, settled};
+pub use run::{jobs, plan, settled};
 pub use snapshot::{AnalysisRunSnapshot, MetricDefaults, Needs, Secrets, needs, owning_rollout};

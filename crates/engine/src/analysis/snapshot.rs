@@ -1,5 +1,6 @@
 use api::constants::HASH_LABEL;
 use api::{AnalysisRun, Measurement, PodsMetric, Rollout};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use plan::{Redacted, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,11 @@ pub struct AnalysisRunSnapshot {
     /// The pods of the run's namespace whose `rollouts-pod-template-hash` is one of
     /// [`Needs::pod_hashes`].
     pub pods: Vec<Arc<Pod>>,
+    /// The Jobs of the run's namespace that have its uid as label `analysisrun.argoproj.io/uid`, or at
+    /// the beginning of their name.
+    pub jobs: Vec<Arc<Job>>,
+    /// The pods with that label.
+    pub job_pods: Vec<Arc<Pod>>,
     /// Finished measurements. One stays here until [`super::settled`] says that the stored status
     /// has it.
     pub inbox: Vec<(TaskId, Measurement)>,

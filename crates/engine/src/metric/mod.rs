@@ -5,15 +5,18 @@
 //! remember goes into the `memo`; nothing is kept here. The IO shell, the simulator and tests drive
 //! it alike.
 //!
-//! `prometheus` is the peer's (rollouts.md §4.9). `pods` is our own: it scrapes the pods of the
+//! `prometheus` and `web` are the peer's (rollouts.md §4.9). `pods` is our own: it scrapes the pods of the
 //! Rollout itself, so that analysis works on a cluster without a metrics server.
 
 mod condition;
 mod exposition;
+mod form;
 mod measurement;
+mod oauth2;
 pub(crate) mod pods;
 mod prometheus;
 mod step;
+mod web;
 
 #[cfg(test)]
 mod tests;

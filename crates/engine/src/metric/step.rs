@@ -1,5 +1,5 @@
 use super::measurement::{error, started};
-use super::{pods, prometheus};
+use super::{pods, prometheus, web};
 use api::{Measurement, Metric, MetricProvider};
 use jiff::Timestamp;
 use plan::{Answer, HttpRequest, MetricTask};
@@ -45,6 +45,14 @@ pub fn step(
         };
         return prometheus::step(&cx, &memo, answer);
     }
+    if let Some(spec) = &provider.web {
+        let cx = web::Cx {
+            metric: &metric,
+            spec,
+            now,
+        };
+        return web::step(&cx, &memo, answer);
+    }
     if let Some(spec) = &provider.pods {
         let cx = pods::Cx {
             metric: &metric,
@@ -73,7 +81,6 @@ fn provider_name(provider: &MetricProvider) -> String {
     let named = [
         (provider.job.is_some(), "job"),
         (provider.kayenta.is_some(), "kayenta"),
-        (provider.web.is_some(), "web"),
         (provider.datadog.is_some(), "datadog"),
         (provider.wavefront.is_some(), "wavefront"),
         (provider.new_relic.is_some(), "newRelic"),

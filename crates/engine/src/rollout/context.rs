@@ -37,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) selectors: BTreeMap<String, String>,
     /// Traffic weights after this pass.
     pub(crate) weights: Option<TrafficWeights>,
+    /// A router could not be told what this pass wants of it.
+    pub(crate) is_routing_broken: bool,
     /// Actions in the order in which they were decided, before the ReplicaSets' patches.
     pub(crate) actions: Vec<Action>,
     /// Actions after the ReplicaSets' patches.

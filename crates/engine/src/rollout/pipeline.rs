@@ -1,6 +1,6 @@
 use super::conditions::{self, Change};
 use super::context::Context;
-use super::{blue_green, canary, workload};
+use super::{blue_green, canary, image_tags, workload};
 use crate::config::Config;
 use crate::snapshot::RolloutSnapshot;
 use crate::validate;
@@ -29,7 +29,7 @@ pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan
             );
         }
     };
-    let error = spec_error(&rollout, snapshot);
+    let error = spec_error(&rollout, snapshot, config);
     let mut cx = Context::new(snapshot, config, now, rollout);
     if let Some(message) = error {
         return invalid(cx, &message);
@@ -41,6 +41,7 @@ pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan
     cx.forgive_abort_of_stable();
     cx.sync_pause_conditions();
     cx.sync_revision();
+    cx.delete_leftover_ingresses();
     if cx.rollout.spec.blue_green().is_some() {
         blue_green::advance(&mut cx);
     } else {
@@ -51,7 +52,8 @@ pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan
 }
 
 /// The first thing that is wrong with the Rollout or with what it refers to.
-fn spec_error(rollout: &Rollout, snapshot: &RolloutSnapshot) -> Option<String> {
+fn spec_error(rollout: &Rollout, snapshot: &RolloutSnapshot, config: &Config) -> Option<String> {
+    let of_images = || image_tags::denied(rollout).filter(|_| config.deny_mutable_tags);
     let of_references = || {
         if rollout.spec.workload_ref.is_none() {
             return validate::references(snapshot);
@@ -63,6 +65,7 @@ fn spec_error(rollout: &Rollout, snapshot: &RolloutSnapshot) -> Option<String> {
     };
     validate::stored(&snapshot.rollout)
         .or_else(|| validate::spec(rollout))
+        .or_else(of_images)
         .or_else(of_references)
         .map(|error| error.to_string())
 }

@@ -1,7 +1,7 @@
 //! Which objects a Rollout talks about: what the shell must fetch before it can ask for a plan.
 
 use crate::snapshot::{References, TemplateName};
-use crate::traffic;
+use crate::traffic::{self, nginx};
 use api::{BlueGreenStrategy, CanaryStrategy, Rollout, RolloutAnalysis};
 use plan::ObjectKey;
 
@@ -26,10 +26,25 @@ pub fn references(rollout: &Rollout) -> References {
     if let Some(strategy) = rollout.spec.canary() {
         refs.add_canary(strategy);
         if let Some(routing) = &strategy.traffic_routing {
-            refs.objects.extend(traffic::objects(routing, namespace));
+            let name = rollout.metadata.name.as_deref().unwrap_or_default();
+            let objects = traffic::objects(routing, namespace, name);
+            refs.objects.extend(objects);
         }
     }
+    if may_own_ingresses(rollout) {
+        refs.owned_kinds
+            .insert((nginx::API_VERSION.to_owned(), nginx::KIND.to_owned()));
+    }
     refs
+}
+
+/// Canary Ingresses are to be found even when the spec no longer names them: as long as the status
+/// holds weights, traffic may be divided by one.
+fn may_own_ingresses(rollout: &Rollout) -> bool {
+    let routing = rollout.spec.traffic_routing();
+    let status = rollout.status.as_ref();
+    routing.is_some_and(|routing| routing.nginx.is_some())
+        || status.is_some_and(|status| status.canary.weights.is_some())
 }
 
 /// Single pods matter to a restart that is not done, and to metadata that follows the arms.

@@ -52,16 +52,15 @@ impl Context<'_> {
         self.forget_surplus(runs);
     }
 
-    /// The same for Experiments, which no step of ours makes: those that another controller has left.
-    /// One that goes on although the status does not name it is ended.
-    pub(crate) fn forget_old_experiments(&mut self) {
+    /// The same for Experiments. One that goes on although it is not the `current` one (a name) is
+    /// ended.
+    pub(crate) fn forget_old_experiments(&mut self, current: &str) {
         let mut records = Vec::new();
-        for experiment in &self.snapshot.experiments {
-            let mut owners = experiment.metadata.owner_references.iter().flatten();
-            let owned = owners.any(|o| o.controller == Some(true) && o.uid == self.uid());
+        let owned: Vec<_> = self.owned_experiments().cloned().collect();
+        for experiment in owned {
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
             let record = Record::new("Experiment", &experiment.metadata, phase);
-            if !owned || record.name == self.stored.canary.current_experiment {
+            if record.name == current {
                 continue;
             }
             if !record.is_finished() && experiment.spec.terminate != Some(true) {

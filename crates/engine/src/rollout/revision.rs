@@ -51,6 +51,7 @@ impl<'a> Context<'a> {
             now,
             status: base_status(&stored),
             weights: stored.canary.weights.clone(),
+            is_routing_broken: false,
             current_hash: String::new(),
             step_hash: String::new(),
             sets: Vec::new(),
@@ -212,6 +213,7 @@ impl<'a> Context<'a> {
             reason::NEW_REPLICA_SET_CREATED,
             format!("Created ReplicaSet {name} (revision {revision})"),
         );
+        self.warn_of_mutable_tags(revision);
         self.decide(
             "create-replica-set",
             format!("{name} is revision {revision}"),

@@ -8,12 +8,7 @@ use api::Rollout;
 pub fn unsupported(rollout: &Rollout) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for (index, step) in rollout.spec.canary_steps().iter().enumerate() {
-        let kinds = [
-            ("experiment", step.experiment.is_some()),
-            ("setHeaderRoute", step.set_header_route.is_some()),
-            ("setMirrorRoute", step.set_mirror_route.is_some()),
-            ("plugin", step.plugin.is_some()),
-        ];
+        let kinds = [("plugin", step.plugin.is_some())];
         for (kind, _) in kinds.into_iter().filter(|(_, used)| *used) {
             fields.push((
                 format!("spec.strategy.canary.steps[{index}].{kind}"),

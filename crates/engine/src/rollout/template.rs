@@ -18,10 +18,15 @@ pub(crate) fn is_same(set: &ReplicaSet, template: &Value) -> bool {
     if let Some(record) = annotations.and_then(|all| all.get(EPHEMERAL_METADATA_ANNOTATION)) {
         remove_recorded(&mut live, record);
     }
-    let mut wanted = typed(template);
     normalise(&mut live);
-    normalise(&mut wanted);
-    live == wanted
+    live == canonical(template)
+}
+
+/// A template as every API server would keep it: defaults filled in, what means nothing left out.
+pub(crate) fn canonical(template: &Value) -> Value {
+    let mut canonical = typed(template);
+    normalise(&mut canonical);
+    canonical
 }
 
 /// Through the typed template and back: unknown fields vanish, as they do in the live object.
@@ -154,9 +159,11 @@ fn default_container(container: &mut Map<String, Value>, on_host: bool) {
         .get("image")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let name = image.rsplit('/').next().unwrap_or_default();
-    let floating = !image.contains('@') && (name.ends_with(":latest") || !name.contains(':'));
-    let policy = if floating { "Always" } else { "IfNotPresent" };
+    let policy = if super::image_tags::is_mutable(image) {
+        "Always"
+    } else {
+        "IfNotPresent"
+    };
     let defaults = [
         ("imagePullPolicy", json!(policy)),
         ("terminationMessagePath", json!("/dev/termination-log")),

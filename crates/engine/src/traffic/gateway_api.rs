@@ -2,12 +2,13 @@
 //! (rollouts.md §6.9), built in.
 //!
 //! In every rule that sends traffic to both services of the Rollout, the weights of those two
-//! backends are set; nothing else of the route is touched. Header rules (one backend only) are left
-//! alone for that reason.
+//! backends are set; those of running experiments stand beside them for as long as they run. Nothing else
+//! of its own rules is touched. Header and mirror steps add rules: see [`managed_rules`].
 
-use super::router::{RouteError, Want};
+use super::managed_rules;
+use super::router::{RouteError, Want, guard};
 use api::RolloutTrafficRouting;
-use plan::{Action, Guard, ObjectKey, PatchKind};
+use plan::{Action, ObjectKey, PatchKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Config {
 #[serde(rename_all = "camelCase", default)]
 struct RouteName {
     name: String,
+    /// Whether header and mirror steps add rules to it.
+    use_header_routes: bool,
 }
 
 /// The configuration, if this router is configured.
@@ -90,6 +93,32 @@ impl Config {
         routes
     }
 
+    /// Whether header and mirror steps add rules to a route: those that are named alone do, those in
+    /// lists if they say `useHeaderRoutes`.
+    pub fn takes_rules(&self, kind: &str, name: &str) -> bool {
+        let (single, list) = match kind {
+            "HTTPRoute" => (&self.http_route, &self.http_routes),
+            "GRPCRoute" => (&self.grpc_route, &self.grpc_routes),
+            _ => return false,
+        };
+        single == name
+            || list
+                .iter()
+                .any(|route| route.name == name && route.use_header_routes)
+    }
+
+    /// The kinds of the routes that take rules.
+    pub fn kinds_with_rules(&self) -> Vec<&'static str> {
+        let mut kinds: Vec<&'static str> = self
+            .routes()
+            .into_iter()
+            .filter(|(_, kind, name)| self.takes_rules(kind, name))
+            .map(|(_, kind, _)| kind)
+            .collect();
+        kinds.dedup();
+        kinds
+    }
+
     /// The routes' addresses; `namespace` is that of the Rollout.
     pub fn objects(&self, namespace: &str) -> Vec<ObjectKey> {
         let namespace = if self.namespace.is_empty() {
@@ -123,10 +152,15 @@ impl GatewayApi {
                 kind: key.kind.clone(),
                 name: key.name.clone(),
             })?;
-            let mut operations = weight_operations(&key, route, want)?;
-            if !self.0.disable_in_progress_label {
-                operations.extend(label_operation(route, want));
+            let mut operations = Vec::new();
+            if want.moves_weights {
+                operations = weight_operations(&key, route, want)?;
+                if !self.0.disable_in_progress_label {
+                    operations.extend(label_operation(route, want));
+                }
             }
+            let takes_rules = self.0.takes_rules(&key.kind, &key.name);
+            operations.extend(managed_rules::operations(route, want, takes_rules));
             if !operations.is_empty() {
                 actions.push(Action::Patch {
                     target: key,
@@ -154,15 +188,11 @@ fn weight_operations(
     let mut operations = Vec::new();
     let mut found = false;
     for (rule_index, rule) in rules.iter().enumerate() {
-        let Some(backends) = rule.get("backendRefs").and_then(Value::as_array) else {
+        let Some((canary, stable)) = arms(rule, want) else {
             continue;
         };
-        let position = |service| backends.iter().position(|b| is_service(b, service));
-        let (Some(canary), Some(stable)) =
-            (position(want.canary_service), position(want.stable_service))
-        else {
-            continue;
-        };
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
+        let backends = backends.map_or(&[][..], Vec::as_slice);
         found = true;
         for (backend, weight) in [(canary, want.weight), (stable, want.stable_weight())] {
             // An absent weight means 1.
@@ -174,6 +204,7 @@ fn weight_operations(
                 }));
             }
         }
+        operations.extend(experiment_operations(rule_index, backends, stable, want));
     }
     if !found {
         return Err(RouteError::NoRule {
@@ -183,6 +214,65 @@ fn weight_operations(
         });
     }
     Ok(operations)
+}
+
+/// The backends of experiments in one rule: those that run get theirs, copied from the stable one;
+/// those that ran before go.
+fn experiment_operations(
+    rule_index: usize,
+    backends: &[Value],
+    stable: usize,
+    want: &Want<'_>,
+) -> Vec<Value> {
+    let path = format!("/spec/rules/{rule_index}/backendRefs");
+    let mut operations = Vec::new();
+    for extra in want.additional {
+        let place = backends
+            .iter()
+            .position(|backend| is_service(backend, &extra.service_name));
+        match place {
+            Some(place) if backends[place].get("weight") == Some(&json!(extra.weight)) => {}
+            Some(place) => operations.push(json!({
+                "op": "add",
+                "path": format!("{path}/{place}/weight"),
+                "value": extra.weight,
+            })),
+            None => operations.push(json!({
+                "op": "add",
+                "path": format!("{path}/-"),
+                "value": experiment_backend(&backends[stable], &extra.service_name, extra.weight, want),
+            })),
+        }
+    }
+    // From the back, so that the places before stay what they are.
+    for (place, backend) in backends.iter().enumerate().rev() {
+        if want.former.iter().any(|name| is_service(backend, name)) {
+            operations.push(json!({"op": "remove", "path": format!("{path}/{place}")}));
+        }
+    }
+    operations
+}
+
+/// The stable backend with another service behind it: one that has the ports of the containers.
+fn experiment_backend(stable: &Value, service: &str, weight: i32, want: &Want<'_>) -> Value {
+    let mut backend = stable.clone();
+    backend["name"] = json!(service);
+    backend["weight"] = json!(weight);
+    let port = stable.get("port").and_then(Value::as_i64);
+    if let Some(target) = port.and_then(|port| want.target_ports.get(&port)) {
+        backend["port"] = json!(target);
+    }
+    backend
+}
+
+/// Positions of the canary and of the stable service among the backends of a rule that has both.
+pub(super) fn arms(rule: &Value, want: &Want<'_>) -> Option<(usize, usize)> {
+    let backends = rule.get("backendRefs")?.as_array()?;
+    let position = |service| backends.iter().position(|b| is_service(b, service));
+    Some((
+        position(want.canary_service)?,
+        position(want.stable_service)?,
+    ))
 }
 
 fn is_service(backend: &Value, name: &str) -> bool {
@@ -207,18 +297,5 @@ fn label_operation(route: &Value, want: &Want<'_>) -> Option<Value> {
         (true, _) => Some(json!({"op": "add", "path": path, "value": "in-progress"})),
         (false, Some(_)) => Some(json!({"op": "remove", "path": path})),
         (false, None) => None,
-    }
-}
-
-fn guard(object: &Value) -> Guard {
-    let text = |field: &str| {
-        object
-            .pointer(&format!("/metadata/{field}"))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    Guard {
-        uid: text("uid"),
-        resource_version: text("resourceVersion"),
     }
 }

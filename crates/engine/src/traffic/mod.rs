@@ -1,10 +1,16 @@
 //! Traffic routers as pure patches: the desired change from the live object.
 //!
 //! A router names the objects it needs ([`objects`]), and turns a weight into guarded patches of
-//! those objects ([`apply`]). It never waits and never asks anybody. An object that already says
+//! those objects and creations of its own ([`apply`]). It never waits and never asks anybody. An object that already says
 //! what is wanted yields no patch.
 
 pub mod gateway_api;
+mod managed_rules;
+pub mod nginx;
 mod router;
 
-pub use router::{RouteError, Want, apply, objects, unsupported};
+pub use managed_rules::ManagedRoute;
+pub use router::{Change, RouteError, Want, apply, objects, unsupported};
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! The set of routers that a Rollout configures, behind one door.
 
 use super::gateway_api::{self, GatewayApi};
+use super::managed_rules::ManagedRoute;
+use super::nginx::Nginx;
 use api::{RolloutTrafficRouting, WeightDestination};
-use plan::{Action, ObjectKey};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use plan::{Action, Guard, ObjectKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +14,23 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Want<'a> {
     pub namespace: &'a str,
+    /// The Rollout, as owner of what a router creates.
+    pub owner: OwnerReference,
     pub canary_service: &'a str,
     pub stable_service: &'a str,
     pub weight: i32,
     pub max_weight: i32,
     /// Services of experiments and their weights.
     pub additional: &'a [WeightDestination],
+    /// Services of experiments that may have had a share, and shall have none.
+    pub former: &'a [String],
+    /// Where the ports of the stable service lead.
+    pub target_ports: &'a BTreeMap<i64, i64>,
+    /// Whether weights may move now. If not, they stay as they are.
+    pub moves_weights: bool,
+    /// What header and mirror steps have set, the most important first; nothing else of the kind
+    /// shall be there.
+    pub routes: &'a [ManagedRoute],
 }
 
 impl Want<'_> {
@@ -38,32 +52,67 @@ pub enum RouteError {
         stable: String,
         canary: String,
     },
+    #[error("ingress `{ingress}` has no rules using service {service} backend")]
+    NoIngressRule { ingress: String, service: String },
+    #[error("canary ingress `{ingress}` controlled by different object")]
+    NotOurs { ingress: String },
     #[error("configuration of traffic router {router}: {message}")]
     Config { router: String, message: String },
     #[error("traffic router {router} is not supported")]
     Unsupported { router: String },
 }
 
-/// The objects that the routers read and change.
-pub fn objects(routing: &RolloutTrafficRouting, namespace: &str) -> Vec<ObjectKey> {
-    gateway_api::config(routing)
-        .and_then(Result::ok)
-        .map(|config| config.objects(namespace))
-        .unwrap_or_default()
+/// What routers want done, in order, and the events that tell of it: (reason, message).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    pub actions: Vec<Action>,
+    pub events: Vec<(&'static str, String)>,
 }
 
-/// Patches that give the live objects the wanted weights, in router order.
+/// The objects that the routers of Rollout `rollout` read and change.
+pub fn objects(routing: &RolloutTrafficRouting, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
+    let mut objects = Vec::new();
+    if let Some(spec) = &routing.nginx {
+        objects.extend(Nginx(spec).objects(namespace, rollout));
+    }
+    if let Some(Ok(config)) = gateway_api::config(routing) {
+        objects.extend(config.objects(namespace));
+    }
+    objects
+}
+
+/// What gives the live objects the wanted weights, in router order.
 pub fn apply(
     routing: &RolloutTrafficRouting,
     live: &BTreeMap<ObjectKey, Arc<Value>>,
     want: &Want<'_>,
-) -> Result<Vec<Action>, RouteError> {
+) -> Result<Change, RouteError> {
     if let Some(router) = unsupported(routing).into_iter().next() {
         return Err(RouteError::Unsupported { router });
     }
-    match gateway_api::config(routing) {
-        Some(config) => GatewayApi(config?).apply(live, want),
-        None => Ok(Vec::new()),
+    let mut change = Change::default();
+    if let Some(spec) = &routing.nginx {
+        Nginx(spec).apply(live, want, routing.max_traffic_weight, &mut change)?;
+    }
+    if let Some(config) = gateway_api::config(routing) {
+        change
+            .actions
+            .extend(GatewayApi(config?).apply(live, want)?);
+    }
+    Ok(change)
+}
+
+/// The guard of a patch that was made from this object.
+pub(super) fn guard(object: &Value) -> Guard {
+    let text = |field: &str| {
+        object
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    Guard {
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
     }
 }
 
@@ -72,7 +121,6 @@ pub fn unsupported(routing: &RolloutTrafficRouting) -> Vec<String> {
     let mut names = Vec::new();
     let built_in = [
         ("istio", routing.istio.is_some()),
-        ("nginx", routing.nginx.is_some()),
         ("alb", routing.alb.is_some()),
         ("smi", routing.smi.is_some()),
         ("ambassador", routing.ambassador.is_some()),

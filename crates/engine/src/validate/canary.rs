@@ -1,5 +1,5 @@
 use super::error::{Check, SpecError};
-use super::{anti_affinity, steps};
+use super::{anti_affinity, managed_routes, steps};
 use api::{CanaryStrategy, IntOrString, RolloutTrafficRouting};
 
 const PATH: &str = "spec.strategy.canary";
@@ -15,7 +15,11 @@ pub(super) fn check(strategy: &CanaryStrategy) -> Check {
     }
     delays(strategy)?;
     for (index, step) in strategy.steps.iter().enumerate() {
-        steps::check(&format!("{PATH}.steps[{index}]"), strategy, step)?;
+        let path = format!("{PATH}.steps[{index}]");
+        steps::check(&path, strategy, step)?;
+        if let Some(routing) = &strategy.traffic_routing {
+            managed_routes::check(&path, routing, step)?;
+        }
     }
     if let Some(background) = &strategy.analysis {
         steps::arguments(&format!("{PATH}.analysis"), &background.analysis.args)?;

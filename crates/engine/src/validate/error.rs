@@ -33,7 +33,7 @@ impl SpecError {
     }
 
     /// `Invalid value: <value as JSON>: detail`.
-    pub(super) fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: &str) -> Self {
+    pub(crate) fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: &str) -> Self {
         Self::new(path, &["Invalid value", &shown(&value.into()), detail])
     }
 

@@ -12,6 +12,7 @@ mod anti_affinity;
 mod blue_green;
 mod canary;
 mod error;
+mod managed_routes;
 mod node;
 mod pod_template;
 mod references;

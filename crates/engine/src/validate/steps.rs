@@ -3,6 +3,7 @@ use api::{
     AnalysisRunArgument, CanaryStep, CanaryStrategy, IntOrString, RolloutExperimentStep,
     RolloutTrafficRouting, SetHeaderRoute, SetMirrorRoute, StringMatch,
 };
+use gocompat::duration::parse_go;
 use gocompat::labels::validate::qualified_name;
 use serde_json::Value;
 
@@ -55,7 +56,11 @@ pub(super) fn check(path: &str, strategy: &CanaryStrategy, step: &CanaryStep) ->
         mirror_route(&format!("{path}.setMirrorRoute"), routing, route)?;
     }
     if let Some(experiment) = &step.experiment {
-        weights(&format!("{path}.experiment"), routing, experiment)?;
+        weights(&format!("{path}.experiment"), strategy, step, experiment)?;
+        if let Some(Err(error)) = experiment.duration.as_deref().map(parse_go) {
+            let path = format!("{path}.experiment.duration");
+            return Err(SpecError::invalid_whole(path, &error.to_string()));
+        }
         for (index, analysis) in experiment.analyses.iter().enumerate() {
             let path = format!("{path}.experiment.analyses[{index}]");
             arguments(&path, &analysis.args)?;
@@ -170,12 +175,15 @@ fn managed(path: &str, routing: &RolloutTrafficRouting, name: &str) -> Check {
     ))
 }
 
+/// The pods of an experiment share the traffic with both arms: with the weight that the canary has by
+/// then, there must be enough for all.
 fn weights(
     path: &str,
-    routing: Option<&RolloutTrafficRouting>,
+    strategy: &CanaryStrategy,
+    step: &CanaryStep,
     experiment: &RolloutExperimentStep,
 ) -> Check {
-    let able = routing.is_some_and(|routing| {
+    let able = strategy.traffic_routing.as_ref().is_some_and(|routing| {
         routing.smi.is_some()
             || routing.alb.is_some()
             || routing.istio.is_some()
@@ -187,6 +195,27 @@ fn weights(
                 format!("{path}.templates[{index}].weight"),
                 weight,
                 "a weight needs trafficRouting by smi, alb, istio or plugins",
+            ));
+        }
+    }
+    let before = strategy
+        .steps
+        .iter()
+        .take_while(|one| !std::ptr::eq(*one, step));
+    let mut total = i64::from(before.filter_map(|one| one.set_weight).last().unwrap_or(0));
+    let max = i64::from(strategy.max_traffic_weight());
+    for (index, template) in experiment.templates.iter().enumerate() {
+        let Some(weight) = template.weight else {
+            continue;
+        };
+        let path = format!("{path}.templates[{index}].weight");
+        within(&path, weight.into(), 0..=max)?;
+        total += i64::from(weight);
+        if total > max {
+            return Err(SpecError::invalid(
+                path,
+                weight,
+                &format!("with the canary's weight and those before it makes {total} of {max}"),
             ));
         }
     }

@@ -419,3 +419,19 @@ fn a_replica_set_of_another_controller_is_known_by_its_template() {
     assert_eq!(current(&world), "foreign");
     assert_eq!(world.sizes().len(), 1);
 }
+
+#[test]
+fn back_to_a_stable_template_whose_pods_were_deleted_the_canary_answers_until_they_are_there() {
+    let mut world = paused(&routed());
+    let stable = status(&world, "stableRS").as_str().unwrap().to_owned();
+    delete_set(&mut world, &stable);
+    world.sleep(1.0);
+    assert_eq!(weight(&world), 100);
+    update(&mut world, 0);
+    world.settle();
+    assert_eq!(weight(&world), 100);
+    world.sleep(60.0);
+    assert_eq!(weight(&world), 0);
+    assert_eq!(status(&world, "phase"), "Healthy");
+    assert_eq!(world.selected("stable"), Some(stable));
+}

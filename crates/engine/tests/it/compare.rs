@@ -35,6 +35,8 @@ pub(crate) fn state(fixture: &Fixture, expected: &Expected, world: &World) -> Ve
         &expected.analysis_runs,
         &analysis_runs(world),
     );
+    compare("experiments", &expected.experiments, &experiments(world));
+    compare("ingresses", &expected.ingresses, &ingresses(world));
     lines
 }
 
@@ -65,6 +67,25 @@ fn analysis_runs(world: &World) -> Value {
             "phase": object["status"]["phase"],
         })
     })
+}
+
+fn experiments(world: &World) -> Value {
+    each(world, "Experiment", |object| {
+        json!({
+            "labels": object["metadata"]["labels"],
+            "annotations": object["metadata"]["annotations"],
+            "terminate": object["spec"]["terminate"],
+            "status": object["status"],
+        })
+    })
+}
+
+fn ingresses(world: &World) -> Value {
+    each(
+        world,
+        "Ingress",
+        |object| json!({"annotations": object["metadata"]["annotations"]}),
+    )
 }
 
 fn each(world: &World, kind: &str, show: impl Fn(&Value) -> Value) -> Value {

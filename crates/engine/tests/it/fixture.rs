@@ -1,5 +1,6 @@
 //! A recorded scenario: manifests, what users do, and what the peer's world looked like.
 
+use crate::analyses::{JobEnd, Network};
 use crate::world::{Script, World};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +13,15 @@ pub(crate) struct Fixture {
     pub(crate) hashes: BTreeMap<String, String>,
     pub(crate) manifests: Vec<Value>,
     pub(crate) actions: Vec<Value>,
+    /// What runs do that are not planned here, by name.
+    #[serde(default)]
     pub(crate) analysis: BTreeMap<String, RecordedRun>,
+    /// What runs find that are: documents by URL.
+    #[serde(default)]
+    pub(crate) network: Option<Network>,
+    /// How their Jobs end.
+    #[serde(default)]
+    pub(crate) jobs: Option<JobEnd>,
     pub(crate) expect: Vec<Expected>,
     pub(crate) milestones: Milestones,
     pub(crate) events: Vec<(String, String, String)>,
@@ -37,6 +46,12 @@ pub(crate) struct Expected {
     pub(crate) replica_sets: Value,
     pub(crate) services: Value,
     pub(crate) analysis_runs: Value,
+    /// Absent where there are none.
+    #[serde(default)]
+    pub(crate) experiments: Value,
+    /// Annotations of Ingresses; null where there are none.
+    #[serde(default)]
+    pub(crate) ingresses: Value,
 }
 
 /// Values in the order in which they were seen.
@@ -67,6 +82,8 @@ impl Fixture {
     pub(crate) fn world(&self) -> World {
         let mut world = World::new(&self.manifests);
         world.dead_images.insert("demo:does-not-exist".to_owned());
+        world.network.clone_from(&self.network);
+        world.job_end.clone_from(&self.jobs);
         for (name, run) in &self.analysis {
             world.scripts.insert(
                 self.unmask(name),

@@ -7,9 +7,12 @@
 )]
 
 mod adversity;
+mod analyses;
 mod compare;
 mod crash;
+mod experiments;
 mod fixture;
+mod lab;
 mod operations;
 mod seed;
 mod swarm;

@@ -64,7 +64,19 @@ fn step() -> impl Strategy<Value = Value> {
         3 => (0..=100i32).prop_map(|weight| json!({"setWeight": weight})),
         1 => Just(json!({"pause": {}})),
         2 => (1..40i32).prop_map(|seconds| json!({"pause": {"duration": seconds}})),
+        1 => (1..40i32).prop_map(|seconds| experiment(seconds, None)),
     ]
+}
+
+/// Both revisions side by side for a while; with `weight` they get some of the traffic.
+fn experiment(seconds: i32, weight: Option<i32>) -> Value {
+    json!({"experiment": {
+        "duration": format!("{seconds}s"),
+        "templates": [
+            {"name": "base", "specRef": "stable", "weight": weight},
+            {"name": "new", "specRef": "canary", "weight": weight},
+        ],
+    }})
 }
 
 fn routed_step() -> impl Strategy<Value = Value> {
@@ -73,6 +85,14 @@ fn routed_step() -> impl Strategy<Value = Value> {
         1 => (0..5i32).prop_map(|replicas| json!({"setCanaryScale": {"replicas": replicas}})),
         1 => (0..=100i32).prop_map(|weight| json!({"setCanaryScale": {"weight": weight}})),
         1 => Just(json!({"setCanaryScale": {"matchTrafficWeight": true}})),
+        1 => (1..40i32).prop_map(|seconds| experiment(seconds, Some(5))),
+        1 => Just(json!({"setHeaderRoute": {"name": "header", "match": [
+            {"headerName": "x", "headerValue": {"exact": "y"}},
+        ]}})),
+        1 => Just(json!({"setHeaderRoute": {"name": "header"}})),
+        1 => Just(json!({"setMirrorRoute": {"name": "mirror", "match": [
+            {"path": {"prefix": "/"}},
+        ]}})),
     ]
 }
 
@@ -94,16 +114,24 @@ fn routed_canary() -> impl Strategy<Value = Value> {
         prop_oneof![Just(None), Just(Some(0)), Just(Some(10))],
         prop_oneof![Just(None), Just(Some(2))],
         prop_oneof![Just(None), Just(Some(0)), Just(Some(20))],
+        any::<bool>(),
     )
-        .prop_map(|(steps, dynamic, abort_delay, min_pods, delay)| {
+        .prop_map(|(steps, dynamic, abort_delay, min_pods, delay, ingress)| {
             let mut canary = json!({
                 "steps": steps,
                 "canaryService": "canary",
                 "stableService": "stable",
-                "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+                "trafficRouting": {
+                    "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}},
+                    "managedRoutes": [{"name": "header"}, {"name": "mirror"}],
+                },
                 "abortScaleDownDelaySeconds": abort_delay,
                 "minPodsPerReplicaSet": min_pods,
             });
+            if ingress {
+                // Two routers at a time.
+                canary["trafficRouting"]["nginx"] = json!({"stableIngress": "app"});
+            }
             if dynamic {
                 canary["dynamicStableScale"] = json!(true);
             } else {
@@ -139,7 +167,7 @@ pub(crate) fn template(image: u8) -> Value {
     let image = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"][image as usize];
     json!({
         "metadata": {"labels": {"app": "app"}},
-        "spec": {"containers": [{"name": "app", "image": image, "resources": {}}]},
+        "spec": {"containers": [{"name": "app", "image": image, "ports": [{"containerPort": 80, "protocol": "TCP"}], "resources": {}}]},
     })
 }
 
@@ -163,6 +191,15 @@ pub(crate) fn manifests(strategy: &Value, replicas: i32) -> Vec<Value> {
             {"name": "stable", "port": 80},
             {"name": "canary", "port": 80},
         ]}]},
+    }));
+    let backend = json!({"service": {"name": "stable", "port": {"number": 80}}});
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "app"},
+        "spec": {"rules": [{"http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": backend},
+        ]}}]},
     }));
     objects.push(json!({
         "apiVersion": "argoproj.io/v1alpha1",

@@ -108,6 +108,7 @@ scenarios! {
     analysis_error = "analysis-error",
     analysis_inconclusive = "analysis-inconclusive",
     analysis_inline_passes = "analysis-inline-passes",
+    experiment_step = "experiment-step",
     workload_ref = "workload-ref",
     restart = "restart",
     routed_abort = "routed-abort",

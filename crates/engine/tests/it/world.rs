@@ -4,10 +4,11 @@
 //! unless its image is one of those that never start. Every change is checked against the safety
 //! rules that hold at every instant.
 
+use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use engine::snapshot::{Inbox, RolloutSnapshot, references};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 /// Pods become ready this long after they were made.
 const READY_AFTER_MS: i64 = 400;
-const NAMESPACE: &str = "demo";
+pub(crate) const NAMESPACE: &str = "demo";
 
 /// What happens to an AnalysisRun, by name.
 #[derive(Clone, Debug)]
@@ -43,6 +44,12 @@ pub(crate) struct World {
     pub(crate) events: BTreeSet<(String, String, String)>,
     pub(crate) history: Vec<Seen>,
     pub(crate) scripts: BTreeMap<String, Script>,
+    /// Set: AnalysisRuns do what the engine does with them, over this network.
+    pub(crate) network: Option<Network>,
+    /// What becomes of their Jobs.
+    pub(crate) job_end: Option<JobEnd>,
+    /// When a run has to be looked at again.
+    run_wakes: BTreeMap<ObjectKey, Timestamp>,
     /// Stop after this many actions, once: a crash.
     pub(crate) crash_after: Option<usize>,
     pub(crate) actions_done: usize,
@@ -62,6 +69,8 @@ pub(crate) struct World {
     pods_made: usize,
     version: u64,
     wake: Option<Timestamp>,
+    /// When Experiments want to be looked at again.
+    pub(crate) lab_wakes: BTreeMap<ObjectKey, Timestamp>,
 }
 
 impl World {
@@ -73,6 +82,9 @@ impl World {
             events: BTreeSet::new(),
             history: Vec::new(),
             scripts: BTreeMap::new(),
+            network: None,
+            job_end: None,
+            run_wakes: BTreeMap::new(),
             crash_after: None,
             actions_done: 0,
             last_plan: None,
@@ -85,6 +97,7 @@ impl World {
             pods_made: 0,
             version: 0,
             wake: None,
+            lab_wakes: BTreeMap::new(),
         };
         for manifest in manifests {
             world.create(manifest.clone()).unwrap();
@@ -114,6 +127,9 @@ impl World {
                 .to_owned()
         };
         object["metadata"]["namespace"] = json!(NAMESPACE);
+        if object["kind"] == json!("ReplicaSet") {
+            default_template(&mut object["spec"]["template"]);
+        }
         let key = ObjectKey::namespaced(
             &text(&object, "/apiVersion"),
             &text(&object, "/kind"),
@@ -130,7 +146,7 @@ impl World {
         Ok(())
     }
 
-    fn store(&mut self, key: &ObjectKey, mut object: Value) {
+    pub(crate) fn store(&mut self, key: &ObjectKey, mut object: Value) {
         self.version += 1;
         let old = self.objects.get(key);
         if old.is_some_and(|old| without_version(old) == without_version(&object)) {
@@ -165,10 +181,20 @@ impl World {
                 .map(|key| self.objects[key].clone())
                 .collect()
         };
-        let objects = refs
-            .objects
-            .iter()
-            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(key)?.clone()))))
+        let owned = |kind: &str| {
+            let uid = rollout.metadata.uid.as_deref();
+            let mut keys = self.keys(kind);
+            keys.retain(|key| {
+                let owner = self.objects[key].pointer("/metadata/ownerReferences/0/uid");
+                owner.and_then(Value::as_str) == uid
+            });
+            keys
+        };
+        let owned = refs.owned_kinds.iter().flat_map(|(_, kind)| owned(kind));
+        let keys: BTreeSet<ObjectKey> = refs.objects.iter().cloned().chain(owned).collect();
+        let objects = keys
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), Arc::new(self.objects.get(&key)?.clone()))))
             .collect();
         let services = refs
             .services
@@ -179,12 +205,6 @@ impl World {
                 Some((name.clone(), Arc::new(service)))
             })
             .collect();
-        let mut templates = TemplateSet::default();
-        for template in typed("AnalysisTemplate") {
-            let name = template["metadata"]["name"].as_str().unwrap().to_owned();
-            let template = serde_json::from_value(template).unwrap();
-            templates.namespaced.insert(name, Arc::new(template));
-        }
         let workload = refs.workload.as_ref().and_then(|key| {
             let key = ObjectKey::namespaced(&key.api_version, &key.kind, NAMESPACE, &key.name);
             self.objects.get(&key).cloned().map(Arc::new)
@@ -200,7 +220,7 @@ impl World {
             services,
             analysis_runs: parse::<AnalysisRun>(typed("AnalysisRun")),
             experiments: parse::<Experiment>(typed("Experiment")),
-            templates,
+            templates: self.templates(),
             objects,
             workload,
             inbox: Inbox::default(),
@@ -222,6 +242,7 @@ impl World {
             Next::OnChange => None,
         };
         let key = self.rollout_key();
+        let uid = snapshot.rollout.metadata.uid.clone().unwrap();
         if let Some(patch) = &plan.root.patch {
             self.user_patch(&key, patch);
         }
@@ -232,7 +253,7 @@ impl World {
             }
             self.actions_done += 1;
             let before = self.violations();
-            self.act(action);
+            self.act(action, &uid);
             if let Action::Patch { target, .. } = action {
                 self.turned &= target.kind != "HTTPRoute";
             }
@@ -271,11 +292,12 @@ impl World {
         self.version_of_world() != before
     }
 
-    fn version_of_world(&self) -> usize {
+    pub(crate) fn version_of_world(&self) -> usize {
         self.history.len()
     }
 
-    fn act(&mut self, action: &Action) {
+    /// `planner` is the uid of the object that was planned.
+    pub(crate) fn act(&mut self, action: &Action, planner: &str) {
         match action {
             Action::Create { object } => {
                 let _ = self.create((**object).clone());
@@ -307,11 +329,11 @@ impl World {
                     .pointer("/metadata/ownerReferences/0/uid")
                     .cloned();
                 assert_eq!(
-                    owned.as_ref(),
-                    self.rollout().pointer("/metadata/uid"),
+                    owned.as_ref().and_then(Value::as_str),
+                    Some(planner),
                     "{target} is not ours to delete"
                 );
-                self.objects.remove(target);
+                self.remove(target);
             }
             // The executor takes a refusal for no failure.
             Action::Evict { .. } if self.refuses_evictions => {}
@@ -322,6 +344,27 @@ impl World {
             }
             Action::Apply { .. } | Action::Measure(_) => {
                 panic!("a Rollout plan has no such action: {action:?}")
+            }
+        }
+    }
+
+    /// Removes an object and everything that belongs to it, as the garbage collector does.
+    fn remove(&mut self, key: &ObjectKey) {
+        let uid = self.objects[key].pointer("/metadata/uid").cloned();
+        self.objects.remove(key);
+        self.ready_at.remove(key);
+        self.lab_wakes.remove(key);
+        let owner = |object: &Value| object.pointer("/metadata/ownerReferences/0/uid").cloned();
+        let owned: Vec<ObjectKey> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| owner(object) == uid)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
+            // A pod may have gone with its ReplicaSet.
+            if self.objects.contains_key(&key) {
+                self.remove(&key);
             }
         }
     }
@@ -420,9 +463,25 @@ impl World {
         }
     }
 
-    /// Lets AnalysisRuns do what their script says. Whether anything changed.
+    /// Lets AnalysisRuns do what they do, or what their script says. Whether anything changed.
     fn run_analyses(&mut self) -> bool {
         let before = self.version_of_world();
+        if let Some(network) = self.network.clone() {
+            self.end_jobs();
+            for key in self.keys("AnalysisRun") {
+                let outcome = analyses::advance(self, &key, &network);
+                self.run_wakes.remove(&key);
+                self.run_wakes
+                    .extend(outcome.wake.map(|at| (key.clone(), at)));
+                let mut run = self.objects[&key].clone();
+                run["status"] = outcome.status;
+                self.store(&key, run);
+                for job in outcome.jobs {
+                    self.create(job).unwrap();
+                }
+            }
+            return self.version_of_world() != before;
+        }
         for key in self.keys("AnalysisRun") {
             let mut run = self.objects[&key].clone();
             let status = match run.pointer("/status/phase").and_then(Value::as_str) {
@@ -444,6 +503,19 @@ impl World {
             self.store(&key, run);
         }
         self.version_of_world() != before
+    }
+
+    fn end_jobs(&mut self) {
+        let Some(end) = self.job_end.clone() else {
+            return;
+        };
+        for key in self.keys("Job") {
+            let mut job = self.objects[&key].clone();
+            if end.of(&job).is_some_and(|at| at <= self.now) {
+                job["status"] = end.status();
+                self.store(&key, job);
+            }
+        }
     }
 
     fn verdict(&self, name: &str, run: &Value) -> Option<Value> {
@@ -472,6 +544,7 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for _ in 0..200 {
             let mut changed = self.reconcile();
+            changed |= self.reconcile_experiments();
             changed |= self.run_replica_sets();
             changed |= self.run_analyses();
             if !changed {
@@ -504,8 +577,15 @@ impl World {
             let script = self.script(&key.name).filter(|_| running)?;
             Self::verdict_at(run, script)
         });
+        let jobs = self.keys("Job").into_iter().filter_map(|key| {
+            let end = self.job_end.as_ref()?;
+            end.of(&self.objects[&key])
+        });
         pods.chain(verdicts)
+            .chain(self.run_wakes.values().copied())
+            .chain(jobs)
             .chain(self.wake)
+            .chain(self.lab_wakes.values().copied())
             .filter(|at| *at > self.now && *at < Timestamp::MAX)
             .min()
     }
@@ -553,19 +633,17 @@ impl World {
 
     /// A ReplicaSet is deleted, and its pods with it.
     pub(crate) fn delete_set(&mut self, key: &ObjectKey) {
-        for pod in self.pods_of(&self.objects[key]) {
-            self.objects.remove(&pod);
-            self.ready_at.remove(&pod);
-        }
-        self.objects.remove(key);
+        self.remove(key);
     }
 
     /// Somebody edits the weights of the route.
     pub(crate) fn turn_route(&mut self, canary: i32) {
         for key in self.keys("HTTPRoute") {
             let mut route = self.objects[&key].clone();
-            route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(100 - canary);
-            route["spec"]["rules"][0]["backendRefs"][1]["weight"] = json!(canary);
+            let rules = route["spec"]["rules"].as_array_mut().unwrap();
+            let backends = &mut rules.last_mut().unwrap()["backendRefs"];
+            backends[0]["weight"] = json!(100 - canary);
+            backends[1]["weight"] = json!(canary);
             self.store(&key, route);
             self.turned = true;
         }
@@ -592,9 +670,19 @@ impl World {
     }
 
     pub(crate) fn ready_of(&self, hash: &str) -> i64 {
+        let of = |key: &ObjectKey| {
+            let labels = &self.objects[key]["metadata"]["labels"];
+            labels["rollouts-pod-template-hash"] == json!(hash)
+        };
+        let names: Vec<String> = self
+            .keys("ReplicaSet")
+            .into_iter()
+            .filter(of)
+            .map(|k| k.name)
+            .collect();
         self.sizes()
             .into_iter()
-            .filter(|(name, _, _)| name.ends_with(&format!("-{hash}")))
+            .filter(|(name, _, _)| names.contains(name))
             .map(|(_, _, ready)| ready)
             .sum()
     }
@@ -609,9 +697,23 @@ impl World {
             return found;
         }
         for key in self.keys("HTTPRoute") {
-            let backends = self.objects[&key].pointer("/spec/rules/0/backendRefs");
-            for backend in backends.and_then(Value::as_array).into_iter().flatten() {
-                found.extend(self.backend_violation(backend));
+            let rules = self.objects[&key].pointer("/spec/rules");
+            for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+                match rule["backendRefs"]
+                    .as_array()
+                    .map_or(&[][..], Vec::as_slice)
+                {
+                    // A header route: all that match go there.
+                    [only] => found.extend(self.lonely_violation(only)),
+                    backends => {
+                        found.extend(backends.iter().filter_map(|b| self.backend_violation(b)));
+                    }
+                }
+            }
+        }
+        for key in self.keys("Ingress") {
+            for backend in canary_ingress_backends(&self.objects[&key]) {
+                found.extend(self.backend_violation(&backend));
             }
         }
         if let Some(hash) = self.selected("active")
@@ -631,6 +733,12 @@ impl World {
         hash.and_then(Value::as_str).map(str::to_owned)
     }
 
+    fn lonely_violation(&self, backend: &Value) -> Option<String> {
+        let service = backend["name"].as_str().unwrap_or_default();
+        let hash = self.selected(service)?;
+        (self.ready_of(&hash) == 0).then(|| format!("a header leads to {service} without pods"))
+    }
+
     fn backend_violation(&self, backend: &Value) -> Option<String> {
         let service = backend["name"].as_str().unwrap_or_default();
         let weight = backend.get("weight").and_then(Value::as_i64)?;
@@ -645,7 +753,11 @@ impl World {
         if self.turned {
             return None;
         }
-        let allowed = self.allowed_weight();
+        let mut allowed = self.allowed_weight();
+        if stable.is_some_and(|stable| self.ready_of(stable) == 0) {
+            // As after an abort: what nobody else can take yet stays where it is.
+            allowed = allowed.max(self.recorded_weight());
+        }
         // With the stable pods gone for good there is nobody else to send requests to.
         let stable = stable.filter(|hash| {
             let name = format!("-{hash}");
@@ -657,6 +769,13 @@ impl World {
             .then(|| "the canary gets more than its step allows".to_owned())
     }
 
+    fn recorded_weight(&self) -> i64 {
+        let recorded = self
+            .rollout()
+            .pointer("/status/canary/weights/canary/weight");
+        recorded.and_then(Value::as_i64).unwrap_or(0)
+    }
+
     /// The weight of the last `setWeight` up to the current step.
     fn allowed_weight(&self) -> i64 {
         let status = &self.rollout()["status"];
@@ -664,8 +783,7 @@ impl World {
         let steps: &[Value] = steps.and_then(Value::as_array).map_or(&[], Vec::as_slice);
         if status["abort"] == json!(true) {
             // What the stable pods cannot take yet stays where it is; it never becomes more.
-            let recorded = status.pointer("/canary/weights/canary/weight");
-            return recorded.and_then(Value::as_i64).unwrap_or(0);
+            return self.recorded_weight();
         }
         let index = status["currentStepIndex"].as_u64().unwrap_or(0) as usize;
         if index >= steps.len() || status["promoteFull"] == json!(true) {
@@ -683,9 +801,59 @@ impl World {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
+/// What an Ingress with NGINX's canary annotations does, as backends with weights.
+fn canary_ingress_backends(ingress: &Value) -> Vec<Value> {
+    let annotation = |name: &str| {
+        let key = format!("nginx.ingress.kubernetes.io/{name}");
+        let value = ingress["metadata"]["annotations"].get(key)?;
+        value.as_str()?.parse::<i64>().ok()
+    };
+    let Some(weight) = annotation("canary-weight") else {
+        return Vec::new();
+    };
+    let total = annotation("canary-weight-total").unwrap_or(100);
+    vec![
+        json!({"name": "canary", "weight": weight}),
+        json!({"name": "stable", "weight": total - weight}),
+    ]
+}
+
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
     let parse = |object| Arc::new(serde_json::from_value(object).unwrap());
     objects.into_iter().map(parse).collect()
+}
+
+/// The API server's defaults, as far as these templates go: with them an experiment's pods have
+/// another hash than those of the Rollout that it copies.
+fn default_template(template: &mut Value) {
+    let defaults = json!({
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {},
+    });
+    let of_container = json!({
+        "imagePullPolicy": "IfNotPresent",
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    });
+    let fill = |target: &mut Value, defaults: &Value| {
+        for (field, value) in defaults.as_object().unwrap() {
+            let fields = target.as_object_mut().unwrap();
+            fields.entry(field).or_insert_with(|| value.clone());
+        }
+    };
+    if template["spec"].is_object() {
+        fill(&mut template["spec"], &defaults);
+        for container in template["spec"]["containers"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            fill(container, &of_container);
+        }
+    }
 }
 
 fn whole(at: Timestamp) -> Timestamp {
@@ -702,7 +870,7 @@ fn without_version(object: &Value) -> Value {
 }
 
 /// RFC 7386.
-fn merge_patch(target: &mut Value, patch: &Value) {
+pub(crate) fn merge_patch(target: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *target = patch.clone();
         return;
@@ -725,11 +893,15 @@ fn json_patch(target: &mut Value, operations: &Value) {
         let path = operation["path"].as_str().unwrap();
         let (parent, last) = path.rsplit_once('/').unwrap();
         let last = last.replace("~1", "/").replace("~0", "~");
-        let parent = target.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-        match operation["op"].as_str().unwrap() {
-            "add" => parent.insert(last, operation["value"].clone()),
-            "remove" => parent.remove(&last),
-            other => panic!("no such operation here: {other}"),
-        };
+        let value = operation["value"].clone();
+        let op = operation["op"].as_str().unwrap();
+        match (target.pointer_mut(parent).unwrap(), op) {
+            (Value::Object(parent), "add") => drop(parent.insert(last, value)),
+            (Value::Object(parent), "remove") => drop(parent.remove(&last)),
+            (Value::Array(parent), "add") if last == "-" => parent.push(value),
+            (Value::Array(parent), "add") => parent.insert(last.parse().unwrap(), value),
+            (Value::Array(parent), "remove") => drop(parent.remove(last.parse().unwrap())),
+            (_, other) => panic!("no such operation here: {other}"),
+        }
     }
 }

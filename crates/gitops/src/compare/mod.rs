@@ -15,6 +15,7 @@
 mod diff;
 mod digest;
 mod fields;
+mod guests;
 mod live;
 mod resource;
 mod rules;

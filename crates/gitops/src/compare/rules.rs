@@ -2,9 +2,10 @@
 //! Application asks to ignore (gitops.md items 17, 69; acceptance.md F9).
 
 use super::fields::owned_by;
+use super::guests::Guests;
 use crate::glob;
 use crate::resource::{self, ResourceId};
-use api::constants::HASH_LABEL;
+use api::constants::{HASH_LABEL, MANAGED_ROUTES_ANNOTATION};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +45,8 @@ pub struct DiffRules {
     services: BTreeSet<ResourceId>,
     /// Routes whose weights are moved, with the Services between which they are.
     routes: BTreeMap<ResourceId, BTreeSet<String>>,
+    /// The backends that experiments add to them.
+    guests: BTreeMap<ResourceId, Guests>,
     /// Workloads whose replicas are moved.
     scaled: BTreeSet<ResourceId>,
 }
@@ -116,6 +119,7 @@ impl DiffRules {
             let named = listed.filter_map(|route| resource::string(route, "/name"));
             for name in named.chain(gateway.get(one).and_then(Value::as_str)) {
                 let id = ResourceId::new(GATEWAY_GROUP, kind, namespace, name);
+                self.guests.entry(id.clone()).or_default().learn(rollout);
                 self.routes
                     .entry(id)
                     .or_default()
@@ -171,22 +175,25 @@ impl DiffRules {
         }
     }
 
-    /// Removes rules that the rollout controller added to a route (header and mirror routes): those
-    /// beyond the declared ones whose every backend is one of its Services.
+    /// Removes rules that the rollout controller added to a route (header and mirror routes), and
+    /// backends of experiments.
     pub(super) fn mask_added_rules(&self, id: &ResourceId, target: &Value, live: &mut Value) {
         let Some(arms) = self.routes.get(id) else {
             return;
         };
+        let added = added_rules(live, resource::list(target, "/spec/rules"), arms);
         if let Some(rules) = live
             .pointer_mut("/spec/rules")
             .and_then(Value::as_array_mut)
         {
-            let added = added_rules(rules, resource::list(target, "/spec/rules"), arms);
             let mut index = 0;
             rules.retain(|_| {
                 index += 1;
                 !added.contains(&(index - 1))
             });
+        }
+        if let Some(guests) = self.guests.get(id) {
+            guests.mask(target, live);
         }
     }
 
@@ -202,7 +209,7 @@ impl DiffRules {
             keep_key(target, live, &["spec"], "replicas");
         }
         if let Some(arms) = self.routes.get(id) {
-            keep_weights(target, live, arms);
+            keep_weights(target, live, arms, self.guests.get(id));
         }
         if self.respect {
             for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
@@ -312,9 +319,19 @@ fn for_each_arm(route: &mut Value, arms: &BTreeSet<String>, each: &mut dyn FnMut
     }
 }
 
-/// Positions of the rules that the controller added: as many as there are too many, of those that
-/// lead to one of its Services alone and that Git does not declare.
-fn added_rules(live: &[Value], declared: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
+/// Positions of the rules that a controller added: those that Weir has recorded at the route. Without
+/// a record (the peer keeps it elsewhere), as many as there are too many, of those that lead to one
+/// of its Services alone and that Git does not declare.
+fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
+    let rules = resource::list(live, "/spec/rules");
+    let record = live
+        .pointer("/metadata/annotations")
+        .and_then(|annotations| annotations.get(MANAGED_ROUTES_ANNOTATION))
+        .and_then(Value::as_str)
+        .and_then(|text| serde_json::from_str::<Vec<Value>>(text).ok());
+    if let Some(record) = record {
+        return recorded_rules(rules, &record);
+    }
     let is_candidate = |rule: &Value| match resource::list(rule, "/backendRefs") {
         [only] => {
             let matches = rule.get("matches").unwrap_or(&Value::Null);
@@ -326,10 +343,26 @@ fn added_rules(live: &[Value], declared: &[Value], arms: &BTreeSet<String>) -> B
         }
         _ => false,
     };
-    (0..live.len())
-        .filter(|&at| is_candidate(&live[at]))
-        .take(live.len().saturating_sub(declared.len()))
+    (0..rules.len())
+        .filter(|&at| is_candidate(&rules[at]))
+        .take(rules.len().saturating_sub(declared.len()))
         .collect()
+}
+
+/// Positions of recorded rules, as the engine finds them: by matches and backends.
+fn recorded_rules(rules: &[Value], record: &[Value]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    for one in record {
+        let is_it = |rule: &Value| {
+            ["matches", "backendRefs"].iter().all(|field| {
+                let of = |rule: &Value| rule.get(*field).cloned().unwrap_or_default();
+                covers(&of(one), &of(rule))
+            })
+        };
+        let position = (0..rules.len()).find(|at| !found.contains(at) && is_it(&rules[*at]));
+        found.extend(position);
+    }
+    found
 }
 
 /// Whether `live` says everything that `declared` says.
@@ -345,11 +378,17 @@ fn covers(declared: &Value, live: &Value) -> bool {
     }
 }
 
-/// Takes the weights of the arms, and rules that the controller added, from the live route.
-fn keep_weights(target: &mut Value, live: &Value, arms: &BTreeSet<String>) {
+/// Takes the weights of the arms, and rules and backends that the controller added, from the live
+/// route.
+fn keep_weights(
+    target: &mut Value,
+    live: &Value,
+    arms: &BTreeSet<String>,
+    guests: Option<&Guests>,
+) {
     let declared = resource::list(target, "/spec/rules").len();
     let seen = resource::list(live, "/spec/rules");
-    let added = added_rules(seen, resource::list(target, "/spec/rules"), arms);
+    let added = added_rules(live, resource::list(target, "/spec/rules"), arms);
     let (added, known): (Vec<_>, Vec<_>) = seen
         .iter()
         .enumerate()
@@ -384,6 +423,12 @@ fn keep_weights(target: &mut Value, live: &Value, arms: &BTreeSet<String>) {
                 };
             }
         }
+        if let (Some(guests), Some(live)) = (guests, same_place) {
+            guests.keep(rule, live);
+        }
     }
-    rules.extend(added.into_iter().map(|(_, rule)| rule.clone()));
+    // Where they stood: of two rules that take a request, the first does.
+    for (at, rule) in added {
+        rules.insert(at.min(rules.len()), rule.clone());
+    }
 }

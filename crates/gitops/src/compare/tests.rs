@@ -245,7 +245,78 @@ fn header_rules_of_the_controller_are_kept() {
     assert_eq!(diff(&target, live.clone(), &rules), Vec::<String>::new());
     let mut object = target.object.clone();
     rules.keep(&target.id, &mut object, &live);
-    assert_eq!(object["spec"]["rules"][1], added);
+    assert_eq!(object["spec"]["rules"][0], added);
+}
+
+/// What the engine adds for `setHeaderRoute` and `setMirrorRoute`, with its record of them.
+#[test]
+fn recorded_rules_of_the_controller_are_kept_and_nothing_else_is() {
+    let rules = with_rollout();
+    let target = manifest(route(0, 100));
+    let mut live = applied(
+        &target,
+        &rules,
+        json!({"f:spec": {"f:hostnames": {}, "f:rules": {}}}),
+    );
+    let header = json!({"matches": [{"headers": [{"name": "x", "value": "1"}]}],
+        "backendRefs": [{"name": "canary", "port": 80}]});
+    let mirror = json!({"matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "filters": [{"type": "RequestMirror"}],
+        "backendRefs": [{"name": "stable", "port": 80}, {"name": "canary", "port": 80}]});
+    live["metadata"]["annotations"]["weir.dev/managed-routes"] =
+        json!(json!([header, mirror]).to_string());
+    let mut stored = mirror.clone();
+    stored["backendRefs"][1]["weight"] = json!(20);
+    let list = live["spec"]["rules"].as_array_mut().unwrap();
+    list.insert(0, header.clone());
+    list.insert(1, stored.clone());
+    assert_eq!(diff(&target, live.clone(), &rules), Vec::<String>::new());
+    let mut object = target.object.clone();
+    rules.keep(&target.id, &mut object, &live);
+    let kept = object["spec"]["rules"].as_array().unwrap();
+    assert_eq!((&kept[0], &kept[1], kept.len()), (&header, &stored, 3));
+
+    // A rule that somebody else added is drift.
+    let stray = json!({"backendRefs": [{"name": "canary", "port": 80}]});
+    live["spec"]["rules"].as_array_mut().unwrap().push(stray);
+    assert_ne!(diff(&target, live, &rules), Vec::<String>::new());
+}
+
+#[test]
+fn backends_of_running_experiments_are_neither_drift_nor_dropped() {
+    let steps = json!([{"experiment": {"templates": [
+        {"name": "own", "specRef": "canary", "weight": 5, "service": {"name": "trial"}}]}}]);
+    let mut owner = manifest(rollout(steps)).object;
+    owner["status"] = json!({"currentPodHash": "abc"});
+    let mut rules = rules();
+    rules.learn(&owner);
+    let target = manifest(route(0, 100));
+    let mut live = applied(
+        &target,
+        &rules,
+        json!({"f:spec": {"f:hostnames": {}, "f:rules": {}}}),
+    );
+    let guests = [
+        json!({"name": "backend-abc-2-0-base", "port": 8080, "weight": 5}),
+        json!({"name": "trial", "port": 8080, "weight": 5}),
+    ];
+    let backends = live["spec"]["rules"][0]["backendRefs"]
+        .as_array_mut()
+        .unwrap();
+    backends.extend(guests.clone());
+    assert_eq!(diff(&target, live.clone(), &rules), Vec::<String>::new());
+    let mut object = target.object.clone();
+    assert!(rules.keep(&target.id, &mut object, &live));
+    let kept = object["spec"]["rules"][0]["backendRefs"]
+        .as_array()
+        .unwrap();
+    assert_eq!(kept[2..], guests);
+    // Anybody else's is drift.
+    let backends = live["spec"]["rules"][0]["backendRefs"]
+        .as_array_mut()
+        .unwrap();
+    backends.push(json!({"name": "stranger", "port": 80}));
+    assert_ne!(diff(&target, live, &rules), Vec::<String>::new());
 }
 
 #[test]

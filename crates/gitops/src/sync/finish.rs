@@ -107,6 +107,9 @@ pub(super) fn fail(
         };
         return end(cx, state, phase, message);
     }
+    cx.plan
+        .releases
+        .push(Release::SyncFailed { reason: "sync" });
     let due = later(cx.now, backoff_s(&state.operation.retry, state.retry_count));
     state.retry_count += 1;
     state.phase = OperationPhase::Running;
@@ -148,6 +151,21 @@ pub(super) fn end(
         cx.patch_root(&[], "operation", Value::Null);
     }
     cx.plan.releases.push(completed(cx, &state));
+    if matches!(phase, OperationPhase::Failed | OperationPhase::Error) {
+        cx.plan
+            .releases
+            .push(Release::SyncFailed { reason: "sync" });
+    }
+    let sync = state.operation.sync.as_ref();
+    cx.plan.releases.push(Release::Synced {
+        phase: phase.to_string(),
+        duration_s: cx
+            .now
+            .duration_since(state.started_at.0)
+            .as_secs_f64()
+            .max(0.0),
+        dry_run: sync.and_then(|sync| sync.dry_run).unwrap_or(false),
+    });
     cx.plan.status.operation_state = Some(state);
     cx.wake_at(cx.now);
 }

@@ -7,9 +7,12 @@ use super::{automated, delete, finish, status};
 use crate::resource::child_map;
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR, SYNC_ERROR};
 use api::constants::gitops::{REFRESH_ANNOTATION, SKIP_RECONCILE_ANNOTATION};
-use api::{ApplicationStatus, OperationPhase, OperationState, SyncOperation, SyncOperationResult};
+use api::{
+    ApplicationCondition, ApplicationStatus, OperationPhase, OperationState, SyncOperation,
+    SyncOperationResult,
+};
 use jiff::{SignedDuration, Timestamp};
-use plan::{Next, Plan, WaitingOn};
+use plan::{Next, Plan, Release, WaitingOn};
 use serde_json::Value;
 
 /// How often a look at Git that is due is checked on. Seconds.
@@ -63,6 +66,7 @@ pub fn plan(
         .clone_from(&config.control_namespace);
     if !matches!(snapshot.target, Target::Pending) || cx.has_invalid_spec() {
         cx.plan.status.conditions = status::conditions(&before.conditions, &cx.findings, now);
+        cx.tell_of_failed_look(&before.conditions);
     }
     cx.take_off_refresh();
     cx.plan
@@ -118,6 +122,21 @@ impl Context<'_> {
                 self.look_again(rendered.at);
                 Some(assessment)
             }
+        }
+    }
+
+    /// A target state that can't be compared with: told once, not at each look that finds the same.
+    fn tell_of_failed_look(&mut self, before: &[ApplicationCondition]) {
+        let of_source = |conditions: &[ApplicationCondition]| -> Vec<String> {
+            let errors = conditions
+                .iter()
+                .filter(|condition| condition.type_ == COMPARISON_ERROR);
+            errors.map(|error| error.message.clone()).collect()
+        };
+        let now = of_source(&self.plan.status.conditions);
+        if !now.is_empty() && now != of_source(before) {
+            let reason = "source";
+            self.plan.releases.push(Release::SyncFailed { reason });
         }
     }
 

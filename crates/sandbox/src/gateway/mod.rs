@@ -14,7 +14,8 @@ mod watch;
 
 pub(crate) use listener::Listeners;
 pub(crate) use proxy::Proxy;
-pub(crate) use watch::{install, run};
+pub use watch::install;
+pub(crate) use watch::run;
 
 /// `spec.controllerName` of our GatewayClass, and the controller of every status we write.
 pub const CONTROLLER: &str = "weir.dev/gateway";

@@ -23,7 +23,7 @@ fn gateway_kind(kind: &str) -> Gvk {
 }
 
 /// Installs the definitions, the class, the namespace and the Gateway.
-pub(crate) fn install(api: &ApiServer) -> Result<()> {
+pub fn install(api: &ApiServer) -> Result<()> {
     let create = |gvk: &Gvk, namespace: Option<&str>, object: Value| {
         let what = format!(
             "{} {}",

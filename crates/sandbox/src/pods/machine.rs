@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+use super::command::Program;
 use super::process::{Process, Spec};
 use super::{Facts, probe};
 use crate::addresses::Addresses;
@@ -27,6 +28,8 @@ pub(crate) struct Machine {
     facts: Facts,
     handle: Handle,
     tracker: TaskTracker,
+    /// Whether commands of containers are run as processes of this machine.
+    runs_commands: bool,
     pods: BTreeMap<String, Running>,
 }
 
@@ -44,7 +47,16 @@ impl Machine {
             facts,
             handle: Handle::current(),
             tracker,
+            runs_commands: false,
             pods: BTreeMap::new(),
+        }
+    }
+
+    /// Containers that name a command get it run, with the rights of this process: only for pods that are trusted.
+    pub(crate) fn running_commands(self) -> Self {
+        Self {
+            runs_commands: true,
+            ..self
         }
     }
 
@@ -107,8 +119,10 @@ impl Machine {
                 }
             }
         }
+        let command = Program::of(container).filter(|_| self.runs_commands);
         let spec = Spec {
             uid: uid.to_owned(),
+            command,
             container: name.clone(),
             attempt,
             workload,

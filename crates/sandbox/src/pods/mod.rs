@@ -1,5 +1,6 @@
 //! Pods that really listen: the [`Runtime`](cluster::runtime::Runtime) of the sandbox.
 
+mod command;
 mod machine;
 mod probe;
 mod process;

@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use super::Facts;
+use super::command::Program;
 use super::workload::{Demo, Identity};
 
 /// Connections per container; more wait in the listener's backlog.
@@ -28,6 +29,8 @@ pub(super) struct Spec {
     pub(super) container: String,
     pub(super) attempt: i32,
     pub(super) workload: Workload,
+    /// What to run instead of the workload's own end.
+    pub(super) command: Option<Program>,
     pub(super) identity: Identity,
     /// Counts every task until its sockets are closed.
     pub(super) tracker: TaskTracker,
@@ -132,6 +135,9 @@ async fn supervise(spec: Spec, listeners: Vec<StdListener>, facts: Facts, signal
         }
     }
     let exit = async {
+        if let Some(command) = &spec.command {
+            return command.run().await;
+        }
         match spec.workload.exit {
             Some(exit) => {
                 tokio::time::sleep(Duration::from_secs(exit.after_s)).await;

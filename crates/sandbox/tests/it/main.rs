@@ -4,4 +4,5 @@
 
 mod cluster;
 mod gateway;
+mod node;
 mod world;

@@ -69,7 +69,7 @@ impl Analyses {
             if phase.is_empty() {
                 let (at, end) = self.begin(now);
                 self.running.insert(uid, (at, end));
-                next = earlier(next, at);
+                next = Some(earlier(next, at));
                 let started = whole(stamp(now)).to_string();
                 write(shared, &id, "Running", &started);
                 continue;
@@ -86,7 +86,7 @@ impl Analyses {
             } else if at <= now {
                 write(shared, &id, &end, "");
             } else {
-                next = earlier(next, at);
+                next = Some(earlier(next, at));
             }
         }
         next
@@ -105,14 +105,16 @@ impl Analyses {
     }
 }
 
-fn earlier(next: Option<i64>, at: i64) -> Option<i64> {
-    Some(next.map_or(at, |next| next.min(at)))
+fn earlier(next: Option<i64>, at: i64) -> i64 {
+    next.map_or(at, |next| next.min(at))
 }
 
 /// Phase, and whether it is told to end. Only runs that a Rollout controls are run.
 fn state(object: &Object) -> Option<(String, bool)> {
     let run = object.analysis_run()?;
-    object.controller().filter(|owner| owner.kind == "Rollout")?;
+    object
+        .controller()
+        .filter(|owner| owner.kind == "Rollout")?;
     let phase = run.status.as_ref().and_then(|status| status.phase);
     let phase = phase.map_or_else(String::new, |phase| phase.to_string());
     Some((phase, run.spec.terminate == Some(true)))

@@ -52,7 +52,7 @@ fn carried<T>(
 
 /// The patch of the Rollout itself, at the version that was planned with.
 pub(super) fn root(
-    actor: Actor<'_>,
+    actor: &mut Actor<'_>,
     pass: &mut Pass,
     patch: &Value,
     shared: &mut Shared,
@@ -84,7 +84,7 @@ pub(super) fn root(
 }
 
 /// The status, at the version that was planned with.
-pub(super) fn status(actor: Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answer {
+pub(super) fn status(actor: &mut Actor<'_>, pass: &Pass, shared: &mut Shared) -> Answer {
     let now = shared.now_ms;
     let call = next_call(shared, true);
     let written = carried(call, shared, |shared| {
@@ -130,7 +130,7 @@ fn target(action: &Action) -> Option<Id> {
 }
 
 pub(super) fn action(
-    actor: Actor<'_>,
+    actor: &mut Actor<'_>,
     pass: &mut Pass,
     action: &Action,
     shared: &mut Shared,

@@ -257,12 +257,12 @@ impl Controller {
         let answer = if let (false, Some(patch)) = (pass.rooted, pass.plan.root.patch.clone()) {
             pass.rooted = true;
             pass.wrote = true;
-            call::root(self.actor(), &mut pass, &patch, shared)
+            call::root(&mut self.actor(), &mut pass, &patch, shared)
         } else if let Some(action) = pass.plan.actions.get(pass.next).cloned() {
             pass.next += 1;
             // What an eviction leads to is seen when the pod goes, if it does.
             pass.wrote |= !matches!(action, Action::Evict { .. } | Action::Measure(_));
-            call::action(self.actor(), &mut pass, &action, shared)
+            call::action(&mut self.actor(), &mut pass, &action, shared)
         } else {
             return self.finish(pass, shared);
         };
@@ -280,7 +280,7 @@ impl Controller {
     fn finish(&mut self, mut pass: Pass, shared: &mut Shared) {
         let now = shared.now_ms;
         if pass.planned.status.as_ref() != Some(&pass.plan.status) {
-            match call::status(self.actor(), &pass, shared) {
+            match call::status(&mut self.actor(), &pass, shared) {
                 Answer::Done => pass.wrote = true,
                 Answer::Failed => return self.fail(now),
                 Answer::Crash { down_ms, stale_ms } => {

@@ -34,7 +34,10 @@ pub enum Act {
     /// A service is pointed at nobody, or at everybody.
     Repoint(u8, bool),
     /// An object goes and is back after so long.
-    Lose { object: u8, for_ms: i64 },
+    Lose {
+        object: u8,
+        for_ms: i64,
+    },
     /// One that was lost comes back.
     Return(Value),
 }
@@ -78,9 +81,8 @@ fn skip(rollout: &Id, shared: &Shared) -> Option<Value> {
     let rollout = object.rollout()?;
     let index = rollout.status.as_ref()?.current_step_index?;
     let count = rollout.spec.canary_steps().len() as i32;
-    (index < count).then(|| {
-        json!({"status": {"pauseConditions": null, "currentStepIndex": index + 1}})
-    })
+    (index < count)
+        .then(|| json!({"status": {"pauseConditions": null, "currentStepIndex": index + 1}}))
 }
 
 fn other_steps(rollout: &Id, shared: &Shared, variant: u8) -> Option<Value> {

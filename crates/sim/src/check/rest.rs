@@ -38,7 +38,10 @@ fn difference(stored: &RolloutStatus, planned: &RolloutStatus) -> String {
     let none = serde_json::Map::new();
     let fields = |status: &serde_json::Value| {
         let fields = status.as_object().unwrap_or(&none);
-        fields.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        fields
+            .keys()
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>()
     };
     let names = &fields(&stored) | &fields(&planned);
     let differing = names.iter().filter(|name| stored[*name] != planned[*name]);
@@ -60,7 +63,10 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
     }
     let stable = &status.stable_rs;
     if *stable != status.current_pod_hash {
-        found.push(("recovery", "the stable revision is not the current one".to_owned()));
+        found.push((
+            "recovery",
+            "the stable revision is not the current one".to_owned(),
+        ));
     }
     if rollout.metadata.generation.map(|own| own.to_string())
         != Some(status.observed_generation.clone())
@@ -86,9 +92,14 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
             found.push(("recovery", format!("{service} selects {selected:?}")));
         }
     }
-    let canary = rollout.spec.canary().and_then(|own| own.canary_service.clone());
+    let canary = rollout
+        .spec
+        .canary()
+        .and_then(|own| own.canary_service.clone());
     if rollout.spec.traffic_routing().is_some()
-        && let Some(weight) = facts.weight(&canary.unwrap_or_default()).filter(|own| *own > 0)
+        && let Some(weight) = facts
+            .weight(&canary.unwrap_or_default())
+            .filter(|own| *own > 0)
     {
         found.push(("recovery", format!("the canary still has {weight}")));
     }

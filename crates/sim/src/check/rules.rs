@@ -70,7 +70,11 @@ pub(super) fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
         api::IntOrString::String(text) => {
             let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
             let product = i64::from(replicas) * percent;
-            if up { (product + 99) / 100 } else { product / 100 }
+            if up {
+                (product + 99) / 100
+            } else {
+                product / 100
+            }
         }
     };
     let surge = share(&canary.max_surge_or_default(), true).max(0);
@@ -154,7 +158,10 @@ fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     }
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
     if index >= steps.len() || status.promote_full {
-        let max_weight = rollout.spec.canary().map(|own| own.max_traffic_weight());
+        let max_weight = rollout
+            .spec
+            .canary()
+            .map(api::CanaryStrategy::max_traffic_weight);
         return max_weight.unwrap_or(100);
     }
     steps[..=index]

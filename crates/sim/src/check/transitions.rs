@@ -145,7 +145,9 @@ impl Change<'_> {
                     ));
                 }
                 if ready < needed && !scaled {
-                    return Some(format!("setWeight step {index} ends with {ready} ready pods"));
+                    return Some(format!(
+                        "setWeight step {index} ends with {ready} ready pods"
+                    ));
                 }
             } else if before.current_pod_hash != before.stable_rs {
                 let replicas = self.seen.replicas();
@@ -169,7 +171,9 @@ impl Change<'_> {
             }
         }
         if step.analysis.is_some() && !self.passed.contains(&Some(index)) {
-            return Some(format!("analysis step {index} ends without a successful run"));
+            return Some(format!(
+                "analysis step {index} ends without a successful run"
+            ));
         }
         None
     }
@@ -192,9 +196,9 @@ impl Change<'_> {
         let waited = self.at_ms - began;
         match duration_s {
             None => Some(format!("{rule} ends though nobody ended it")),
-            Some(duration_s) if waited + self.skew_ms < duration_s * 1000 => Some(format!(
-                "{rule} of {duration_s} s ends after {waited} ms"
-            )),
+            Some(duration_s) if waited + self.skew_ms < duration_s * 1000 => {
+                Some(format!("{rule} of {duration_s} s ends after {waited} ms"))
+            }
             Some(_) => None,
         }
     }
@@ -205,7 +209,9 @@ impl Change<'_> {
             return None;
         }
         if *new != self.after.current_pod_hash {
-            return Some(format!("{new} becomes stable but is not the current revision"));
+            return Some(format!(
+                "{new} becomes stable but is not the current revision"
+            ));
         }
         let ready = self.seen.ready_of(new);
         if let Some(strategy) = self.planned.spec.blue_green() {
@@ -233,8 +239,7 @@ impl Change<'_> {
             || before.promote_full
             || before.current_step_hash != self.after.current_step_hash
             || self.planned.spec.rollback_window_revisions().is_some();
-        (!self.after.abort && before.abort && !moved_on)
-            .then(|| "an abort is forgotten".to_owned())
+        (!self.after.abort && before.abort && !moved_on).then(|| "an abort is forgotten".to_owned())
     }
 
     /// Whether the active service of a blue-green update may be switched to `hash` now.

@@ -152,7 +152,10 @@ impl Full {
             };
             let pod_kind = gvk(Kind::Pod);
             // One that is gone already needs no deletion.
-            drop(self.api.delete(&pod_kind, Some(NAMESPACE), &pod.name, &options));
+            drop(
+                self.api
+                    .delete(&pod_kind, Some(NAMESPACE), &pod.name, &options),
+            );
         }
         self.sync();
     }
@@ -225,9 +228,7 @@ impl Ground for Full {
             PatchKind::Strategic => apiserver::Patch::Strategic(body),
         };
         // Only what has the subresource is written through it.
-        let subresource = patch
-            .subresource
-            .filter(|_| id.kind != Kind::AnalysisRun);
+        let subresource = patch.subresource.filter(|_| id.kind != Kind::AnalysisRun);
         let patched = self.api.patch(
             &gvk(id.kind),
             Some(NAMESPACE),

@@ -330,9 +330,7 @@ impl Ground for Light {
     }
 
     fn ready(&self, set: &str) -> i32 {
-        self.sets
-            .get(set)
-            .map_or(0, |pods| pods.ready(self.now_ms))
+        self.sets.get(set).map_or(0, |pods| pods.ready(self.now_ms))
     }
 
     fn harm(&mut self, now_ms: i64, harm: &Harm) {

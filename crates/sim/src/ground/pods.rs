@@ -98,7 +98,7 @@ impl PodSet {
             if due <= now {
                 self.react_at = None;
                 self.observed = generation(set);
-                self.resize(set, want, now, (pace, rng), &mut look);
+                self.resize(set, want, (now, pace, rng), &mut look);
             }
         } else {
             self.react_at = None;
@@ -126,8 +126,7 @@ impl PodSet {
         &mut self,
         set: &ReplicaSet,
         want: usize,
-        now: i64,
-        (pace, rng): (Pace, &mut ChaCha8Rng),
+        (now, pace, rng): (i64, Pace, &mut ChaCha8Rng),
         look: &mut Look,
     ) {
         let name = set.metadata.name.as_deref().unwrap_or_default();

@@ -60,7 +60,13 @@ pub fn play(script: &Script, on: On) -> Transcript {
     for (text, command) in &script.commands {
         let _ = writeln!(transcript.text, "> {text}");
         let said = carry_out(&mut world, command);
-        for line in world.shared.log.as_mut().map(std::mem::take).unwrap_or_default() {
+        for line in world
+            .shared
+            .log
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+        {
             let _ = writeln!(transcript.text, "{line}");
         }
         transcript.text.push_str(&said);
@@ -110,9 +116,15 @@ fn until(world: &mut World, phase: &str) -> String {
     let end = world.shared.now_ms + UNTIL_MS;
     while world.shared.now_ms < end {
         let facts = world.facts();
-        let generation = facts.rollout.as_ref().and_then(|own| own.metadata.generation);
+        let generation = facts
+            .rollout
+            .as_ref()
+            .and_then(|own| own.metadata.generation);
         let reached = facts.status().is_some_and(|status| {
-            status.phase.as_ref().is_some_and(|own| own.to_string() == phase)
+            status
+                .phase
+                .as_ref()
+                .is_some_and(|own| own.to_string() == phase)
                 && Some(status.observed_generation.as_str())
                     == generation.map(|own| own.to_string()).as_deref()
         });

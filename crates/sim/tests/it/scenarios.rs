@@ -24,9 +24,13 @@ fn golden(name: &str) {
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     for (number, (live, wanted)) in transcript.text.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(live, wanted, "{name}.out:{}", number + 1);
+        assert_eq!(live.trim_end(), wanted, "{name}.out:{}", number + 1);
     }
-    assert_eq!(transcript.text.lines().count(), golden.lines().count(), "{name}.out");
+    assert_eq!(
+        transcript.text.lines().count(),
+        golden.lines().count(),
+        "{name}.out"
+    );
     assert!(!golden.contains("\n! "), "{name}.out: a rule is broken");
     assert!(!transcript.shown.is_empty(), "{name}.txt shows nothing");
 }

@@ -43,7 +43,7 @@ impl ApplyError {
         match self {
             Self::Conflict(_) => (409, "Conflict"),
             Self::BadRequest(_) => (400, "BadRequest"),
-            Self::Internal(_) => (500, "InternalError"),
+            Self::Internal(_) => (500, ""),
         }
     }
 

@@ -184,7 +184,8 @@ fn check_identity(request: &Request<'_>, applied: &Value) -> Result<(), ApplyErr
     let (version, kind) = (text("apiVersion"), text("kind"));
     if version != request.api_version || kind != request.kind {
         return Err(ApplyError::BadRequest(format!(
-            "invalid object type: {version}, Kind={kind}"
+            "invalid object type: {}, Kind={kind}",
+            group_version(version)
         )));
     }
     Ok(())
@@ -304,9 +305,18 @@ fn misfit_message(request: &Request<'_>, applied: &Value, misfit: &str) -> Strin
         "failed to create typed patch object ({}/{}; {}, Kind={}): {misfit}",
         text("/metadata/namespace"),
         text("/metadata/name"),
-        request.api_version,
+        group_version(request.api_version),
         request.kind,
     )
+}
+
+/// `apps/v1`, and `/v1` for the core group.
+fn group_version(api_version: &str) -> String {
+    if api_version.contains('/') {
+        api_version.to_owned()
+    } else {
+        format!("/{api_version}")
+    }
 }
 
 /// Removes from `merged` what the manager applied last time (`last`) and nobody owns now.

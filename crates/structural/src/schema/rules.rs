@@ -112,6 +112,16 @@ fn lookup<'v>(value: &'v Value, steps: &[String]) -> Option<&'v Value> {
     steps.iter().try_fold(value, |value, step| value.get(step))
 }
 
+/// Whether there is a rule anywhere.
+pub(super) fn any(schema: &Schema) -> bool {
+    let additional = match &schema.additional {
+        Additional::Schema(additional) => Some(&**additional),
+        _ => None,
+    };
+    let below = schema.properties.values().chain(additional);
+    !schema.rules.is_empty() || below.chain(schema.items.as_deref()).any(any)
+}
+
 /// One error per rule that [`check`] cannot evaluate.
 pub(super) fn unsupported(schema: &Schema, path: &str, errors: &mut Vec<FieldError>) {
     for (index, rule) in schema.rules.iter().enumerate() {

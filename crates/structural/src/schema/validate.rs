@@ -6,6 +6,8 @@ use super::model::{Additional, ListType, Schema, Type};
 use super::{format, lists, rules};
 use crate::{ErrorKind, FieldError, go};
 
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+
 /// Checks `object`, a whole custom resource, against its schema: value validations, then uniqueness of
 /// sets and maps, then `x-kubernetes-validations` (see [`Schema::unsupported_rules`]).
 ///
@@ -23,6 +25,8 @@ pub fn validate(schema: &Schema, object: &Value, old: Option<&Value>) -> Vec<Fie
     });
     if !blocking {
         rules::check(schema, (object, old), "", &mut errors);
+    } else if rules::any(schema) {
+        errors.push(FieldError::invalid("<nil>", Value::Null, UNCHECKED));
     }
     errors
 }
@@ -293,6 +297,17 @@ fn check_object(
             format!("{path}.{name}")
         }
     };
+    if schema.embedded {
+        for name in ["apiVersion", "kind"] {
+            if map
+                .get(name)
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
+                errors.push(FieldError::required(child(name), ""));
+            }
+        }
+    }
     for (name, value) in map {
         let property = match (schema.properties.get(name), &schema.additional) {
             (Some(property), _) => property,

@@ -1,12 +1,15 @@
 //! The synchronisation of one AnalysisRun (rollouts.md §4.4).
 
 mod assess;
+pub mod jobs;
 mod rules;
 mod schedule;
 mod sync;
 mod tasks;
 mod ttl;
 
+#[cfg(test)]
+mod job_tests;
 #[cfg(test)]
 mod tests;
 

@@ -31,6 +31,8 @@ pub(super) enum Due {
     Now,
     /// Stop the measurement that is under way.
     Stop,
+    /// See what has become of the Job that is under way.
+    Follow,
 }
 
 /// How many measurements make a metric complete; `None` for any number.
@@ -62,6 +64,9 @@ pub(super) fn due(
     if let Some(last) = last.filter(|last| last.finished_at.is_none()) {
         if terminating {
             return Due::Stop;
+        }
+        if metric.provider.job.is_some() {
+            return Due::Follow;
         }
         return at(last.resume_at.as_ref().map_or(now, |time| time.0), now);
     }

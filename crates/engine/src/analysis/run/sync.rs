@@ -1,4 +1,5 @@
 use super::assess::{excess, metric_phase, severity};
+use super::jobs::{self, Start};
 use super::rules::Rules;
 use super::schedule::{Due, completed, due, result_of};
 use super::tasks::Resolved;
@@ -10,7 +11,7 @@ use api::{
     AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, RunSummary,
 };
 use jiff::Timestamp;
-use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, TaskId, WaitingOn};
+use plan::{Action, EventKind, Next, ObjectKey, Plan, Propagation, Release, TaskId, WaitingOn};
 
 /// One pass over an AnalysisRun.
 ///
@@ -95,6 +96,19 @@ fn fail(plan: &mut Plan<AnalysisRunStatus>, message: String, now: Timestamp) {
     plan.releases.push(run_event(AnalysisPhase::Error));
 }
 
+/// What a pass has found out, for the case that nothing has to be waited for.
+#[derive(Default)]
+struct Seen {
+    /// By index of the metric.
+    measurements: Vec<(usize, Measurement)>,
+    /// Jobs to create and delete.
+    actions: Vec<Action>,
+}
+
+fn last_of<'s>(status: &'s AnalysisRunStatus, metric: &str) -> Option<&'s Measurement> {
+    result_of(status, metric)?.measurements.last()
+}
+
 struct Pass<'a> {
     snapshot: &'a AnalysisRunSnapshot,
     resolved: Resolved,
@@ -106,20 +120,17 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn run(&self, mut plan: Plan<AnalysisRunStatus>) -> Plan<AnalysisRunStatus> {
         let terminating = self.terminating(&plan.status);
-        let mut answers = Vec::new();
+        let mut seen = Seen::default();
         for (index, metric) in self.resolved.metrics.iter().enumerate() {
             match due(metric, &plan.status, terminating, self.now) {
                 Due::No | Due::At(_) => {}
-                Due::Stop => answers.push((index, self.stopped(&plan.status, &metric.name))),
-                Due::Now => match self.answer(&plan.status, &metric.name) {
-                    Ok(measurement) => answers.push((index, measurement)),
-                    Err(id) => {
-                        let task = self.resolved.task(self.snapshot, &self.key, index, id);
-                        plan.actions.push(Action::Measure(Box::new(task)));
-                        let metric = metric.name.clone();
-                        plan.trace.wait(WaitingOn::Answer { metric });
-                    }
-                },
+                Due::Stop => self.stop(&plan.status, index, &mut seen),
+                Due::Follow => {
+                    let last = last_of(&plan.status, &metric.name);
+                    let end = last.and_then(|last| jobs::follow(self.snapshot, last, self.now));
+                    seen.measurements.extend(end.map(|end| (index, end)));
+                }
+                Due::Now => self.begin(&mut plan, index, &mut seen),
             }
         }
         if !plan.actions.is_empty() {
@@ -127,12 +138,14 @@ impl Pass<'_> {
             plan.next = self.next(&plan.status, terminating);
             return plan;
         }
+        plan.actions.append(&mut seen.actions);
+        let answers = seen.measurements;
         for (index, measurement) in answers {
             self.record(&mut plan.status, index, measurement);
         }
         self.assess_metrics(&mut plan, terminating);
         self.assess_run(&mut plan, terminating);
-        self.trim(&mut plan.status);
+        self.trim(&mut plan);
         let next_terminating = self.terminating(&plan.status);
         if plan.status.phase.is_some_and(completed) {
             ttl::apply(&self.snapshot.run, &self.key, &mut plan, self.now);
@@ -145,6 +158,42 @@ impl Pass<'_> {
             self.trace_waits(&mut plan, terminating);
         }
         plan
+    }
+
+    /// A measurement that is due: its answer, its Job, or the question.
+    fn begin(&self, plan: &mut Plan<AnalysisRunStatus>, index: usize, seen: &mut Seen) {
+        let metric = &self.resolved.metrics[index];
+        let id = match self.answer(&plan.status, &metric.name) {
+            Ok(measurement) => {
+                seen.measurements.push((index, measurement));
+                return;
+            }
+            Err(id) => id,
+        };
+        if let Some(job) = self.resolved.job(index) {
+            let measurement = match jobs::start(self.snapshot, &job, &id, self.now) {
+                Start::Job(create, begun) => {
+                    seen.actions.extend(create);
+                    begun
+                }
+                Start::Failed(failed) => failed,
+            };
+            seen.measurements.push((index, measurement));
+            return;
+        }
+        let task = self.resolved.task(self.snapshot, &self.key, index, id);
+        plan.actions.push(Action::Measure(Box::new(task)));
+        let metric = metric.name.clone();
+        plan.trace.wait(WaitingOn::Answer { metric });
+    }
+
+    fn stop(&self, status: &AnalysisRunStatus, index: usize, seen: &mut Seen) {
+        let name = &self.resolved.metrics[index].name;
+        let last = last_of(status, name);
+        let deletion =
+            last.and_then(|last| jobs::delete(self.snapshot, last, Propagation::Foreground));
+        seen.actions.extend(deletion);
+        seen.measurements.push((index, self.stopped(status, name)));
     }
 
     fn terminating(&self, status: &AnalysisRunStatus) -> bool {
@@ -210,7 +259,9 @@ impl Pass<'_> {
         {
             result.measurements.pop();
         }
-        count(result, measurement.phase);
+        if measurement.finished_at.is_some() {
+            count(result, measurement.phase);
+        }
         result.measurements.push(measurement);
     }
 
@@ -327,13 +378,14 @@ impl Pass<'_> {
         status.dry_run_summary = Some(dry_run);
     }
 
-    fn trim(&self, status: &mut AnalysisRunStatus) {
-        for result in &mut status.metric_results {
-            let surplus = result
-                .measurements
-                .len()
-                .saturating_sub(self.rules.kept(&result.name));
-            result.measurements.drain(..surplus);
+    fn trim(&self, plan: &mut Plan<AnalysisRunStatus>) {
+        for result in &mut plan.status.metric_results {
+            let kept = self.rules.kept(&result.name);
+            let surplus = result.measurements.len().saturating_sub(kept);
+            for old in result.measurements.drain(..surplus) {
+                let job = jobs::delete(self.snapshot, &old, Propagation::Background);
+                plan.actions.extend(job);
+            }
         }
     }
 
@@ -341,8 +393,14 @@ impl Pass<'_> {
     fn next(&self, status: &AnalysisRunStatus, terminating: bool) -> Next {
         let mut next = Next::OnChange;
         for metric in &self.resolved.metrics {
-            if let Due::At(at) = due(metric, status, terminating, self.now) {
-                next = next.sooner(Next::At(at));
+            match due(metric, status, terminating, self.now) {
+                Due::At(at) => next = next.sooner(Next::At(at)),
+                Due::Follow => {
+                    if let Some(last) = last_of(status, &metric.name) {
+                        next = next.sooner(Next::At(jobs::look_again(last, self.now)));
+                    }
+                }
+                Due::No | Due::Now | Due::Stop => {}
             }
         }
         next
@@ -354,6 +412,9 @@ impl Pass<'_> {
                 Due::At(at) => plan.trace.wait(WaitingOn::Measurement {
                     metric: metric.name.clone(),
                     at,
+                }),
+                Due::Follow => plan.trace.wait(WaitingOn::Answer {
+                    metric: metric.name.clone(),
                 }),
                 Due::Now | Due::Stop => plan.next = plan.next.sooner(Next::At(self.now)),
                 Due::No => {}

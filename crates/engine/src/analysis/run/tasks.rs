@@ -3,7 +3,7 @@
 use crate::analysis::arguments::{self, SECRET_PLACEHOLDER};
 use crate::analysis::snapshot::{AnalysisRunSnapshot, Arms};
 use crate::metric;
-use api::{Metric, SecretKeyRef};
+use api::{JobMetric, Metric, SecretKeyRef};
 use plan::{MetricTask, ObjectKey, Redacted, TaskId};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -82,6 +82,14 @@ impl Resolved {
             metric: self.complete.get(index).cloned().unwrap_or_default(),
             context: context(snapshot, metric),
         }
+    }
+
+    /// The Job that takes a measurement of metric `index`, if that is its provider.
+    pub(super) fn job(&self, index: usize) -> Option<JobMetric> {
+        self.metrics[index].provider.job.as_ref()?;
+        let complete = self.complete.get(index)?;
+        let metric = arguments::typed(complete.reveal().clone()).ok()?;
+        metric.provider.job
     }
 
     /// What the provider tells about a metric, without secrets.

@@ -5,6 +5,7 @@ mod request;
 mod signing;
 
 use super::measurement::error;
+use super::oauth2;
 use super::step::Step;
 use api::{Metric, PrometheusMetric};
 use jiff::Timestamp;
@@ -37,7 +38,10 @@ fn advance(cx: &Cx<'_>, memo: Value, answer: Option<Answer>) -> Result<Step, Str
     let sent = memo.get("sent").and_then(Value::as_str);
     let Some(sent) = sent.map(str::to_owned) else {
         request::check(cx)?;
-        return match signing::token_request(cx.spec)? {
+        return match oauth2::token_request(
+            &cx.spec.authentication.oauth2,
+            cx.spec.insecure == Some(true),
+        )? {
             Some(request) => Ok(send(memo, TOKEN, request)),
             None => query(cx, memo, POST),
         };
@@ -49,7 +53,7 @@ fn advance(cx: &Cx<'_>, memo: Value, answer: Option<Answer>) -> Result<Step, Str
     let answer = answer.ok_or_else(|| "the query got no answer".to_owned())?;
     if sent == TOKEN {
         let mut memo = memo;
-        memo["token"] = json!(signing::token(cx.spec, &answer)?);
+        memo["token"] = json!(oauth2::token(&cx.spec.authentication.oauth2, &answer)?);
         return query(cx, memo, POST);
     }
     let retried = matches!(

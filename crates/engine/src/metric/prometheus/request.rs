@@ -1,5 +1,6 @@
 use super::{Cx, signing};
 use crate::metric::condition;
+use crate::metric::form::encode;
 use api::PrometheusRangeQueryArgs;
 use gocompat::duration;
 use jiff::Timestamp;
@@ -126,33 +127,4 @@ fn range_times(
 /// Seconds since 1970, with a fraction.
 fn unix(at: Timestamp) -> String {
     (at.as_nanosecond() as f64 / 1e9).to_string()
-}
-
-/// `application/x-www-form-urlencoded`.
-pub(super) fn encode(pairs: &[(&str, &str)]) -> String {
-    let mut form = String::new();
-    for (key, value) in pairs {
-        if !form.is_empty() {
-            form.push('&');
-        }
-        escape(key, &mut form);
-        form.push('=');
-        escape(value, &mut form);
-    }
-    form
-}
-
-fn escape(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(byte));
-            }
-            b' ' => out.push('+'),
-            _ => {
-                // Writing to a String does not fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
 }

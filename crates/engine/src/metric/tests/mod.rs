@@ -2,3 +2,4 @@ mod condition;
 mod driver;
 mod pods;
 mod prometheus;
+mod web;

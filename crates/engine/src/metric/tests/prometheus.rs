@@ -306,8 +306,8 @@ fn other_providers_are_named() {
         line(&measure(&task(metric, Value::Null), |_, _| Vec::new()))
     };
     assert_eq!(
-        unsupported(json!({ "web": { "url": "x" } })),
-        "Error |  | the metric provider web is not supported yet"
+        unsupported(json!({ "graphite": { "address": "http://x", "query": "y" } })),
+        "Error |  | the metric provider graphite is not supported yet"
     );
     assert_eq!(
         unsupported(json!({ "plugin": { "a/b": {} } })),

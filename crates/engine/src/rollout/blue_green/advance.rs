@@ -19,6 +19,6 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     cx.switch_back_on_abort();
     cx.sync_metadata();
     cx.forget_old_revisions();
-    cx.forget_old_experiments();
+    cx.forget_old_experiments("");
     cx.finish_blue_green_status();
 }

@@ -1,7 +1,7 @@
 use crate::rollout::context::Context;
 
 /// One pass of a canary. The order is the one in which the peer's milestones come: services, then
-/// weights, then analysis, then pods, and the status last.
+/// weights, then experiments and analysis, then pods, and the status last.
 pub(crate) fn advance(cx: &mut Context<'_>) {
     if cx.is_template_or_steps_changed() {
         cx.start_over();
@@ -10,9 +10,9 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     let evicted = cx.restart_pods();
     cx.sync_metadata();
     cx.forget_old_revisions();
-    cx.forget_old_experiments();
     cx.point_services();
     let routed = cx.route_traffic();
+    cx.run_experiment();
     cx.analyse_canary();
     // A pause or an abort that begins here is stored before anything else moves: this pass has already
     // routed by what was true before it, and pods must not go before their traffic. Traffic that

@@ -1,6 +1,9 @@
 //! The canary strategy: a growing share of pods or of traffic, step by step (rollouts.md §3.8).
 
 mod advance;
+mod experiment;
+mod new_experiment;
+mod routes;
 mod services;
 mod sizes;
 pub mod split;

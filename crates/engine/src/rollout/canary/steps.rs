@@ -159,6 +159,7 @@ impl Context<'_> {
         let text = step_text(&step);
         self.status.current_step_index = Some(index + 1);
         self.status.canary.current_step_analysis_run_status = None;
+        self.status.canary.current_experiment.clear();
         self.event(
             api::constants::reason::ROLLOUT_STEP_COMPLETED,
             format!(
@@ -182,7 +183,16 @@ impl Context<'_> {
             return self.is_at_desired_sizes(true);
         }
         if step.set_weight.is_some() {
-            return self.is_at_desired_sizes(true) && self.is_weight_verified();
+            return self.is_at_desired_sizes(true)
+                && self.is_weight_verified()
+                && !self.is_routing_broken;
+        }
+        if step.set_header_route.is_some() || step.set_mirror_route.is_some() {
+            // The route was set earlier in this pass.
+            return !self.is_routing_broken;
+        }
+        if step.experiment.is_some() {
+            return self.is_experiment_successful();
         }
         if step.analysis.is_some() {
             return self.is_step_analysis_successful();

@@ -4,7 +4,7 @@
 use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
-use crate::traffic::{self, Want};
+use crate::traffic::{self, Change, Want, nginx};
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
@@ -34,7 +34,8 @@ impl Context<'_> {
             return true;
         };
         let weight = self.wanted_weight();
-        if !self.is_stable_ready_for(weight) {
+        let moves_weights = self.is_stable_ready_for(weight);
+        if !moves_weights {
             self.decide(
                 "hold-weight",
                 format!("the stable pods cannot take what a canary weight of {weight} leaves"),
@@ -42,33 +43,37 @@ impl Context<'_> {
             if let Some(stable) = self.stable {
                 self.wait_for_pods(stable);
             }
-            return true;
         }
         let canary = self.canary();
         let services = self.arm_services();
         let weights = self.weight_record(weight);
         let namespace = self.namespace().to_owned();
+        let former = self.former_destinations(&weights.additional);
+        let ports = self.target_ports(&services.stable);
+        let routes = self.managed_routes();
         let want = Want {
             namespace: &namespace,
+            owner: self.owner_reference(),
             canary_service: &services.canary,
             stable_service: &services.stable,
             weight,
             max_weight: canary.max_traffic_weight(),
             additional: &weights.additional,
+            former: &former,
+            target_ports: &ports,
+            moves_weights,
+            routes: &routes,
         };
         match traffic::apply(&routing, &self.snapshot.objects, &want) {
-            Ok(actions) => {
-                if !actions.is_empty() {
-                    self.decide(
-                        "route",
-                        format!("the canary gets {weight} of {}", want.max_weight),
-                    );
+            Ok(change) => {
+                self.note_routing(&want, change);
+                if moves_weights {
+                    self.record_weights(weights);
                 }
-                self.actions.extend(actions);
-                self.record_weights(weights);
                 true
             }
             Err(error) => {
+                self.is_routing_broken = true;
                 let message = error.to_string();
                 self.warn(reason::TRAFFIC_ROUTING_ERROR, message.clone());
                 self.wait(WaitingOn::Object {
@@ -79,6 +84,31 @@ impl Context<'_> {
                 false
             }
         }
+    }
+
+    fn note_routing(&mut self, want: &Want<'_>, change: Change) {
+        if !change.actions.is_empty() {
+            let because = if want.moves_weights {
+                format!("the canary gets {} of {}", want.weight, want.max_weight)
+            } else {
+                "header and mirror steps have changed".to_owned()
+            };
+            self.decide("route", because);
+        }
+        self.actions.extend(change.actions);
+        for (reason, message) in change.events {
+            self.event(reason, message);
+        }
+    }
+
+    /// Canary Ingresses that the spec asks for no longer, whatever the strategy is now.
+    pub(crate) fn delete_leftover_ingresses(&mut self) {
+        let wanted = crate::snapshot::references(&self.rollout).objects;
+        let gone = nginx::leftovers(&self.snapshot.objects, &wanted, self.uid());
+        if !gone.is_empty() {
+            self.decide("delete-ingress", "the spec no longer asks for it");
+        }
+        self.actions.extend(gone);
     }
 
     /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
@@ -186,6 +216,8 @@ impl Context<'_> {
             self.new_set()
                 .map_or_else(String::new, |set| set.hash().to_owned())
         };
+        let additional = self.experiment_destinations();
+        let taken: i32 = additional.iter().map(|one| one.weight).sum();
         let verified = self.snapshot.inbox.weights_verified.values().copied();
         TrafficWeights {
             canary: WeightDestination {
@@ -194,13 +226,13 @@ impl Context<'_> {
                 pod_template_hash: canary_hash,
             },
             stable: WeightDestination {
-                weight: canary.max_traffic_weight() - weight,
+                weight: (canary.max_traffic_weight() - weight - taken).max(0),
                 service_name: canary.stable_service.clone().unwrap_or_default(),
                 pod_template_hash: self
                     .stable_set()
                     .map_or_else(String::new, |set| set.hash().to_owned()),
             },
-            additional: Vec::new(),
+            additional,
             verified: verified.reduce(|all, one| all && one),
         }
     }
@@ -213,13 +245,34 @@ impl Context<'_> {
                 Some(old) if old.canary.weight != weights.canary.weight => {
                     format!("from {} to {}", old.canary.weight, weights.canary.weight)
                 }
+                Some(old) if old.additional != weights.additional => {
+                    format!("to {}", weights.canary.weight)
+                }
                 Some(_) => String::new(),
+            };
+            let changed = old.map_or(&[][..], |old| &old.additional) != weights.additional;
+            let additional = if changed {
+                format!(", additional: {}", listed(&weights.additional))
+            } else {
+                String::new()
             };
             self.event(
                 reason::TRAFFIC_WEIGHT_UPDATED,
-                format!("Traffic weight updated {change}"),
+                format!("Traffic weight updated {change}{additional}"),
             );
         }
         self.weights = Some(weights);
     }
+}
+
+/// `[{weight service hash} …]`, as the peer prints the shares of experiments.
+fn listed(destinations: &[WeightDestination]) -> String {
+    let one = |to: &WeightDestination| {
+        format!(
+            "{{{} {} {}}}",
+            to.weight, to.service_name, to.pod_template_hash
+        )
+    };
+    let all: Vec<String> = destinations.iter().map(one).collect();
+    format!("[{}]", all.join(" "))
 }

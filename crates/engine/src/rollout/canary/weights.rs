@@ -95,7 +95,9 @@ impl Context<'_> {
             aborted: self.is_aborted(),
             recorded: weights.map(|weights| Recorded {
                 canary: weights.canary.weight,
-                stable: weights.stable.weight,
+                // What an experiment takes away for a while comes back all at once.
+                stable: weights.stable.weight
+                    + weights.additional.iter().map(|one| one.weight).sum::<i32>(),
             }),
         }
         .split()

@@ -1,20 +1,84 @@
 use super::super::error::{Check, SpecError};
 use crate::snapshot::RolloutSnapshot;
-use crate::traffic::gateway_api;
-use api::CanaryStrategy;
+use crate::traffic::{gateway_api, nginx};
+use api::{CanaryStrategy, NginxTrafficRouting, RolloutTrafficRouting};
+use plan::ObjectKey;
 use serde_json::Value;
 
-/// The routes of the Gateway API router must exist, and each must have a rule that sends traffic to
-/// both services: otherwise weights would have no effect.
+const ROUTING: &str = "spec.strategy.canary.trafficRouting";
+
+/// The objects of the routers must exist and fit.
 pub(super) fn check(snapshot: &RolloutSnapshot) -> Check {
     let spec = &snapshot.rollout.spec;
     let (Some(canary), Some(routing)) = (spec.canary(), spec.traffic_routing()) else {
         return Ok(());
     };
-    let path = format!(
-        "spec.strategy.canary.trafficRouting.plugins.{}",
-        gateway_api::PLUGIN
-    );
+    if let Some(nginx) = &routing.nginx {
+        ingresses(snapshot, canary, nginx)?;
+    }
+    gateway_routes(snapshot, canary, routing)
+}
+
+/// Each stable Ingress must exist and have a rule that leads to the stable service: a canary Ingress
+/// is made from it.
+fn ingresses(
+    snapshot: &RolloutSnapshot,
+    canary: &CanaryStrategy,
+    spec: &NginxTrafficRouting,
+) -> Check {
+    let path = format!("{ROUTING}.nginx");
+    let single = spec.stable_ingress.as_deref().unwrap_or_default();
+    match (single.is_empty(), spec.stable_ingresses.is_empty()) {
+        (false, false) => {
+            return Err(SpecError::invalid(
+                format!("{path}.stableIngress"),
+                single,
+                "stableIngress and stableIngresses exclude each other",
+            ));
+        }
+        (true, true) => {
+            let detail = "nginx needs stableIngress or stableIngresses";
+            return Err(SpecError::required(format!("{path}.stableIngress"), detail));
+        }
+        _ => {}
+    }
+    let namespace = snapshot.rollout.metadata.namespace.as_deref();
+    let stable = canary.stable_service.as_deref().unwrap_or_default();
+    let listed = spec.stable_ingresses.iter().enumerate();
+    let named = listed.map(|(index, name)| (format!("{path}.stableIngresses[{index}]"), name));
+    let named = spec
+        .stable_ingress
+        .iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| (format!("{path}.stableIngress"), name))
+        .chain(named);
+    for (path, name) in named {
+        let key = ObjectKey::namespaced(
+            nginx::API_VERSION,
+            nginx::KIND,
+            namespace.unwrap_or_default(),
+            name,
+        );
+        let Some(ingress) = snapshot.objects.get(&key) else {
+            let detail = format!("ingress {name:?} not found");
+            return Err(SpecError::invalid(path, name.as_str(), &detail));
+        };
+        if !nginx::has_rule_for(ingress, stable) {
+            let detail = format!("ingress `{name}` has no rules using service {stable} backend");
+            return Err(SpecError::invalid(path, name.as_str(), &detail));
+        }
+    }
+    Ok(())
+}
+
+/// The routes of the Gateway API router must exist, and each must have a rule that sends traffic to
+/// both services: otherwise weights would have no effect.
+fn gateway_routes(
+    snapshot: &RolloutSnapshot,
+    canary: &CanaryStrategy,
+    routing: &RolloutTrafficRouting,
+) -> Check {
+    let path = format!("{ROUTING}.plugins.{}", gateway_api::PLUGIN);
     let config = match gateway_api::config(routing) {
         None => return Ok(()),
         Some(Ok(config)) => config,

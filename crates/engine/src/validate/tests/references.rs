@@ -163,6 +163,55 @@ fn routes_exist_and_join_the_two_services() {
 }
 
 #[test]
+fn ingresses_exist_and_lead_to_the_stable_service() {
+    let path = "spec.strategy.canary.trafficRouting.nginx";
+    let routed = |nginx: Value| {
+        let mut spec = canary();
+        spec["strategy"]["canary"]["trafficRouting"] = json!({ "nginx": nginx });
+        let mut snapshot = gateway();
+        snapshot.rollout = Arc::new(super::rollout(&spec));
+        snapshot
+    };
+    assert_eq!(
+        complaint(&routed(json!({}))),
+        format!(
+            "{path}.stableIngress: Required value: nginx needs stableIngress or stableIngresses"
+        )
+    );
+    assert_eq!(
+        complaint(&routed(
+            json!({"stableIngress": "a", "stableIngresses": ["b"]})
+        )),
+        format!(
+            "{path}.stableIngress: Invalid value: \"a\": stableIngress and stableIngresses exclude \
+             each other"
+        )
+    );
+    let mut snapshot = routed(json!({"stableIngresses": ["web", "admin"]}));
+    let ingress = |service: &str| {
+        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+        let rules = json!([{"http": {"paths": [{"path": "/", "backend": backend}]}}]);
+        Arc::new(json!({"spec": {"rules": rules}}))
+    };
+    let key = |name: &str| ObjectKey::namespaced("networking.k8s.io/v1", "Ingress", "demo", name);
+    snapshot.objects.insert(key("web"), ingress("stable"));
+    assert_eq!(
+        complaint(&snapshot),
+        format!("{path}.stableIngresses[1]: Invalid value: \"admin\": ingress \"admin\" not found")
+    );
+    snapshot.objects.insert(key("admin"), ingress("other"));
+    assert_eq!(
+        complaint(&snapshot),
+        format!(
+            "{path}.stableIngresses[1]: Invalid value: \"admin\": ingress `admin` has no rules using \
+             service stable backend"
+        )
+    );
+    snapshot.objects.insert(key("admin"), ingress("stable"));
+    assert_eq!(complaint(&snapshot), "");
+}
+
+#[test]
 fn a_route_needs_the_two_services_named() {
     let mut spec = json!({"strategy": {"canary": {"trafficRouting": {
         "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}},

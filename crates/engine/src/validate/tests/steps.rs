@@ -167,6 +167,71 @@ fn mirror_routes() {
     }
 }
 
+/// What the Gateway API has no words for.
+#[test]
+fn managed_routes_of_the_gateway_api() {
+    let base = "spec.strategy.canary.steps[0]";
+    let plugin = |config: Value| {
+        json!({
+            "plugins": {"argoproj-labs/gatewayAPI": config},
+            "managedRoutes": [{"name": "known"}],
+        })
+    };
+    let header = json!({"setHeaderRoute": {"name": "known"}});
+    let mirror = |fields: Value| {
+        let mut route = fields;
+        route["name"] = json!("known");
+        json!({ "setMirrorRoute": route })
+    };
+    let http = || plugin(json!({"httpRoute": "web"}));
+    let none = "Invalid value: none of the routes takes header routes: name one as httpRoute or \
+                grpcRoute, or set useHeaderRoutes in httpRoutes or grpcRoutes";
+    for (routing, step, words) in [
+        (http(), header.clone(), String::new()),
+        (
+            plugin(json!({"httpRoutes": [{"name": "web"}]})),
+            header.clone(),
+            format!("{base}.setHeaderRoute: {none}"),
+        ),
+        (
+            plugin(json!({"tcpRoute": "web"})),
+            mirror(json!({})),
+            format!("{base}.setMirrorRoute: {none}"),
+        ),
+        (
+            plugin(json!({"grpcRoutes": [{"name": "web", "useHeaderRoutes": true}]})),
+            header,
+            String::new(),
+        ),
+        (
+            http(),
+            mirror(json!({"percentage": 101})),
+            format!(
+                "{base}.setMirrorRoute.percentage: Invalid value: 101: must be between 0 and 100, \
+                 inclusive"
+            ),
+        ),
+        (
+            http(),
+            mirror(json!({"match": [{"method": {"prefix": "G"}}]})),
+            format!(
+                "{base}.setMirrorRoute.match[0].method: Invalid value: with the Gateway API a \
+                 method can only be matched exactly"
+            ),
+        ),
+        (
+            plugin(json!({"grpcRoute": "web"})),
+            mirror(json!({"match": [{"path": {"prefix": "/"}}]})),
+            format!(
+                "{base}.setMirrorRoute.match[0].path: Invalid value: requests of a GRPCRoute can \
+                 only be matched by headers"
+            ),
+        ),
+    ] {
+        assert_eq!(complaint(&routed(routing, step.clone())), words, "{step}");
+    }
+}
+
 #[test]
 fn experiments() {
     let experiment = json!({"experiment": {"templates": [
@@ -177,6 +242,33 @@ fn experiments() {
         "spec.strategy.canary.steps[0].experiment.templates[0].weight: Invalid value: 5: a weight \
          needs trafficRouting by smi, alb, istio or plugins",
     )]);
+    let weighed = |weights: [i32; 2], more: Value| {
+        let mut experiment = json!({"templates": [
+            {"name": "a", "specRef": "stable", "weight": weights[0]},
+            {"name": "b", "specRef": "canary", "weight": weights[1]},
+        ]});
+        if let (Some(fields), Value::Object(more)) = (experiment.as_object_mut(), more) {
+            fields.extend(more);
+        }
+        let mut spec = routed(gateway(), json!({"experiment": experiment}));
+        let steps = spec.pointer_mut("/strategy/canary/steps");
+        let steps = steps.and_then(Value::as_array_mut).expect("steps");
+        steps.insert(0, json!({"setWeight": 80}));
+        spec
+    };
+    let base = "spec.strategy.canary.steps[1].experiment";
+    assert_eq!(complaint(&weighed([10, 10], json!({}))), "");
+    assert_eq!(
+        complaint(&weighed([10, 11], json!({}))),
+        format!(
+            "{base}.templates[1].weight: Invalid value: 11: with the canary's weight and those \
+             before it makes 101 of 100"
+        )
+    );
+    assert_eq!(
+        complaint(&weighed([5, 5], json!({"duration": "soon"}))),
+        format!("{base}.duration: Invalid value: time: invalid duration \"soon\"")
+    );
 }
 
 #[test]
@@ -214,14 +306,9 @@ fn arguments_from_metadata() {
 /// Kinds of steps that the planner does not carry out are refused, whatever they are.
 #[test]
 fn unsupported_steps_are_refused() {
-    for (index, step) in [
-        json!({"plugin": {"name": "acme/step"}}),
-        json!({"setHeaderRoute": {"name": "known"}}),
-        json!({"setMirrorRoute": {"name": "known"}}),
-        json!({"experiment": {"templates": [{"name": "a", "specRef": "stable"}]}}),
-    ]
-    .into_iter()
-    .enumerate()
+    for (index, step) in [json!({"plugin": {"name": "acme/step"}})]
+        .into_iter()
+        .enumerate()
     {
         let mut routing = gateway();
         routing["managedRoutes"] = json!([{"name": "known"}]);

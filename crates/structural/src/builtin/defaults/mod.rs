@@ -69,6 +69,12 @@ fn other(kind: &Kind, fields: &mut Fields) {
         ("", "Event") => policy::core_event(fields),
         ("events.k8s.io", "Event") => set(fields, "eventTime", Value::Null),
         ("", "Node") => policy::node(fields),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => {
+            let rules = fields.get("rules").and_then(Value::as_array);
+            if rules.is_none_or(Vec::is_empty) {
+                fields.insert("rules".to_owned(), Value::Null);
+            }
+        }
         ("", "LimitRange") => policy::limit_range(fields),
         ("", "ResourceQuota") => {
             child(fields, "status");

@@ -74,6 +74,9 @@ pub(super) fn core_event(fields: &mut Fields) {
 pub(super) fn node(fields: &mut Fields) {
     child(fields, "spec");
     let status = child(fields, "status");
+    if let Some(capacity) = status.get("capacity").cloned() {
+        set(status, "allocatable", capacity);
+    }
     set(
         child(child(status, "daemonEndpoints"), "kubeletEndpoint"),
         "Port",

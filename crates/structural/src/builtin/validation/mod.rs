@@ -7,6 +7,7 @@ mod metadata;
 mod names;
 mod pod;
 mod schema;
+mod single;
 mod update;
 mod workload;
 
@@ -40,6 +41,7 @@ pub fn validate(kind: &Kind, object: &Value) -> Vec<FieldError> {
         ("", "ConfigMap" | "Secret") => workload::data_keys(object, &mut errors),
         _ => {}
     }
+    single::check(kind, object, &mut errors);
     schema::check(kind.schema(), object, &mut errors);
     errors
 }

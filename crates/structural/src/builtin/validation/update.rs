@@ -32,7 +32,9 @@ pub fn validate_update(kind: &Kind, object: &Value, old: &Value) -> Vec<FieldErr
             same("/spec/backoffLimitPerIndex", "spec.backoffLimitPerIndex");
             let suspended = old.pointer("/spec/suspend") == Some(&Value::Bool(true))
                 && old.pointer("/status/startTime").is_none();
-            if !suspended {
+            if suspended {
+                scheduled_template(object, old, &mut errors);
+            } else {
                 same("/spec/template", "spec.template");
             }
         }
@@ -49,12 +51,44 @@ pub fn validate_update(kind: &Kind, object: &Value, old: &Value) -> Vec<FieldErr
             role(object, old, &mut errors);
         }
         ("discovery.k8s.io", "EndpointSlice") => same("/addressType", "addressType"),
+        ("apps", "ControllerRevision") => same("/data", "data"),
+        ("scheduling.k8s.io", "PriorityClass") if object["value"] != old["value"] => {
+            let detail = "may not be changed in an update.";
+            errors.push(FieldError::forbidden("value", detail));
+        }
         ("apps", "StatefulSet") => stateful_set(object, old, &mut errors),
         ("", "Pod") => pod(object, old, &mut errors),
         ("", "Service") => service(object, old, &mut errors),
         _ => {}
     }
     errors
+}
+
+/// Of the template of a Job that has not begun, only what places its pods may change.
+fn scheduled_template(object: &Value, old: &Value, errors: &mut Vec<FieldError>) {
+    let placed = |job: &Value| {
+        let mut template = job.pointer("/spec/template").cloned().unwrap_or_default();
+        let free = [
+            ("metadata", &["annotations", "labels"][..]),
+            (
+                "spec",
+                &["affinity", "nodeSelector", "schedulingGates", "tolerations"],
+            ),
+        ];
+        for (part, fields) in free {
+            if let Some(map) = template.get_mut(part).and_then(Value::as_object_mut) {
+                map.retain(|field, _| !fields.contains(&field.as_str()));
+            }
+        }
+        template
+    };
+    if placed(object) != placed(old) {
+        let template = object
+            .pointer("/spec/template")
+            .cloned()
+            .unwrap_or_default();
+        errors.push(FieldError::invalid("spec.template", template, IMMUTABLE));
+    }
 }
 
 fn role(object: &Value, old: &Value, errors: &mut Vec<FieldError>) {

@@ -1,0 +1,248 @@
+//! The Helm chart, made from the same objects: what a user may choose is put in as a marker, and the
+//! marker's place in the text becomes a template.
+
+use crate::install::yaml;
+use crate::monitoring::monitoring;
+use crate::settings::{Image, Settings};
+use crate::{controller, rbac};
+use serde_json::{Value, json};
+
+const CHART: &str = "\
+apiVersion: v2
+name: weir
+description: Progressive delivery for Kubernetes: canaries, blue-green, analysis and GitOps
+type: application
+version: @VERSION@
+appVersion: v@VERSION@
+kubeVersion: '>=1.27.0-0'
+";
+
+const VALUES: &str = "\
+# How many controllers; one acts, the others stand by.
+replicas: @REPLICAS@
+image:
+  repository: @REPOSITORY@
+  # The chart's appVersion if empty.
+  tag: ''
+imagePullSecrets: []
+# Only the namespace of the release, and rights nowhere else. Install the CRDs and set --skip-crds if
+# you may not make them.
+namespaced: false
+# Only objects with this controller-instance-id.
+instanceId: ''
+# More flags of `weir controller`.
+extraArgs: []
+# What Applications may deploy. False: grant it yourself, by ClusterRoles with the label
+# weir.dev/aggregate-to-gitops: 'true'.
+gitopsCommonRole: true
+resources:
+@RESOURCES@
+nodeSelector: {}
+tolerations: []
+affinity: {}
+networkPolicy:
+  enabled: true
+# Both need the Prometheus operator.
+serviceMonitor:
+  enabled: false
+prometheusRule:
+  enabled: false
+";
+
+const NOTES: &str = "\
+{{ .Chart.Name }} {{ .Chart.AppVersion }} runs in the namespace {{ .Release.Namespace }}.
+`weir check --namespace {{ .Release.Namespace }}` says what it lacks, if anything.
+";
+
+/// Chart files by path below the chart, without the CustomResourceDefinitions.
+pub(crate) fn files() -> Vec<(&'static str, String)> {
+    let image = Image::default().0;
+    let repository = image
+        .rsplit_once(':')
+        .map_or("", |(repository, _)| repository);
+    let resources = indented(&yaml(&[controller::resources()]), 2);
+    let chart = CHART.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    // A colon in a plain scalar would begin a mapping.
+    let chart = chart.replace(
+        "description: Progressive delivery for Kubernetes: canaries",
+        "description: >-\n  Progressive delivery for Kubernetes: canaries",
+    );
+    vec![
+        ("Chart.yaml", chart),
+        (
+            "values.yaml",
+            VALUES
+                .replace("@REPLICAS@", &controller::REPLICAS.to_string())
+                .replace("@REPOSITORY@", repository)
+                .replace("@RESOURCES@", &resources),
+        ),
+        ("templates/NOTES.txt", NOTES.to_owned()),
+        ("templates/controller.yaml", of_controller()),
+        ("templates/rbac.yaml", of_rights()),
+        ("templates/monitoring.yaml", of_monitoring()),
+    ]
+}
+
+fn templated(namespaced: bool) -> Settings {
+    Settings {
+        namespace: "{{ .Release.Namespace }}".to_owned(),
+        namespaced,
+        image: Image(
+            "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+                .to_owned(),
+        ),
+        instance_id: None,
+    }
+}
+
+fn of_controller() -> String {
+    let mut parts = Vec::new();
+    for mut object in controller::objects(&templated(false)) {
+        match object["kind"].as_str() {
+            Some("Deployment") => {
+                mark(&mut object);
+                parts.push(unmark(&yaml(&[object])));
+            }
+            Some("NetworkPolicy") => {
+                let text = yaml(&[object]);
+                parts.push(format!(
+                    "{{{{- if .Values.networkPolicy.enabled }}}}\n{text}{{{{- end }}}}\n"
+                ));
+            }
+            _ => parts.push(yaml(&[object])),
+        }
+    }
+    parts.join("---\n")
+}
+
+/// Fields of a pod that users may add, absent if empty.
+const OPTIONAL: [&str; 4] = [
+    "affinity",
+    "imagePullSecrets",
+    "nodeSelector",
+    "tolerations",
+];
+
+fn mark(deployment: &mut Value) {
+    let spec = &mut deployment["spec"];
+    spec["replicas"] = json!("@REPLICAS@");
+    let pod = &mut spec["template"]["spec"];
+    for field in OPTIONAL {
+        pod[field] = json!("@OPTIONAL@");
+    }
+    let container = &mut pod["containers"][0];
+    container["resources"] = json!("@RESOURCES@");
+    if let Some(arguments) = container["args"].as_array_mut() {
+        arguments.push(json!("@ARGUMENTS@"));
+    }
+}
+
+/// Puts templates where the markers are, each at the indentation of its line.
+fn unmark(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start_matches([' ', '-']).len();
+        let spaces = line.len() - line.trim_start().len();
+        let pad = " ".repeat(spaces);
+        if line.contains("@REPLICAS@") {
+            let piece = format!("{pad}replicas: {{{{ .Values.replicas }}}}\n");
+            out.push_str(&piece);
+        } else if line.contains("@RESOURCES@") {
+            let piece = format!(
+                "{pad}resources:\n{pad}  {{{{- toYaml .Values.resources | nindent {} }}}}\n",
+                spaces + 2
+            );
+            out.push_str(&piece);
+        } else if line.contains("@ARGUMENTS@") {
+            out.push_str(&arguments(&pad));
+        } else if line.contains("@OPTIONAL@") {
+            let field = line[indent..].split(':').next().unwrap_or_default();
+            let piece = format!(
+                "{pad}{{{{- with .Values.{field} }}}}\n{pad}{field}:\n{pad}  {{{{- toYaml . | nindent {} }}}}\n{pad}{{{{- end }}}}\n",
+                spaces + 2
+            );
+            out.push_str(&piece);
+        } else {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn arguments(pad: &str) -> String {
+    let lines = [
+        "{{- if .Values.namespaced }}",
+        "- --namespaced",
+        "- --control-namespace=$(POD_NAMESPACE)",
+        "{{- end }}",
+        "{{- with .Values.instanceId }}",
+        "- {{ printf \"--instance-id=%s\" . | quote }}",
+        "{{- end }}",
+        "{{- range .Values.extraArgs }}",
+        "- {{ . | quote }}",
+        "{{- end }}",
+    ];
+    indented(&lines.join("\n"), pad.len()) + "\n"
+}
+
+fn of_rights() -> String {
+    let text = |namespaced: bool| {
+        let objects = rbac::objects(&templated(namespaced));
+        let texts = objects.iter().map(|object| {
+            let text = yaml(std::slice::from_ref(object));
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let common = if namespaced {
+                "weir-gitops"
+            } else {
+                "weir-gitops-common"
+            };
+            if name == common {
+                return format!(
+                    "{{{{- if .Values.gitopsCommonRole }}}}\n---\n{text}{{{{- end }}}}\n"
+                );
+            }
+            format!("---\n{text}")
+        });
+        texts.collect::<String>()
+    };
+    format!(
+        "{{{{- if .Values.namespaced }}}}\n{}{{{{- else }}}}\n{}{{{{- end }}}}\n",
+        text(true),
+        text(false)
+    )
+}
+
+fn of_monitoring() -> String {
+    let mut out = String::new();
+    for object in monitoring(&templated(false)) {
+        let (value, text) = match object["kind"].as_str() {
+            Some("PrometheusRule") => ("prometheusRule", escaped(&yaml(&[object]))),
+            _ => ("serviceMonitor", yaml(&[object])),
+        };
+        let piece = format!("{{{{- if .Values.{value}.enabled }}}}\n---\n{text}{{{{- end }}}}\n");
+        out.push_str(&piece);
+    }
+    out
+}
+
+/// Prometheus has templates in double braces as well: Helm must leave them alone.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{ $labels.") {
+        let (label, tail) = after.split_once(" }}").unwrap_or((after, ""));
+        out.push_str(before);
+        let piece = format!("{{{{`{{{{ $labels.{label} }}}}`}}}}");
+        out.push_str(&piece);
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn indented(text: &str, by: usize) -> String {
+    let pad = " ".repeat(by);
+    let lines: Vec<String> = text.lines().map(|line| format!("{pad}{line}")).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,318 @@
+//! The provider `job`, pass by pass.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "tables of `json!` literals read best without an ampersand on each"
+)]
+
+use super::{jobs, plan};
+use crate::analysis::{AnalysisRunSnapshot, MetricDefaults};
+use api::AnalysisRunStatus;
+use jiff::{SignedDuration, Timestamp};
+use plan::{Action, Next, Plan, Propagation};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const UID: &str = "c7911931-bb7c-4898-a470-f3aafc8817c3";
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+fn metric(name: &str, more: Value) -> Value {
+    let mut metric = more;
+    metric["name"] = json!(name);
+    metric["provider"] = json!({"job": {
+        "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never"}}},
+    }});
+    metric
+}
+
+fn snapshot(metrics: Value) -> AnalysisRunSnapshot {
+    let run = json!({
+        "metadata": {"name": "run", "namespace": "ns", "uid": UID},
+        "spec": {"metrics": metrics},
+    });
+    AnalysisRunSnapshot {
+        run: Arc::new(serde_json::from_value(run).expect("a run")),
+        rollout: None,
+        secrets: BTreeMap::new(),
+        pods: Vec::new(),
+        jobs: Vec::new(),
+        job_pods: Vec::new(),
+        inbox: Vec::new(),
+        defaults: MetricDefaults::default(),
+    }
+}
+
+/// One pass, with its status stored and its Jobs created.
+fn pass(snapshot: &mut AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunStatus> {
+    let planned = plan(snapshot, now);
+    assert_eq!(planned, plan(snapshot, now), "planning twice");
+    for action in &planned.actions {
+        match action {
+            Action::Create { object } => {
+                let mut job = (**object).clone();
+                job["metadata"]["uid"] = json!(format!("job-{}", snapshot.jobs.len()));
+                snapshot
+                    .jobs
+                    .push(Arc::new(serde_json::from_value(job).expect("a Job")));
+            }
+            Action::Delete { target, .. } => {
+                let name = Some(target.name.clone());
+                snapshot.jobs.retain(|job| job.metadata.name != name);
+            }
+            other => panic!("no Job does {other:?}"),
+        }
+    }
+    Arc::make_mut(&mut snapshot.run).status = Some(planned.status.clone());
+    planned
+}
+
+fn end(snapshot: &mut AnalysisRunSnapshot, condition: &str) {
+    let status = json!({"conditions": [
+        {"type": "FailureTarget", "status": "True"}, {"type": condition, "status": "True"},
+    ]});
+    let job = Arc::make_mut(snapshot.jobs.last_mut().expect("a Job"));
+    job.status = Some(serde_json::from_value(status).expect("a status"));
+}
+
+fn names(snapshot: &AnalysisRunSnapshot) -> Vec<String> {
+    let jobs = snapshot.jobs.iter();
+    jobs.map(|job| job.metadata.name.clone().unwrap_or_default())
+        .collect()
+}
+
+fn result(plan: &Plan<AnalysisRunStatus>) -> Value {
+    serde_json::to_value(&plan.status.metric_results[0]).expect("JSON")
+}
+
+#[test]
+fn the_job_is_as_the_metric_says_and_carries_the_run() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    let planned = pass(&mut snapshot, now());
+    let [Action::Create { object }] = &planned.actions[..] else {
+        panic!("one Job: {:?}", planned.actions);
+    };
+    assert_eq!(
+        **object,
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": format!("{UID}.check.1"),
+                "namespace": "ns",
+                "labels": {"a": "b", "analysisrun.argoproj.io/uid": UID},
+                "annotations": {
+                    "c": "d",
+                    "analysisrun.argoproj.io/name": "run",
+                    "analysisrun.argoproj.io/namespace": "ns",
+                    "analysisrun.argoproj.io/metric-name": "check",
+                },
+                "ownerReferences": [{
+                    "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "name": "run",
+                    "uid": UID, "controller": true, "blockOwnerDeletion": true,
+                }],
+            },
+            "spec": {"backoffLimit": 0, "template": {
+                "metadata": {"labels": {"analysisrun.argoproj.io/uid": UID}},
+                "spec": {"restartPolicy": "Never"},
+            }},
+        })
+    );
+    assert_eq!(
+        result(&planned),
+        json!({"name": "check", "phase": "Running", "measurements": [{
+            "phase": "Running",
+            "startedAt": "2026-01-01T00:00:00Z",
+            "resumeAt": "2026-01-01T00:00:00Z",
+            "metadata": {"job-name": format!("{UID}.check.1"), "job-namespace": "ns"},
+        }]})
+    );
+    let id = jobs::task_of(object).expect("a task");
+    assert_eq!(
+        (id.run_uid.as_str(), id.metric.as_str(), id.ordinal),
+        (UID, "check", 0)
+    );
+    assert_eq!(
+        jobs::task_of(&json!({"kind": "Secret", "metadata": {"name": "a.1"}})),
+        None
+    );
+}
+
+#[test]
+fn a_job_that_runs_changes_nothing_and_one_that_ended_decides() {
+    for (condition, phase) in [("Complete", "Successful"), ("Failed", "Failed")] {
+        let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+        let begun = pass(&mut snapshot, now()).status;
+        let later = now() + SignedDuration::from_secs(50);
+        let planned = pass(&mut snapshot, later);
+        assert_eq!((planned.actions, planned.status), (Vec::new(), begun));
+        assert_eq!(
+            planned.next,
+            Next::At(later + SignedDuration::from_secs(10))
+        );
+        end(&mut snapshot, condition);
+        let planned = pass(&mut snapshot, later);
+        let measured = result(&planned);
+        assert_eq!(measured["phase"], phase);
+        assert_eq!(measured["count"], 1);
+        assert_eq!(measured["measurements"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            measured["measurements"][0]["finishedAt"],
+            "2026-01-01T00:00:50Z"
+        );
+        assert_eq!(measured["measurements"][0].get("message"), None);
+    }
+}
+
+#[test]
+fn a_job_that_is_there_already_is_taken_over_if_it_is_ours() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    let run = Arc::make_mut(&mut snapshot.run);
+    // The controller died before the status was stored.
+    run.status = None;
+    let planned = pass(&mut snapshot, now());
+    assert_eq!(planned.actions, []);
+    assert_eq!(result(&planned)["phase"], "Running");
+
+    Arc::make_mut(&mut snapshot.run).status = None;
+    let job = Arc::make_mut(&mut snapshot.jobs[0]);
+    job.metadata.owner_references = None;
+    let told = result(&pass(&mut snapshot, now()));
+    assert_eq!(told["error"], 1);
+    let message = told["measurements"][0]["message"]
+        .as_str()
+        .expect("a message");
+    assert!(
+        message.ends_with("already exists and is not of this run"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_job_that_is_gone_or_was_refused_is_an_error() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    let planned = pass(&mut snapshot, now());
+    let Action::Create { object } = &planned.actions[0] else {
+        panic!("no Job");
+    };
+    snapshot.jobs.clear();
+    let told = result(&pass(&mut snapshot, now()));
+    let gone = format!("jobs.batch \"{UID}.check.1\" not found");
+    assert_eq!(told["measurements"][0]["message"], gone);
+
+    Arc::make_mut(&mut snapshot.run).status = None;
+    let id = jobs::task_of(object).expect("a task");
+    snapshot
+        .inbox
+        .push((id, jobs::refused("no such quota", now())));
+    let planned = pass(&mut snapshot, now());
+    assert_eq!(planned.actions, []);
+    assert_eq!(
+        result(&planned)["measurements"][0]["message"],
+        "no such quota"
+    );
+    // And ten seconds later with the next number.
+    snapshot.inbox.clear();
+    pass(&mut snapshot, now() + SignedDuration::from_secs(10));
+    assert_eq!(names(&snapshot), [format!("{UID}.check.2")]);
+}
+
+#[test]
+fn an_image_that_can_not_be_had_is_inconclusive() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    let pod = |reason: &str| {
+        let waiting = json!({"waiting": {"reason": reason, "message": "not there"}});
+        let status = json!({"name": "c", "image": "i", "imageID": "", "ready": false,
+            "restartCount": 0, "state": waiting});
+        let pod = json!({
+            "metadata": {"name": "p", "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job-0"},
+            ]},
+            "status": {"initContainerStatuses": [status]},
+        });
+        Arc::new(serde_json::from_value(pod).expect("a pod"))
+    };
+    snapshot.job_pods = vec![pod("ContainerCreating")];
+    assert_eq!(result(&pass(&mut snapshot, now()))["phase"], "Running");
+    snapshot.job_pods = vec![pod("ImagePullBackOff")];
+    let told = result(&pass(&mut snapshot, now()));
+    assert_eq!(told["phase"], "Inconclusive");
+    assert_eq!(
+        told["measurements"][0]["message"],
+        "Pod p, container c has terminal error (ImagePullBackOff): not there"
+    );
+}
+
+#[test]
+fn a_terminated_run_deletes_the_job_with_its_pods() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    Arc::make_mut(&mut snapshot.run).spec.terminate = Some(true);
+    let planned = pass(&mut snapshot, now());
+    let [
+        Action::Delete {
+            target,
+            guard,
+            propagation,
+        },
+    ] = &planned.actions[..]
+    else {
+        panic!("one deletion: {:?}", planned.actions);
+    };
+    assert_eq!(target.name, format!("{UID}.check.1"));
+    assert_eq!(guard.uid.as_deref(), Some("job-0"));
+    assert_eq!(*propagation, Propagation::Foreground);
+    assert_eq!(
+        result(&planned)["measurements"][0]["message"],
+        "Metric Terminated"
+    );
+}
+
+#[test]
+fn old_jobs_go_with_their_measurements() {
+    let fast = json!({"count": 4, "interval": "1s"});
+    let mut snapshot = snapshot(json!([metric("check", fast)]));
+    let spec = &mut Arc::make_mut(&mut snapshot.run).spec;
+    let kept = json!([{"metricName": "check", "limit": 2}]);
+    spec.measurement_retention = serde_json::from_value(kept).expect("retention");
+    let mut at = now();
+    for _ in 0..4 {
+        pass(&mut snapshot, at);
+        end(&mut snapshot, "Complete");
+        pass(&mut snapshot, at);
+        at += SignedDuration::from_secs(1);
+    }
+    assert_eq!(
+        names(&snapshot),
+        [format!("{UID}.check.3"), format!("{UID}.check.4")]
+    );
+    let planned = pass(&mut snapshot, at);
+    assert_eq!(planned.actions, []);
+    assert_eq!(result(&planned)["count"], 4);
+}
+
+#[test]
+fn long_names_are_cut_and_never_shared() {
+    let long = "a-metric-with-a-long-name-";
+    let metrics = json!([
+        metric(&format!("{long}1"), json!({})),
+        metric(&format!("{long}2"), json!({})),
+    ]);
+    let mut snapshot = snapshot(metrics);
+    let planned = pass(&mut snapshot, now());
+    let name = format!("{UID}.a-metric-with-a-long-nam.1");
+    assert_eq!(name.len(), 63);
+    assert_eq!(names(&snapshot).join(" "), name);
+    let told = &planned.status.metric_results[1].measurements[0].message;
+    let words = format!(
+        "the Job would have the name of that of metric \"{long}1\", \"{name}\": long names of metrics \
+         are cut, shorten them"
+    );
+    assert_eq!(*told, words);
+}

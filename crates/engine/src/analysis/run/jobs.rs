@@ -1,0 +1,315 @@
+//! The provider `job`: a measurement is a Job, and what becomes of it (rollouts.md §4.9).
+//!
+//! Not a task for whoever makes requests: the Job is an object that the plan creates, follows by its
+//! conditions, and deletes. The snapshot holds the Jobs of the run and their pods.
+
+use crate::analysis::snapshot::AnalysisRunSnapshot;
+use crate::analysis::time::time;
+use api::constants::{
+    ANALYSIS_RUN_METRIC_ANNOTATION, ANALYSIS_RUN_NAME_ANNOTATION,
+    ANALYSIS_RUN_NAMESPACE_ANNOTATION, ANALYSIS_RUN_UID_LABEL, JOB_NAME_METADATA,
+    JOB_NAMESPACE_METADATA,
+};
+use api::{AnalysisPhase, JobMetric, Measurement};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use plan::{Action, Guard, ObjectKey, Propagation, TaskId};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Longest name of a Job whose pods can carry it as a label.
+const NAME_MAX: usize = 63;
+
+/// Reasons for which a container will never start.
+const TERMINAL: [&str; 3] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"];
+
+/// `<uid>.<metric>.<number>`; a long metric name is cut.
+fn name(id: &TaskId) -> String {
+    let number = (id.ordinal + 1).to_string();
+    let room = NAME_MAX.saturating_sub(id.run_uid.len() + number.len() + 2);
+    let mut end = id.metric.len().min(room);
+    while !id.metric.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}.{}.{number}", id.run_uid, &id.metric[..end])
+}
+
+/// The measurement that a Job of ours is for; none for other objects.
+pub fn task_of(job: &Value) -> Option<TaskId> {
+    let at = |pointer: &str| job.pointer(pointer)?.as_object();
+    let text = |map: &Map<String, Value>, key: &str| Some(map.get(key)?.as_str()?.to_owned());
+    let number: u64 = job
+        .pointer("/metadata/name")?
+        .as_str()?
+        .rsplit_once('.')?
+        .1
+        .parse()
+        .ok()?;
+    (job.get("kind")? == "Job").then_some(())?;
+    Some(TaskId {
+        run_uid: text(at("/metadata/labels")?, ANALYSIS_RUN_UID_LABEL)?,
+        metric: text(at("/metadata/annotations")?, ANALYSIS_RUN_METRIC_ANNOTATION)?,
+        ordinal: number.checked_sub(1)?,
+    })
+}
+
+/// The measurement of a Job that the API server would not create, for the inbox.
+pub fn refused(message: &str, now: Timestamp) -> Measurement {
+    ended(&begun(now), AnalysisPhase::Error, message, now)
+}
+
+/// How a measurement by a Job begins.
+pub(super) enum Start {
+    /// With this action, unless the Job is there already; the measurement is under way then.
+    Job(Option<Action>, Measurement),
+    /// Not at all.
+    Failed(Measurement),
+}
+
+/// Begins a measurement.
+pub(super) fn start(
+    snapshot: &AnalysisRunSnapshot,
+    metric: &JobMetric,
+    id: &TaskId,
+    now: Timestamp,
+) -> Start {
+    let name = name(id);
+    let mut measurement = begun(now);
+    let namespace = snapshot.run.metadata.namespace.clone().unwrap_or_default();
+    measurement.resume_at = Some(time(now));
+    measurement.metadata = BTreeMap::from([
+        (JOB_NAME_METADATA.to_owned(), name.clone()),
+        (JOB_NAMESPACE_METADATA.to_owned(), namespace),
+    ]);
+    let failed =
+        |message: String| Start::Failed(ended(&begun(now), AnalysisPhase::Error, &message, now));
+    if let Some(other) = namesake(snapshot, id, &name) {
+        return failed(format!(
+            "the Job would have the name of that of metric {other:?}, {name:?}: long names of metrics \
+             are cut, shorten them"
+        ));
+    }
+    if let Some(job) = find(snapshot, &name) {
+        if is_ours(snapshot, job) {
+            return Start::Job(None, measurement);
+        }
+        return failed(format!(
+            "jobs.batch {name:?} already exists and is not of this run"
+        ));
+    }
+    match manifest(snapshot, metric, &name, &id.metric) {
+        Ok(job) => {
+            let create = Action::Create {
+                object: Box::new(job),
+            };
+            Start::Job(Some(create), measurement)
+        }
+        Err(message) => failed(message),
+    }
+}
+
+/// An earlier metric of the run whose Jobs would have the same names.
+fn namesake<'s>(snapshot: &'s AnalysisRunSnapshot, id: &TaskId, own: &str) -> Option<&'s str> {
+    let metrics = snapshot.run.spec.metrics.iter();
+    let earlier = metrics.take_while(|metric| metric.name != id.metric);
+    let mut names = earlier
+        .filter(|metric| metric.provider.job.is_some())
+        .map(|metric| metric.name.as_str());
+    names.find(|other| {
+        let id = TaskId {
+            metric: (*other).to_owned(),
+            ..id.clone()
+        };
+        name(&id) == own
+    })
+}
+
+fn begun(now: Timestamp) -> Measurement {
+    Measurement {
+        phase: AnalysisPhase::Running,
+        message: String::new(),
+        started_at: Some(time(now)),
+        finished_at: None,
+        value: String::new(),
+        metadata: BTreeMap::new(),
+        resume_at: None,
+    }
+}
+
+fn ended(begun: &Measurement, phase: AnalysisPhase, message: &str, now: Timestamp) -> Measurement {
+    Measurement {
+        phase,
+        message: message.to_owned(),
+        finished_at: Some(time(now)),
+        ..begun.clone()
+    }
+}
+
+fn find<'s>(snapshot: &'s AnalysisRunSnapshot, name: &str) -> Option<&'s Arc<Job>> {
+    let mut jobs = snapshot.jobs.iter();
+    jobs.find(|job| job.metadata.name.as_deref() == Some(name))
+}
+
+fn is_ours(snapshot: &AnalysisRunSnapshot, job: &Job) -> bool {
+    let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
+    let uid = snapshot.run.metadata.uid.as_deref().unwrap_or_default();
+    owners.iter().any(|owner| owner.uid == uid)
+}
+
+fn manifest(
+    snapshot: &AnalysisRunSnapshot,
+    metric: &JobMetric,
+    name: &str,
+    metric_name: &str,
+) -> Result<Value, String> {
+    let run = &snapshot.run.metadata;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let mut labels = metric.metadata.labels.clone();
+    labels.insert(ANALYSIS_RUN_UID_LABEL.to_owned(), text(&run.uid));
+    let mut annotations = metric.metadata.annotations.clone();
+    for (key, value) in [
+        (ANALYSIS_RUN_NAME_ANNOTATION, text(&run.name)),
+        (ANALYSIS_RUN_NAMESPACE_ANNOTATION, text(&run.namespace)),
+        (ANALYSIS_RUN_METRIC_ANNOTATION, metric_name.to_owned()),
+    ] {
+        annotations.insert(key.to_owned(), value);
+    }
+    let mut spec = metric.spec.clone();
+    label_pods(&mut spec, &text(&run.uid))?;
+    Ok(json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": text(&run.namespace),
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": api::constants::API_VERSION,
+                "kind": "AnalysisRun",
+                "name": text(&run.name),
+                "uid": text(&run.uid),
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": spec,
+    }))
+}
+
+fn label_pods(spec: &mut Value, uid: &str) -> Result<(), String> {
+    let mut place = spec;
+    let mut path = "spec".to_owned();
+    for field in ["template", "metadata", "labels"] {
+        let Some(map) = place.as_object_mut() else {
+            return Err(format!("the job's {path} is not an object"));
+        };
+        place = map.entry(field).or_insert(Value::Null);
+        if place.is_null() {
+            *place = json!({});
+        }
+        path = format!("{path}.{field}");
+    }
+    let Some(labels) = place.as_object_mut() else {
+        return Err(format!("the job's {path} is not an object"));
+    };
+    labels.insert(ANALYSIS_RUN_UID_LABEL.to_owned(), json!(uid));
+    Ok(())
+}
+
+/// What has become of a measurement that is under way; `None` while it goes on.
+pub(super) fn follow(
+    snapshot: &AnalysisRunSnapshot,
+    begun: &Measurement,
+    now: Timestamp,
+) -> Option<Measurement> {
+    let end = |phase, message: &str| Some(ended(begun, phase, message, now));
+    let name = begun.metadata.get(JOB_NAME_METADATA);
+    let name = name.map(String::as_str).unwrap_or_default();
+    let Some(job) = find(snapshot, name) else {
+        let message = format!("jobs.batch {name:?} not found");
+        return end(AnalysisPhase::Error, &message);
+    };
+    let conditions = job
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    for condition in conditions.filter(|condition| condition.status == "True") {
+        match condition.type_.as_str() {
+            "Complete" => return end(AnalysisPhase::Successful, ""),
+            "Failed" => return end(AnalysisPhase::Failed, ""),
+            _ => {}
+        }
+    }
+    let stuck = snapshot.job_pods.iter().filter(|pod| is_of(pod, job));
+    let message = stuck.into_iter().find_map(|pod| never_starts(pod))?;
+    end(AnalysisPhase::Inconclusive, &message)
+}
+
+fn is_of(pod: &Pod, job: &Job) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners
+        .iter()
+        .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+}
+
+/// Why a pod will never run, if so.
+fn never_starts(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let containers = init.chain(status.container_statuses.iter().flatten());
+    containers.into_iter().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        TERMINAL.contains(&reason).then(|| {
+            format!(
+                "Pod {}, container {} has terminal error ({reason}): {}",
+                pod.metadata.name.as_deref().unwrap_or_default(),
+                container.name,
+                waiting.message.as_deref().unwrap_or_default()
+            )
+        })
+    })
+}
+
+/// When to look again, should the watch have missed something: less and less often, as the peer.
+pub(super) fn look_again(begun: &Measurement, now: Timestamp) -> Timestamp {
+    let started = begun.started_at.as_ref().map_or(now, |time| time.0);
+    let elapsed_s = now.duration_since(started).as_secs_f64().max(0.5);
+    let wait = SignedDuration::try_from_secs_f64((2.0 * elapsed_s).sqrt());
+    wait.ok()
+        .and_then(|wait| now.checked_add(wait).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// The deletion of the Job of a measurement that is stopped (in the foreground: its pods first), or
+/// whose record goes. (The peer counts the Jobs of all metrics of a run together, and deletes the
+/// oldest.)
+pub(super) fn delete(
+    snapshot: &AnalysisRunSnapshot,
+    measurement: &Measurement,
+    propagation: Propagation,
+) -> Option<Action> {
+    let name = measurement.metadata.get(JOB_NAME_METADATA)?;
+    let job = find(snapshot, name).filter(|job| is_ours(snapshot, job))?;
+    Some(deletion(job, propagation))
+}
+
+fn deletion(job: &Job, propagation: Propagation) -> Action {
+    let metadata = &job.metadata;
+    Action::Delete {
+        target: ObjectKey::namespaced(
+            "batch/v1",
+            "Job",
+            metadata.namespace.as_deref().unwrap_or_default(),
+            metadata.name.as_deref().unwrap_or_default(),
+        ),
+        guard: Guard {
+            uid: metadata.uid.clone(),
+            resource_version: None,
+        },
+        propagation,
+    }
+}

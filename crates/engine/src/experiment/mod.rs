@@ -1,0 +1,33 @@
+//! The plan of an Experiment (rollouts.md §5): sets of pods that run for a while, with analyses
+//! beside them.
+//!
+//! A pass brings each template's ReplicaSet and Service where they should be, starts and follows the
+//! analyses once all pods are available, and draws the phase from both. [`plan`] is a function of
+//! what was observed and of the time.
+//!
+//! Differences from the peer, on purpose:
+//! - A ReplicaSet name that is taken gets another one (`<experiment>-<template>-<n>`), instead of a
+//!   template that can never start.
+//! - A service with a name of its own is created once, not on every pass.
+//! - An experiment that is terminated before its required analyses have ended comes to an end.
+//! - A `duration` never ends early: times are rounded up to whole seconds.
+//! - Templates or a duration that make no sense are a condition.
+
+mod analyses;
+mod arguments;
+mod conditions;
+mod context;
+mod new_run;
+mod phase;
+mod pipeline;
+mod replica_sets;
+mod services;
+mod snapshot;
+mod templates;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use pipeline::plan;
+pub use snapshot::{ExperimentSnapshot, Refused};

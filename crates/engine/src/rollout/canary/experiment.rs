@@ -1,0 +1,260 @@
+//! The experiment step: an Experiment with pods of both revisions, which must succeed
+//! (rollouts.md §3.11).
+
+use super::new_experiment::Request;
+use crate::rollout::analysis_runs::is_completed;
+use crate::rollout::context::Context;
+use api::constants::{condition, reason};
+use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightDestination};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use plan::{Action, WaitingOn};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
+    experiment.status.as_ref().and_then(|status| status.phase)
+}
+
+fn name(experiment: &Experiment) -> &str {
+    experiment.metadata.name.as_deref().unwrap_or_default()
+}
+
+impl Context<'_> {
+    /// The Experiments that this Rollout controls.
+    pub(crate) fn owned_experiments(&self) -> impl Iterator<Item = &Arc<Experiment>> {
+        self.snapshot.experiments.iter().filter(|experiment| {
+            let mut owners = experiment.metadata.owner_references.iter().flatten();
+            owners.any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
+        })
+    }
+
+    /// The Experiment that the stored status names, if it belongs to the current step.
+    pub(super) fn current_experiment(&self) -> Option<Arc<Experiment>> {
+        self.current_step()?.experiment.as_ref()?;
+        let stored = &self.stored.canary.current_experiment;
+        let of_step = stored
+            .strip_prefix(&self.experiment_base_name())
+            .is_some_and(|rest| {
+                let attempt = rest.strip_prefix('-').unwrap_or("0");
+                rest.is_empty() || attempt.parse::<u32>().is_ok_and(|attempt| attempt > 0)
+            });
+        self.owned_experiments()
+            .find(|experiment| of_step && name(experiment) == stored)
+            .cloned()
+    }
+
+    /// Starts the Experiment of the current step, draws the consequences of the one there is, and
+    /// ends all others.
+    pub(super) fn run_experiment(&mut self) {
+        let current = self.experiment_outcome().unwrap_or_default();
+        if !current.is_empty() && current != self.stored.canary.current_experiment {
+            self.event(
+                reason::EXPERIMENT_CREATED,
+                format!("Created Experiment '{current}'"),
+            );
+        }
+        self.forget_old_experiments(&current);
+        self.status.canary.current_experiment = current;
+    }
+
+    /// The name of the Experiment of the current step.
+    fn experiment_outcome(&mut self) -> Option<String> {
+        let step = self.current_step()?.experiment.clone()?;
+        if self.is_aborted()
+            || self.is_promote_full()
+            || self.is_fully_promoted()
+            || self.stored_stable().is_empty()
+        {
+            return None;
+        }
+        let current = self.current_experiment();
+        if self.pause(PauseReason::InconclusiveAnalysisRun).is_some() {
+            return current.map(|experiment| name(&experiment).to_owned());
+        }
+        match current.filter(|experiment| !self.is_repeated(experiment)) {
+            Some(experiment) => self.follow_experiment(&experiment),
+            None => self.start_experiment(&step),
+        }
+    }
+
+    /// After a resumed pause an inconclusive Experiment is repeated, as an inconclusive analysis is
+    /// (the peer pauses again at once).
+    fn is_repeated(&self, experiment: &Experiment) -> bool {
+        phase(experiment) == Some(AnalysisPhase::Inconclusive)
+            && self.stored.controller_pause
+            && self.pause(PauseReason::InconclusiveExperiment).is_none()
+    }
+
+    fn follow_experiment(&mut self, experiment: &Experiment) -> Option<String> {
+        let name = name(experiment).to_owned();
+        let status = experiment.status.as_ref();
+        let message = status.map_or("", |status| status.message.as_str());
+        match phase(experiment) {
+            Some(AnalysisPhase::Inconclusive) => {
+                if self.pause(PauseReason::InconclusiveExperiment).is_none() {
+                    self.decide("pause", format!("{name} is inconclusive"));
+                    self.pauses.add(PauseReason::InconclusiveExperiment);
+                }
+            }
+            Some(AnalysisPhase::Error | AnalysisPhase::Failed) => {
+                let why = match message {
+                    "" => "Experiment analysis phase is error/failed".to_owned(),
+                    message => format!("Experiment analysis phase is error/failed: {message}"),
+                };
+                self.decide("abort", why.clone());
+                self.pauses.abort(why);
+                return None;
+            }
+            Some(AnalysisPhase::Successful) => {}
+            Some(AnalysisPhase::Pending | AnalysisPhase::Running) | None => {
+                self.wait_for_experiment(experiment);
+            }
+        }
+        Some(name)
+    }
+
+    fn wait_for_experiment(&mut self, experiment: &Experiment) {
+        self.wait(WaitingOn::Experiment {
+            experiment: name(experiment).to_owned(),
+            phase: phase(experiment).map_or_else(String::new, |phase| phase.to_string()),
+        });
+        let conditions = experiment
+            .status
+            .iter()
+            .flat_map(|status| &status.conditions);
+        let invalid = conditions
+            .into_iter()
+            .find(|one| one.type_ == condition::INVALID_EXPERIMENT_SPEC);
+        if let Some(invalid) = invalid {
+            self.wait_for_fix(format!("{}: {}", name(experiment), invalid.message));
+        }
+    }
+
+    fn start_experiment(&mut self, step: &RolloutExperimentStep) -> Option<String> {
+        if self.is_stable_lost() {
+            self.wait_for_fix(
+                "the experiment needs the stable ReplicaSet, which is gone: skip the step, or \
+                 promote in full"
+                    .to_owned(),
+            );
+            return None;
+        }
+        match self.request_experiment(step) {
+            Ok(Request::Reuse(name)) => Some(name),
+            Ok(Request::Create { name, object }) => {
+                self.actions.push(Action::Create { object });
+                self.decide("start-experiment", name.clone());
+                self.wait(WaitingOn::Experiment {
+                    experiment: name.clone(),
+                    phase: String::new(),
+                });
+                Some(name)
+            }
+            Err(message) => {
+                self.warn(reason::RECONCILIATION_ERROR, message.clone());
+                self.wait_for_fix(message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn is_experiment_successful(&self) -> bool {
+        self.current_experiment()
+            .is_some_and(|experiment| phase(&experiment) == Some(AnalysisPhase::Successful))
+    }
+
+    /// What the pods of the running Experiment get of the traffic (§3.13).
+    pub(super) fn experiment_destinations(&self) -> Vec<WeightDestination> {
+        let single_armed = self.is_fully_promoted()
+            || self.is_aborted()
+            || self.is_promote_full()
+            || self.is_stable_lost();
+        let step = self
+            .current_step()
+            .and_then(|step| step.experiment.as_ref());
+        let current = self
+            .current_experiment()
+            .filter(|experiment| phase(experiment) == Some(AnalysisPhase::Running));
+        let (Some(step), Some(experiment), false) = (step, current, single_armed) else {
+            return Vec::new();
+        };
+        let statuses = experiment
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| &status.template_statuses);
+        let weighed = step
+            .templates
+            .iter()
+            .filter_map(|template| Some((&template.name, template.weight?)));
+        weighed
+            .filter_map(|(template, weight)| {
+                let status = statuses.iter().find(|status| status.name == *template)?;
+                (!status.service_name.is_empty()).then(|| WeightDestination {
+                    weight,
+                    service_name: status.service_name.clone(),
+                    pod_template_hash: status.pod_template_hash.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Services of Experiments that may have had a share of the traffic and that are not among
+    /// `wanted`: a router takes them out. Those of the stored weights, and (a pass may have ended
+    /// before its status was stored) those of every Experiment there is.
+    pub(super) fn former_destinations(&self, wanted: &[WeightDestination]) -> Vec<String> {
+        let recorded = self.stored.canary.weights.iter();
+        let recorded = recorded
+            .flat_map(|weights| &weights.additional)
+            .map(|destination| destination.service_name.clone());
+        let of_experiments = self.owned_experiments().flat_map(|experiment| {
+            experiment.spec.templates.iter().filter_map(|template| {
+                let own = template.service.as_ref()?.name.clone();
+                Some(own.unwrap_or_else(|| format!("{}-{}", name(experiment), template.name)))
+            })
+        });
+        let mut names: Vec<String> = recorded.chain(of_experiments).collect();
+        names.retain(|name| !wanted.iter().any(|wanted| wanted.service_name == *name));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Where the ports of a Service lead: the Services of an Experiment have the ports of the
+    /// containers. A port with a named target is looked up in the pod template.
+    pub(super) fn target_ports(&self, service: &str) -> BTreeMap<i64, i64> {
+        let service = self.snapshot.services.get(service).map(AsRef::as_ref);
+        let spec = service.and_then(|service: &Service| service.spec.as_ref());
+        let ports = spec
+            .and_then(|spec| spec.ports.as_ref())
+            .into_iter()
+            .flatten();
+        ports
+            .filter_map(|port| {
+                let target: i64 = match &port.target_port {
+                    None => port.port.into(),
+                    Some(IntOrString::Int(number)) => (*number).into(),
+                    Some(IntOrString::String(name)) => self.named_port(name)?,
+                };
+                Some((port.port.into(), target))
+            })
+            .collect()
+    }
+
+    fn named_port(&self, name: &str) -> Option<i64> {
+        let template = self.template();
+        let containers = template.pointer("/spec/containers")?.as_array()?;
+        containers
+            .iter()
+            .filter_map(|container| container.get("ports")?.as_array())
+            .flatten()
+            .find(|port| port.get("name").and_then(serde_json::Value::as_str) == Some(name))?
+            .get("containerPort")?
+            .as_i64()
+    }
+}
+
+/// Whether an Experiment goes on.
+pub(super) fn is_going_on(experiment: &Experiment) -> bool {
+    !phase(experiment).is_some_and(is_completed)
+}

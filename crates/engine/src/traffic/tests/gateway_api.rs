@@ -1,0 +1,358 @@
+use super::{Live, body, object, routed, want};
+use crate::traffic::{ManagedRoute, Want};
+use api::constants::MANAGED_ROUTES_ANNOTATION;
+use plan::{Action, ObjectKey};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const V1: &str = "gateway.networking.k8s.io/v1";
+
+fn plugin(config: Value) -> Value {
+    json!({"plugins": {"argoproj-labs/gatewayAPI": config}})
+}
+
+fn backends(canary: Value, stable: Value) -> Value {
+    let backend = |name: &str, weight: Value| {
+        let mut backend = json!({"name": name, "port": 80});
+        if !weight.is_null() {
+            backend["weight"] = weight;
+        }
+        backend
+    };
+    json!([backend("stable", stable), backend("canary", canary)])
+}
+
+fn route(kind: &str, rules: Value) -> (ObjectKey, Arc<Value>) {
+    object(
+        V1,
+        kind,
+        "web",
+        json!({"metadata": {"uid": "r1"}, "spec": {"rules": rules}}),
+    )
+}
+
+fn http(rules: Value) -> (ObjectKey, Arc<Value>) {
+    route("HTTPRoute", rules)
+}
+
+fn header(value: Value) -> ManagedRoute {
+    let route =
+        json!({"name": "by-header", "match": [{"headerName": "X-Canary", "headerValue": value}]});
+    ManagedRoute::Header(serde_json::from_value(route).expect("a header route"))
+}
+
+fn mirror(matches: Value, percentage: Option<i32>) -> ManagedRoute {
+    let route = json!({"name": "mirrored", "match": matches, "percentage": percentage});
+    ManagedRoute::Mirror(serde_json::from_value(route).expect("a mirror route"))
+}
+
+fn with_routes(weight: i32, routes: &[ManagedRoute]) -> Want<'_> {
+    let mut want: Want<'_> = want(weight);
+    want.routes = routes;
+    want
+}
+
+/// The route as the API server would hold it after the patch, and whether there was one.
+fn after(live: &(ObjectKey, Arc<Value>), want: &Want<'_>) -> ((ObjectKey, Arc<Value>), bool) {
+    let kind = live.0.kind.replace("Route", "").to_lowercase();
+    let routing = plugin(json!({format!("{kind}Route"): "web"}));
+    let change = routed(&routing, &Live::from([live.clone()]), want);
+    let mut object = (*live.1).clone();
+    for action in &change.actions {
+        let Action::Patch { patch, guard, .. } = action else {
+            panic!("no patch: {action:?}");
+        };
+        assert_eq!(guard.resource_version.as_deref(), Some("7"));
+        for operation in patch.as_array().expect("operations") {
+            perform(&mut object, operation);
+        }
+    }
+    (
+        (live.0.clone(), Arc::new(object)),
+        !change.actions.is_empty(),
+    )
+}
+
+/// RFC 6902, as far as the router speaks it.
+fn perform(object: &mut Value, operation: &Value) {
+    let path = operation["path"].as_str().expect("a path");
+    let (parent, last) = path.rsplit_once('/').expect("a parent");
+    let last = last.replace("~1", "/");
+    let value = operation["value"].clone();
+    let at = || last.parse::<usize>().expect("an index");
+    match (
+        object.pointer_mut(parent).expect("a parent"),
+        operation["op"].as_str(),
+    ) {
+        (Value::Object(parent), Some("add")) => drop(parent.insert(last, value)),
+        (Value::Object(parent), Some("remove")) => drop(parent.remove(&last)),
+        (Value::Array(parent), Some("add")) => parent.insert(at(), value),
+        (Value::Array(parent), Some("remove")) => drop(parent.remove(at())),
+        (parent, op) => panic!("{op:?} in {parent}"),
+    }
+}
+
+/// The rules of a route, once it is as wanted.
+fn rules(live: &(ObjectKey, Arc<Value>), want: &Want<'_>) -> Value {
+    let (settled, _) = after(live, want);
+    let (_, again) = after(&settled, want);
+    assert!(!again, "a second patch of {}", settled.1);
+    settled.1["spec"]["rules"].clone()
+}
+
+#[test]
+fn a_header_route_leads_to_the_canary_alone_and_stands_in_front() {
+    let own = json!({
+        "matches": [{"path": {"type": "PathPrefix", "value": "/shop"}, "headers": [{"name": "a", "value": "b"}]}],
+        "filters": [{"type": "URLRewrite"}],
+        "timeouts": {"request": "1s"},
+        "backendRefs": backends(json!(0), json!(100)),
+    });
+    let other = json!({"backendRefs": [{"name": "stable", "port": 80}]});
+    let live = http(json!([own, other]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let mut weighted = own.clone();
+    weighted["backendRefs"] = backends(json!(20), json!(80));
+    assert_eq!(
+        rules(&live, &with_routes(20, &routes)),
+        json!([
+            {
+                "name": "by-header",
+                "matches": [{
+                    "path": {"type": "PathPrefix", "value": "/shop"},
+                    "headers": [
+                        {"name": "a", "value": "b"},
+                        {"type": "Exact", "name": "X-Canary", "value": "yes"},
+                    ],
+                }],
+                "filters": [{"type": "URLRewrite"}],
+                "timeouts": {"request": "1s"},
+                "backendRefs": [{"name": "canary", "port": 80}],
+            },
+            weighted,
+            other,
+        ])
+    );
+}
+
+#[test]
+fn prefixes_are_quoted_and_expressions_taken_as_they_are() {
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    for (value, pattern) in [
+        (json!({"prefix": "v1.2"}), r"^v1\.2.*"),
+        (json!({"regex": "v[12]"}), "v[12]"),
+    ] {
+        let routes = [header(value)];
+        assert_eq!(
+            rules(&live, &with_routes(0, &routes))[0]["matches"],
+            json!([{"headers": [
+                {"type": "RegularExpression", "name": "X-Canary", "value": pattern},
+            ]}])
+        );
+    }
+}
+
+#[test]
+fn a_mirror_route_keeps_the_weights_and_copies_to_the_canary() {
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let matches = json!([{"method": {"exact": "GET"}, "path": {"prefix": "/api"}, "headers": {"x": {"exact": "1"}}}]);
+    let routes = [mirror(matches.clone(), Some(35))];
+    let (placed, _) = after(&live, &with_routes(20, &routes));
+    assert_eq!(
+        placed.1["spec"]["rules"][0],
+        json!({
+            "name": "mirrored",
+            "matches": [{
+                "method": "GET",
+                "path": {"type": "PathPrefix", "value": "/api"},
+                "headers": [{"type": "Exact", "name": "x", "value": "1"}],
+            }],
+            "filters": [{
+                "type": "RequestMirror",
+                "requestMirror": {"backendRef": {"name": "canary", "port": 80}, "percent": 35},
+            }],
+            "backendRefs": backends(json!(20), json!(80)),
+        })
+    );
+    // The weight of both rules moves on.
+    let moved = rules(&placed, &with_routes(60, &routes));
+    for rule in moved.as_array().expect("rules") {
+        assert_eq!(rule["backendRefs"], backends(json!(60), json!(40)));
+    }
+    // All of the requests: said by saying nothing.
+    let all = [mirror(matches, Some(100))];
+    let filter = &rules(&live, &with_routes(0, &all))[0]["filters"][0]["requestMirror"];
+    assert_eq!(
+        *filter,
+        json!({"backendRef": {"name": "canary", "port": 80}})
+    );
+}
+
+#[test]
+fn a_mirror_route_never_takes_requests_that_the_rule_did_not_have() {
+    let paths = |own: Value, wanted: Value| {
+        let rule =
+            json!({"matches": [{"path": own}], "backendRefs": backends(json!(0), json!(100))});
+        let routes = [mirror(json!([{"path": wanted}]), None)];
+        let rules = rules(&http(json!([rule])), &with_routes(0, &routes));
+        match rules.as_array().expect("rules").len() {
+            1 => json!(null),
+            _ => rules[0]["matches"][0]["path"].clone(),
+        }
+    };
+    let path = |kind: &str, value: &str| json!({"type": kind, "value": value});
+    for (own, wanted, both) in [
+        (
+            path("PathPrefix", "/"),
+            json!({"regex": "/a.*"}),
+            path("RegularExpression", "/a.*"),
+        ),
+        (
+            path("PathPrefix", "/a"),
+            json!({"prefix": "/"}),
+            path("PathPrefix", "/a"),
+        ),
+        (
+            path("PathPrefix", "/a"),
+            json!({"prefix": "/a/b"}),
+            path("PathPrefix", "/a/b"),
+        ),
+        (
+            path("PathPrefix", "/a"),
+            json!({"exact": "/a/b"}),
+            path("Exact", "/a/b"),
+        ),
+        (
+            path("PathPrefix", "/a"),
+            json!({"prefix": "/ab"}),
+            json!(null),
+        ),
+        (
+            path("PathPrefix", "/a"),
+            json!({"regex": "/a.*"}),
+            json!(null),
+        ),
+        (
+            path("Exact", "/a/b"),
+            json!({"prefix": "/a"}),
+            path("Exact", "/a/b"),
+        ),
+        (path("Exact", "/a"), json!({"exact": "/b"}), json!(null)),
+        (
+            path("RegularExpression", "/.*"),
+            json!({"regex": "/.*"}),
+            path("RegularExpression", "/.*"),
+        ),
+    ] {
+        assert_eq!(
+            paths(own.clone(), wanted.clone()),
+            both,
+            "{own} and {wanted}"
+        );
+    }
+}
+
+#[test]
+fn what_was_added_is_taken_away_and_nothing_else() {
+    let own = json!([
+        {"matches": [{"headers": [{"name": "X-Canary", "value": "always"}]}],
+         "backendRefs": [{"name": "canary", "port": 80}]},
+        {"backendRefs": backends(json!(20), json!(80))},
+    ]);
+    let live = http(own.clone());
+    let routes = [
+        header(json!({"exact": "yes"})),
+        mirror(json!([{"path": {"prefix": "/"}}]), None),
+    ];
+    let (placed, _) = after(&live, &with_routes(20, &routes));
+    assert_eq!(placed.1["spec"]["rules"].as_array().map(Vec::len), Some(4));
+    let (bare, patched) = after(&placed, &want(20));
+    assert!(patched);
+    assert_eq!(bare.1["spec"]["rules"], own);
+    assert_eq!(bare.1["metadata"]["annotations"], json!({}));
+    // While the stable pods can't take more, the rules still come and go.
+    let mut held = want(0);
+    held.moves_weights = false;
+    let (held, _) = after(&placed, &held);
+    assert_eq!(held.1["spec"]["rules"], own, "the weight stays at 20");
+}
+
+#[test]
+fn defaults_and_dropped_names_change_nothing() {
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let ((key, placed), _) = after(&live, &with_routes(0, &routes));
+    let mut stored = (*placed).clone();
+    let rule = &mut stored["spec"]["rules"][0];
+    rule.as_object_mut().expect("a rule").remove("name");
+    rule["backendRefs"][0]["weight"] = json!(1);
+    rule["backendRefs"][0]["kind"] = json!("Service");
+    rule["matches"][0]["path"] = json!({"type": "PathPrefix", "value": "/"});
+    let (_, patched) = after(&(key, Arc::new(stored)), &with_routes(0, &routes));
+    assert!(!patched);
+}
+
+#[test]
+fn a_rule_that_somebody_removed_comes_back() {
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let ((key, placed), _) = after(&live, &with_routes(0, &routes));
+    let mut edited = (*placed).clone();
+    edited["spec"]["rules"]
+        .as_array_mut()
+        .expect("rules")
+        .remove(0);
+    let edited = (key, Arc::new(edited));
+    assert_eq!(
+        rules(&edited, &with_routes(0, &routes)),
+        placed["spec"]["rules"]
+    );
+    // And if it is not wanted any more, the record of it goes.
+    let (bare, _) = after(&edited, &want(0));
+    assert!(
+        bare.1["metadata"]["annotations"]
+            .get(MANAGED_ROUTES_ANNOTATION)
+            .is_none()
+    );
+}
+
+#[test]
+fn only_routes_that_say_so_take_rules() {
+    let routes = [header(json!({"exact": "yes"}))];
+    let want = with_routes(0, &routes);
+    let rule = || json!([{"backendRefs": backends(json!(0), json!(100))}]);
+    let patched = |config: Value, live: (ObjectKey, Arc<Value>)| {
+        let change = routed(&plugin(config), &Live::from([live]), &want);
+        change
+            .actions
+            .iter()
+            .any(|action| body(action).to_string().contains("X-Canary"))
+    };
+    assert!(patched(json!({"httpRoute": "web"}), http(rule())));
+    assert!(!patched(
+        json!({"httpRoutes": [{"name": "web"}]}),
+        http(rule())
+    ));
+    let listed = json!({"httpRoutes": [{"name": "web", "useHeaderRoutes": true}]});
+    assert!(patched(listed, http(rule())));
+    assert!(patched(
+        json!({"grpcRoute": "web"}),
+        route("GRPCRoute", rule())
+    ));
+    let tcp = object(
+        "gateway.networking.k8s.io/v1alpha2",
+        "TCPRoute",
+        "web",
+        json!({"spec": {"rules": rule()}}),
+    );
+    assert!(!patched(json!({"tcpRoute": "web"}), tcp));
+}
+
+#[test]
+fn routes_may_be_in_another_namespace() {
+    let mut live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    live.0.namespace = Some("edge".to_owned());
+    let config = plugin(json!({"httpRoutes": [{"name": "web"}], "namespace": "edge"}));
+    let change = routed(&config, &Live::from([live.clone()]), &want(20));
+    assert!(matches!(&change.actions[..], [Action::Patch { target, .. }] if *target == live.0));
+}

@@ -1,0 +1,417 @@
+//! The experiment step of a Rollout, with the Experiments that it makes (rollouts.md §3.11, §3.13).
+
+use crate::operations::{current, smoke, status, update, user, weight};
+use crate::swarm::manifests;
+use crate::world::{Script, World};
+use plan::{ObjectKey, WaitingOn};
+use serde_json::{Value, json};
+
+fn templates(weight: Option<i32>) -> Value {
+    json!([
+        {"name": "base", "specRef": "stable", "weight": weight},
+        {"name": "new", "specRef": "canary", "weight": weight},
+    ])
+}
+
+fn basic(experiment: &Value) -> Value {
+    json!({"canary": {"steps": [{"experiment": experiment}, {"pause": {}}]}})
+}
+
+fn measured() -> Value {
+    basic(&json!({
+        "templates": templates(None),
+        "analyses": [{
+            "name": "check",
+            "templateName": "smoke",
+            "requiredForCompletion": true,
+        }],
+    }))
+}
+
+/// A healthy first revision, and an update that is at its experiment.
+fn at_experiment(strategy: &Value) -> World {
+    let mut world = deployed(strategy);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| phase(world, &name(world)) == "Running"));
+    world
+}
+
+fn deployed(strategy: &Value) -> World {
+    let mut manifests = manifests(strategy, 4);
+    manifests.push(smoke());
+    let mut world = World::new(&manifests);
+    assert!(world.run_until(|world| status(world, "phase") == "Healthy"));
+    world
+}
+
+fn name(world: &World) -> String {
+    let name = &status(world, "canary")["currentExperiment"];
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+fn phase(world: &World, name: &str) -> Value {
+    if name.is_empty() {
+        return Value::Null;
+    }
+    world.experiment(name)["status"]["phase"].clone()
+}
+
+fn backends(world: &World) -> Vec<(String, i64, i64)> {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = world.objects[&key]["spec"]["rules"][0]["backendRefs"].clone();
+    let one = |backend: &Value| {
+        (
+            backend["name"].as_str().unwrap().to_owned(),
+            backend["port"].as_i64().unwrap(),
+            backend["weight"].as_i64().unwrap(),
+        )
+    };
+    backends.as_array().unwrap().iter().map(one).collect()
+}
+
+fn names(world: &World) -> Vec<String> {
+    let keys = world.keys("Experiment").into_iter();
+    keys.map(|key| key.name).collect()
+}
+
+fn is_terminated(world: &World, name: &str) -> bool {
+    world.experiment(name)["spec"]["terminate"] == json!(true)
+}
+
+/// A step with everything in it.
+fn whole_step() -> Value {
+    basic(&json!({
+        "duration": "90s",
+        "scaleDownDelaySeconds": 7,
+        "dryRun": [{"metricName": "check"}],
+        "analysisRunMetadata": {"labels": {"team": "a"}},
+        "templates": [
+            {
+                "name": "base",
+                "specRef": "stable",
+                "replicas": 2,
+                "metadata": {"labels": {"role": "base"}, "annotations": {"note": "x"}},
+            },
+            {
+                "name": "new",
+                "specRef": "canary",
+                "selector": {"matchLabels": {"app": "app"}},
+                "service": {"name": "trial"},
+            },
+        ],
+        "analyses": [{
+            "name": "check",
+            "templateName": "smoke",
+            "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
+        }],
+    }))
+}
+
+#[test]
+fn the_experiment_has_the_pods_of_both_revisions() {
+    let mut world = deployed(&whole_step());
+    user(
+        &mut world,
+        &json!({"metadata": {"labels": {"owner": "shop"}}}),
+    );
+    let stable = current(&world);
+    update(&mut world, 1);
+    world.settle();
+    let hash = current(&world);
+    let experiment = world.experiment(&format!("app-{hash}-2-0"));
+    let metadata = &experiment["metadata"];
+    assert_eq!(
+        metadata["labels"],
+        json!({"owner": "shop", "rollouts-pod-template-hash": hash})
+    );
+    assert_eq!(
+        metadata["annotations"],
+        json!({"rollout.argoproj.io/revision": "2"})
+    );
+    assert_eq!(metadata["ownerReferences"][0]["kind"], "Rollout");
+    let spec = &experiment["spec"];
+    assert_eq!(spec["duration"], "90s");
+    assert_eq!(spec["progressDeadlineSeconds"], 60);
+    assert_eq!(spec["scaleDownDelaySeconds"], 7);
+    assert_eq!(spec["dryRun"], json!([{"metricName": "check"}]));
+    assert_eq!(
+        spec["analysisRunMetadata"],
+        json!({"labels": {"team": "a"}})
+    );
+    assert_eq!(
+        spec["analyses"][0]["args"],
+        json!([{"name": "hash", "value": hash}])
+    );
+    let (base, new) = (&spec["templates"][0], &spec["templates"][1]);
+    assert_eq!(base["replicas"], 2);
+    assert_eq!(
+        base["template"]["metadata"],
+        json!({
+            "labels": {"app": "app", "role": "base", "rollouts-pod-template-hash": stable},
+            "annotations": {"note": "x"},
+        })
+    );
+    assert_eq!(
+        base["selector"]["matchLabels"],
+        json!({"app": "app", "role": "base", "rollouts-pod-template-hash": stable})
+    );
+    assert_eq!(
+        base["template"]["spec"]["containers"][0]["image"],
+        "demo:blue"
+    );
+    assert_eq!(base["service"], Value::Null);
+    assert_eq!(
+        new["template"]["spec"]["containers"][0]["image"],
+        "demo:green"
+    );
+    assert_eq!(new["selector"], json!({"matchLabels": {"app": "app"}}));
+    assert_eq!(new["service"], json!({"name": "trial"}));
+}
+
+#[test]
+fn its_weights_are_backends_of_the_route_for_as_long_as_it_runs() {
+    let strategy = json!({"canary": {
+        "steps": [
+            {"setWeight": 20},
+            {"experiment": {"duration": "60s", "templates": templates(Some(10))}},
+            {"pause": {}},
+        ],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    let mut world = deployed(&strategy);
+    let key = ObjectKey::namespaced("v1", "Service", "demo", "stable");
+    let ports = json!({"spec": {"ports": [{"port": 80, "targetPort": 8080}]}});
+    world.user_patch(&key, &ports);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| phase(world, &name(world)) == "Running"));
+    let experiment = name(&world);
+    world.settle();
+    let (base, new) = (format!("{experiment}-base"), format!("{experiment}-new"));
+    assert_eq!(
+        backends(&world),
+        [
+            ("stable".to_owned(), 80, 60),
+            ("canary".to_owned(), 80, 20),
+            (base.clone(), 8080, 10),
+            (new.clone(), 8080, 10),
+        ]
+    );
+    let weights = &status(&world, "canary")["weights"];
+    assert_eq!(weights["canary"]["weight"], 20);
+    assert_eq!(weights["stable"]["weight"], 60);
+    assert_eq!(weights["additional"][0]["serviceName"], json!(base));
+    assert_eq!(weights["additional"][1]["weight"], 10);
+    let told = world
+        .events
+        .iter()
+        .any(|(_, reason, message)| reason == "TrafficWeightUpdated" && message.contains(&new));
+    assert!(told);
+
+    // Pods of the experiment that die lose their share, and get it back.
+    world.kill_pods(&new);
+    world.settle();
+    assert_eq!(backends(&world).len(), 2);
+    let set = ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", &new);
+    world.delete_set(&set);
+    world.sleep(2.0);
+    assert_eq!(backends(&world).len(), 4);
+
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    assert_eq!(
+        backends(&world),
+        [("stable".to_owned(), 80, 80), ("canary".to_owned(), 80, 20)]
+    );
+    world.sleep(60.0);
+    let left = world.keys("Service").into_iter();
+    assert!(left.into_iter().all(|key| !key.name.starts_with("app-")));
+}
+
+#[test]
+fn an_abort_takes_its_share_of_the_traffic_away_and_ends_it() {
+    let strategy = json!({"canary": {
+        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    let mut world = at_experiment(&strategy);
+    let experiment = name(&world);
+    world.settle();
+    assert_eq!(backends(&world).len(), 4);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.settle();
+    assert_eq!(backends(&world).len(), 2);
+    assert_eq!(weight(&world), 0);
+    assert!(is_terminated(&world, &experiment));
+    assert_eq!(name(&world), "");
+    world.sleep(60.0);
+    assert_eq!(status(&world, "phase"), "Degraded");
+
+    // A retry takes a new one, although the old one counts as successful.
+    user(&mut world, &json!({"status": {"abort": false}}));
+    world.sleep(1.0);
+    assert_eq!(name(&world), format!("{experiment}-1"));
+    assert_eq!(phase(&world, &name(&world)), "Running");
+}
+
+#[test]
+fn a_failed_experiment_aborts_the_update() {
+    let mut world = deployed(&measured());
+    update(&mut world, 1);
+    world.settle();
+    let experiment = format!("app-{}-2-0", current(&world));
+    let run = format!("{experiment}-check");
+    let script = Script {
+        after_s: 5,
+        seen_running: true,
+        phase: "Failed".to_owned(),
+        message: "too slow".to_owned(),
+    };
+    world.scripts.insert(run.clone(), script);
+    world.sleep(60.0);
+    assert_eq!(status(&world, "phase"), "Degraded");
+    let message = status(&world, "message");
+    assert_eq!(
+        message,
+        "RolloutAborted: Rollout aborted update to revision 2: Experiment analysis phase is \
+         error/failed: too slow"
+    );
+    assert_eq!(phase(&world, &experiment), "Failed");
+    let on_rollout = (
+        "Warning".to_owned(),
+        "AnalysisRunFailed".to_owned(),
+        "AnalysisRun 'check' transitioned from Running -> Failed: too slow".to_owned(),
+    );
+    assert!(world.events.contains(&on_rollout));
+}
+
+#[test]
+fn a_successful_one_lets_the_update_go_on() {
+    let mut world = deployed(&measured());
+    update(&mut world, 1);
+    world.settle();
+    let experiment = format!("app-{}-2-0", current(&world));
+    let script = Script {
+        after_s: 5,
+        seen_running: true,
+        phase: "Successful".to_owned(),
+        message: String::new(),
+    };
+    world.scripts.insert(format!("{experiment}-check"), script);
+    world.sleep(60.0);
+    assert_eq!(status(&world, "phase"), "Paused");
+    assert_eq!(status(&world, "currentStepIndex"), 1);
+    assert_eq!(name(&world), "");
+    assert_eq!(names(&world), [experiment]);
+}
+
+#[test]
+fn an_inconclusive_one_pauses_and_is_repeated_when_somebody_resumes() {
+    let mut world = at_experiment(&measured());
+    let experiment = name(&world);
+    world.decide_experiment(&experiment, &json!({"phase": "Inconclusive"}));
+    world.sleep(600.0);
+    assert_eq!(status(&world, "phase"), "Paused");
+    assert_eq!(
+        status(&world, "pauseConditions")[0]["reason"],
+        "InconclusiveExperiment"
+    );
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(2.0);
+    assert_eq!(status(&world, "phase"), "Progressing");
+    assert_eq!(name(&world), format!("{experiment}-1"));
+    assert_eq!(phase(&world, &name(&world)), "Running");
+}
+
+#[test]
+fn whoever_goes_past_it_ends_it() {
+    let ways = [
+        json!({"status": {"promoteFull": true}}),
+        json!({"status": {"currentStepIndex": 1}}),
+        json!({"status": {"abort": true}}),
+    ];
+    for way in ways {
+        let mut world = at_experiment(&measured());
+        let experiment = name(&world);
+        user(&mut world, &way);
+        world.settle();
+        assert!(is_terminated(&world, &experiment), "{way}");
+        assert_eq!(name(&world), "", "{way}");
+    }
+    let mut world = at_experiment(&measured());
+    let experiment = name(&world);
+    update(&mut world, 2);
+    world.sleep(1.0);
+    assert!(is_terminated(&world, &experiment));
+    assert_eq!(name(&world), format!("app-{}-3-0", current(&world)));
+}
+
+#[test]
+fn one_that_ends_while_the_rollout_is_paused_is_not_repeated() {
+    let strategy = basic(&json!({"duration": "10s", "templates": templates(None)}));
+    let mut world = at_experiment(&strategy);
+    let experiment = name(&world);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(60.0);
+    assert_eq!(phase(&world, &experiment), "Successful");
+    assert_eq!(status(&world, "currentStepIndex"), 0);
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
+    user(&mut world, &json!({"spec": {"paused": false}}));
+    world.settle();
+    assert_eq!(status(&world, "currentStepIndex"), 1);
+    assert_eq!(names(&world), [experiment]);
+}
+
+#[test]
+fn without_the_stable_pods_it_says_what_it_lacks() {
+    let mut world = deployed(&basic(&json!({"templates": templates(None)})));
+    let stable = world.keys("ReplicaSet").remove(0);
+    update(&mut world, 1);
+    world.delete_set(&stable);
+    world.settle();
+    let plan = world.last_plan.clone().unwrap();
+    let says = plan.trace.waiting_on.iter().any(|wait| {
+        matches!(wait, WaitingOn::Fix { message }
+            if message.starts_with("the experiment needs the stable ReplicaSet, which is gone"))
+    });
+    assert!(says, "{:#?}", plan.trace);
+    assert!(names(&world).is_empty());
+}
+
+#[test]
+fn an_experiment_that_makes_no_sense_is_told_by_the_rollout() {
+    let strategy = basic(&json!({"templates": [
+        {"name": "base", "specRef": "stable"},
+        {"name": "new", "specRef": "canary", "selector": {}},
+    ]}));
+    let mut world = deployed(&strategy);
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let plan = world.last_plan.clone().unwrap();
+    let says = plan.trace.waiting_on.iter().any(
+        |wait| matches!(wait, WaitingOn::Fix { message } if message.contains("templates[1].selector")),
+    );
+    assert!(says, "{:#?}", plan.trace);
+}
+
+#[test]
+fn finished_experiments_are_forgotten_beyond_the_limit() {
+    let strategy = basic(&json!({"duration": "1s", "templates": templates(None)}));
+    let mut world = deployed(&strategy);
+    user(
+        &mut world,
+        &json!({"spec": {"analysis": {"successfulRunHistoryLimit": 1}}}),
+    );
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(5.0);
+    user(&mut world, &json!({"status": {"abort": false}}));
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    world.sleep(60.0);
+    let hash = current(&world);
+    assert_eq!(names(&world), [format!("app-{hash}-2-0-1")]);
+}

@@ -1,0 +1,28 @@
+//! `weir-e2e`: suites that run against a real cluster.
+//!
+//! `weir-e2e SUITE --kubeconfig FILE` prints one line per failure and ends with `N passed, N failed`; the exit code says
+//! whether anything failed. A suite is a file in `suite/` and a row in its list.
+
+#![allow(clippy::print_stdout, reason = "a runner's output is its purpose")]
+
+mod args;
+mod context;
+mod report;
+mod suite;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let args = args::parse();
+    let context = context::Context::connect(&args).await?;
+    let report = args.suite.run(&context).await?;
+    println!("{report}");
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

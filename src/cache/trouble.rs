@@ -1,0 +1,163 @@
+//! A watch that fails: how long to wait before the next try, and what is said of it: once, with the
+//! remedy, and once more when it is over.
+//!
+//! The library's own back-off starts anew with every event, and the beginning of a list is one: lists
+//! that fail would be tried again every second for ever.
+
+use kube::runtime::watcher::Error;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const FIRST: Duration = Duration::from_millis(800);
+const MAX: Duration = Duration::from_secs(30);
+/// A watch that went well for so long begins anew.
+const WELL: Duration = Duration::from_secs(30);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    what: &'static str,
+    /// What was said last; empty if all is well.
+    told: String,
+    /// Failures in a row, and when the last pause ended.
+    failures: u32,
+    resumed: Option<Instant>,
+}
+
+impl Trouble {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            told: String::new(),
+            failures: 0,
+            resumed: None,
+        }
+    }
+
+    /// How long to wait after a failure, with jitter, so that the kinds do not come together.
+    pub(super) fn pause(&mut self) -> Duration {
+        let now = Instant::now();
+        if self
+            .resumed
+            .is_some_and(|resumed| now.saturating_duration_since(resumed) > WELL)
+        {
+            self.failures = 0;
+        }
+        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(MAX);
+        let pause = pause.mul_f64(0.75 + 0.5 * rand::random::<f64>());
+        self.failures = self.failures.saturating_add(1);
+        self.resumed = Some(now + pause);
+        pause
+    }
+
+    pub(super) fn tell(&mut self, error: &Error) {
+        let code = code_of(error);
+        if code == Some(410) {
+            tracing::debug!(kind = self.what, "the watch is too old, listing anew");
+            return;
+        }
+        let told = format!("{}{}", sentence(error), remedy(error));
+        if self.told == told {
+            tracing::debug!(kind = self.what, error = told, "watch failed again");
+            return;
+        }
+        tracing::warn!(kind = self.what, error = told, "watch failed, trying again");
+        self.told = told;
+    }
+
+    pub(super) fn over(&mut self) {
+        if !self.told.is_empty() {
+            tracing::info!(kind = self.what, "the watch goes on");
+            self.told.clear();
+        }
+    }
+}
+
+/// Whether the cluster does not know the kind.
+pub(super) fn is_not_served(error: &Error) -> bool {
+    matches!(error, Error::InitialListFailed(_)) && code_of(error) == Some(404)
+}
+
+fn code_of(error: &Error) -> Option<u16> {
+    match error {
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => crate::error::code_of(error),
+        Error::WatchError(status) => Some(status.code),
+        Error::NoResourceVersion => None,
+    }
+}
+
+/// In the words of the API server, if it was it who said something.
+fn sentence(error: &Error) -> String {
+    match error {
+        Error::WatchError(status) => status.message.clone(),
+        error => crate::error::chain(error),
+    }
+}
+
+fn remedy(error: &Error) -> &'static str {
+    match code_of(error) {
+        Some(404) => {
+            "; the kind is not served: install the CustomResourceDefinitions, as `weir install` does, and it is found by itself"
+        }
+        Some(401) => {
+            "; the credentials are not accepted: see to the kubeconfig or the service account"
+        }
+        Some(403) => {
+            "; grant list and watch, as the roles of `weir install --dry-run` do (`weir check` names every right that is missing)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn refused(code: u16, message: &str) -> Error {
+        let mut status = Status::failure(message, "");
+        status.code = code;
+        Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn the_same_trouble_is_told_once_and_again_after_it_was_over() {
+        let mut trouble = Trouble::new("Rollout");
+        trouble.tell(&refused(403, "rollouts is forbidden"));
+        let told = trouble.told.clone();
+        assert!(
+            told.contains("rollouts is forbidden") && told.contains("weir check"),
+            "{told}"
+        );
+        trouble.tell(&refused(403, "rollouts is forbidden"));
+        assert_eq!(trouble.told, told);
+        trouble.tell(&refused(410, "too old"));
+        assert_eq!(trouble.told, told, "nobody has to know");
+        trouble.over();
+        assert_eq!(trouble.told, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_until_the_watch_has_gone_well_for_a_while() {
+        let mut trouble = Trouble::new("Rollout");
+        let first = trouble.pause();
+        assert!(first <= FIRST.mul_f64(1.25), "{first:?}");
+        for _ in 0..8 {
+            let pause = trouble.pause();
+            tokio::time::advance(pause).await;
+        }
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(trouble.pause() > Duration::from_secs(20));
+        tokio::time::advance(Duration::from_mins(2)).await;
+        assert!(trouble.pause() <= FIRST.mul_f64(1.25));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_there_is_not_a_kind_that_is_forbidden() {
+        assert!(is_not_served(&refused(404, "not found")));
+        assert!(!is_not_served(&refused(403, "forbidden")));
+        assert!(remedy(&refused(404, "")).contains("weir install"));
+    }
+}

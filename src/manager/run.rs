@@ -1,0 +1,132 @@
+use super::term::{Term, requeue_everything};
+use super::watches;
+use crate::act::{Fetch, Kinds, Render};
+use crate::cache::{Caches, Dynamic, Triggers};
+use crate::clock::Clock;
+use crate::lease::{Election, Leadership, elect};
+use crate::monitor::{Monitor, Watched, observed};
+use crate::queue::Queue;
+use kube::Client;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How long the election may do nothing beyond the duration of a lease before `/healthz` says so.
+const ELECTION_MAX: Duration = Duration::from_mins(1);
+
+/// How a controller runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Only this namespace (`--namespaced`); `None` is the whole cluster.
+    pub namespace: Option<String>,
+    /// How many objects are worked on at a time.
+    pub workers: usize,
+    pub config: engine::config::Config,
+    pub metric_defaults: engine::analysis::MetricDefaults,
+    pub gitops: gitops::sync::Config,
+    /// `None`: it is alone, and always leads.
+    pub election: Option<Election>,
+    /// What this controller tells of itself.
+    pub monitor: Arc<Monitor>,
+    pub clock: Clock,
+    /// Who makes the requests of metric providers.
+    pub fetch: Arc<dyn Fetch>,
+    /// Who fetches and renders the sources of Applications.
+    pub render: Arc<dyn Render>,
+}
+
+/// Runs until `shutdown`.
+pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
+    let monitor = options.monitor.clone();
+    let client = observed(client, monitor.metrics.clone());
+    let queue = Arc::new(Queue::new(monitor.metrics.queue.clone()));
+    let kinds = Arc::new(Kinds::new(client.clone()));
+    let dynamic = Dynamic::new(client.clone(), kinds.clone(), options.namespace.clone());
+    let caches = Arc::new(Caches::new(dynamic));
+    Arc::new(Triggers::new(
+        queue.clone(),
+        options.gitops.control_namespace.clone(),
+    ))
+    .subscribe(&caches);
+    let (leadership, election_limit) = match &options.election {
+        None => (Leadership::always(), Duration::MAX),
+        Some(election) => (
+            Leadership::following(),
+            ELECTION_MAX + election.timing.lease,
+        ),
+    };
+    monitor.watch(Watched {
+        caches: caches.clone(),
+        queue: queue.clone(),
+        leadership: leadership.clone(),
+        election_limit,
+    });
+    let mut tasks = JoinSet::new();
+    watches::start(&mut tasks, &client, &options, &caches);
+    tokio::select! {
+        () = shutdown.cancelled() => return,
+        () = caches.wait_ready() => {}
+    }
+    tracing::info!("caches are complete");
+    let seat = Seat::take(&client, &options, leadership);
+    let term = Term {
+        client,
+        kinds,
+        caches,
+        queue,
+        leadership: seat.leadership.clone(),
+        options,
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            () = seat.leadership.acquired() => {}
+        }
+        requeue_everything(&term.caches, &term.queue);
+        term.serve(&shutdown).await;
+    }
+    seat.leave().await;
+}
+
+/// The place in the election: the Lease is renewed from its taking until its leaving, while workers
+/// still finish as well.
+struct Seat {
+    leadership: Leadership,
+    resign: CancellationToken,
+    election: Option<JoinHandle<()>>,
+}
+
+impl Seat {
+    fn take(client: &Client, options: &Options, leadership: Leadership) -> Self {
+        let resign = CancellationToken::new();
+        let election = options.election.clone().map(|election| {
+            let (client, clock) = (client.clone(), options.clock);
+            let (leadership, resign) = (leadership.clone(), resign.clone());
+            tokio::spawn(elect(client, election, clock, leadership, resign))
+        });
+        Self {
+            leadership,
+            resign,
+            election,
+        }
+    }
+
+    async fn leave(mut self) {
+        self.resign.cancel();
+        if let Some(election) = self.election.take() {
+            // An election that panicked has said so already.
+            let _ = election.await;
+        }
+    }
+}
+
+/// A controller that is dropped in the middle (a test's crash) leaves nobody behind who renews.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(election) = &self.election {
+            election.abort();
+        }
+    }
+}

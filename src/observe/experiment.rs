@@ -1,0 +1,54 @@
+//! The snapshot of an Experiment.
+
+use super::rollout::templates;
+use crate::cache::{Cache, Caches, controller_ref};
+use api::Experiment;
+use engine::experiment::{ExperimentSnapshot, Refused};
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Everything is in the caches.
+pub fn experiment(
+    caches: &Caches,
+    experiment: Arc<Experiment>,
+    refused: Option<Refused>,
+) -> ExperimentSnapshot {
+    let namespace = experiment.namespace().unwrap_or_default();
+    let named: BTreeSet<String> = experiment
+        .spec
+        .templates
+        .iter()
+        .filter_map(|template| template.service.as_ref()?.name.clone())
+        .collect();
+    let services = concerned(&caches.services, &experiment, &named);
+    ExperimentSnapshot {
+        replica_sets: concerned(&caches.replica_sets, &experiment, &BTreeSet::new()),
+        services: services
+            .into_iter()
+            .map(|service| (service.name_any(), service))
+            .collect(),
+        analysis_runs: concerned(&caches.analysis_runs, &experiment, &BTreeSet::new()),
+        templates: templates(caches, &namespace),
+        refused,
+        experiment,
+    }
+}
+
+/// What the Experiment controls, and what has a name that it would give.
+fn concerned<K: Resource>(
+    cache: &Cache<K>,
+    experiment: &Experiment,
+    named: &BTreeSet<String>,
+) -> Vec<Arc<K>> {
+    let uid = experiment.uid().unwrap_or_default();
+    let prefix = format!("{}-", experiment.name_any());
+    let mut objects = cache.in_namespace(&experiment.namespace().unwrap_or_default());
+    objects.retain(|object| {
+        let name = object.name_any();
+        controller_ref(object.as_ref()).is_some_and(|owner| owner.uid == uid)
+            || name.starts_with(&prefix)
+            || named.contains(&name)
+    });
+    objects
+}

@@ -1,0 +1,123 @@
+//! `--instance-id` and `--namespaced`.
+
+use crate::git::{APPLICATION, GitWorld};
+use crate::world::{NAMESPACE, World, gvk};
+use kube::Client;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+use weir::manager::{self, Options};
+
+const LABEL: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+
+const ROLLOUT: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: app
+spec:
+  replicas: 1
+  selector:
+    matchLabels:
+      app: app
+  template:
+    metadata:
+      labels:
+        app: app
+    spec:
+      containers:
+      - name: app
+        image: demo:blue
+  strategy:
+    canary: {}
+";
+
+fn start(world: &World, client: Client, adjust: impl FnOnce(&mut Options)) {
+    let mut options = world.options();
+    options.monitor = Arc::default();
+    adjust(&mut options);
+    tokio::spawn(manager::run(client, options, CancellationToken::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_looks_after_its_own_objects_only() {
+    // The controller of the world has no instance id.
+    let world = World::start();
+    let blue = ROLLOUT.replace(
+        "  name: app\n",
+        &format!("  name: blue\n  labels: {{{LABEL}: blue}}\n"),
+    );
+    let blue = blue.replace("app: app", "app: blue");
+    world.apply(ROLLOUT);
+    world.apply(&blue);
+    world.until_phase("app", "Healthy").await;
+    world.sleep(60).await;
+    assert!(world.rollout("blue").get("status").is_none());
+    start(&world, world.api.client(), |options| {
+        options.config.instance_id = Some("blue".to_owned());
+    });
+    world.until_phase("blue", "Healthy").await;
+    let version = world.rollout("app")["metadata"]["resourceVersion"].clone();
+    world.sleep(60).await;
+    assert_eq!(world.rollout("app")["metadata"]["resourceVersion"], version);
+    // Taken out of the instance, it is the other's.
+    world.merge(
+        "Rollout",
+        "blue",
+        None,
+        json!({"metadata": {"labels": {LABEL: null}}}),
+    );
+    world.set_image("blue", "demo:green");
+    world.until_phase("blue", "Healthy").await;
+    assert_eq!(world.sizes()["demo:green"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespaced_controller_asks_for_nothing_outside_and_still_deploys() {
+    let mut world = GitWorld::start();
+    world.kill_controller().await;
+    world
+        .repo
+        .write("apps/production/backend/rollout.yaml", ROLLOUT);
+    let commit = world.repo.commit("Deploy");
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = asked.clone();
+    let inner = world.api.client();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (inner, log) = (inner.clone(), log.clone());
+        async move {
+            log.lock().unwrap().push(request.uri().path().to_owned());
+            inner.send(request).await
+        }
+    });
+    start(&world, Client::new(service, NAMESPACE), |options| {
+        options.namespace = Some("production".to_owned());
+        options.gitops.control_namespace = "production".to_owned();
+    });
+    let namespace = json!({"metadata": {"name": "production"}});
+    let _ = world.api.create(&gvk("Namespace"), None, namespace);
+    let project = world.api.list(&gvk("AppProject"), Some("argocd"));
+    for project in project {
+        let mut own = project.as_ref().clone();
+        own["metadata"] = json!({"name": own["metadata"]["name"]});
+        world
+            .api
+            .create(&gvk("AppProject"), Some("production"), own)
+            .unwrap();
+    }
+    world.apply(&APPLICATION.replace("namespace: argocd", "namespace: production"));
+    world.sleep(300).await;
+    let apps = world.api.list(&gvk("Application"), Some("production"));
+    let status = &apps[0]["status"];
+    assert_eq!(status["sync"]["revision"], commit.as_str(), "{status:#}");
+    assert_eq!(status["sync"]["status"], "Synced", "{status:#}");
+    let rollout = world.find("Rollout", "production", "app").unwrap();
+    assert_eq!(rollout["status"]["phase"], "Healthy");
+    for path in asked.lock().unwrap().iter() {
+        let discovery = path.split('/').filter(|part| !part.is_empty()).count() <= 3;
+        assert!(
+            path.contains("/namespaces/production/") || discovery && !path.ends_with("/namespaces"),
+            "asked for {path}"
+        );
+    }
+}
