@@ -17,7 +17,24 @@ impl Context<'_> {
             return;
         }
         self.keep_current_sets();
-        let _ = self.size_stable() || self.size_new() || self.size_others();
+        let _ = self.size_stable()
+            || self.size_new()
+            || self.size_others()
+            || self.give_up_broken_stable();
+    }
+
+    /// Stable pods that are not available and not wanted any more make room. Together with superseded
+    /// ones they can fill the surge, so that nothing could ever move again (the peer stays there).
+    fn give_up_broken_stable(&mut self) -> bool {
+        let Some(stable) = self.stable.filter(|_| self.stable != self.new) else {
+            return false;
+        };
+        if !self.is_basic_canary() || !self.sets[stable].is_observed() {
+            return false;
+        }
+        let wanted = self.basic_split().desired().stable;
+        let target = wanted.max(self.sets[stable].available());
+        target < self.sets[stable].replicas && self.scale(stable, target)
     }
 
     fn size_stable(&mut self) -> bool {
