@@ -285,7 +285,11 @@ impl World {
                     controller.skew_ms = *by_ms;
                 }
             }
-            Fault::Pods { harm, .. } => self.shared.ground.harm(now, harm),
+            Fault::Pods { harm, .. } => {
+                self.shared.ground.harm(now, harm);
+                // Nothing was written, but the cluster has something to do.
+                self.ground_next = Some(now);
+            }
             Fault::GcRace { set, linger_ms, .. } => {
                 let sets = self.shared.ground.list(Kind::ReplicaSet);
                 if let Some((id, _)) = sets.get(usize::from(*set) % sets.len().max(1)) {

@@ -163,7 +163,9 @@ impl Change<'_> {
             }
         }
         if let Some(replicas) = step.set_canary_scale.as_ref().and_then(|own| own.replicas) {
-            let wanted = before.current_pod_hash != before.stable_rs;
+            // With the stable pods gone there is nothing to scale against.
+            let wanted = before.current_pod_hash != before.stable_rs
+                && self.seen.set(&before.stable_rs).is_some();
             if wanted && ready < replicas {
                 return Some(format!(
                     "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"

@@ -1,6 +1,7 @@
 //! The pods of a canary: stable, new, then all others (rollouts.md §3.8–3.10).
 
 use crate::rollout::context::Context;
+use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
 
 impl Context<'_> {
@@ -23,17 +24,18 @@ impl Context<'_> {
             || self.give_up_broken_stable();
     }
 
-    /// Stable pods that are not available and not wanted any more make room. Together with superseded
-    /// ones they can fill the surge, so that nothing could ever move again (the peer stays there).
+    /// Stable pods that are not ready and not wanted any more make room. Together with superseded ones
+    /// they can fill the surge, so that nothing could ever move again (the peer stays there).
     fn give_up_broken_stable(&mut self) -> bool {
         let Some(stable) = self.stable.filter(|_| self.stable != self.new) else {
             return false;
         };
-        if !self.is_basic_canary() || !self.sets[stable].is_observed() {
+        let split = self.basic_split();
+        let observed = self.sets[stable].is_observed();
+        if !self.is_basic_canary() || !observed || split.others_spec == 0 {
             return false;
         }
-        let wanted = self.basic_split().desired().stable;
-        let target = wanted.max(self.sets[stable].available());
+        let target = split.desired().stable.max(self.sets[stable].ready());
         target < self.sets[stable].replicas && self.scale(stable, target)
     }
 
@@ -44,11 +46,24 @@ impl Context<'_> {
         let size = if self.is_basic_canary() {
             self.basic_split().next().stable
         } else {
-            // By the weights of the pass before: pods go only after their traffic has gone.
-            self.routed_split(self.stored.canary.weights.as_ref())
-                .stable
+            // By the weights of the pass before: pods go only after their traffic has gone. Nothing
+            // was routed yet: then all of it is there.
+            let unrouted = self.all_to_stable();
+            let recorded = self.stored.canary.weights.as_ref().unwrap_or(&unrouted);
+            self.routed_split(Some(recorded)).stable
         };
         self.scale(stable, size)
+    }
+
+    fn all_to_stable(&self) -> TrafficWeights {
+        let stable = WeightDestination {
+            weight: self.canary().max_traffic_weight(),
+            ..WeightDestination::default()
+        };
+        TrafficWeights {
+            stable,
+            ..TrafficWeights::default()
+        }
     }
 
     fn size_new(&mut self) -> bool {

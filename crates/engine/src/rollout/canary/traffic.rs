@@ -120,7 +120,7 @@ impl Context<'_> {
         if self.is_fully_promoted() {
             return 0;
         }
-        let available = self.new_set().map_or(0, OwnedSet::available);
+        let available = self.new_set().map_or(0, lasting);
         if available == 0 {
             return 0;
         }
@@ -143,7 +143,7 @@ impl Context<'_> {
             return if self.is_new_at(self.replicas()) {
                 max_weight
             } else {
-                self.weight_before_step()
+                self.regained_weight(self.weight_before_step())
             };
         }
         if self.routed_split(None).new == 0 {
@@ -154,8 +154,29 @@ impl Context<'_> {
             self.step_weight()
         } else {
             // A step that lowers the weight takes the traffic away before the pods go.
-            self.weight_before_step().min(self.step_weight())
+            self.regained_weight(self.weight_before_step().min(self.step_weight()))
         }
+    }
+
+    /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
+    /// too; they get it back when there are enough of them again, not with the first.
+    fn regained_weight(&self, weight: i32) -> i32 {
+        let Some(new) = self.new_set() else {
+            return 0;
+        };
+        let share = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        let needed = share.min(self.routed_split(None).new);
+        let threshold = self.threshold();
+        if lasting(new) >= needed
+            || (threshold.is_some() && meets(threshold.as_ref(), Some(new), needed))
+        {
+            return weight;
+        }
+        let recorded = self.stored.canary.weights.as_ref();
+        let recorded = recorded
+            .filter(|weights| weights.canary.pod_template_hash == new.hash())
+            .map_or(0, |weights| weights.canary.weight);
+        recorded.min(weight)
     }
 
     /// After an abort, or on the way back: what the stable pods cannot take yet stays where it is.
@@ -169,7 +190,7 @@ impl Context<'_> {
         }
         let max_weight = self.canary().max_traffic_weight();
         let desired = self.desired_canary_weight();
-        let able = max_weight * stable.available() / replicas;
+        let able = max_weight * lasting(stable) / replicas;
         let unable = (max_weight - able).max(0);
         let Some(weights) = &self.stored.canary.weights else {
             // The canary never got anything, so nothing has to come back in portions (the peer would
@@ -194,6 +215,7 @@ impl Context<'_> {
             return self.is_stable_lost() && weight == max_weight;
         };
         let needed = (max_weight - weight) * self.replicas() / max_weight;
+        let available = lasting(stable);
         let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
             && self
                 .stored
@@ -201,10 +223,10 @@ impl Context<'_> {
                 .weights
                 .as_ref()
                 .is_some_and(|w| w.canary.weight > 0);
-        stable.available() >= needed
+        available >= needed
             || (self.threshold().is_some()
                 && meets(self.threshold().as_ref(), Some(stable), needed))
-            || (dead_canary && stable.available() > 0)
+            || (dead_canary && available > 0)
     }
 
     fn weight_record(&self, weight: i32) -> TrafficWeights {
@@ -275,4 +297,9 @@ fn listed(destinations: &[WeightDestination]) -> String {
     };
     let all: Vec<String> = destinations.iter().map(one).collect();
     format!("[{}]", all.join(" "))
+}
+
+/// Available pods that a scale-down under way leaves: the counts come after the size.
+fn lasting(set: &OwnedSet) -> i32 {
+    set.available().min(set.live_replicas())
 }
