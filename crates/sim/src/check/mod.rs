@@ -76,10 +76,13 @@ impl Checks {
             return;
         }
         let visibly = worse(&shortfalls(seen.0), &shortfalls(seen.1));
+        let superseded = rules::is_superseded(truth.0);
         for ((rule, on), by) in &truly {
-            // A service that selected everybody until now had no arm of its own.
-            let is_new_arm = !on.is_empty() && truth.0.selected(on).is_none();
-            if !is_new_arm && visibly.contains_key(&(*rule, on.clone())) {
+            // An arm that was none until now: its service selected everybody, or a revision that is
+            // neither stable nor current. What it lacks is not this action's doing.
+            let is_new_arm = superseded || truth.0.selected(on).is_none();
+            let forgiven = *rule == rules::ARM_TOO_SMALL && is_new_arm;
+            if !forgiven && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }

@@ -8,6 +8,8 @@ use super::Facts;
 use api::Rollout;
 use std::collections::BTreeMap;
 
+pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
+
 /// Rule and what it is about → how far it is broken, above 0.
 pub type Shortfalls = BTreeMap<(&'static str, String), i32>;
 
@@ -110,12 +112,9 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         }
         let is_canary = canary.canary_service.as_deref() == Some(service);
         let others_ready = facts.ready() - ready;
-        if others_ready > 0 && !(scaled && is_canary) && !is_superseded(facts, rollout) {
+        if others_ready > 0 && !(scaled && is_canary) && !is_superseded(facts) {
             let needed = facts.replicas() * weight / max_weight.max(1);
-            let rule = (
-                "an arm has fewer ready pods than its weight needs",
-                service.clone(),
-            );
+            let rule = (ARM_TOO_SMALL, service.clone());
             found.insert(rule, needed - ready);
         }
         if is_canary && is_update(facts, hash) {
@@ -127,7 +126,10 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
 
 /// Whether the canary service still selects a revision that another one has taken the place of. Its
 /// traffic goes back as fast as it can.
-fn is_superseded(facts: &Facts, rollout: &Rollout) -> bool {
+pub(super) fn is_superseded(facts: &Facts) -> bool {
+    let Some(rollout) = &facts.rollout else {
+        return false;
+    };
     let canary = rollout.spec.canary();
     let service = canary.and_then(|canary| canary.canary_service.as_deref());
     let selected = service.and_then(|service| facts.selected(service));
