@@ -317,6 +317,7 @@ impl Context<'_> {
     pub(crate) fn abort_on_deadline(&mut self) {
         if !self.rollout.spec.aborts_at_progress_deadline()
             || self.is_aborted()
+            || self.pauses.is_removing_abort()
             || self.is_healthy()
             || self.status.stable_rs == self.status.current_pod_hash
             || self.is_progress()

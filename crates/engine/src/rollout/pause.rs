@@ -49,6 +49,11 @@ impl Pauses {
         self.abort.is_some()
     }
 
+    /// Whether this pass ends any abort (a full promotion, a rollback): none begins in it.
+    pub(crate) fn is_removing_abort(&self) -> bool {
+        self.remove_abort
+    }
+
     pub(crate) fn abort_message(&self) -> &str {
         self.abort.as_deref().unwrap_or_default()
     }

@@ -155,6 +155,7 @@ pub(super) fn action(
         done
     });
     if let Some(done) = absorbed {
+        shared.checks.turned &= id.kind != Kind::HttpRoute;
         absorb(&mut pass.view, &id, done);
         let after = (
             Facts::of_truth(&*shared.ground, actor.rollout),

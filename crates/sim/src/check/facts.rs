@@ -14,6 +14,8 @@ pub struct SetFacts {
     pub size: i32,
     /// Ready pods, of those that its size leaves it.
     pub ready: i32,
+    /// Pods that count towards the floor: ready for `minReadySeconds`, if that is asked for.
+    pub available: i32,
     /// It is kept for a while, to go back to.
     pub warm: bool,
 }
@@ -70,10 +72,18 @@ impl Facts {
                     .and_then(|rollout| rollout.metadata.uid.as_deref());
                 if object.controller().map(|owner| owner.uid.as_str()) == uid {
                     let size = size_of(set);
+                    let ready = ready(object).min(size);
+                    let waits = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
+                    let told = set.status.as_ref().and_then(|own| own.available_replicas);
+                    let available = match waits {
+                        None | Some(0) => ready,
+                        Some(_) => told.unwrap_or(0).min(size),
+                    };
                     self.sets.push(SetFacts {
                         hash: hash_of(set).to_owned(),
                         size,
-                        ready: ready(object).min(size),
+                        ready,
+                        available,
                         warm: set.metadata.annotations.as_ref().is_some_and(|all| {
                             all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
                         }),
@@ -118,6 +128,14 @@ impl Facts {
 
     pub fn ready(&self) -> i32 {
         self.sets.iter().map(|set| set.ready).sum()
+    }
+
+    pub fn available_of(&self, hash: &str) -> i32 {
+        self.set(hash).map_or(0, |set| set.available)
+    }
+
+    pub fn available(&self) -> i32 {
+        self.sets.iter().map(|set| set.available).sum()
     }
 
     /// The hash that a service selects.

@@ -36,6 +36,8 @@ impl fmt::Display for Breach {
 pub struct Checks {
     pub breaches: Vec<Breach>,
     pub pauses: Pauses,
+    /// Somebody has turned the route's weights, and the controller has not put them right yet.
+    pub turned: bool,
     /// Writes of the controller, by second: more than a few are a hot loop.
     burst: (i64, u32),
 }
@@ -81,7 +83,8 @@ impl Checks {
             // An arm that was none until now: its service selected everybody, or a revision that is
             // neither stable nor current. What it lacks is not this action's doing.
             let is_new_arm = superseded || truth.0.selected(on).is_none();
-            let forgiven = *rule == rules::ARM_TOO_SMALL && is_new_arm;
+            let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
+                || (*rule == rules::TOO_MUCH && self.turned);
             if !forgiven && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }

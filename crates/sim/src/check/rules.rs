@@ -8,6 +8,7 @@ use super::Facts;
 use api::Rollout;
 use std::collections::BTreeMap;
 
+pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
 pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
 
 /// Rule and what it is about → how far it is broken, above 0.
@@ -57,8 +58,8 @@ fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         return;
     };
     let floor = facts.replicas() - unavailable;
-    let rule = ("ready pods below the floor", String::new());
-    found.insert(rule, floor - facts.ready());
+    let rule = ("available pods below the floor", String::new());
+    found.insert(rule, floor - facts.available());
     let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
     let rule = ("more pods than the surge allows", String::new());
     found.insert(rule, pods - facts.replicas() - surge);
@@ -118,7 +119,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, needed - ready);
         }
         if is_canary && is_update(facts, hash) {
-            let rule = ("the canary gets more than its step allows", service.clone());
+            let rule = (TOO_MUCH, service.clone());
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }

@@ -93,7 +93,7 @@ impl Change<'_> {
             return None;
         }
         let from = before.current_step_index.unwrap_or(0).clamp(0, count);
-        let to = self.after.current_step_index.unwrap_or(0);
+        let to = self.after.current_step_index.unwrap_or(0).clamp(0, count);
         if from == to || (to == 0 && self.after.abort) {
             return None;
         }
@@ -138,7 +138,7 @@ impl Change<'_> {
                 let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
                 // Stable pods that are gone, or too few for the rest, hold the weight where it is.
                 let rest = self.seen.replicas() - needed;
-                let held = self.seen.ready_of(&before.stable_rs) < rest;
+                let held = self.seen.available_of(&before.stable_rs) < rest;
                 if live != Some(weight) && !starved && !held && self.seen.replicas() > 0 {
                     return Some(format!(
                         "setWeight step {index} ends at {live:?} instead of {weight}"

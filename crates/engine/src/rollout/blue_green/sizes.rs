@@ -23,7 +23,9 @@ impl Context<'_> {
         let active = self.active_selector();
         let active = self.set_by_hash(&active).map(|set| set.hash().to_owned());
         let new = self.new_set().map(|set| set.hash().to_owned());
-        if active.is_none() || active == new || self.is_promote_full() {
+        // The stable revision is no preview, even if the active service has not come to it yet.
+        let previewed = active.is_some() && active != new && self.new != self.stable;
+        if !previewed || self.is_promote_full() {
             return replicas;
         }
         if self.current_hash != self.stored_current() {

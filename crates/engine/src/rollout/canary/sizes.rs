@@ -47,10 +47,11 @@ impl Context<'_> {
             self.basic_split().next().stable
         } else {
             // By the weights of the pass before: pods go only after their traffic has gone. Nothing
-            // was routed yet: then all of it is there.
+            // was routed yet: then all of it is there. Traffic that comes back in this pass counts too.
             let unrouted = self.all_to_stable();
             let recorded = self.stored.canary.weights.as_ref().unwrap_or(&unrouted);
-            self.routed_split(Some(recorded)).stable
+            let before = self.routed_split(Some(recorded)).stable;
+            before.max(self.routed_split(self.weights.as_ref()).stable)
         };
         self.scale(stable, size)
     }

@@ -80,7 +80,7 @@ impl Context<'_> {
         if self.is_aborted() {
             return None;
         }
-        let available = self.new_set().map_or(0, OwnedSet::available);
+        let available = self.new_set().map_or(0, OwnedSet::lasting);
         if available < self.replicas() && !self.is_past_threshold() {
             return None;
         }

@@ -34,6 +34,7 @@ impl Context<'_> {
             return true;
         };
         let weight = self.wanted_weight();
+        let weight = self.weight_that_arrives(weight);
         let moves_weights = self.is_stable_ready_for(weight);
         if !moves_weights {
             self.decide(
@@ -120,7 +121,7 @@ impl Context<'_> {
         if self.is_fully_promoted() {
             return 0;
         }
-        let available = self.new_set().map_or(0, lasting);
+        let available = self.new_set().map_or(0, OwnedSet::lasting);
         if available == 0 {
             return 0;
         }
@@ -158,6 +159,21 @@ impl Context<'_> {
         }
     }
 
+    /// The canary gets no more while its service selects other pods, or none: a service that was not
+    /// ours yet, or that somebody has pointed elsewhere, follows when all its pods are available.
+    fn weight_that_arrives(&self, weight: i32) -> i32 {
+        let service = self.arm_services().canary;
+        let Some(new) = self.new_set().filter(|_| !service.is_empty()) else {
+            return weight;
+        };
+        let elsewhere = self.selector(&service) != new.hash();
+        if !elsewhere || self.is_aborted() || self.is_fully_promoted() {
+            return weight;
+        }
+        let recorded = self.stored.canary.weights.as_ref();
+        weight.min(recorded.map_or(0, |weights| weights.canary.weight))
+    }
+
     /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
     /// too; they get it back when there are enough of them again, not with the first.
     fn regained_weight(&self, weight: i32) -> i32 {
@@ -167,7 +183,7 @@ impl Context<'_> {
         let share = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
         let needed = share.min(self.routed_split(None).new);
         let threshold = self.threshold();
-        if lasting(new) >= needed
+        if new.lasting() >= needed
             || (threshold.is_some() && meets(threshold.as_ref(), Some(new), needed))
         {
             return weight;
@@ -190,7 +206,7 @@ impl Context<'_> {
         }
         let max_weight = self.canary().max_traffic_weight();
         let desired = self.desired_canary_weight();
-        let able = max_weight * lasting(stable) / replicas;
+        let able = max_weight * stable.lasting() / replicas;
         let unable = (max_weight - able).max(0);
         let Some(weights) = &self.stored.canary.weights else {
             // The canary never got anything, so nothing has to come back in portions (the peer would
@@ -215,7 +231,7 @@ impl Context<'_> {
             return self.is_stable_lost() && weight == max_weight;
         };
         let needed = (max_weight - weight) * self.replicas() / max_weight;
-        let available = lasting(stable);
+        let available = stable.lasting();
         let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
             && self
                 .stored
@@ -297,9 +313,4 @@ fn listed(destinations: &[WeightDestination]) -> String {
     };
     let all: Vec<String> = destinations.iter().map(one).collect();
     format!("[{}]", all.join(" "))
-}
-
-/// Available pods that a scale-down under way leaves: the counts come after the size.
-fn lasting(set: &OwnedSet) -> i32 {
-    set.available().min(set.live_replicas())
 }
