@@ -103,7 +103,9 @@ impl OwnedSet {
     /// Available pods that a scale-down leaves, of the pass before or of this one: the counts come
     /// after the size.
     pub(crate) fn lasting(&self) -> i32 {
-        self.available().min(self.live_replicas()).min(self.replicas)
+        self.available()
+            .min(self.live_replicas())
+            .min(self.replicas)
     }
 
     /// Whether the ReplicaSet controller has seen the last change of the spec.
