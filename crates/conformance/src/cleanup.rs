@@ -71,7 +71,11 @@ impl Leftovers {
 fn created(case: &Case) -> Option<String> {
     let (method, line) = case.line();
     let (path, query) = line.split_once('?').unwrap_or((line, ""));
-    if ![0, 201].contains(&case.status) || !["POST", "PUT", "PATCH"].contains(&method) || query.contains("dryRun") || path.contains("reviews") {
+    if ![0, 201].contains(&case.status)
+        || !["POST", "PUT", "PATCH"].contains(&method)
+        || query.contains("dryRun")
+        || path.contains("reviews")
+    {
         return None;
     }
     if method != "POST" {

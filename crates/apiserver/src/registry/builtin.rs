@@ -74,13 +74,7 @@ const POD: &[Extra] = &[
         "PodPortForwardOptions",
         &["create", "get"],
     ),
-    extra(
-        "proxy",
-        "",
-        "v1",
-        "PodProxyOptions",
-        PROXY,
-    ),
+    extra("proxy", "", "v1", "PodProxyOptions", PROXY),
     extra("resize", "", "v1", "Pod", &["get", "patch", "update"]),
 ];
 const SERVICE: &[Extra] = &[extra("proxy", "", "v1", "ServiceProxyOptions", PROXY)];
@@ -418,6 +412,26 @@ const ROWS: &[Row] = &[
         &[],
         CLUSTER,
         GENERATION,
+        &[],
+    ),
+    Row(
+        "networking.k8s.io",
+        "v1",
+        "IPAddress",
+        "ipaddresses",
+        &["ip"],
+        CLUSTER,
+        GENERATION,
+        &[],
+    ),
+    Row(
+        "networking.k8s.io",
+        "v1",
+        "ServiceCIDR",
+        "servicecidrs",
+        &[],
+        CLUSTER,
+        STATUS | GENERATION,
         &[],
     ),
     Row(

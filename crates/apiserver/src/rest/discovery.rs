@@ -79,7 +79,11 @@ pub(super) fn resources(registry: &Registry, group: &str, version: &str) -> Valu
         }));
     }
     // Custom resources come as their handler lists them, built-in ones by name.
-    if !list.is_empty() && !registry.of_version(group, version).any(|resource| resource.is_crd()) {
+    if !list.is_empty()
+        && !registry
+            .of_version(group, version)
+            .any(|resource| resource.is_crd())
+    {
         list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     }
     let mut answer = json!({

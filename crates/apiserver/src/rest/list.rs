@@ -258,7 +258,11 @@ fn encode(revision: Option<u64>, namespace: &str, name: &str) -> String {
 }
 
 fn decode(text: &str) -> Result<Token, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let invalid = |why: &str| {
+        Status::bad_request(format!(
+            "invalid continue token: continue key is not valid: {why}"
+        ))
+    };
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .or_else(|_| STANDARD_NO_PAD.decode(text))

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::status::Status;
 use crate::wire::{PROTOBUF, decode};
 
-pub(super) const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+pub(super) const OFFERED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The shape an object or list is answered in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

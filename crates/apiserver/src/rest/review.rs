@@ -27,9 +27,12 @@ pub(super) fn check(resource: &Resource, body: &Value) -> Result<(), Status> {
     let has = |field: &str| spec.get(field).is_some_and(|value| !value.is_null());
     if has("resourceAttributes") == has("nonResourceAttributes") {
         let value = spec.get("resourceAttributes").cloned().unwrap_or_default();
-        let detail =
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        errors.push(FieldError::invalid("spec.resourceAttributes", value, detail));
+        let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        errors.push(FieldError::invalid(
+            "spec.resourceAttributes",
+            value,
+            detail,
+        ));
     }
     if kind != "SelfSubjectAccessReview" && text(spec, "/user").is_empty() && !has("groups") {
         let detail = "at least one of user or group must be specified";

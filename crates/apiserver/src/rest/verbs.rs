@@ -37,7 +37,8 @@ const MANAGER_BYTES: usize = 128;
 /// Runs the verb that method and target make.
 pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
     let mut warnings = Vec::new();
-    let mut response = dispatch(server, target, request, &mut warnings)?;
+    let outcome = dispatch(server, target, request, &mut warnings);
+    let mut response = outcome.unwrap_or_else(|status| respond::refused(request.accept, &status));
     if let Origin::Crd {
         deprecation: Some(words),
         ..
@@ -187,9 +188,9 @@ fn create(
         &target.resource.gvk.kind,
     )?;
     note_duplicates(request, &mut options);
-    let created = strategy::create(&server.0, &scope(target), body, &mut options)?;
+    let created = strategy::create(&server.0, &scope(target), body, &mut options);
     warnings.append(&mut options.warnings);
-    Ok(show(server, target, request, 201, &created))
+    Ok(show(server, target, request, 201, &created?))
 }
 
 fn note_duplicates(request: &Request<'_>, options: &mut WriteOptions) {
@@ -211,8 +212,9 @@ fn put(
         &target.resource.gvk.kind,
     )?;
     note_duplicates(request, &mut options);
-    let written = strategy::put(&server.0, &scope(target), body, &mut options)?;
+    let written = strategy::put(&server.0, &scope(target), body, &mut options);
     warnings.append(&mut options.warnings);
+    let written = written?;
     Ok(show(
         server,
         target,
@@ -261,8 +263,7 @@ fn patch(
 
 fn read_patch(target: &Target, request: &Request<'_>) -> Result<Patch, Status> {
     use structural::patch::{
-        APPLY_PATCH, CUSTOM_TYPES, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH,
-        unsupported_media_type,
+        APPLY_PATCH, CUSTOM_TYPES, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, unsupported_media_type,
     };
     let custom = target.resource.is_crd();
     let make: fn(Value) -> Patch = match media_type(&request.parts.headers) {
@@ -522,7 +523,11 @@ fn delete_options(request: &Request<'_>) -> Result<DeleteOptions, Status> {
         let body = read_body(&request.parts.headers, request.body, "DeleteOptions")
             .map_err(|status| Status::new(500, "", status.message))?;
         if !["", "DeleteOptions"].contains(&object::text(&body, "/kind")) {
-            return Err(Status::new(500, "", "decoded object cannot be converted to DeleteOptions"));
+            return Err(Status::new(
+                500,
+                "",
+                "decoded object cannot be converted to DeleteOptions",
+            ));
         }
         parse_delete_options(&body)?
     };

@@ -285,7 +285,9 @@ impl Watch {
                 self.headers_sent = true;
                 write_line(chunk, kind, &rendered);
             }
-            Shape::Metadata | Shape::MetadataList => write_line(chunk, kind, &respond::partial(&object)),
+            Shape::Metadata | Shape::MetadataList => {
+                write_line(chunk, kind, &respond::partial(&object))
+            }
             _ => write_line(chunk, kind, &object),
         }
     }

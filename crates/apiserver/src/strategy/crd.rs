@@ -31,11 +31,7 @@ pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
 }
 
 /// What of a definition stays, and which versions must.
-pub(super) fn validate_update(
-    resource: &Resource,
-    object: &Value,
-    old: &Value,
-) -> Vec<FieldError> {
+pub(super) fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if !is(resource) {
         return errors;

@@ -42,7 +42,11 @@ pub(crate) fn patch(
     if !uid.is_empty() && uid != object::uid(&old) {
         let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
         // Looked at twice on the way, and said twice.
-        return Err(Status::invalid(resource, target.name, &[error.clone(), error]));
+        return Err(Status::invalid(
+            resource,
+            target.name,
+            &[error.clone(), error],
+        ));
     }
     if object::resource_version(&new).is_empty() {
         set_meta(
@@ -157,7 +161,11 @@ fn apply(
     let uid = object::uid(&configuration);
     if !uid.is_empty() && uid != object::uid(old) {
         let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
-        return Err(Status::invalid(resource, target.name, &[error.clone(), error]));
+        return Err(Status::invalid(
+            resource,
+            target.name,
+            &[error.clone(), error],
+        ));
     }
     let new = managed::apply(server, target, Some(&current), &configuration, options)?;
     let new = event::to_storage(resource, new);

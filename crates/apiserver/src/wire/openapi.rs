@@ -210,7 +210,11 @@ fn schema(schema: &Value) -> Message {
     message.int(17, field("maxProperties"));
     message.int(18, field("minProperties"));
     message.texts(19, field("required"));
-    for value in field("enum").and_then(Value::as_array).into_iter().flatten() {
+    for value in field("enum")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         message.any(20, Some(value));
     }
     match field("additionalProperties") {
@@ -272,7 +276,12 @@ mod tests {
             "swagger": "2.0", "info": {"title": "T", "version": "1"}, "paths": {},
             "definitions": {"A": {"type": "object", "maxItems": 300}},
         });
-        let schema = [&[0x70, 0xac, 0x02][..], &[0xb2, 0x01, 8, 0x0a, 6], b"object"].concat();
+        let schema = [
+            &[0x70, 0xac, 0x02][..],
+            &[0xb2, 0x01, 8, 0x0a, 6],
+            b"object",
+        ]
+        .concat();
         let entry = [&[0x0a, 1, b'A', 0x12, 14][..], &schema].concat();
         let want = [
             &[0x0a, 3][..],

@@ -299,7 +299,11 @@ fn check_object(
     };
     if schema.embedded {
         for name in ["apiVersion", "kind"] {
-            if map.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
+            if map
+                .get(name)
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
                 errors.push(FieldError::required(child(name), ""));
             }
         }

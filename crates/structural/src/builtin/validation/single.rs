@@ -31,7 +31,11 @@ fn lease(spec: &Value, errors: &mut Vec<FieldError>) {
     let duration_s = at(spec, "leaseDurationSeconds").as_i64();
     if let Some(duration_s) = duration_s.filter(|duration_s| *duration_s <= 0) {
         let path = "spec.leaseDurationSeconds";
-        errors.push(FieldError::invalid(path, duration_s, "must be greater than 0"));
+        errors.push(FieldError::invalid(
+            path,
+            duration_s,
+            "must be greater than 0",
+        ));
     }
 }
 
@@ -39,7 +43,11 @@ fn keys_once(object: &Value, errors: &mut Vec<FieldError>) {
     let binary = at(object, "binaryData");
     for (key, _) in entries(at(object, "data")).filter(|(key, _)| binary.get(key).is_some()) {
         let detail = "duplicate of key present in binaryData";
-        errors.push(FieldError::invalid(format!("data[{key}]"), key.as_str(), detail));
+        errors.push(FieldError::invalid(
+            format!("data[{key}]"),
+            key.as_str(),
+            detail,
+        ));
     }
 }
 
@@ -60,7 +68,11 @@ fn event(object: &Value, errors: &mut Vec<FieldError>) {
     // What is about the cluster as a whole is told in `default`.
     if about != own && !(about.is_empty() && own == "default") {
         let detail = "does not match event.namespace";
-        errors.push(FieldError::invalid("involvedObject.namespace", about, detail));
+        errors.push(FieldError::invalid(
+            "involvedObject.namespace",
+            about,
+            detail,
+        ));
     }
 }
 
@@ -155,9 +167,9 @@ mod tests {
     fn first(group: &str, name: &str, object: &Value) -> String {
         let mut errors = Vec::new();
         check(kind(group, "v1", name).unwrap(), object, &mut errors);
-        errors
-            .first()
-            .map_or_else(String::new, |error| format!("{}: {}", error.path, error.body()))
+        errors.first().map_or_else(String::new, |error| {
+            format!("{}: {}", error.path, error.body())
+        })
     }
 
     #[test]

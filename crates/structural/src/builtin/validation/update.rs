@@ -83,7 +83,10 @@ fn scheduled_template(object: &Value, old: &Value, errors: &mut Vec<FieldError>)
         template
     };
     if placed(object) != placed(old) {
-        let template = object.pointer("/spec/template").cloned().unwrap_or_default();
+        let template = object
+            .pointer("/spec/template")
+            .cloned()
+            .unwrap_or_default();
         errors.push(FieldError::invalid("spec.template", template, IMMUTABLE));
     }
 }
