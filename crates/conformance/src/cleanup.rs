@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Case, File, Server};
 
 /// How long to wait for one object to go.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// When finalizers of the table are taken off.
 const HELD: Duration = Duration::from_secs(2);
 

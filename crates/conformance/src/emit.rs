@@ -1,5 +1,7 @@
 //! YAML as the table is written: short values on one line, others as blocks.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 const WIDTH: usize = 118;
@@ -10,10 +12,10 @@ pub(crate) fn entry(key: &str, value: &Value, indent: usize, out: &mut String) {
     let flow = flow(value);
     let key = scalar(key);
     if is_leaf(value) || indent + key.len() + 2 + flow.len() <= WIDTH {
-        out.push_str(&format!("{pad}{key}: {flow}\n"));
+        let _ = writeln!(out, "{pad}{key}: {flow}");
         return;
     }
-    out.push_str(&format!("{pad}{key}:\n"));
+    let _ = writeln!(out, "{pad}{key}:");
     let deeper = if value.is_array() { indent } else { indent + 2 };
     block(value, deeper, out);
 }
@@ -30,12 +32,12 @@ fn block(value: &Value, indent: usize, out: &mut String) {
                 let pad = " ".repeat(indent);
                 let flow = flow(item);
                 if is_leaf(item) || indent + 2 + flow.len() <= WIDTH {
-                    out.push_str(&format!("{pad}- {flow}\n"));
+                    let _ = writeln!(out, "{pad}- {flow}");
                     continue;
                 }
                 let mut inner = String::new();
                 block(item, indent + 2, &mut inner);
-                out.push_str(&format!("{pad}- {}", inner.trim_start()));
+                let _ = write!(out, "{pad}- {}", inner.trim_start());
             }
         }
         leaf => out.push_str(&flow(leaf)),

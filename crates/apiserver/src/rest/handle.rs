@@ -85,7 +85,7 @@ fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Bod
                 accept: accept?,
                 body,
             };
-            verbs::run(server, &target, &request)?
+            verbs::run(server, &target, &request)
         }
         Route::NoSuchResource => return Err(Status::no_such_resource()),
         Route::NoSubresource(resource, name) => return Err(Status::not_found(&*resource, &name)),

@@ -35,7 +35,7 @@ const ENDPOINTS: &str =
 const MANAGER_BYTES: usize = 128;
 
 /// Runs the verb that method and target make.
-pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
+pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Response<Body> {
     let mut warnings = Vec::new();
     let outcome = dispatch(server, target, request, &mut warnings);
     let mut response = outcome.unwrap_or_else(|status| respond::refused(request.accept, &status));
@@ -50,7 +50,7 @@ pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) ->
         warnings.insert(0, ENDPOINTS.to_owned());
     }
     respond::warn(&mut response, &warnings);
-    Ok(response)
+    response
 }
 
 fn dispatch(

@@ -286,7 +286,7 @@ impl Watch {
                 write_line(chunk, kind, &rendered);
             }
             Shape::Metadata | Shape::MetadataList => {
-                write_line(chunk, kind, &respond::partial(&object))
+                write_line(chunk, kind, &respond::partial(&object));
             }
             _ => write_line(chunk, kind, &object),
         }
