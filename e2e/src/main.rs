@@ -15,14 +15,21 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::from(u8::from(!report.is_good()))
+        }
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<report::Report> {
     let args = args::parse();
     let context = context::Context::connect(&args).await?;
-    let report = args.suite.run(&context).await?;
-    println!("{report}");
-    Ok(if report.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    args.suite.run(&context).await
 }

@@ -230,6 +230,8 @@ fn bootstrap(server: &ApiServer) {
         let body = json!({"metadata": {"name": name}, "value": value, "description": description});
         cluster_scoped("scheduling.k8s.io", "PriorityClass", body);
     }
+    let range = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16"]}});
+    cluster_scoped("networking.k8s.io", "ServiceCIDR", range);
     let service = json!({
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {

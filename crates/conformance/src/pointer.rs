@@ -11,8 +11,15 @@ fn index(items: &[Value], segment: &str) -> Option<usize> {
         None => segment.parse().ok(),
         Some((field, text)) => items
             .iter()
-            .position(|item| item.get(field).and_then(Value::as_str) == Some(text)),
+            .position(|item| nested(item, field).and_then(Value::as_str) == Some(text)),
     }
+}
+
+/// A field, or a field of a field: `metadata.name`.
+fn nested<'a>(item: &'a Value, field: &str) -> Option<&'a Value> {
+    field
+        .split('.')
+        .try_fold(item, |value, name| value.get(name))
 }
 
 /// The value at `pointer`; the empty pointer is the whole.

@@ -24,8 +24,8 @@ pub(super) struct Request<'a> {
 /// Answers a request whose body was read.
 pub(crate) fn handle(server: &ApiServer, parts: &Parts, body: &[u8]) -> Response<Body> {
     answer(server, parts, body).unwrap_or_else(|status| match Accept::parse(&parts.headers) {
-        Ok(accept) if accept.yaml => respond::value(status.code, accept, &status.to_value()),
-        _ => respond::failure(&status),
+        Ok(accept) => respond::refused(accept, &status),
+        Err(_) => respond::failure(&status),
     })
 }
 
@@ -47,7 +47,7 @@ fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Bod
         matches!(route, Route::Object(_)) || [Method::GET, Method::HEAD].contains(&parts.method);
     let missing = matches!(
         route,
-        Route::NotFound | Route::NoSuchResource | Route::NoSubresource(..)
+        Route::NotFound | Route::NoDocument | Route::NoSuchResource | Route::NoSubresource(..)
     );
     if !readable && !missing {
         return Err(Status::method_not_allowed());
@@ -85,10 +85,11 @@ fn answer(server: &ApiServer, parts: &Parts, body: &[u8]) -> Result<Response<Bod
                 accept: accept?,
                 body,
             };
-            verbs::run(server, &target, &request)?
+            verbs::run(server, &target, &request)
         }
         Route::NoSuchResource => return Err(Status::no_such_resource()),
         Route::NoSubresource(resource, name) => return Err(Status::not_found(&*resource, &name)),
+        Route::NoDocument => respond::bytes(404, "text/plain; charset=utf-8", ""),
         Route::NotFound => respond::page_not_found(),
     })
 }

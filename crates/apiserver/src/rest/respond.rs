@@ -49,6 +49,15 @@ pub(crate) fn value(code: u16, accept: Accept, value: &impl Serialize) -> Respon
     }
 }
 
+/// A refused request in the negotiated language.
+pub(crate) fn refused(accept: Accept, status: &Status) -> Response<Body> {
+    if accept.yaml {
+        value(status.code, accept, &status.to_value())
+    } else {
+        failure(status)
+    }
+}
+
 /// A refused request, as JSON.
 pub(crate) fn failure(status: &Status) -> Response<Body> {
     let mut response = json_value(status.code, &status.to_value());

@@ -34,6 +34,8 @@ pub(crate) enum Route {
     NoSuchResource,
     /// A subresource that a custom resource has not: the handler says that the object is not found.
     NoSubresource(Arc<Resource>, String),
+    /// An OpenAPI document of what is not served.
+    NoDocument,
     /// Nothing at all.
     NotFound,
 }
@@ -73,6 +75,7 @@ pub(crate) fn parse(path: &str, registry: &Registry) -> Route {
         ["openapi", "v3", "apis", group, version] if registry.serves(group, version) => {
             Route::OpenApiV3((*group).to_owned(), (*version).to_owned())
         }
+        ["openapi", "v3", ..] => Route::NoDocument,
         ["apis", group] => {
             if registry.groups().iter().any(|(known, _)| known == group) {
                 Route::Group((*group).to_owned())

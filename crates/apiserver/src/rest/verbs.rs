@@ -35,9 +35,10 @@ const ENDPOINTS: &str =
 const MANAGER_BYTES: usize = 128;
 
 /// Runs the verb that method and target make.
-pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
+pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) -> Response<Body> {
     let mut warnings = Vec::new();
-    let mut response = dispatch(server, target, request, &mut warnings)?;
+    let outcome = dispatch(server, target, request, &mut warnings);
+    let mut response = outcome.unwrap_or_else(|status| respond::refused(request.accept, &status));
     if let Origin::Crd {
         deprecation: Some(words),
         ..
@@ -49,7 +50,7 @@ pub(super) fn run(server: &ApiServer, target: &Target, request: &Request<'_>) ->
         warnings.insert(0, ENDPOINTS.to_owned());
     }
     respond::warn(&mut response, &warnings);
-    Ok(response)
+    response
 }
 
 fn dispatch(
@@ -187,9 +188,9 @@ fn create(
         &target.resource.gvk.kind,
     )?;
     note_duplicates(request, &mut options);
-    let created = strategy::create(&server.0, &scope(target), body, &mut options)?;
+    let created = strategy::create(&server.0, &scope(target), body, &mut options);
     warnings.append(&mut options.warnings);
-    Ok(show(server, target, request, 201, &created))
+    Ok(show(server, target, request, 201, &created?))
 }
 
 fn note_duplicates(request: &Request<'_>, options: &mut WriteOptions) {
@@ -211,8 +212,9 @@ fn put(
         &target.resource.gvk.kind,
     )?;
     note_duplicates(request, &mut options);
-    let written = strategy::put(&server.0, &scope(target), body, &mut options)?;
+    let written = strategy::put(&server.0, &scope(target), body, &mut options);
     warnings.append(&mut options.warnings);
+    let written = written?;
     Ok(show(
         server,
         target,

@@ -63,7 +63,11 @@ fn selector(resource: &Resource, paths: &ScalePaths, object: &Value) -> String {
         };
         return found.unwrap_or_default().to_owned();
     }
-    selector_text(&object["spec"]["selector"])
+    let selector = &object["spec"]["selector"];
+    if resource.is("", "replicationcontrollers") {
+        return selector_text(&json!({"matchLabels": selector}));
+    }
+    selector_text(selector)
 }
 
 /// A LabelSelector object as a query string.

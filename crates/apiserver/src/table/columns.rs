@@ -280,6 +280,23 @@ const ROWS: &[Row] = &[
     ("", "serviceaccounts", &[NAME, col("Secrets"), AGE]),
     (
         "",
+        "persistentvolumes",
+        &[
+            NAME,
+            col("Capacity"),
+            col("Access Modes"),
+            col("Reclaim Policy"),
+            col("Status"),
+            col("Claim"),
+            col("StorageClass"),
+            col("VolumeAttributesClass"),
+            col("Reason"),
+            AGE,
+            wide("VolumeMode"),
+        ],
+    ),
+    (
+        "",
         "persistentvolumeclaims",
         &[
             NAME,

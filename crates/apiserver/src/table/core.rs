@@ -28,6 +28,7 @@ pub(super) fn cells(
         ("", "serviceaccounts") => vec![name, json!(size("/secrets")), age],
         ("", "nodes") => node(object, age),
         ("" | "events.k8s.io", "events") => event(object, now),
+        ("", "persistentvolumes") => volume(object, age),
         ("", "persistentvolumeclaims") => claim(object, age),
         ("", "resourcequotas") => quota(object, age),
         ("autoscaling", "horizontalpodautoscalers") => autoscaler(object, age),
@@ -197,36 +198,65 @@ fn claim(claim: &Value, age: Value) -> Vec<Value> {
     } else {
         ""
     };
-    let short = |mode: &str| match mode {
-        "ReadWriteOnce" => "RWO",
-        "ReadOnlyMany" => "ROX",
-        "ReadWriteMany" => "RWX",
-        _ => "RWOP",
-    };
-    let modes: Vec<&str> = items(claim, "/status/accessModes")
-        .iter()
-        .filter(|_| bound)
-        .filter_map(Value::as_str)
-        .map(short)
-        .collect();
-    let unset = |pointer: &str| {
-        json!(
-            claim
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or("<unset>")
-        )
+    let modes = if bound {
+        modes(claim, "/status/accessModes")
+    } else {
+        String::new()
     };
     vec![
         json!(name(claim)),
         json!(phase),
         json!(volume),
         json!(capacity),
-        json!(modes.join(",")),
+        json!(modes),
         json!(text(claim, "/spec/storageClassName")),
-        unset("/spec/volumeAttributesClassName"),
+        unset(claim, "/spec/volumeAttributesClassName"),
         age,
-        unset("/spec/volumeMode"),
+        unset(claim, "/spec/volumeMode"),
+    ]
+}
+
+fn modes(object: &Value, pointer: &str) -> String {
+    let short = |mode: &str| match mode {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        _ => "RWOP",
+    };
+    let modes = items(object, pointer).iter().filter_map(Value::as_str);
+    modes.map(short).collect::<Vec<_>>().join(",")
+}
+
+fn unset(object: &Value, pointer: &str) -> Value {
+    let found = object.pointer(pointer).and_then(Value::as_str);
+    json!(found.unwrap_or("<unset>"))
+}
+
+fn volume(volume: &Value, age: Value) -> Vec<Value> {
+    let phase = if is_terminating(volume) {
+        "Terminating"
+    } else {
+        text(volume, "/status/phase")
+    };
+    let claim = match (
+        text(volume, "/spec/claimRef/namespace"),
+        text(volume, "/spec/claimRef/name"),
+    ) {
+        (_, "") => String::new(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    };
+    vec![
+        json!(name(volume)),
+        json!(text(volume, "/spec/capacity/storage")),
+        json!(modes(volume, "/spec/accessModes")),
+        json!(text(volume, "/spec/persistentVolumeReclaimPolicy")),
+        json!(phase),
+        json!(claim),
+        json!(text(volume, "/spec/storageClassName")),
+        unset(volume, "/spec/volumeAttributesClassName"),
+        json!(text(volume, "/status/reason")),
+        age,
+        unset(volume, "/spec/volumeMode"),
     ]
 }
 

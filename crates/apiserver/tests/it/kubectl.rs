@@ -244,6 +244,22 @@ async fn kubectl_works_on_built_in_kinds() {
     kubectl.fails("get deploy web", "", gone).await;
 }
 
+/// For a list `kubectl` reads OpenAPI v2, which it takes as protobuf only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_applied() {
+    let Some(kubectl) = start().await else { return };
+    let items = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"v"}},
+        {"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"ports":[{"port":80}]}}"#;
+    let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{items}]}}"#);
+    let created = ["configmap/a created", "service/s created"];
+    kubectl.ok("apply -f -", &list, &created).await;
+    let changed = list.replace("\"port\":80", "\"port\":81");
+    let outcome = ["configmap/a unchanged", "service/s configured"];
+    kubectl.ok("apply -f -", &changed, &outcome).await;
+    let port = "get svc s -o jsonpath={.spec.ports[*].port}";
+    kubectl.ok(port, "", &["81"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_that_send_protobuf_work() {
     let Some(kubectl) = start().await else { return };

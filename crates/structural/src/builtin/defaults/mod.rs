@@ -87,6 +87,9 @@ fn other(kind: &Kind, fields: &mut Fields) {
             let spec = child(fields, "spec");
             set(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
             set(spec, "volumeMode", json!("Filesystem"));
+            if let Some(Value::Object(path)) = spec.get_mut("hostPath") {
+                set(path, "type", json!(""));
+            }
             set(child(fields, "status"), "phase", json!("Pending"));
         }
         ("rbac.authorization.k8s.io", _) => policy::rbac(fields),
