@@ -1,7 +1,6 @@
 //! The table of requests (`tests/conformance/*.yaml`) on the embedded server, each file on a fresh one, with the cluster's
 //! controllers taking every step they can between two requests.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use apiserver::ApiServer;
@@ -50,26 +49,17 @@ impl Server for Embedded {
     }
 }
 
-/// Requests that this server does not answer yet as a kube-apiserver does, as `file: name`. Each is a
-/// defect: a row goes when it is mended, and none is added.
-const OPEN: &str = include_str!("../conformance/open-differences.txt");
-
 #[tokio::test(start_paused = true)]
 async fn every_request_of_the_table_is_answered_as_a_kube_apiserver_does() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let open: BTreeSet<&str> = OPEN.lines().filter(|line| !line.is_empty()).collect();
-    let (mut total, mut differ, mut failures) = (0, BTreeSet::new(), Vec::new());
+    let (mut total, mut failures) = (0, Vec::new());
     for file in read_table(&folder).unwrap() {
         let embedded = Embedded::start();
         let mut replay = Replay::new(&embedded, Which::Embedded);
         for case in &file.cases {
             total += 1;
             if let Err(difference) = replay.check(case).await {
-                let row = format!("{}: {}", file.name(), case.name);
-                if !open.contains(row.as_str()) {
-                    failures.push(format!("{row}\n{difference}"));
-                }
-                differ.insert(row);
+                failures.push(format!("{}: {}\n{difference}", file.name(), case.name));
             }
         }
     }
@@ -78,11 +68,6 @@ async fn every_request_of_the_table_is_answered_as_a_kube_apiserver_does() {
         "{} of {total} differ:\n{}",
         failures.len(),
         failures.join("\n")
-    );
-    let mended: Vec<_> = open.iter().filter(|row| !differ.contains(**row)).collect();
-    assert!(
-        mended.is_empty(),
-        "mended, take them out of open-differences.txt: {mended:#?}"
     );
     assert!(total >= 600, "the table has {total} requests");
 }
