@@ -16,6 +16,15 @@ pub(crate) struct Args {
     /// How to reach the cluster, as an administrator
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     pub(crate) kubeconfig: PathBuf,
+    /// The directory of the control plane that e2e/run made; suites that need one refuse without
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cluster_dir: Option<PathBuf>,
+    /// Where e2e/cluster/build puts what it builds
+    #[arg(long, value_name = "DIR", default_value = "target/e2e/bin")]
+    pub(crate) bin: PathBuf,
+    /// requests, failover: how often everything is repeated
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<usize>,
     /// Run only the parts whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) only: String,

@@ -7,6 +7,7 @@
 
 mod args;
 mod context;
+mod ground;
 mod report;
 mod suite;
 
@@ -29,6 +30,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<report::Report> {
+    // One provider of cryptography for every TLS connection of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let args = args::parse();
     let context = context::Context::connect(&args).await?;
     args.suite.run(&context).await

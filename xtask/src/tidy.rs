@@ -26,7 +26,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-cluster", &["weir-apiserver"]),
     ("weir-deploy", &["weir-api"]),
     ("weir-conformance", &[]),
-    ("weir-e2e", &["weir-conformance"]),
+    (
+        "weir-e2e",
+        &[
+            "weir-conformance",
+            "weir-gocompat",
+            "weir-sandbox",
+        ],
+    ),
     (
         "weir-sandbox",
         &["weir-api", "weir-apiserver", "weir-cluster"],

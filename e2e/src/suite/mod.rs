@@ -1,6 +1,11 @@
 //! The list of suites: a file each, and a row in [`Suite`].
 
 mod conformance;
+mod failover;
+mod requests;
+mod story;
+
+use std::fmt;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -13,12 +18,32 @@ use crate::report::Report;
 pub(crate) enum Suite {
     /// The request table of the embedded API server, replayed
     Conformance,
+    /// Git to canary to promotion and rollback, with Traefik and Prometheus
+    Story,
+    /// Load through rollouts of every kind and ending: every request is accounted for
+    Requests,
+    /// Three controllers, and everything that can be killed is killed
+    Failover,
 }
 
 impl Suite {
     pub(crate) async fn run(self, context: &Context) -> Result<Report> {
         match self {
             Self::Conformance => conformance::run(context).await,
+            Self::Story => story::run(context).await,
+            Self::Requests => requests::run(context).await,
+            Self::Failover => failover::run(context).await,
         }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Conformance => "conformance",
+            Self::Story => "story",
+            Self::Requests => "requests",
+            Self::Failover => "failover",
+        })
     }
 }

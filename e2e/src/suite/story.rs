@@ -1,0 +1,325 @@
+//! The story of the demo on a real control plane: a commit becomes a canary, is measured by Prometheus, and is promoted; a
+//! bad one is measured and rolled back by itself. Traefik splits real traffic by the weights of the route.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sandbox::load::{Load, LoadReport, Target};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::context::Context;
+use crate::ground::controller::{Installation, PORT};
+use crate::ground::gateway::Gateway;
+use crate::ground::history::History;
+use crate::ground::objects::{APPLICATION, HTTP_ROUTE, Objects, ROLLOUT, number, text};
+use crate::ground::process::output;
+use crate::ground::prometheus::{self, Prometheus};
+use crate::ground::{Ground, until};
+use crate::report::Report;
+
+const NAMESPACE: &str = "shop-production";
+const CONTROL: &str = "argocd";
+const HOST: &str = "shop.example";
+const RATE: u32 = 100;
+const LIMIT: Duration = Duration::from_secs(120);
+const OVERLAY: &str = "overlays/production/kustomization.yaml";
+
+/// The manifests of the demo itself, but for the analysis: here Prometheus is asked.
+const FILES: [(&str, &str); 4] = [
+    (
+        "base/kustomization.yaml",
+        include_str!("../../../src/demo/manifests/base-kustomization.yaml"),
+    ),
+    (
+        "base/rollout.yaml",
+        include_str!("../../../src/demo/manifests/rollout.yaml"),
+    ),
+    (
+        "base/services.yaml",
+        include_str!("../../../src/demo/manifests/services.yaml"),
+    ),
+    (
+        "base/route.yaml",
+        include_str!("../../../src/demo/manifests/route.yaml"),
+    ),
+];
+const OVERLAY_TEXT: &str =
+    include_str!("../../../src/demo/manifests/overlay-kustomization.yaml");
+const PROJECT: &str = include_str!("../../../src/demo/manifests/project.yaml");
+const APPLICATION_TEXT: &str = include_str!("../../../src/demo/manifests/application.yaml");
+const ANALYSIS: &str = r#"
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata:
+  name: success-rate
+spec:
+  metrics:
+  - name: success-rate
+    initialDelay: 3s
+    interval: 1s
+    successCondition: result[0] >= 0.95
+    failureLimit: 1
+    inconclusiveLimit: 20
+    consecutiveErrorLimit: 20
+    provider:
+      prometheus:
+        address: $PROMETHEUS
+        query: |
+          sum(increase(http_requests_total{namespace="shop-production",hash="{{args.canary-hash}}",code!~"5.."}[10s]))
+            / sum(increase(http_requests_total{namespace="shop-production",hash="{{args.canary-hash}}"}[10s]))
+  args:
+  - name: canary-hash
+"#;
+
+pub(super) async fn run(context: &Context) -> Result<Report> {
+    let ground = Ground::lay(context).await?;
+    let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
+    let mut gateway = Gateway::start(&ground).await?;
+    let mut prometheus = Prometheus::start(&ground).await?;
+    let mut controller = installation
+        .start(&ground, "controller", PORT, &["--leader-elect=false"])
+        .await?;
+    let repository = Repository::make(&ground.dir.join("repository")).await?;
+    let mut story = Story {
+        objects: ground.objects.clone(),
+        repository,
+        report: Report::default(),
+    };
+    let told = story.tell(gateway.address()?).await;
+    gateway.check()?;
+    prometheus.check()?;
+    controller.check()?;
+    told?;
+    controller.stop().await?;
+    Ok(story.report)
+}
+
+struct Story {
+    objects: Objects,
+    repository: Repository,
+    report: Report,
+}
+
+impl Story {
+    async fn tell(&mut self, gateway: std::net::SocketAddr) -> Result<()> {
+        let first = self.repository.release("v1-blue", "Release shop v1-blue").await?;
+        let url = self.repository.url();
+        for manifest in [PROJECT, APPLICATION_TEXT] {
+            let manifest = manifest.replace("$URL", &url);
+            let manifest = manifest.replace("$PATH", "overlays/production");
+            self.objects.apply(CONTROL, &manifest).await?;
+        }
+        self.healthy("v1-blue").await?;
+        self.synced_to(&first).await?;
+        self.report.pass();
+        let weights = History::record(&self.objects, HTTP_ROUTE, NAMESPACE).await?;
+        let load = self.load(gateway).await?;
+
+        self.repository.release("v2-green", "Release shop v2-green").await?;
+        self.healthy("v2-green").await?;
+        let seen = canary_weights(&weights.of("shop"));
+        self.hold(
+            "a good commit goes through every weight",
+            is_subsequence(&[0, 20, 40, 60, 80, 100], &seen),
+            &format_args!("weights {seen:?}"),
+        );
+        let so_far = load.so_far();
+        self.hold(
+            "no request of the healthy rollout fails",
+            errors(&so_far) == 0 && so_far.failed.is_empty(),
+            &format_args!("{so_far:?}"),
+        );
+
+        self.repository
+            .release("v3-red-rising-2", "Release shop v3-red-rising-2")
+            .await?;
+        self.rolled_back().await?;
+        self.repository.revert().await?;
+        self.healthy("v2-green").await?;
+        let head = self.repository.head().await?;
+        self.synced_to(&head).await?;
+        self.report.pass();
+        let end = load.stop().await;
+        let of_bad = |color: &str| color == "red";
+        let innocent: u64 = end.arms.values().filter(|arm| !of_bad(&arm.color)).map(|arm| arm.errors()).sum();
+        let guilty: u64 = end.arms.values().filter(|arm| of_bad(&arm.color)).map(|arm| arm.requests).sum();
+        self.hold(
+            "only the bad version answers with errors, and it is met",
+            innocent == 0 && guilty > 0 && end.failed.is_empty() && end.answered() == end.sent,
+            &format_args!("{end:?}"),
+        );
+        Ok(())
+    }
+
+    fn hold(&mut self, what: &str, holds: bool, seen: &dyn std::fmt::Display) {
+        if holds {
+            self.report.pass();
+        } else {
+            self.report.fail(&format_args!("{what}: {seen}"));
+        }
+    }
+
+    /// The tag is the stable version, and the Rollout says that all is well.
+    async fn healthy(&self, tag: &str) -> Result<()> {
+        let image = format!("weir/demo:{tag}");
+        until(&format!("{tag} is healthy"), LIMIT, async || {
+            let rollout = self.objects.get(ROLLOUT, NAMESPACE, "shop").await?;
+            let good = text(&rollout, "/status/phase") == "Healthy"
+                && text(&rollout, "/spec/template/spec/containers/0/image") == image
+                && observed(&rollout)
+                && text(&rollout, "/status/stableRS") == text(&rollout, "/status/currentPodHash");
+            ensure!(good, "{}", rollout["status"]);
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    async fn rolled_back(&mut self) -> Result<()> {
+        let message = until("the bad commit is aborted", LIMIT, async || {
+            let rollout = self.objects.get(ROLLOUT, NAMESPACE, "shop").await?;
+            let degraded = text(&rollout, "/status/phase") == "Degraded";
+            Ok(degraded.then(|| text(&rollout, "/status/message").to_owned()))
+        })
+        .await?;
+        self.hold(
+            "the abort names the metric",
+            message.contains("success-rate"),
+            &message,
+        );
+        until("the route gives all traffic back", LIMIT, async || {
+            let route = self.objects.get(HTTP_ROUTE, NAMESPACE, "shop").await?;
+            Ok((canary_weight(&route) == 0).then_some(()))
+        })
+        .await?;
+        self.report.pass();
+        Ok(())
+    }
+
+    async fn synced_to(&self, commit: &str) -> Result<()> {
+        until("the Application is synced", LIMIT, async || {
+            let application = self.objects.get(APPLICATION, CONTROL, "shop").await?;
+            let synced = text(&application, "/status/sync/status") == "Synced"
+                && text(&application, "/status/sync/revision") == commit
+                && text(&application, "/status/health/status") == "Healthy";
+            ensure!(synced, "{}", application["status"]);
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Load that has been answered by the first version.
+    async fn load(&self, address: std::net::SocketAddr) -> Result<Load> {
+        until("the gateway serves the route", LIMIT, async || {
+            let request = reqwest::Client::new().get(format!("http://{address}/"));
+            let answer = request.header("Host", HOST).send().await?;
+            Ok(answer.status().is_success().then_some(()))
+        })
+        .await?;
+        let mut target = Target::new(address, RATE);
+        target.host = Some(HOST.to_owned());
+        Ok(Load::start(target))
+    }
+}
+
+fn errors(report: &LoadReport) -> u64 {
+    report.arms.values().map(|arm| arm.errors()).sum()
+}
+
+/// The controller has seen the newest spec.
+fn observed(rollout: &Value) -> bool {
+    let generation = number(rollout, "/metadata/generation");
+    text(rollout, "/status/observedGeneration") == generation.to_string()
+}
+
+fn canary_weight(route: &Value) -> i64 {
+    number(route, "/spec/rules/0/backendRefs/1/weight")
+}
+
+/// The weights of the canary, without repeats in a row.
+fn canary_weights(routes: &[Value]) -> Vec<i64> {
+    let mut weights: Vec<_> = routes.iter().map(canary_weight).collect();
+    weights.dedup();
+    weights
+}
+
+fn is_subsequence(wanted: &[i64], of: &[i64]) -> bool {
+    let mut rest = of.iter();
+    wanted.iter().all(|wanted| rest.any(|seen| seen == wanted))
+}
+
+/// A Git repository on this machine.
+struct Repository {
+    dir: PathBuf,
+}
+
+impl Repository {
+    async fn make(dir: &Path) -> Result<Self> {
+        let repository = Self { dir: dir.to_owned() };
+        for (path, content) in FILES {
+            let content = if path == "base/kustomization.yaml" {
+                content.to_owned()
+            } else if path == "base/rollout.yaml" {
+                with_args(content)?
+            } else {
+                content.to_owned()
+            };
+            repository.write(path, &content)?;
+        }
+        let analysis = ANALYSIS.replace("$PROMETHEUS", prometheus::ADDRESS);
+        repository.write("base/analysis.yaml", &analysis)?;
+        repository.git(&["init", "-q", "-b", "main"]).await?;
+        Ok(repository)
+    }
+
+    fn write(&self, path: &str, content: &str) -> Result<()> {
+        let path = self.dir.join(path);
+        let folder = path.parent().context("a file in a folder")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+        std::fs::write(&path, content).with_context(|| format!("{}", path.display()))
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.dir.display())
+    }
+
+    async fn git(&self, args: &[&str]) -> Result<String> {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&self.dir);
+        git.args(["-c", "user.name=Developer", "-c", "user.email=dev@shop.example"]);
+        git.args(args);
+        Ok(output(git).await?.trim().to_owned())
+    }
+
+    async fn head(&self) -> Result<String> {
+        self.git(&["rev-parse", "HEAD"]).await
+    }
+
+    /// Commits a tag; gives the commit.
+    async fn release(&self, tag: &str, message: &str) -> Result<String> {
+        self.write(OVERLAY, &OVERLAY_TEXT.replace("$TAG", tag))?;
+        self.git(&["add", "-A"]).await?;
+        self.git(&["commit", "-q", "-m", message]).await?;
+        self.head().await
+    }
+
+    async fn revert(&self) -> Result<()> {
+        self.git(&["revert", "--no-edit", "HEAD"]).await?;
+        Ok(())
+    }
+}
+
+/// The demo's Rollout, whose analysis is told the hash of the canary.
+fn with_args(rollout: &str) -> Result<String> {
+    const BEFORE: &str = "        startingStep: 1\n";
+    const ARGS: &str = "        args:
+        - name: canary-hash
+          valueFrom:
+            podTemplateHashValue: Latest
+";
+    if !rollout.contains(BEFORE) {
+        bail!("the demo's Rollout has no startingStep to put the arguments before");
+    }
+    Ok(rollout.replace(BEFORE, &format!("{ARGS}{BEFORE}")))
+}
