@@ -28,11 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-conformance", &[]),
     (
         "weir-e2e",
-        &[
-            "weir-conformance",
-            "weir-gocompat",
-            "weir-sandbox",
-        ],
+        &["weir-conformance", "weir-gocompat", "weir-sandbox"],
     ),
     (
         "weir-sandbox",

@@ -43,6 +43,7 @@ const fn rule(
 use Place::{Cluster, Own, Watched};
 
 const READ: &[&str] = &["list", "watch"];
+const WRITE: &[&str] = &["list", "watch", "create", "patch", "delete"];
 const ARGO: &str = "argoproj.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 
@@ -76,13 +77,7 @@ pub const RULES: &[Rule] = &[
         &["update"],
         "owner references, where the API server checks them",
     ),
-    rule(
-        Watched,
-        ARGO,
-        &["analysisruns"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-        "analysis runs",
-    ),
+    rule(Watched, ARGO, &["analysisruns"], WRITE, "analysis runs"),
     rule(
         Watched,
         ARGO,
@@ -94,8 +89,8 @@ pub const RULES: &[Rule] = &[
         Watched,
         ARGO,
         &["experiments"],
-        &["list", "watch", "delete"],
-        "retention of experiments",
+        WRITE,
+        "experiment steps, and where Experiments stand",
     ),
     rule(
         Watched,
@@ -115,7 +110,7 @@ pub const RULES: &[Rule] = &[
         Watched,
         "apps",
         &["replicasets"],
-        &["get", "list", "watch", "create", "patch", "delete"],
+        WRITE,
         "the versions of a Rollout",
     ),
     rule(
@@ -130,8 +125,8 @@ pub const RULES: &[Rule] = &[
         Watched,
         "",
         &["services"],
-        &["list", "watch", "patch"],
-        "selectors of services",
+        WRITE,
+        "selectors of services, services of experiments",
     ),
     rule(
         Watched,
@@ -141,6 +136,20 @@ pub const RULES: &[Rule] = &[
         "metadata of the arms, the provider pods",
     ),
     rule(Watched, "", &["pods/eviction"], &["create"], "restartAt"),
+    rule(
+        Watched,
+        "batch",
+        &["jobs"],
+        &["list", "watch", "create", "delete"],
+        "the metric provider job",
+    ),
+    rule(
+        Watched,
+        "networking.k8s.io",
+        &["ingresses"],
+        WRITE,
+        "weights of NGINX",
+    ),
     rule(Watched, "", &["events"], &["create", "patch"], "events"),
     rule(
         Watched,
@@ -171,8 +180,6 @@ pub const RULES: &[Rule] = &[
         "namespaces of Applications",
     ),
 ];
-
-const WRITE: &[&str] = &["list", "watch", "create", "patch", "delete"];
 
 /// What Applications may deploy, unless more is granted: ClusterRoles with the label
 /// `weir.dev/aggregate-to-gitops: "true"` add to it.

@@ -46,7 +46,10 @@ pub(crate) fn of_user(log: &Path, user: &str) -> Result<Vec<Request>> {
                 format!("{resource}/{part}")
             },
             namespace: text(&event, "/objectRef/namespace").to_owned(),
-            code: event.pointer("/responseStatus/code").and_then(Value::as_i64).unwrap_or(0),
+            code: event
+                .pointer("/responseStatus/code")
+                .and_then(Value::as_i64)
+                .unwrap_or(0),
             uri: text(&event, "/requestURI").to_owned(),
         });
     }

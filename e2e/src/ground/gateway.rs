@@ -84,7 +84,10 @@ async fn install(ground: &Ground, folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
             let text = std::fs::read_to_string(&path)?;
             for object in gocompat::yaml::from_str(&text)? {
                 if object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition") {

@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod objects;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod repository;
 pub(crate) mod shop;
 
 use std::net::Ipv4Addr;

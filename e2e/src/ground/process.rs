@@ -25,9 +25,8 @@ impl Process {
     /// Starts it; what it prints is added to `NAME.log` in `dir`.
     pub(crate) fn start(name: &str, mut command: Command, dir: &Path) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
-        let open = || -> std::io::Result<File> {
-            OpenOptions::new().create(true).append(true).open(&log)
-        };
+        let open =
+            || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(&log) };
         let out = open().with_context(|| format!("{}", log.display()))?;
         let err = open().with_context(|| format!("{}", log.display()))?;
         let child = command

@@ -169,7 +169,9 @@ impl<'a> Trial<'a> {
             routes: History::record(&ground.objects, HTTP_ROUTE, NAMESPACE).await?,
         };
         for n in 0..3 {
-            trial.start(format!("controller-{n}"), PORT + n * 10).await?;
+            trial
+                .start(format!("controller-{n}"), PORT + n * 10)
+                .await?;
         }
         for name in names() {
             let manifest = MANIFEST.replace("$NAME", &name);
@@ -252,7 +254,12 @@ impl<'a> Trial<'a> {
         let at = until("somebody leads", LIMIT, async || {
             for (at, port) in ports.iter().enumerate() {
                 let page = reqwest::get(format!("http://127.0.0.1:{}/metrics", port + 1)).await?;
-                if page.text().await?.lines().any(|line| line == "weir_leader 1") {
+                if page
+                    .text()
+                    .await?
+                    .lines()
+                    .any(|line| line == "weir_leader 1")
+                {
                     return Ok(Some(at));
                 }
             }
@@ -266,17 +273,21 @@ impl<'a> Trial<'a> {
     async fn finished(&self, revision: usize) -> Result<()> {
         let image = format!("weir/demo:v{revision}");
         for name in names() {
-            until(&format!("{name} is at revision {revision}"), LIMIT, async || {
-                let rollout = self.ground.objects.get(ROLLOUT, NAMESPACE, &name).await?;
-                let generation = number(&rollout, "/metadata/generation").to_string();
-                let good = text(&rollout, "/status/phase") == "Healthy"
-                    && text(&rollout, "/spec/template/spec/containers/0/image") == image
-                    && text(&rollout, "/status/observedGeneration") == generation
-                    && text(&rollout, "/status/stableRS")
-                        == text(&rollout, "/status/currentPodHash");
-                ensure!(good, "{}", rollout["status"]);
-                Ok(Some(()))
-            })
+            until(
+                &format!("{name} is at revision {revision}"),
+                LIMIT,
+                async || {
+                    let rollout = self.ground.objects.get(ROLLOUT, NAMESPACE, &name).await?;
+                    let generation = number(&rollout, "/metadata/generation").to_string();
+                    let good = text(&rollout, "/status/phase") == "Healthy"
+                        && text(&rollout, "/spec/template/spec/containers/0/image") == image
+                        && text(&rollout, "/status/observedGeneration") == generation
+                        && text(&rollout, "/status/stableRS")
+                            == text(&rollout, "/status/currentPodHash");
+                    ensure!(good, "{}", rollout["status"]);
+                    Ok(Some(()))
+                },
+            )
             .await?;
         }
         Ok(())
@@ -285,8 +296,10 @@ impl<'a> Trial<'a> {
     /// What the watches saw of one Rollout is a straight way through all revisions.
     async fn verdict(&self, name: &str) -> Result<()> {
         let states = self.rollouts.of(name);
-        let seen: std::collections::BTreeSet<_> =
-            states.iter().map(|state| text(state, "/status/currentPodHash")).collect();
+        let seen: std::collections::BTreeSet<_> = states
+            .iter()
+            .map(|state| text(state, "/status/currentPodHash"))
+            .collect();
         steps_only_grow(&states)?;
         weights_only_grow(&self.routes.of(name))?;
         let labels = format!("app={name}");
@@ -299,9 +312,15 @@ impl<'a> Trial<'a> {
         images.sort_unstable();
         let all = images.len();
         images.dedup();
-        ensure!(images.len() == all, "a version has two ReplicaSets: {images:?}");
+        ensure!(
+            images.len() == all,
+            "a version has two ReplicaSets: {images:?}"
+        );
         let events = objects.list(EVENT, Some(NAMESPACE), "").await?;
-        ensure!(seen.len() > all, "of {all} revisions the watch saw {seen:?}");
+        ensure!(
+            seen.len() > all,
+            "of {all} revisions the watch saw {seen:?}"
+        );
         told_once(&events, name, all)
     }
 }
@@ -347,6 +366,9 @@ fn told_once(events: &[Value], name: &str, revisions: usize) -> Result<()> {
     ensure!(!counts.is_empty(), "no step was announced");
     // The first revision takes no steps.
     let often = counts.iter().find(|(_, count)| **count >= revisions as i64);
-    ensure!(often.is_none(), "told more than once per revision: {often:?}, {revisions} revisions");
+    ensure!(
+        often.is_none(),
+        "told more than once per revision: {often:?}, {revisions} revisions"
+    );
     Ok(())
 }

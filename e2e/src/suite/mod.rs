@@ -1,9 +1,12 @@
 //! The list of suites: a file each, and a row in [`Suite`].
 
+mod bench;
 mod conformance;
 mod failover;
+mod privilege;
 mod requests;
 mod story;
+mod upgrade;
 
 use std::fmt;
 
@@ -24,6 +27,12 @@ pub(crate) enum Suite {
     Requests,
     /// Three controllers, and everything that can be killed is killed
     Failover,
+    /// The rights of `deploy/`: none is missing, none is left over
+    Privilege,
+    /// Objects stored by Argo Rollouts are taken over
+    Upgrade,
+    /// What many Rollouts cost; no check, figures
+    Bench,
 }
 
 impl Suite {
@@ -33,6 +42,9 @@ impl Suite {
             Self::Story => story::run(context).await,
             Self::Requests => requests::run(context).await,
             Self::Failover => failover::run(context).await,
+            Self::Privilege => privilege::run(context).await,
+            Self::Upgrade => upgrade::run(context).await,
+            Self::Bench => bench::run(context).await,
         }
     }
 }
@@ -44,6 +56,9 @@ impl fmt::Display for Suite {
             Self::Story => "story",
             Self::Requests => "requests",
             Self::Failover => "failover",
+            Self::Privilege => "privilege",
+            Self::Upgrade => "upgrade",
+            Self::Bench => "bench",
         })
     }
 }

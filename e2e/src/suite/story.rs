@@ -1,21 +1,20 @@
 //! The story of the demo on a real control plane: a commit becomes a canary, is measured by Prometheus, and is promoted; a
 //! bad one is measured and rolled back by itself. Traefik splits real traffic by the weights of the route.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use sandbox::load::{Load, LoadReport, Target};
 use serde_json::Value;
-use tokio::process::Command;
 
 use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
 use crate::ground::history::History;
 use crate::ground::objects::{APPLICATION, HTTP_ROUTE, Objects, ROLLOUT, number, text};
-use crate::ground::process::output;
 use crate::ground::prometheus::{self, Prometheus};
+use crate::ground::repository::Repository;
 use crate::ground::{Ground, until};
 use crate::report::Report;
 
@@ -45,8 +44,7 @@ const FILES: [(&str, &str); 4] = [
         include_str!("../../../src/demo/manifests/route.yaml"),
     ),
 ];
-const OVERLAY_TEXT: &str =
-    include_str!("../../../src/demo/manifests/overlay-kustomization.yaml");
+const OVERLAY_TEXT: &str = include_str!("../../../src/demo/manifests/overlay-kustomization.yaml");
 const PROJECT: &str = include_str!("../../../src/demo/manifests/project.yaml");
 const APPLICATION_TEXT: &str = include_str!("../../../src/demo/manifests/application.yaml");
 const ANALYSIS: &str = r#"
@@ -81,7 +79,7 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
     let mut controller = installation
         .start(&ground, "controller", PORT, &["--leader-elect=false"])
         .await?;
-    let repository = Repository::make(&ground.dir.join("repository")).await?;
+    let repository = Releases::make(&ground.dir.join("repository")).await?;
     let mut story = Story {
         objects: ground.objects.clone(),
         repository,
@@ -98,14 +96,17 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
 
 struct Story {
     objects: Objects,
-    repository: Repository,
+    repository: Releases,
     report: Report,
 }
 
 impl Story {
     async fn tell(&mut self, gateway: std::net::SocketAddr) -> Result<()> {
-        let first = self.repository.release("v1-blue", "Release shop v1-blue").await?;
-        let url = self.repository.url();
+        let first = self
+            .repository
+            .release("v1-blue", "Release shop v1-blue")
+            .await?;
+        let url = self.repository.0.url();
         for manifest in [PROJECT, APPLICATION_TEXT] {
             let manifest = manifest.replace("$URL", &url);
             let manifest = manifest.replace("$PATH", "overlays/production");
@@ -117,7 +118,9 @@ impl Story {
         let weights = History::record(&self.objects, HTTP_ROUTE, NAMESPACE).await?;
         let load = self.load(gateway).await?;
 
-        self.repository.release("v2-green", "Release shop v2-green").await?;
+        self.repository
+            .release("v2-green", "Release shop v2-green")
+            .await?;
         self.healthy("v2-green").await?;
         let seen = canary_weights(&weights.of("shop"));
         self.hold(
@@ -136,15 +139,25 @@ impl Story {
             .release("v3-red-rising-2", "Release shop v3-red-rising-2")
             .await?;
         self.rolled_back().await?;
-        self.repository.revert().await?;
+        self.repository.0.revert().await?;
         self.healthy("v2-green").await?;
-        let head = self.repository.head().await?;
+        let head = self.repository.0.head().await?;
         self.synced_to(&head).await?;
         self.report.pass();
         let end = load.stop().await;
         let of_bad = |color: &str| color == "red";
-        let innocent: u64 = end.arms.values().filter(|arm| !of_bad(&arm.color)).map(|arm| arm.errors()).sum();
-        let guilty: u64 = end.arms.values().filter(|arm| of_bad(&arm.color)).map(|arm| arm.requests).sum();
+        let innocent: u64 = end
+            .arms
+            .values()
+            .filter(|arm| !of_bad(&arm.color))
+            .map(|arm| arm.errors())
+            .sum();
+        let guilty: u64 = end
+            .arms
+            .values()
+            .filter(|arm| of_bad(&arm.color))
+            .map(|arm| arm.requests)
+            .sum();
         self.hold(
             "only the bad version answers with errors, and it is met",
             innocent == 0 && guilty > 0 && end.failed.is_empty() && end.answered() == end.sent,
@@ -249,64 +262,28 @@ fn is_subsequence(wanted: &[i64], of: &[i64]) -> bool {
     wanted.iter().all(|wanted| rest.any(|seen| seen == wanted))
 }
 
-/// A Git repository on this machine.
-struct Repository {
-    dir: PathBuf,
-}
+/// The demo's repository, with a release of a tag as its only kind of change.
+struct Releases(Repository);
 
-impl Repository {
+impl Releases {
     async fn make(dir: &Path) -> Result<Self> {
-        let repository = Self { dir: dir.to_owned() };
+        let repository = Repository::make(dir).await?;
         for (path, content) in FILES {
-            let content = if path == "base/kustomization.yaml" {
-                content.to_owned()
-            } else if path == "base/rollout.yaml" {
-                with_args(content)?
+            if path == "base/rollout.yaml" {
+                repository.write(path, &with_args(content)?)?;
             } else {
-                content.to_owned()
-            };
-            repository.write(path, &content)?;
+                repository.write(path, content)?;
+            }
         }
         let analysis = ANALYSIS.replace("$PROMETHEUS", prometheus::ADDRESS);
         repository.write("base/analysis.yaml", &analysis)?;
-        repository.git(&["init", "-q", "-b", "main"]).await?;
-        Ok(repository)
-    }
-
-    fn write(&self, path: &str, content: &str) -> Result<()> {
-        let path = self.dir.join(path);
-        let folder = path.parent().context("a file in a folder")?;
-        std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
-        std::fs::write(&path, content).with_context(|| format!("{}", path.display()))
-    }
-
-    fn url(&self) -> String {
-        format!("file://{}", self.dir.display())
-    }
-
-    async fn git(&self, args: &[&str]) -> Result<String> {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(&self.dir);
-        git.args(["-c", "user.name=Developer", "-c", "user.email=dev@shop.example"]);
-        git.args(args);
-        Ok(output(git).await?.trim().to_owned())
-    }
-
-    async fn head(&self) -> Result<String> {
-        self.git(&["rev-parse", "HEAD"]).await
+        Ok(Self(repository))
     }
 
     /// Commits a tag; gives the commit.
     async fn release(&self, tag: &str, message: &str) -> Result<String> {
-        self.write(OVERLAY, &OVERLAY_TEXT.replace("$TAG", tag))?;
-        self.git(&["add", "-A"]).await?;
-        self.git(&["commit", "-q", "-m", message]).await?;
-        self.head().await
-    }
-
-    async fn revert(&self) -> Result<()> {
-        self.git(&["revert", "--no-edit", "HEAD"]).await?;
-        Ok(())
+        self.0.write(OVERLAY, &OVERLAY_TEXT.replace("$TAG", tag))?;
+        self.0.commit(message).await
     }
 }
 

@@ -56,7 +56,9 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
         before.push(seen.with_context(|| case.name)?);
     }
     let flags = ["--leader-elect=false"];
-    let controller = installation.start(&ground, "controller", PORT, &flags).await?;
+    let controller = installation
+        .start(&ground, "controller", PORT, &flags)
+        .await?;
     tokio::time::sleep(QUIET).await;
     let mut report = Report::default();
     for (case, before) in CASES.iter().zip(&before) {
@@ -124,7 +126,10 @@ async fn lay_down(ground: &Ground, case: &Case) -> Result<Seen> {
     let stored = gocompat::yaml::from_str(&text_of("none", "none", 0))?;
     let (mut rollout, rest) = first(stored)?;
     let steps = gocompat::hash::step_hash(rollout.pointer("/spec/strategy/canary/steps"));
-    rollout.as_object_mut().context("a Rollout")?.remove("status");
+    rollout
+        .as_object_mut()
+        .context("a Rollout")?
+        .remove("status");
     objects.apply_one(case.name, rollout).await?;
     let created = objects.get(ROLLOUT, case.name, NAME).await?;
     let generation = number(&created, "/metadata/generation");
@@ -137,10 +142,15 @@ async fn lay_down(ground: &Ground, case: &Case) -> Result<Seen> {
         objects.apply_one(case.name, object).await?;
     }
     let status = json!({"status": rollout["status"]});
-    objects.merge_status(ROLLOUT, case.name, NAME, &status).await?;
+    objects
+        .merge_status(ROLLOUT, case.name, NAME, &status)
+        .await?;
     until("the pods are ready", LIMIT, async || {
         let sets = objects.list(REPLICA_SET, Some(case.name), "").await?;
-        let ready: i64 = sets.iter().map(|set| number(set, "/status/readyReplicas")).sum();
+        let ready: i64 = sets
+            .iter()
+            .map(|set| number(set, "/status/readyReplicas"))
+            .sum();
         Ok((ready == wanted).then_some(()))
     })
     .await?;
@@ -149,16 +159,31 @@ async fn lay_down(ground: &Ground, case: &Case) -> Result<Seen> {
 
 fn first(objects: Vec<Value>) -> Result<(Value, Vec<Value>)> {
     let mut objects = objects.into_iter();
-    let rollout = objects.next().context("a fixture starts with its Rollout")?;
+    let rollout = objects
+        .next()
+        .context("a fixture starts with its Rollout")?;
     Ok((rollout, objects.collect()))
 }
 
 /// Ten seconds of the new controller have left everything as it was.
 async fn taken_over(ground: &Ground, case: &Case, before: &Seen) -> Result<()> {
     let after = Seen::of(ground, case.name).await?;
-    ensure!(after.pods == before.pods, "pods {:?}, before {:?}", after.pods, before.pods);
-    ensure!(after.sets == before.sets, "ReplicaSets {:?}, before {:?}", after.sets, before.sets);
-    ensure!(after.generation == before.generation, "the Rollout's spec was written");
+    ensure!(
+        after.pods == before.pods,
+        "pods {:?}, before {:?}",
+        after.pods,
+        before.pods
+    );
+    ensure!(
+        after.sets == before.sets,
+        "ReplicaSets {:?}, before {:?}",
+        after.sets,
+        before.sets
+    );
+    ensure!(
+        after.generation == before.generation,
+        "the Rollout's spec was written"
+    );
     let fields = [
         "phase",
         "message",
@@ -208,9 +233,15 @@ async fn goes_on(ground: &Ground, case: &Case, before: &Seen) -> Result<()> {
     .await?;
     let after = Seen::of(ground, case.name).await?;
     let new = text(&before.status, "/currentPodHash");
-    let kept = before.pods.iter().filter(|(name, _)| case.promoted && name.contains(new));
+    let kept = before
+        .pods
+        .iter()
+        .filter(|(name, _)| case.promoted && name.contains(new));
     for (name, seen) in kept {
-        ensure!(after.pods.get(name) == Some(seen), "pod {name} was not kept");
+        ensure!(
+            after.pods.get(name) == Some(seen),
+            "pod {name} was not kept"
+        );
     }
     Ok(())
 }
