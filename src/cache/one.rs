@@ -50,6 +50,8 @@ pub struct Cache<K> {
 #[derive(Debug)]
 struct State<K> {
     objects: BTreeMap<Name, Arc<K>>,
+    /// Names by namespace and the uid of the controller, which is empty for those without one.
+    by_owner: BTreeMap<(String, String), BTreeSet<String>>,
     /// During a re-list: what it has named so far, plus what was absorbed meanwhile.
     listed: Option<BTreeSet<Name>>,
     /// Uids of objects that were seen to be deleted, newest last: the answer to a write that
@@ -60,8 +62,31 @@ struct State<K> {
 const BURIED_MAX: usize = 1024;
 
 impl<K: Resource> State<K> {
+    fn insert(&mut self, key: Name, object: Arc<K>) -> Option<Arc<K>> {
+        let owner = (key.0.clone(), controller_uid(object.as_ref()).to_owned());
+        let name = key.1.clone();
+        let old = self.objects.insert(key, object);
+        if let Some(old) = &old {
+            self.forget_owner(old);
+        }
+        self.by_owner.entry(owner).or_default().insert(name);
+        old
+    }
+
+    fn forget_owner(&mut self, object: &K) {
+        let (namespace, name) = name_of(object);
+        let owner = (namespace, controller_uid(object).to_owned());
+        if let Some(names) = self.by_owner.get_mut(&owner) {
+            names.remove(&name);
+            if names.is_empty() {
+                self.by_owner.remove(&owner);
+            }
+        }
+    }
+
     fn remove(&mut self, key: &Name) -> Option<Arc<K>> {
         let removed = self.objects.remove(key)?;
+        self.forget_owner(&removed);
         if let Some(uid) = &removed.meta().uid {
             if self.buried.len() == BURIED_MAX {
                 self.buried.pop_front();
@@ -93,6 +118,7 @@ impl<K> Default for Cache<K> {
         Self {
             state: RwLock::new(State {
                 objects: BTreeMap::new(),
+                by_owner: BTreeMap::new(),
                 listed: None,
                 buried: VecDeque::new(),
             }),
@@ -124,6 +150,27 @@ impl<K> Cache<K> {
         let state = self.read();
         let tail = state.objects.range(from..);
         tail.take_while(|((ns, _), _)| ns == namespace)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// The objects of a namespace that one with this uid controls, by name; that nobody controls, for
+    /// an empty uid.
+    pub fn controlled_by(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
+        let state = self.read();
+        let names = state.by_owner.get(&(namespace.to_owned(), uid.to_owned()));
+        let keys = names.into_iter().flatten();
+        keys.filter_map(|name| state.objects.get(&(namespace.to_owned(), name.clone())))
+            .cloned()
+            .collect()
+    }
+
+    /// The objects of a namespace whose names begin so, by name.
+    pub fn named(&self, namespace: &str, prefix: &str) -> Vec<Arc<K>> {
+        let from = (namespace.to_owned(), prefix.to_owned());
+        let state = self.read();
+        let tail = state.objects.range(from..);
+        tail.take_while(|((ns, name), _)| ns == namespace && name.starts_with(prefix))
             .map(|(_, object)| object.clone())
             .collect()
     }
@@ -201,7 +248,7 @@ impl<K: Resource> Cache<K> {
             return;
         }
         let new = Arc::new(object);
-        let old = state.objects.insert(key, new.clone());
+        let old = state.insert(key, new.clone());
         drop(state);
         self.tell(&Change {
             old,
@@ -261,6 +308,14 @@ impl<K: Resource> Cache<K> {
     }
 }
 
+fn controller_uid<K: Resource>(object: &K) -> &str {
+    let owners = object.meta().owner_references.iter().flatten();
+    let controller = owners
+        .into_iter()
+        .find(|owner| owner.controller == Some(true));
+    controller.map_or("", |owner| owner.uid.as_str())
+}
+
 fn name_of<K: Resource>(object: &K) -> Name {
     let meta = object.meta();
     (
@@ -292,7 +347,7 @@ pub async fn watch<K>(
     follow(
         watch_kind(api, config),
         what,
-        |event| cache.take(event),
+        |event| cache.take(slim(event)),
         || {},
     )
     .await;
@@ -309,7 +364,7 @@ pub async fn watch_guarded<K>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let take = |event| match unguard(event, what) {
-        Decoded::Event(event) => cache.take(event),
+        Decoded::Event(event) => cache.take(slim(event)),
         Decoded::Invalid { namespace, name } => {
             cache.absorb_deletion(&namespace, &name, None);
         }
@@ -319,6 +374,15 @@ pub async fn watch_guarded<K>(
         cache.without_watch();
     })
     .await;
+}
+
+/// Without who owns which field, which for most objects is longer than the object: no plan of these
+/// kinds asks for it.
+fn slim<K: Resource>(mut event: Event<K>) -> Event<K> {
+    if let Event::Apply(object) | Event::InitApply(object) = &mut event {
+        object.meta_mut().managed_fields = None;
+    }
+    event
 }
 
 enum Decoded<K> {

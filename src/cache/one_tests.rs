@@ -115,3 +115,37 @@ fn the_answer_to_a_write_does_not_bring_back_what_was_deleted_since() {
     cache.take(Event::Apply(object("a", "2", 4)));
     assert_eq!(held(&cache, "a"), Some(4));
 }
+
+fn controlled(name: &str, version: u64, uid: Option<&str>) -> ConfigMap {
+    let mut object = object(name, name, version);
+    object.metadata.owner_references = uid.map(|uid| {
+        vec![OwnerReference {
+            uid: uid.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        }]
+    });
+    object
+}
+
+#[test]
+fn objects_are_found_by_their_controller_and_by_the_start_of_their_name() {
+    let cache = Cache::default();
+    let names = |objects: Vec<Arc<ConfigMap>>| -> Vec<String> {
+        objects.iter().map(|object| object.name_any()).collect()
+    };
+    cache.take(Event::Apply(controlled("app-1", 1, Some("u"))));
+    cache.take(Event::Apply(controlled("app-2", 2, Some("other"))));
+    cache.take(Event::Apply(controlled("free", 3, None)));
+    assert_eq!(names(cache.controlled_by("ns", "u")), ["app-1"]);
+    assert_eq!(names(cache.controlled_by("ns", "")), ["free"]);
+    assert_eq!(names(cache.named("ns", "app-")), ["app-1", "app-2"]);
+    // Adopted, released, deleted.
+    cache.take(Event::Apply(controlled("free", 4, Some("u"))));
+    cache.take(Event::Apply(controlled("app-1", 5, None)));
+    assert_eq!(names(cache.controlled_by("ns", "u")), ["free"]);
+    assert_eq!(names(cache.controlled_by("ns", "")), ["app-1"]);
+    cache.take(Event::Delete(controlled("app-1", 6, None)));
+    assert!(cache.controlled_by("ns", "").is_empty());
+    assert!(cache.controlled_by("elsewhere", "u").is_empty());
+}

@@ -1,7 +1,7 @@
 //! The snapshot of an Experiment.
 
-use super::rollout::templates;
-use crate::cache::{Cache, Caches, controller_ref};
+use super::rollout::{templates, unique};
+use crate::cache::{Cache, Caches};
 use api::Experiment;
 use engine::experiment::{ExperimentSnapshot, Refused};
 use kube::{Resource, ResourceExt};
@@ -41,14 +41,11 @@ fn concerned<K: Resource>(
     experiment: &Experiment,
     named: &BTreeSet<String>,
 ) -> Vec<Arc<K>> {
-    let uid = experiment.uid().unwrap_or_default();
-    let prefix = format!("{}-", experiment.name_any());
-    let mut objects = cache.in_namespace(&experiment.namespace().unwrap_or_default());
-    objects.retain(|object| {
-        let name = object.name_any();
-        controller_ref(object.as_ref()).is_some_and(|owner| owner.uid == uid)
-            || name.starts_with(&prefix)
-            || named.contains(&name)
-    });
-    objects
+    let namespace = experiment.namespace().unwrap_or_default();
+    let mut objects = cache.named(&namespace, &format!("{}-", experiment.name_any()));
+    objects.extend(named.iter().filter_map(|name| cache.get(&namespace, name)));
+    if let Some(uid) = experiment.uid() {
+        objects.extend(cache.controlled_by(&namespace, &uid));
+    }
+    unique(objects)
 }

@@ -1,6 +1,6 @@
 //! The snapshot of a Rollout.
 
-use crate::cache::{Cache, Caches, controller_ref, json_of};
+use crate::cache::{Cache, Caches, json_of};
 use crate::error::{Error, Result};
 use api::Rollout;
 use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
@@ -81,8 +81,7 @@ async fn controlled(
     };
     let namespace = rollout.namespace().unwrap_or_default();
     let uid = rollout.uid().unwrap_or_default();
-    let mut objects = cache.in_namespace(&namespace);
-    objects.retain(|object| controller_ref(object.as_ref()).is_some_and(|owner| owner.uid == uid));
+    let objects = cache.controlled_by(&namespace, &uid);
     let keyed = objects.into_iter().map(|object| {
         let key = ObjectKey::namespaced(api_version, kind, &namespace, &object.name_any());
         (key, json_of(&object))
@@ -90,16 +89,23 @@ async fn controlled(
     Ok(keyed.collect())
 }
 
-/// What the Rollout controls, what nobody controls, and what has a name that it would give.
+/// What the Rollout controls, what nobody controls, and what has a name that it would give; by name.
 fn owned<K: Resource>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
     let namespace = rollout.namespace().unwrap_or_default();
-    let uid = rollout.uid().unwrap_or_default();
     let prefix = format!("{}-", rollout.name_any());
-    let mut objects = cache.in_namespace(&namespace);
-    objects.retain(|object| match controller_ref(object.as_ref()) {
-        Some(owner) => owner.uid == uid || object.name_any().starts_with(&prefix),
-        None => true,
-    });
+    let mut objects = cache.named(&namespace, &prefix);
+    objects.extend(cache.controlled_by(&namespace, ""));
+    if let Some(uid) = rollout.uid() {
+        objects.extend(cache.controlled_by(&namespace, &uid));
+    }
+    unique(objects)
+}
+
+/// Each object once, by name.
+pub(super) fn unique<K: Resource>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
+    let name = |object: &Arc<K>| object.meta().name.clone();
+    objects.sort_by_cached_key(name);
+    objects.dedup_by(|a, b| a.meta().name == b.meta().name);
     objects
 }
 
@@ -108,11 +114,9 @@ fn pods_of<K: Resource>(
     namespace: &str,
     owners: &[Arc<K>],
 ) -> Vec<Arc<k8s_openapi::api::core::v1::Pod>> {
-    let uids: std::collections::BTreeSet<String> =
-        owners.iter().filter_map(|owner| owner.uid()).collect();
-    let mut pods = caches.pods.in_namespace(namespace);
-    pods.retain(|pod| controller_ref(pod.as_ref()).is_some_and(|owner| uids.contains(&owner.uid)));
-    pods
+    let owners = owners.iter().filter_map(|owner| owner.uid());
+    let pods = owners.flat_map(|uid| caches.pods.controlled_by(namespace, &uid));
+    unique(pods.collect())
 }
 
 pub(super) fn templates(caches: &Caches, namespace: &str) -> TemplateSet {

@@ -75,9 +75,9 @@ const WEIGHTED: &str = "
           argoproj-labs/gatewayAPI: {httpRoute: shop}
       steps:
       - setWeight: 25
-      - pause: {duration: 1s}
+      - pause: {duration: 2s}
       - setWeight: 60
-      - pause: {duration: 1s}
+      - pause: {duration: 2s}
 ";
 
 const COUNTED: &str = "
@@ -86,9 +86,9 @@ const COUNTED: &str = "
       maxUnavailable: 0
       steps:
       - setWeight: 25
-      - pause: {duration: 1s}
+      - pause: {duration: 2s}
       - setWeight: 50
-      - pause: {duration: 1s}
+      - pause: {duration: 2s}
 ";
 
 const BLUE_GREEN: &str = "
