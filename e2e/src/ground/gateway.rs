@@ -48,7 +48,12 @@ impl Gateway {
         let crds = ground.tools().built("../gateway-crds")?;
         install(ground, &crds).await?;
         ground.objects.namespace(NAMESPACE).await?;
-        ground.objects.apply(NAMESPACE, MANIFESTS).await?;
+        // A definition that was just made is served a moment later.
+        until("the Gateway is taken", START_LIMIT, async || {
+            ground.objects.apply(NAMESPACE, MANIFESTS).await?;
+            Ok(Some(()))
+        })
+        .await?;
         let mut command = Command::new(ground.tools().built("traefik")?);
         command
             .arg("--entrypoints.traefik.address=127.0.0.1:9100")
