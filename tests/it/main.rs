@@ -12,6 +12,7 @@ mod acceptance_engine;
 mod analysis;
 mod coming_and_going;
 mod experiments;
+mod explain;
 mod failover;
 mod faults;
 mod git;

@@ -11,6 +11,7 @@ mod analyses;
 mod compare;
 mod crash;
 mod experiments;
+mod explain;
 mod fixture;
 mod lab;
 mod operations;

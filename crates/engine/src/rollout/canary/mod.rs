@@ -13,4 +13,4 @@ mod traffic;
 mod weights;
 
 pub(crate) use advance::advance;
-pub(crate) use steps::step_hash;
+pub(crate) use steps::{step_hash, step_text};
