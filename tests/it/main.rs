@@ -28,5 +28,6 @@ mod providers;
 mod replica;
 mod scoping;
 mod setup;
+mod timelines;
 mod walkthrough;
 mod world;
