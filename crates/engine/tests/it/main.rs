@@ -8,6 +8,8 @@
 
 mod adversity;
 mod analyses;
+mod bad_input;
+mod bytes;
 mod compare;
 mod crash;
 mod experiments;
@@ -15,6 +17,7 @@ mod explain;
 mod fixture;
 mod lab;
 mod operations;
+mod outcomes;
 mod seed;
 mod swarm;
 mod timelines;

@@ -2,6 +2,7 @@
 
 mod advance;
 mod experiment;
+pub mod limits;
 mod new_experiment;
 mod routes;
 mod services;
