@@ -13,7 +13,8 @@
 //!    [`monitor`]: what it tells of itself.
 //!
 //! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller into
-//! an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`args`] reads the command line.
+//! an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`explain`] lends
+//! the observation to a verb, [`args`] reads the command line.
 
 pub mod act;
 pub mod args;
@@ -23,6 +24,7 @@ pub mod demo;
 pub mod diff;
 pub mod driver;
 pub mod error;
+pub mod explain;
 pub mod gitops;
 pub mod lease;
 pub mod manager;

@@ -11,6 +11,6 @@ fn main() -> ExitCode {
     };
     match args::runs(&matches) {
         Some(runs) => weir::run::run(runs, &matches),
-        None => cli::dispatch(&matches, cli::Program::Weir),
+        None => cli::dispatch(&matches, cli::Program::Weir, weir::explain::observe),
     }
 }

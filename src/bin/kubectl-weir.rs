@@ -2,5 +2,6 @@
 
 fn main() -> std::process::ExitCode {
     let name = std::env::args().next().unwrap_or_default();
-    cli::run(std::env::args_os(), cli::Program::from_argv0(&name))
+    let program = cli::Program::from_argv0(&name);
+    cli::run(std::env::args_os(), program, weir::explain::observe)
 }

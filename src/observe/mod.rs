@@ -9,4 +9,4 @@ mod rollout;
 pub use analysis_run::analysis_run;
 pub use application::application;
 pub use experiment::experiment;
-pub use rollout::rollout;
+pub use rollout::{rollout, with_all_pods};

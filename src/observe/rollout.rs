@@ -59,6 +59,14 @@ pub async fn rollout(
     })
 }
 
+/// The snapshot with the pods of all its ReplicaSets, whether the plan needs them or not.
+#[must_use]
+pub fn with_all_pods(caches: &Caches, snapshot: RolloutSnapshot) -> RolloutSnapshot {
+    let namespace = snapshot.rollout.namespace().unwrap_or_default();
+    let pods = pods_of(caches, &namespace, &snapshot.replica_sets);
+    RolloutSnapshot { pods, ..snapshot }
+}
+
 async fn live(caches: &Caches, key: &ObjectKey) -> Result<Option<Arc<Value>>> {
     match caches.dynamic.get(key).await {
         Ok(object) => Ok(object.map(|object| json_of(&object))),

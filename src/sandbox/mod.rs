@@ -1,6 +1,8 @@
 //! The embedded cluster with the controller in it: `weir sandbox`, and the ground that `weir demo`
 //! stands on.
 
+pub mod embedded;
+
 use crate::act::Http;
 use crate::args::LogArgs;
 use crate::clock::Clock;

@@ -6,6 +6,7 @@ mod crds;
 mod deploy;
 mod sim;
 mod tidy;
+mod timeline;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ enum Task {
     Deploy(deploy::Args),
     /// Play scenarios against the planner, with everything that can go wrong
     Sim(sim::Args),
+    /// Play a timeline scenario, and say how it differs from a recording
+    Timeline(timeline::Args),
     /// Check crate edges, purity, files, the code map, the CRDs and deploy/
     Tidy,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::Crds(args) => crds::run(&args),
         Task::Deploy(args) => deploy::run(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Timeline(args) => timeline::run(&args),
         Task::Tidy => tidy::run(),
     };
     match done {

@@ -47,7 +47,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "weir-structural",
         ],
     ),
-    ("xtask", &["weir-api", "weir-deploy", "weir-sim"]),
+    ("weir-timelines", &["weir-gocompat"]),
+    (
+        "xtask",
+        &[
+            "weir",
+            "weir-api",
+            "weir-deploy",
+            "weir-sim",
+            "weir-timelines",
+        ],
+    ),
     (
         "weir",
         &[

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::flags::Flags;
+use crate::observe::Observer;
 use crate::program::Program;
 use crate::term::Term;
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ pub struct Context {
     clock: Clock,
     flags: Flags,
     cluster: Option<Cluster>,
+    observer: Option<Observer>,
 }
 
 #[derive(Clone)]
@@ -44,6 +46,7 @@ impl Context {
             clock: Clock::system(),
             flags,
             cluster: None,
+            observer: None,
         }
     }
 
@@ -60,6 +63,7 @@ impl Context {
             clock: Clock::system(),
             flags,
             cluster: Some(cluster),
+            observer: None,
         }
     }
 
@@ -68,6 +72,17 @@ impl Context {
     pub fn at(mut self, now: Timestamp) -> Self {
         self.clock = Clock::fixed(now);
         self
+    }
+
+    /// Verbs that look at a cluster as the controller does do it with `observer`.
+    #[must_use]
+    pub fn observing(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        self.observer
     }
 
     pub(crate) fn set_flags(&mut self, flags: Flags) {

@@ -2,13 +2,15 @@
 //!
 //! [`command`] is the tree of verbs, [`run`] parses and carries one out, [`execute`] does so with a
 //! client that already exists. Every verb is a file of [`commands`] with two functions, `cli()` and
-//! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes.
+//! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes. What `explain` knows of a cluster comes
+//! through an [`Observer`], which the program brings along: it is the controller's.
 
 mod clock;
 mod commands;
 mod context;
 mod error;
 mod flags;
+mod observe;
 mod program;
 pub mod render;
 mod run;
@@ -19,6 +21,7 @@ mod watch;
 
 pub use context::Context;
 pub use error::Error;
+pub use observe::{Observed, Observer};
 pub use program::Program;
 pub use run::{command, dispatch, execute, run};
 pub use term::{Captured, Term};

@@ -4,6 +4,7 @@ use crate::commands;
 use crate::context::Context;
 use crate::error::Error;
 use crate::flags::{self, Flags};
+use crate::observe::Observer;
 use crate::program::Program;
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
@@ -21,13 +22,13 @@ pub fn command(program: Program) -> Command {
 }
 
 /// Parses `args` (program name first) and carries out the verb.
-pub fn run<I, A>(args: I, program: Program) -> ExitCode
+pub fn run<I, A>(args: I, program: Program, observer: Observer) -> ExitCode
 where
     I: IntoIterator<Item = A>,
     A: Into<OsString> + Clone,
 {
     match command(program).try_get_matches_from(args) {
-        Ok(matches) => dispatch(&matches, program),
+        Ok(matches) => dispatch(&matches, program, observer),
         Err(error) => {
             let error = Error::Usage(error);
             let mut cx = Context::from_flags(Flags::default(), program);
@@ -37,8 +38,8 @@ where
 }
 
 /// Carries out the verb that was parsed from a command tree with these verbs in it.
-pub fn dispatch(matches: &ArgMatches, program: Program) -> ExitCode {
-    let mut cx = Context::from_flags(Flags::of(matches), program);
+pub fn dispatch(matches: &ArgMatches, program: Program, observer: Observer) -> ExitCode {
+    let mut cx = Context::from_flags(Flags::of(matches), program).observing(observer);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -8,6 +8,7 @@
 pub mod analysis;
 pub mod config;
 pub mod experiment;
+pub mod explain;
 pub mod info;
 pub mod metric;
 pub mod rollout;

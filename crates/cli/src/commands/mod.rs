@@ -3,6 +3,7 @@
 mod abort;
 mod app;
 mod completion;
+mod explain;
 mod get;
 mod list;
 mod names;

@@ -8,6 +8,7 @@ mod amount;
 mod analysis_runs;
 mod anti_affinity;
 mod blue_green;
+pub(crate) mod bounds;
 pub mod canary;
 mod conditions;
 mod context;

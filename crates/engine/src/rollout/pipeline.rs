@@ -1,6 +1,6 @@
 use super::conditions::{self, Change};
 use super::context::Context;
-use super::{blue_green, canary, image_tags, workload};
+use super::{blue_green, bounds, canary, image_tags, workload};
 use crate::config::Config;
 use crate::snapshot::RolloutSnapshot;
 use crate::validate;
@@ -16,6 +16,17 @@ const INVALID_RETRY_S: i64 = 20;
 
 /// What to do next for one Rollout. Pure, total and deterministic: a function of its arguments.
 pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
+    match bounds::bounded(snapshot) {
+        Some(bounded) => plan_bounded(&bounded, config, now),
+        None => plan_bounded(snapshot, config, now),
+    }
+}
+
+fn plan_bounded(
+    snapshot: &RolloutSnapshot,
+    config: &Config,
+    now: Timestamp,
+) -> Plan<RolloutStatus> {
     let status = snapshot.rollout.status.clone().unwrap_or_default();
     if snapshot.rollout.metadata.deletion_timestamp.is_some() {
         return Plan::idle(status);
@@ -39,6 +50,7 @@ pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan
         return cx.done();
     }
     cx.forgive_abort_of_stable();
+    cx.prefer_abort_to_promotion();
     cx.sync_pause_conditions();
     cx.sync_revision();
     cx.delete_leftover_ingresses();
@@ -107,6 +119,15 @@ impl Context<'_> {
         self.patch_root(json!({"spec": {"replicas": 1}}));
         self.decide("default-replicas", "spec.replicas is not set");
         true
+    }
+
+    /// An abort that nobody has seen yet ends a full promotion that is under way: who aborts means it (the
+    /// peer drops the abort). A full promotion of an update that was aborted before is the later word.
+    fn prefer_abort_to_promotion(&mut self) {
+        if self.stored.promote_full && self.stored.abort && self.stored.aborted_at.is_none() {
+            self.decide("abort", "the full promotion under way was aborted");
+            self.stored.promote_full = false;
+        }
     }
 
     /// Back at the stable revision there is nothing left to abort (§3.2).

@@ -204,7 +204,8 @@ impl<'a> Context<'a> {
         if self.report_refusal(&name) {
             return true;
         }
-        let revision = self.sets.iter().map(OwnedSet::revision).max().unwrap_or(0) + 1;
+        let newest = self.sets.iter().map(OwnedSet::revision).max();
+        let revision = newest.unwrap_or(0).saturating_add(1);
         self.actions.push(Action::Create {
             object: Box::new(self.new_set_manifest(&name, revision)),
         });
@@ -340,7 +341,7 @@ impl<'a> Context<'a> {
         set.annotations.extend(copied);
         let old = set.revision();
         if old <= newest_other {
-            let revision = newest_other + 1;
+            let revision = newest_other.saturating_add(1);
             set.annotations
                 .insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
         }

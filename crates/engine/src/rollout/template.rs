@@ -45,7 +45,8 @@ fn remove_recorded(live: &mut Value, record: &str) {
     for kind in ["labels", "annotations"] {
         let keys = recorded.get(kind).and_then(Value::as_object);
         for key in keys.into_iter().flat_map(Map::keys) {
-            if let Some(map) = live["metadata"][kind].as_object_mut() {
+            let map = live.pointer_mut(&format!("/metadata/{kind}"));
+            if let Some(map) = map.and_then(Value::as_object_mut) {
                 map.remove(key);
             }
         }
@@ -53,10 +54,11 @@ fn remove_recorded(live: &mut Value, record: &str) {
 }
 
 fn normalise(template: &mut Value) {
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+    let labels = template.pointer_mut("/metadata/labels");
+    if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.remove(HASH_LABEL);
     }
-    if let Some(spec) = template["spec"].as_object_mut() {
+    if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("serviceAccount");
         remove_injected_affinity(spec);
         default_pod(spec);

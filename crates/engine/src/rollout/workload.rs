@@ -39,7 +39,11 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Rollout, String> {
     } else {
         "/template"
     });
-    rollout.spec.template = template.cloned().map(PodTemplate::from);
+    let Some(template) = template.filter(|template| template.is_object()) else {
+        let message = format!("{resource} \"{name}\" has no pod template");
+        return Err(invalid(name, &message));
+    };
+    rollout.spec.template = Some(PodTemplate::from(template.clone()));
     if in_spec && rollout.spec.selector.is_none() {
         let selector = workload.pointer("/spec/selector").cloned();
         rollout.spec.selector =

@@ -144,6 +144,11 @@ fn required_services(strategy: &CanaryStrategy, routing: &RolloutTrafficRouting)
 
 fn max_weight(routing: &RolloutTrafficRouting) -> Check {
     match routing.max_traffic_weight {
+        Some(weight) if weight <= 0 => Err(SpecError::invalid(
+            format!("{PATH}.trafficRouting.maxTrafficWeight"),
+            weight,
+            "must be greater than 0",
+        )),
         Some(weight) if routing.nginx.is_none() && routing.plugins.is_empty() => {
             Err(SpecError::invalid(
                 format!("{PATH}.trafficRouting.maxTrafficWeight"),

@@ -14,6 +14,7 @@ mod canary;
 mod error;
 mod managed_routes;
 mod node;
+mod numbers;
 mod pod_template;
 mod references;
 mod selector;

@@ -1,5 +1,5 @@
 use super::error::{Check, SpecError, non_negative};
-use super::{blue_green, canary, pod_template, selector, supported};
+use super::{blue_green, canary, numbers, pod_template, selector, supported};
 use api::{Rollout, RolloutSpec};
 
 /// What is wrong with a Rollout by itself, if anything: the first error, in the order of
@@ -59,6 +59,7 @@ fn settings(rollout: &Rollout) -> Check {
         (Some(strategy), None) => blue_green::check(spec, strategy)?,
         (None, Some(strategy)) => canary::check(strategy)?,
     }
+    numbers::check(spec)?;
     supported::check(rollout)
 }
 

@@ -8,12 +8,16 @@
 
 mod adversity;
 mod analyses;
+mod bad_input;
+mod bytes;
 mod compare;
 mod crash;
 mod experiments;
+mod explain;
 mod fixture;
 mod lab;
 mod operations;
+mod outcomes;
 mod seed;
 mod swarm;
 mod timelines;

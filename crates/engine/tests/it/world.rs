@@ -370,7 +370,7 @@ impl World {
     }
 
     /// Makes and removes pods, and counts them. Whether anything changed.
-    fn run_replica_sets(&mut self) -> bool {
+    pub(crate) fn run_replica_sets(&mut self) -> bool {
         let before = self.version_of_world();
         for key in self.keys("ReplicaSet") {
             let mut object = self.objects[&key].clone();

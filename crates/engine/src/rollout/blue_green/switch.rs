@@ -61,7 +61,8 @@ impl Context<'_> {
             .new_set()
             .is_some_and(|new| new.is_saturated(self.replicas()));
         if self.is_halted() || !self.is_ready_for_pause() || !saturated {
-            if let Some(new) = self.new.filter(|_| !saturated) {
+            let missing = |&index: &usize| self.sets[index].available() < self.sets[index].replicas;
+            if let Some(new) = self.new.filter(missing) {
                 self.wait_for_pods(new);
             }
             return;

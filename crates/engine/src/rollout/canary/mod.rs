@@ -2,6 +2,7 @@
 
 mod advance;
 mod experiment;
+pub mod limits;
 mod new_experiment;
 mod routes;
 mod services;
@@ -13,4 +14,4 @@ mod traffic;
 mod weights;
 
 pub(crate) use advance::advance;
-pub(crate) use steps::step_hash;
+pub(crate) use steps::{step_hash, step_text};

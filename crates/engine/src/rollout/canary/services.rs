@@ -7,7 +7,8 @@ use api::PingPongType;
 impl Context<'_> {
     /// Points the stable service at the stable pods and the canary service at the new ones, when
     /// there are pods. After an abort the canary service goes back to the stable pods at once and
-    /// stays there; the peer moves it to and fro on every pass.
+    /// stays there (the peer moves it to and fro on every pass), unless they cannot take the traffic:
+    /// then it stays where its weight stays.
     pub(super) fn point_services(&mut self) {
         self.point_ping_pong();
         let canary = self.canary();
@@ -17,7 +18,9 @@ impl Context<'_> {
         if self.is_aborted() && !self.is_stable_lost() {
             if self.is_basic_canary() {
                 self.ensure_target(&canary_service, self.stable, Gate::Available);
-            } else if !self.is_dynamic_stable() || self.rollback_weight() == 0 {
+            } else if (!self.is_dynamic_stable() || self.rollback_weight() == 0)
+                && self.is_stable_ready_for(0)
+            {
                 self.ensure_target(&canary_service, self.stable, Gate::Open);
             }
         } else if !self.is_rolling_back_dynamically() {

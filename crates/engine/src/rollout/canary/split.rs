@@ -3,6 +3,8 @@
 //! Nothing here knows a Kubernetes type. The golden vectors of the peer hold for both strategies
 //! (`tests/it/vectors.rs`).
 
+use crate::rollout::bounds::COUNT_MAX;
+
 /// Size and availability of one ReplicaSet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arm {
@@ -218,7 +220,8 @@ fn share(replicas: i32, weight: i32, max_weight: i32, round: fn(f64) -> f64) -> 
     if max_weight <= 0 {
         return 0;
     }
-    round(f64::from(replicas) * f64::from(weight) / f64::from(max_weight)) as i32
+    let share = round(f64::from(replicas) * f64::from(weight) / f64::from(max_weight));
+    share.min(f64::from(COUNT_MAX)) as i32
 }
 
 /// A canary whose traffic is weighted by a router (§3.10).

@@ -20,7 +20,7 @@ pub(crate) fn step_hash(canary: &CanaryStrategy) -> String {
 }
 
 /// A step as events name it.
-fn step_text(step: &CanaryStep) -> String {
+pub(crate) fn step_text(step: &CanaryStep) -> String {
     if let Some(weight) = step.set_weight {
         return format!("setWeight: {weight}");
     }
@@ -217,9 +217,13 @@ impl Context<'_> {
     fn is_weight_verified(&mut self) -> bool {
         let verified = self.weights.as_ref().and_then(|weights| weights.verified);
         if verified == Some(false) {
-            self.wait(WaitingOn::WeightVerification {
-                router: "trafficRouting".to_owned(),
-            });
+            let verified = self.snapshot.inbox.weights_verified.iter();
+            let silent: Vec<&str> = verified
+                .filter(|(_, verified)| !**verified)
+                .map(|(router, _)| router.as_str())
+                .collect();
+            let router = silent.join(", ");
+            self.wait(WaitingOn::WeightVerification { router });
         }
         verified != Some(false)
     }

@@ -135,7 +135,7 @@ impl Context<'_> {
         if self.is_promote_full() {
             let recorded = self.stored.canary.weights.as_ref();
             return if self.is_dynamic_stable() {
-                max_weight * available.min(self.replicas()) / self.replicas().max(1)
+                share(max_weight, available.min(self.replicas()), self.replicas())
             } else {
                 recorded.map_or(0, |weights| weights.canary.weight)
             };
@@ -180,7 +180,7 @@ impl Context<'_> {
         let Some(new) = self.new_set() else {
             return 0;
         };
-        let share = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        let share = share(self.replicas(), weight, self.canary().max_traffic_weight());
         let needed = share.min(self.routed_split(None).new);
         let threshold = self.threshold();
         if new.lasting() >= needed
@@ -206,7 +206,7 @@ impl Context<'_> {
         }
         let max_weight = self.canary().max_traffic_weight();
         let desired = self.desired_canary_weight();
-        let able = max_weight * stable.lasting() / replicas;
+        let able = share(max_weight, stable.lasting(), replicas);
         let unable = (max_weight - able).max(0);
         let Some(weights) = &self.stored.canary.weights else {
             // The canary never got anything, so nothing has to come back in portions (the peer would
@@ -225,12 +225,12 @@ impl Context<'_> {
 
     /// Whether the stable pods can take what is left for them. If the new pods are all gone and some
     /// stable ones are there, anything is better than staying.
-    fn is_stable_ready_for(&self, weight: i32) -> bool {
+    pub(super) fn is_stable_ready_for(&self, weight: i32) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
         };
-        let needed = (max_weight - weight) * self.replicas() / max_weight;
+        let needed = share(max_weight - weight, self.replicas(), max_weight);
         let available = stable.lasting();
         let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
             && self
@@ -313,4 +313,9 @@ fn listed(destinations: &[WeightDestination]) -> String {
     };
     let all: Vec<String> = destinations.iter().map(one).collect();
     format!("[{}]", all.join(" "))
+}
+
+/// `whole * part / of`, which need not fit 32 bits on the way.
+fn share(whole: i32, part: i32, of: i32) -> i32 {
+    (i64::from(whole) * i64::from(part) / i64::from(of.max(1))) as i32
 }

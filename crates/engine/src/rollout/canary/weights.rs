@@ -1,7 +1,7 @@
 //! Weights: how much the canary should have by its steps (rollouts.md §3.9, §3.10).
 
+use super::limits::surge_and_unavailable;
 use super::split::{self, Arm, Basic, CanaryScale, Recorded, Routed, Split};
-use crate::rollout::amount::{self, Round};
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
 use api::TrafficWeights;
@@ -131,12 +131,7 @@ impl Context<'_> {
     pub(super) fn surge_and_unavailable(&self) -> (i32, i32) {
         let canary = self.canary();
         let replicas = self.replicas();
-        let surge = amount::pods(&canary.max_surge_or_default(), replicas, Round::Up).max(0);
-        let unavailable = canary.max_unavailable_or_default();
-        let mut unavailable = amount::pods(&unavailable, replicas, Round::Down).max(0);
-        if surge == 0 && unavailable == 0 {
-            unavailable = 1;
-        }
-        (surge, unavailable.min(replicas))
+        let surge = canary.max_surge_or_default();
+        surge_and_unavailable(&surge, &canary.max_unavailable_or_default(), replicas)
     }
 }

@@ -121,3 +121,59 @@ fn a_workload_reference_stands_in_for_selector_and_template() {
         "spec.template: Internal error: template must be empty for workload reference rollout"
     );
 }
+
+#[test]
+fn numbers_that_nothing_can_be_done_with() {
+    let canary = |fields: serde_json::Value| json!({"strategy": {"canary": fields}});
+    let least = "must be greater than or equal to 0";
+    let no_amount = "must be a number of pods or a percentage, and not negative";
+    for field in ["maxSurge", "maxUnavailable"] {
+        for (value, shown) in [
+            (json!(-1), "-1"),
+            (json!("-10%"), "\"-10%\""),
+            (json!("ten"), "\"ten\""),
+            (json!("NaN%"), "\"NaN%\""),
+            (json!("99999999999999999999%"), "\"99999999999999999999%\""),
+        ] {
+            let path = format!("spec.strategy.canary.{field}");
+            let told = super::complaint(&canary(json!({field: value})));
+            assert_eq!(told, format!("{path}: Invalid value: {shown}: {no_amount}"));
+        }
+    }
+    check_table([
+        (
+            canary(json!({"maxSurge": "1000%", "maxUnavailable": "5"})),
+            "",
+        ),
+        (canary(json!({"maxSurge": i32::MAX})), ""),
+    ]);
+    let experiment = json!([{"experiment": {"templates": [
+        {"name": "a", "specRef": "stable", "replicas": -3},
+    ]}}]);
+    let steps = "spec.strategy.canary.steps[0]";
+    let told = super::complaint(&canary(json!({"steps": experiment})));
+    assert_eq!(
+        told,
+        format!("{steps}.experiment.templates[0].replicas: Invalid value: -3: {least}")
+    );
+    let told = super::complaint(&canary(json!({"minPodsPerReplicaSet": -1})));
+    let path = "spec.strategy.canary.minPodsPerReplicaSet";
+    assert_eq!(told, format!("{path}: Invalid value: -1: {least}"));
+    let blue_green = |fields: serde_json::Value| {
+        let mut strategy = json!({"activeService": "active"});
+        super::merge(&mut strategy, &fields);
+        json!({"strategy": {"canary": null, "blueGreen": strategy}})
+    };
+    check_table([
+        (
+            blue_green(json!({"previewReplicaCount": -1})),
+            "spec.strategy.blueGreen.previewReplicaCount: Invalid value: -1: must be greater than or \
+             equal to 0",
+        ),
+        (
+            blue_green(json!({"maxUnavailable": "some"})),
+            "spec.strategy.blueGreen.maxUnavailable: Invalid value: \"some\": must be a number of pods \
+             or a percentage, and not negative",
+        ),
+    ]);
+}

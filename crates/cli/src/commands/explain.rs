@@ -1,0 +1,95 @@
+//! `explain`: what a rollout is doing, what it waits for, and what can be done about it.
+
+use super::names::{name, the_name, watch};
+use crate::context::Context;
+use crate::error::Error;
+use api::Rollout;
+use api::constants::INSTANCE_ID_LABEL;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Command};
+use engine::config::Config;
+use engine::explain::{self, Explanation, Names, Seen};
+use kube::ResourceExt;
+use std::time::Duration;
+
+/// How often the page is renewed.
+const RENEW: Duration = Duration::from_secs(2);
+
+pub(super) fn cli() -> Command {
+    Command::new("explain")
+        .about("Say what a rollout is doing, what it waits for, and what can be done about it")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("rollout")
+                .visible_aliases(["ro", "rollouts"])
+                .about("Plan the rollout as the controller would, write nothing, and say why")
+                .arg(name("Name of the rollout"))
+                .arg(watch("Keep the page up to date"))
+                .arg(
+                    Arg::new("output")
+                        .short('o')
+                        .long("output")
+                        .value_name("FORMAT")
+                        .help("text, or json for programs")
+                        .default_value("text")
+                        .value_parser(PossibleValuesParser::new(["text", "json"])),
+                ),
+        )
+}
+
+pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
+    let Some((_, args)) = args.subcommand() else {
+        return Ok(());
+    };
+    let name = the_name(args);
+    let json = args
+        .get_one::<String>("output")
+        .is_some_and(|of| of == "json");
+    if !args.get_flag("watch") {
+        let page = page(cx, name, json).await?;
+        cx.term.text(page)?;
+        return Ok(());
+    }
+    loop {
+        let page = page(cx, name, json).await?;
+        cx.term.redraw(&page)?;
+        tokio::time::sleep(RENEW).await;
+    }
+}
+
+async fn page(cx: &mut Context, name: &str, json: bool) -> Result<String, Error> {
+    let explanation = look(cx, name).await?;
+    if json {
+        let text = serde_json::to_string_pretty(&explanation);
+        let text = text.map_err(|error| Error::Output(error.into()))?;
+        return Ok(format!("{text}\n"));
+    }
+    let weir = cx.program.usage();
+    Ok(explanation.text(Names { weir }))
+}
+
+/// Looks, plans, and throws the plan away but for its reasons.
+async fn look(cx: &mut Context, name: &str) -> Result<Explanation, Error> {
+    let Some(observe) = cx.observer() else {
+        let message = "this program cannot look at a cluster as the controller does";
+        return Err(Error::Refused(message.to_owned()));
+    };
+    let rollout: Rollout = cx.read("rollout", name).await?;
+    let config = Config {
+        instance_id: rollout.labels().get(INSTANCE_ID_LABEL).cloned(),
+        ..Config::default()
+    };
+    let client = cx.client().await?;
+    let mut observed = observe(client, rollout).await.map_err(Error::Refused)?;
+    observed.snapshot.inbox.refused = explain::refused(&observed.snapshot.rollout);
+    let now = cx.now();
+    let plan = engine::rollout::plan(&observed.snapshot, &config, now);
+    let mut explanation = explain::explain(Seen {
+        snapshot: &observed.snapshot,
+        plan: &plan,
+        now,
+    });
+    explanation.notes.append(&mut observed.notes);
+    Ok(explanation)
+}

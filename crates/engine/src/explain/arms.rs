@@ -1,0 +1,76 @@
+//! The ReplicaSets: how many pods, and how much of the traffic.
+
+use super::Teller;
+use crate::rollout::replica_set::OwnedSet;
+use api::constants::HASH_LABEL;
+use std::fmt::Write;
+
+impl Teller<'_> {
+    pub(super) fn arms(&self) -> Vec<String> {
+        let status = self.status();
+        let shown = |set: &&OwnedSet| {
+            set.live_replicas() > 0
+                || set.pods() > 0
+                || set.hash() == status.stable_rs
+                || set.hash() == status.current_pod_hash
+        };
+        self.sets
+            .iter()
+            .filter(shown)
+            .map(|set| self.arm(set))
+            .collect()
+    }
+
+    fn arm(&self, set: &OwnedSet) -> String {
+        let mut line = format!(
+            "{} {} ({}): {} of {} pods available",
+            self.role_of(set),
+            set.name(),
+            Self::revision_of(set),
+            set.available(),
+            set.live_replicas(),
+        );
+        if set.pods() != set.live_replicas() {
+            let _ = write!(line, ", {} exist", set.pods());
+        }
+        for part in [self.share(set), self.selected_by(set)]
+            .into_iter()
+            .flatten()
+        {
+            line.push_str(", ");
+            line.push_str(&part);
+        }
+        line
+    }
+
+    /// By the weights that are stored: those that the router has.
+    fn share(&self, set: &OwnedSet) -> Option<String> {
+        let weights = self.stored.canary.weights.as_ref()?;
+        let routing = self.spec().traffic_routing()?;
+        let max = routing.max_traffic_weight.unwrap_or(100);
+        let arms = [&weights.canary, &weights.stable];
+        let weight: i32 = arms
+            .into_iter()
+            .filter(|arm| arm.pod_template_hash == set.hash())
+            .map(|arm| arm.weight)
+            .sum();
+        Some(format!("traffic {weight}/{max}"))
+    }
+
+    fn selected_by(&self, set: &OwnedSet) -> Option<String> {
+        let services = self.seen.snapshot.services.iter().filter(|(_, service)| {
+            let spec = service.spec.as_ref();
+            let selector = spec.and_then(|spec| spec.selector.as_ref());
+            selector
+                .and_then(|selector| selector.get(HASH_LABEL))
+                .map(String::as_str)
+                == Some(set.hash())
+        });
+        let names: Vec<&str> = services.map(|(name, _)| name.as_str()).collect();
+        match names.as_slice() {
+            [] => None,
+            [name] => Some(format!("selected by Service {name}")),
+            names => Some(format!("selected by Services {}", names.join(", "))),
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! A sentence for everything that a plan can wait for.
+
+use super::remedy::Remedy;
+use super::since::at;
+use super::{Teller, Wait, count};
+use crate::rollout::replica_set::OwnedSet;
+use crate::rollout::time::plus_seconds;
+use api::constants::{condition, reason};
+use api::{AnalysisPhase, PauseReason, ReplicaProgressThresholdType};
+use jiff::Timestamp;
+use plan::WaitingOn;
+
+impl Teller<'_> {
+    pub(super) fn wait(&self, on: &WaitingOn) -> Wait {
+        match on {
+            WaitingOn::Replicas {
+                replica_set,
+                have,
+                want,
+            } => self.replicas(replica_set, *have, *want),
+            WaitingOn::Pause { until } => self.timed_pause(*until),
+            WaitingOn::ManualPromotion { reason } => self.promotion(reason),
+            WaitingOn::Unpause => self.unpause(),
+            WaitingOn::Analysis { run, phase } => self.analysis(run, phase),
+            WaitingOn::Experiment { experiment, phase } => self.of_experiment(experiment, phase),
+            WaitingOn::WeightVerification { router } => Wait {
+                what: format!("{router} to confirm the weight that was written"),
+                remedies: self.abort().into_iter().collect(),
+                ..Wait::default()
+            },
+            WaitingOn::ScaleDownDelay { replica_set, until } => self.delay(replica_set, *until),
+            WaitingOn::Measurement { metric, at } => Wait {
+                what: format!("the next measurement of metric {metric}"),
+                until: Some(*at),
+                ..Wait::default()
+            },
+            WaitingOn::Answer { metric } => Wait {
+                what: format!("the answer to a measurement of metric {metric}"),
+                ..Wait::default()
+            },
+            WaitingOn::Fix { message } => self.fix(message),
+            WaitingOn::AfterAbort { message } => self.after_abort(message),
+            WaitingOn::Object { object, why } => Wait {
+                what: format!("{object}: {why}"),
+                remedies: self.abort().into_iter().collect(),
+                ..Wait::default()
+            },
+        }
+    }
+
+    fn replicas(&self, name: &str, have: i32, want: i32) -> Wait {
+        let Some(set) = self.set(name) else {
+            return Wait {
+                what: format!(
+                    "{name} to have {}; it has {have}",
+                    count(want, "available pod")
+                ),
+                ..Wait::default()
+            };
+        };
+        let who = format!("{} {name} ({})", self.role_of(set), Self::revision_of(set));
+        if have >= want {
+            return self.leaving(set, &who, want);
+        }
+        let (mut details, mut remedies) = self.faults(set);
+        if details.is_empty() && set.pods() < want {
+            details.push(format!("{} of {} exist", set.pods(), count(want, "pod")));
+        }
+        details.extend(self.enough());
+        let (since, until) = self.progress();
+        details.extend(self.deadline(until));
+        remedies.extend(self.abort());
+        if !self.is_updating() || self.status().abort {
+            remedies.extend(self.undo());
+        }
+        Wait {
+            what: format!(
+                "{who} to have {}; it has {have}",
+                count(want, "available pod")
+            ),
+            since,
+            until,
+            details,
+            remedies,
+        }
+    }
+
+    /// Too many pods: some are on their way out.
+    fn leaving(&self, set: &OwnedSet, who: &str, want: i32) -> Wait {
+        let (details, _) = self.faults(set);
+        Wait {
+            what: format!(
+                "{who} to come down to {}; {} exist",
+                count(want, "pod"),
+                set.pods()
+            ),
+            details,
+            ..Wait::default()
+        }
+    }
+
+    /// `replicaProgressThreshold`: not all pods have to be there.
+    fn enough(&self) -> Option<String> {
+        let index = usize::try_from(self.status().current_step_index?).ok()?;
+        let of_step = self
+            .spec()
+            .canary_steps()
+            .get(index)?
+            .replica_progress_threshold
+            .as_ref();
+        let canary = self.spec().canary()?;
+        let threshold = of_step.or(canary.replica_progress_threshold.as_ref())?;
+        let unit = match threshold.type_ {
+            ReplicaProgressThresholdType::Percent => " %",
+            ReplicaProgressThresholdType::Pods => " pods",
+        };
+        Some(format!(
+            "{}{unit} are enough (replicaProgressThreshold)",
+            threshold.value
+        ))
+    }
+
+    /// When something moved last, and when the progress deadline passes.
+    fn progress(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let Some(progressing) = self.condition(condition::PROGRESSING) else {
+            return (None, None);
+        };
+        let last = progressing.last_update_time.0;
+        let index = usize::try_from(self.status().current_step_index.unwrap_or(0)).unwrap_or(0);
+        let step = self.spec().canary_steps().get(index);
+        let without_clock = step.is_some_and(|step| {
+            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        });
+        match progressing.reason.as_str() {
+            reason::PROGRESS_DEADLINE_EXCEEDED => (Some(last), None),
+            reason::ROLLOUT_ABORTED
+            | reason::ROLLOUT_PAUSED
+            | reason::NEW_REPLICA_SET_AVAILABLE => (None, None),
+            _ if without_clock && self.is_updating() => (Some(last), None),
+            _ => {
+                let deadline_s = i64::from(self.spec().progress_deadline_s());
+                (Some(last), Some(plus_seconds(last, deadline_s)))
+            }
+        }
+    }
+
+    fn deadline(&self, until: Option<Timestamp>) -> Option<String> {
+        let seconds = self.spec().progress_deadline_s();
+        let exceeded = self
+            .condition(condition::PROGRESSING)
+            .is_some_and(|one| one.reason == reason::PROGRESS_DEADLINE_EXCEEDED);
+        if exceeded {
+            return Some(format!(
+                "nothing moved for progressDeadlineSeconds ({seconds}): it is Degraded, and goes on trying"
+            ));
+        }
+        until?;
+        let then = if self.spec().aborts_at_progress_deadline() {
+            "is aborted"
+        } else {
+            "is declared Degraded, and goes on trying"
+        };
+        Some(format!(
+            "if nothing moves until then it {then} (progressDeadlineSeconds: {seconds})"
+        ))
+    }
+
+    fn timed_pause(&self, until: Timestamp) -> Wait {
+        let blue_green = self.spec().blue_green();
+        let (what, reason, effect) = match blue_green {
+            Some(strategy) => (
+                format!(
+                    "the automatic promotion (autoPromotionSeconds: {})",
+                    strategy.auto_promotion_s()
+                ),
+                PauseReason::BlueGreenPause,
+                format!("switches Service {} now", strategy.active_service),
+            ),
+            None => (
+                format!("the pause of {} to end", self.this_step()),
+                PauseReason::CanaryPauseStep,
+                format!("goes on with {} now", self.next_step()),
+            ),
+        };
+        let mut remedies = vec![self.promote(effect)];
+        remedies.extend(self.abort());
+        Wait {
+            what,
+            since: self.pause_since(reason),
+            until: Some(until),
+            details: Vec::new(),
+            remedies,
+        }
+    }
+
+    fn promotion(&self, why: &str) -> Wait {
+        let is = |reason: PauseReason| why == reason.to_string();
+        let mut wait = if is(PauseReason::BlueGreenPause) {
+            let active = &self.spec().strategy.blue_green;
+            let active = active
+                .as_ref()
+                .map(|strategy| strategy.active_service.as_str());
+            let active = active.unwrap_or_default();
+            Wait {
+                what: format!("somebody to promote it: all pods are ready for Service {active}"),
+                since: self.pause_since(PauseReason::BlueGreenPause),
+                remedies: vec![self.promote(format!("switches Service {active} to them"))],
+                ..Wait::default()
+            }
+        } else if is(PauseReason::InconclusiveAnalysisRun) {
+            Wait {
+                what: "somebody to decide: an analysis cannot tell good from bad".to_owned(),
+                since: self.pause_since(PauseReason::InconclusiveAnalysisRun),
+                details: self.verdicts(&[AnalysisPhase::Inconclusive]),
+                remedies: vec![self.after_inconclusive()],
+                ..Wait::default()
+            }
+        } else if is(PauseReason::InconclusiveExperiment) {
+            let experiment = &self.status().canary.current_experiment;
+            Wait {
+                what: format!(
+                    "somebody to decide: Experiment {experiment} cannot tell good from bad"
+                ),
+                since: self.pause_since(PauseReason::InconclusiveExperiment),
+                details: self.experiment_details(experiment),
+                remedies: vec![
+                    self.promote("runs the experiment again"),
+                    Self::look_at_experiment(experiment),
+                ],
+                ..Wait::default()
+            }
+        } else {
+            let step = self.this_step();
+            Wait {
+                what: format!("somebody to promote it: {step} is a pause without a duration"),
+                since: self.pause_since(PauseReason::CanaryPauseStep),
+                remedies: vec![self.promote(format!("goes on with {}", self.next_step()))],
+                ..Wait::default()
+            }
+        };
+        wait.remedies.extend(self.abort());
+        wait
+    }
+
+    /// What `promote` does depends on which analysis it was (rollouts.md §8.1).
+    fn after_inconclusive(&self) -> Remedy {
+        let canary = &self.status().canary;
+        let of_step = canary.current_step_analysis_run_status.as_ref();
+        if of_step.and_then(|run| run.status) == Some(AnalysisPhase::Inconclusive) {
+            return self.promote(format!(
+                "takes it for good and goes on with {}",
+                self.next_step()
+            ));
+        }
+        self.promote("runs the analysis again")
+    }
+
+    fn unpause(&self) -> Wait {
+        let name = self.name();
+        let patch = "'{\"spec\":{\"paused\":false}}'";
+        let unpause = format!("patch rollout {name} --type=merge -p {patch}");
+        let mut remedies = vec![Remedy::kubectl(unpause, "goes on where it stopped")];
+        if self.is_updating() && !self.spec().canary_steps().is_empty() {
+            let skips = format!("goes on with {}", self.next_step());
+            remedies.push(self.promote(skips));
+        }
+        remedies.extend(self.abort());
+        Wait {
+            what: "somebody to unpause it: spec.paused is true".to_owned(),
+            since: self.condition_since(condition::PAUSED),
+            remedies,
+            ..Wait::default()
+        }
+    }
+
+    fn analysis(&self, name: &str, phase: &str) -> Wait {
+        let phase = if phase.is_empty() {
+            "not started yet"
+        } else {
+            phase
+        };
+        let details = self
+            .run(name)
+            .map_or_else(Vec::new, |run| self.metrics(run));
+        let mut remedies = vec![self.look_at_runs()];
+        if self.is_updating() {
+            remedies.push(self.promote_full());
+        }
+        remedies.extend(self.abort());
+        Wait {
+            what: format!("AnalysisRun {name} ({phase})"),
+            since: self.run_since(name),
+            until: None,
+            details,
+            remedies,
+        }
+    }
+
+    fn of_experiment(&self, name: &str, phase: &str) -> Wait {
+        let phase = if phase.is_empty() {
+            "not started yet"
+        } else {
+            phase
+        };
+        let mut remedies = vec![Self::look_at_experiment(name)];
+        remedies.extend(self.abort());
+        Wait {
+            what: format!("Experiment {name} ({phase})"),
+            since: self.experiment_since(name),
+            until: None,
+            details: self.experiment_details(name),
+            remedies,
+        }
+    }
+
+    fn delay(&self, name: &str, until: Timestamp) -> Wait {
+        let who = self.set(name).map_or_else(
+            || name.to_owned(),
+            |set| {
+                let pods = count(set.live_replicas(), "pod");
+                let role = self.role_of(set);
+                format!("the {pods} of {role} {name} ({})", Self::revision_of(set))
+            },
+        );
+        let field = if self.status().abort {
+            "abortScaleDownDelaySeconds"
+        } else {
+            "scaleDownDelaySeconds"
+        };
+        Wait {
+            what: format!("{who} to be scaled down; until then going back is instant ({field})"),
+            until: Some(until),
+            ..Wait::default()
+        }
+    }
+
+    fn fix(&self, message: &str) -> Wait {
+        let invalid = self
+            .condition(condition::INVALID_SPEC)
+            .filter(|one| one.message == message);
+        // Anything else is not wrong with the Rollout itself: a quota, an Experiment.
+        let edit = invalid.map(|_| {
+            let verb = format!("edit rollout {}", self.name());
+            Remedy::kubectl(verb, "corrects it here; correct its manifest too")
+        });
+        Wait {
+            what: format!("somebody to correct this: {message}"),
+            since: invalid.map(|one| one.last_transition_time.0),
+            remedies: edit.into_iter().collect(),
+            ..Wait::default()
+        }
+    }
+
+    fn after_abort(&self, message: &str) -> Wait {
+        let name = self.name();
+        let bad = [AnalysisPhase::Failed, AnalysisPhase::Error];
+        let mut remedies = vec![Remedy::weir(
+            format!("retry rollout {name}"),
+            "begins the update again, at its first step",
+        )];
+        remedies.extend(self.undo());
+        let aborted_at = self.status().aborted_at.as_ref();
+        Wait {
+            what: format!("a retry, an undo or a new revision: {message}"),
+            since: aborted_at.map(|time| time.0),
+            until: None,
+            details: self.verdicts(&bad),
+            remedies,
+        }
+    }
+
+    /// The times of a wait in words.
+    pub(super) fn times(wait: &Wait, now: Timestamp) -> Option<String> {
+        match (wait.since, wait.until) {
+            (None, None) => None,
+            (Some(since), None) => Some(format!("since {}", at(since, now))),
+            (None, Some(until)) => Some(format!("until {}", at(until, now))),
+            (Some(since), Some(until)) => Some(format!(
+                "since {}, until {}",
+                at(since, now),
+                at(until, now)
+            )),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Input that nobody should write, and somebody does: nothing panics, and each has a clear condition.
+
+use crate::bytes::plan_bytes;
+use crate::operations::{deployed, routed, status, user};
+use crate::swarm::manifests;
+use crate::world::World;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Sixteen snapshots a case: 4,096 with proptest's own number of cases.
+    #[test]
+    fn arbitrary_snapshots_never_panic(
+        all in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 16),
+    ) {
+        for bytes in &all {
+            plan_bytes(bytes);
+        }
+    }
+}
+
+/// What is told of a Rollout with this spec.
+fn told(spec: &Value) -> String {
+    let mut world = deployed(&routed(), 2);
+    user(&mut world, &json!({"spec": spec}));
+    world.sleep(1.0);
+    assert_eq!(
+        status(&world, "phase"),
+        "Degraded",
+        "{}",
+        world.rollout()["status"]
+    );
+    let message = status(&world, "message");
+    message.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_told() {
+    let canary = |field: &str, value: Value| json!({"strategy": {"canary": {field: value}}});
+    let scale = |scale: Value| canary("steps", json!([{"setCanaryScale": scale}]));
+    let canary_path = "spec.strategy.canary";
+    let least = "must be greater than or equal to 0";
+    for (spec, path, why) in [
+        (json!({"replicas": -1}), "spec.replicas".to_owned(), least),
+        (
+            json!({"replicas": i32::MAX}),
+            "spec.replicas".to_owned(),
+            "between 0 and 10000000",
+        ),
+        (
+            json!({"replicas": i32::MIN}),
+            "spec.replicas".to_owned(),
+            least,
+        ),
+        (
+            json!({"minReadySeconds": i32::MAX}),
+            "spec.progressDeadlineSeconds".to_owned(),
+            "greater than",
+        ),
+        (
+            canary("minPodsPerReplicaSet", json!(-1)),
+            format!("{canary_path}.minPodsPerReplicaSet"),
+            least,
+        ),
+        (
+            canary("steps", json!([{"setWeight": -1}])),
+            format!("{canary_path}.steps[0].setWeight"),
+            "between 0 and 100",
+        ),
+        (
+            canary("steps", json!([{"setWeight": i32::MAX}])),
+            format!("{canary_path}.steps[0].setWeight"),
+            "between 0 and 100",
+        ),
+        (
+            canary("steps", json!([{"pause": {"duration": "ten"}}])),
+            format!("{canary_path}.steps[0].pause.duration"),
+            "greater than 0",
+        ),
+        (
+            scale(json!({"replicas": -1})),
+            format!("{canary_path}.steps[0].setCanaryScale.replicas"),
+            least,
+        ),
+        (
+            scale(json!({"weight": -1})),
+            format!("{canary_path}.steps[0].setCanaryScale.weight"),
+            least,
+        ),
+        (
+            canary("trafficRouting", json!({"maxTrafficWeight": 0})),
+            format!("{canary_path}.trafficRouting.maxTrafficWeight"),
+            "must be greater than 0",
+        ),
+    ] {
+        let told = told(&spec);
+        assert!(told.contains(&path) && told.contains(why), "{spec}: {told}");
+    }
+}
+
+#[test]
+fn a_negative_preview_is_told() {
+    let strategy = json!({"canary": null, "blueGreen": {
+        "activeService": "active", "previewReplicaCount": -2,
+    }});
+    let told = told(&json!({"strategy": strategy}));
+    assert!(
+        told.contains("spec.strategy.blueGreen.previewReplicaCount: Invalid value: -2"),
+        "{told}"
+    );
+}
+
+#[test]
+fn ten_thousand_steps_are_planned_in_moments() {
+    let pair = [json!({"setWeight": 10}), json!({"pause": {"duration": 1}})];
+    let steps: Vec<Value> = pair.iter().cycle().take(10_000).cloned().collect();
+    let world = deployed(&json!({"canary": {"steps": steps}}), 2);
+    assert_eq!(status(&world, "currentStepIndex"), 10_000);
+}
+
+/// The API server refuses such a name for a pod's label or a ReplicaSet: that is told, by the planner
+/// or by the refusal that it is handed.
+#[test]
+fn a_name_of_two_thousand_characters_is_planned() {
+    let mut objects = manifests(&json!({"canary": {}}), 1);
+    let last = objects.len() - 1;
+    objects[last]["metadata"]["name"] = json!("n".repeat(2_000));
+    let mut world = World::new(&objects);
+    world.settle();
+    let plan = world.plan();
+    assert!(plan.actions.len() <= 1);
+}
+
+#[test]
+fn a_workload_reference_to_itself_or_to_nothing_is_told() {
+    let reference = |version: &str, kind: &str, name: &str| json!({"template": null, "workloadRef": {"apiVersion": version, "kind": kind, "name": name}});
+    let path = "spec.workloadRef.name: Invalid value: ";
+    for (spec, why) in [
+        (
+            reference("argoproj.io/v1alpha1", "Rollout", "app"),
+            "\"app\": workload of type argoproj.io/Rollout is not supported",
+        ),
+        (
+            reference("apps/v1", "Deployment", "gone"),
+            "\"gone\": deployment.apps \"gone\" not found",
+        ),
+        (
+            reference("apps/v1", "Deployment", ""),
+            "\"\": deployment.apps \"\" not found",
+        ),
+        (
+            reference("", "", ""),
+            "\"\": workload of type / is not supported",
+        ),
+    ] {
+        let told = told(&spec);
+        assert!(told.contains(&format!("{path}{why}")), "{told}");
+    }
+}
+
+/// An autoscaler writes `spec.replicas`, a person writes another number a moment later: the last one
+/// counts, and the pods follow it.
+#[test]
+fn a_rollout_and_an_autoscaler_that_disagree_come_to_rest() {
+    let mut world = deployed(&routed(), 3);
+    for replicas in [7, 2, 9, 4] {
+        user(&mut world, &json!({"spec": {"replicas": replicas}}));
+        world.settle();
+    }
+    world.sleep(120.0);
+    assert_eq!(status(&world, "phase"), "Healthy");
+    assert_eq!(world.ready_of(&crate::operations::current(&world)), 4);
+    assert!(world.plan().actions.is_empty());
+}
+
+/// Found by the arbitrary snapshots.
+#[test]
+fn a_workload_without_a_pod_template_is_told() {
+    for (template, why) in [
+        (json!(5), "deployment.apps \"shop\" has no pod template"),
+        (Value::Null, "deployment.apps \"shop\" has no pod template"),
+        (json!({"metadata": 5, "spec": []}), "is invalid: spec."),
+    ] {
+        let mut world = deployed(&routed(), 2);
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
+            "spec": {"template": template},
+        });
+        world.create(deployment).unwrap();
+        let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"});
+        user(
+            &mut world,
+            &json!({"spec": {"template": null, "workloadRef": reference}}),
+        );
+        world.sleep(1.0);
+        let message = status(&world, "message");
+        assert!(
+            message.as_str().unwrap().contains(why),
+            "{template}: {message}"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What has one outcome here, and several with the peer (docs/differences.md, "One outcome").
+
+use crate::operations::{
+    blue_green, current, deployed, routed, size, status, update, user, weight,
+};
+use crate::world::World;
+use serde_json::{Value, json};
+
+fn stable(world: &World) -> String {
+    status(world, "stableRS").as_str().unwrap().to_owned()
+}
+
+fn until(world: &mut World, phase: &str) {
+    assert!(
+        world.run_until(|world| status(world, "phase") == phase),
+        "never {phase}: {:#}",
+        world.rollout()["status"]
+    );
+}
+
+fn paused(strategy: &Value) -> World {
+    let mut world = deployed(strategy, 5);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world
+}
+
+#[test]
+fn a_new_revision_during_a_canary_begins_at_the_first_step() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    assert_eq!(
+        (weight(&world), &status(&world, "currentStepIndex")),
+        (80, &json!(3))
+    );
+    update(&mut world, 2);
+    world.settle();
+    // The traffic of the superseded canary is the stable pods' again before it loses its pods.
+    assert_eq!(
+        (weight(&world), &status(&world, "currentStepIndex")),
+        (0, &json!(0))
+    );
+    until(&mut world, "Paused");
+    world.sleep(60.0);
+    assert_eq!(
+        (weight(&world), &status(&world, "currentStepIndex")),
+        (40, &json!(1))
+    );
+    assert_eq!((stable(&world), size(&world, &second)), (first, 0));
+}
+
+#[test]
+fn an_abort_after_promote_full_is_an_abort() {
+    let mut manual = blue_green(30);
+    manual["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    for strategy in [routed(), manual] {
+        let mut world = deployed(&strategy, 5);
+        let first = stable(&world);
+        // Pods that never come: the promotion does not end before the abort.
+        world.dead_images.insert("demo:green".to_owned());
+        update(&mut world, 1);
+        world.sleep(1.0);
+        user(&mut world, &json!({"status": {"promoteFull": true}}));
+        world.sleep(1.0);
+        assert_eq!(status(&world, "promoteFull"), true, "{strategy}");
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.sleep(60.0);
+        assert_eq!(status(&world, "abort"), true, "{strategy}");
+        assert_eq!(status(&world, "promoteFull"), Value::Null, "{strategy}");
+        assert_eq!(status(&world, "phase"), "Degraded", "{strategy}");
+        assert_eq!(stable(&world), first, "{strategy}");
+    }
+}
+
+#[test]
+fn promote_full_after_an_abort_is_a_promotion() {
+    let mut world = paused(&routed());
+    let second = current(&world);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(status(&world, "phase"), "Degraded");
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    assert_eq!(stable(&world), second);
+}
+
+#[test]
+fn an_abort_does_not_give_traffic_to_stable_pods_that_are_dead() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    world.kill_pods(&first);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(weight(&world), 40);
+    assert_eq!(world.selected("canary"), Some(second.clone()));
+    assert_eq!(world.ready_of(&second), 2);
+    // A fix goes through its steps and ends the matter.
+    update(&mut world, 2);
+    world.sleep(120.0);
+    for _ in 0..3 {
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(30.0);
+    }
+    let page = format!("{:#}", world.rollout()["status"]);
+    assert!(world.ready_of(&current(&world)) > 0, "{page}");
+}
+
+#[test]
+fn a_rollback_to_a_revision_that_failed_goes_through_the_steps() {
+    let mut world = paused(&routed());
+    let failed = current(&world);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    update(&mut world, 0);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    assert_eq!(current(&world), failed);
+    assert_eq!(
+        (weight(&world), &status(&world, "currentStepIndex")),
+        (40, &json!(1))
+    );
+}

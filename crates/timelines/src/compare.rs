@@ -1,0 +1,284 @@
+//! What two recordings of one scenario differ in, line by line.
+//!
+//! At each `until`: between that moment and what a user does next, every object was seen in a state
+//! that the other recording has there too. At the end: the last states are equal. In between: the
+//! milestones come in one order, of which some may be left out. Events: the same set.
+
+use crate::flat::{Mask, flat};
+use crate::recording::{Entry, Recording, Step};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Recorded times are rounded to tenths.
+const TENTH: f64 = 0.11;
+
+type Object = (String, String);
+type Flat = BTreeMap<String, String>;
+
+/// Every difference between the recording of the peer and one of ours.
+pub fn differences(peer: &Recording, weir: &Recording) -> Vec<String> {
+    let mask = Mask::new(&peer.hashes);
+    let (peer_seen, weir_seen) = (Seen::new(peer, &mask), Seen::new(weir, &mask));
+    let mut lines = hashes(peer, weir);
+    lines.extend(states(&peer_seen, &weir_seen));
+    lines.extend(order(&peer_seen, &weir_seen));
+    lines.extend(events(&peer_seen, &weir_seen));
+    lines
+}
+
+/// The hashes of revisions must be the same, byte for byte.
+fn hashes(peer: &Recording, weir: &Recording) -> Vec<String> {
+    let differ = weir.hashes.iter().filter_map(|(revision, hash)| {
+        let wanted = peer.hashes.get(revision)?;
+        let line = format!("hash of revision {revision}: peer {wanted} / weir {hash}");
+        (wanted != hash).then_some(line)
+    });
+    differ.collect()
+}
+
+/// A part of a timeline. Where times are rounded, what a user does next may show in its last tenth.
+struct Window {
+    all: Range<usize>,
+    /// Without that last tenth.
+    surely: Range<usize>,
+}
+
+/// A recording with everything masked.
+struct Seen<'r> {
+    steps: &'r [Step],
+    entries: Vec<Entry>,
+}
+
+impl<'r> Seen<'r> {
+    fn new(recording: &'r Recording, mask: &Mask) -> Self {
+        let masked = |entry: &Entry| Entry {
+            t: entry.t,
+            kind: entry.kind.clone(),
+            name: of_deployment(entry).unwrap_or_else(|| mask.text(&entry.name)),
+            op: entry.op.clone(),
+            is: mask.value(&entry.is),
+        };
+        Self {
+            steps: &recording.steps,
+            entries: recording.timeline.iter().map(masked).collect(),
+        }
+    }
+
+    /// The states of every object in a part of the timeline, the one it had at its beginning
+    /// included.
+    fn within(&self, part: Range<usize>) -> BTreeMap<Object, Vec<Flat>> {
+        let mut states: BTreeMap<Object, Vec<Flat>> = BTreeMap::new();
+        for (index, entry) in self.entries.iter().enumerate().take(part.end) {
+            if entry.kind == "Event" {
+                continue;
+            }
+            let of = states.entry((entry.kind.clone(), entry.name.clone()));
+            let of = of.or_default();
+            if index < part.start {
+                of.clear();
+            }
+            if entry.op == "+" {
+                of.push(flat(&entry.is));
+            }
+        }
+        states.retain(|_, states| !states.is_empty());
+        states
+    }
+
+    /// From the moment at which an `until` was met to the next thing that a user does.
+    fn window(&self, index: usize) -> Window {
+        let next = self.steps[index + 1..]
+            .iter()
+            .find(|step| step.acts() || step.until.is_some());
+        let all = self.entries.len();
+        let met = self.place(&self.steps[index], -TENTH);
+        let end = next.map_or(all, |step| self.place(step, TENTH));
+        let surely = next.map_or(all, |step| self.place(step, -TENTH / 2.0));
+        Window {
+            all: met..end.max(met),
+            surely: met..surely.max(met),
+        }
+    }
+
+    /// The states in a window, of the objects that were there before its end: surely, or because
+    /// `others` were.
+    fn states(
+        &self,
+        window: &Window,
+        others: &BTreeMap<Object, Vec<Flat>>,
+    ) -> BTreeMap<Object, Vec<Flat>> {
+        let there = self.within(window.surely.clone());
+        let mut states = self.within(window.all.clone());
+        states.retain(|object, _| there.contains_key(object) || others.contains_key(object));
+        states
+    }
+
+    /// How much of the timeline is before a step: before an action, or before an `until` was met.
+    fn place(&self, step: &Step, tolerance: f64) -> usize {
+        step.seen.unwrap_or_else(|| {
+            let until = step.end() + tolerance;
+            self.entries.partition_point(|entry| entry.t <= until)
+        })
+    }
+
+    fn untils(&self) -> Vec<usize> {
+        let steps = self.steps.iter().enumerate();
+        steps
+            .filter(|(_, step)| step.until.is_some())
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+/// The ReplicaSets of a Deployment have the names that the cluster gives them.
+fn of_deployment(entry: &Entry) -> Option<String> {
+    let revision = &entry.is["annotations"]["deployment.kubernetes.io/revision"];
+    Some(format!("<deployment:{}>", revision.as_str()?))
+}
+
+fn states(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let pairs = peer.untils().into_iter().zip(weir.untils());
+    for (number, (of_peer, of_weir)) in pairs.enumerate() {
+        let phase = peer.steps[of_peer].phase().unwrap_or_default();
+        let at = format!("until {}: {phase}", number + 1);
+        if weir.steps[of_weir].met == Some(false) {
+            lines.push(format!("{at}: never met"));
+        }
+        let weir = weir.within(weir.window(of_weir).all);
+        let peer = peer.states(&peer.window(of_peer), &weir);
+        lines.extend(unequal(&at, &peer, &weir));
+    }
+    let last = |seen: &Seen<'_>| {
+        let all = seen.entries.len();
+        let mut states = seen.within(all..all);
+        let only_last = |states: &mut Vec<Flat>| drop(states.drain(..states.len() - 1));
+        states.values_mut().for_each(only_last);
+        states
+    };
+    lines.extend(unequal("end", &last(peer), &last(weir)));
+    lines
+}
+
+/// Objects without a state in common; what their last states differ in.
+fn unequal(
+    at: &str,
+    peer: &BTreeMap<Object, Vec<Flat>>,
+    weir: &BTreeMap<Object, Vec<Flat>>,
+) -> Vec<String> {
+    let nothing = Vec::new();
+    let mut lines = Vec::new();
+    let objects: BTreeSet<&Object> = peer.keys().chain(weir.keys()).collect();
+    for object in objects {
+        let (ours, theirs) = (
+            weir.get(object).unwrap_or(&nothing),
+            peer.get(object).unwrap_or(&nothing),
+        );
+        if ours.iter().any(|state| theirs.contains(state)) {
+            continue;
+        }
+        let empty = Flat::new();
+        let (ours, theirs) = (
+            ours.last().unwrap_or(&empty),
+            theirs.last().unwrap_or(&empty),
+        );
+        let fields: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        for field in fields {
+            let show = |value: Option<&String>| value.map_or("nothing", String::as_str).to_owned();
+            if ours.get(field) != theirs.get(field) {
+                lines.push(format!(
+                    "{at}: {} {}{field}: peer {} / weir {}",
+                    object.0,
+                    object.1,
+                    show(theirs.get(field)),
+                    show(ours.get(field)),
+                ));
+            }
+        }
+    }
+    lines
+}
+
+/// Milestones: kind, and the field of what was seen.
+const MILESTONES: &[(&str, &str)] = &[
+    ("Rollout", "/status/phase"),
+    ("Rollout", "/status/currentStepIndex"),
+    ("Rollout", "/status/canary/weights/canary/weight"),
+    ("Rollout", "/status/stableRS"),
+    ("ReplicaSet", "/replicas"),
+    ("Service", "/selector/rollouts-pod-template-hash"),
+    ("AnalysisRun", "/status/phase"),
+    ("Experiment", "/status/phase"),
+];
+
+/// Milestones that do not come in the recorded order.
+fn order(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for &(kind, field) in MILESTONES {
+        let names = |seen: &Seen<'_>| -> BTreeSet<String> {
+            let of_kind = seen.entries.iter().filter(|entry| entry.kind == kind);
+            of_kind.map(|entry| entry.name.clone()).collect()
+        };
+        for name in names(peer).intersection(&names(weir)) {
+            let (theirs, ours) = (
+                values(peer, kind, name, field),
+                values(weir, kind, name, field),
+            );
+            if !is_subsequence(&ours, &theirs) {
+                lines.push(format!(
+                    "order of {field} of {kind} {name}: peer {} / weir {}",
+                    json!(theirs),
+                    json!(ours)
+                ));
+            }
+        }
+    }
+    lines
+}
+
+/// The values of one field over time, without repeats.
+fn values(seen: &Seen<'_>, kind: &str, name: &str, field: &str) -> Vec<Value> {
+    let of = seen
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == kind && entry.name == name);
+    let mut values: Vec<Value> = of
+        .filter_map(|entry| entry.is.pointer(field).cloned())
+        .filter(|value| !value.is_null() && *value != json!(""))
+        .collect();
+    values.dedup();
+    values
+}
+
+fn is_subsequence(part: &[Value], whole: &[Value]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|item| whole.any(|other| other == item))
+}
+
+/// Events that only one of the two has.
+fn events(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
+    let all = |seen: &Seen<'_>| -> BTreeSet<String> {
+        let events = seen.entries.iter().filter(|entry| entry.kind == "Event");
+        events
+            .map(|entry| {
+                let text = |field: &str| entry.is[field].as_str().unwrap_or_default().to_owned();
+                format!(
+                    "{} {} {} {}",
+                    entry.name,
+                    text("type"),
+                    text("reason"),
+                    text("message")
+                )
+            })
+            .collect()
+    };
+    let (theirs, ours) = (all(peer), all(weir));
+    let missing = theirs
+        .difference(&ours)
+        .map(|event| format!("events: only peer: {event}"));
+    let extra = ours
+        .difference(&theirs)
+        .map(|event| format!("events: only weir: {event}"));
+    missing.chain(extra).collect()
+}
