@@ -36,6 +36,7 @@ impl Context<'_> {
         let weight = self.wanted_weight();
         let weight = self.weight_that_arrives(weight);
         let observed = self.observed_weights();
+        let weight = self.weight_that_is_served(weight, observed);
         let moves_weights = self.is_stable_ready_for(weight, observed);
         if !moves_weights {
             self.decide(
@@ -175,6 +176,26 @@ impl Context<'_> {
         }
         let recorded = self.stored.canary.weights.as_ref();
         weight.min(recorded.map_or(0, |weights| weights.canary.weight))
+    }
+
+    /// The canary gets more than it has only with the pods for it. What the status says it has may be
+    /// older than its pods: a pass may have taken weight and pods away, and ended before its status.
+    fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
+        let has = observed.map_or(0, |observed| observed.canary);
+        let Some(new) = self.new_set() else {
+            return weight.min(has);
+        };
+        if weight <= has || self.is_stable_lost() || self.canary_scale().is_some() {
+            return weight;
+        }
+        let needed = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        let threshold = self.threshold();
+        let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
+        if new.lasting() >= needed || few_do {
+            weight
+        } else {
+            has
+        }
     }
 
     /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
