@@ -30,18 +30,23 @@ pub fn all(folder: &Path) -> io::Result<Vec<(String, Bug)>> {
         let path = entry?.path();
         if path.extension().is_some_and(|own| own == "json") {
             let name = path.file_stem().unwrap_or_default();
-            let text = std::fs::read_to_string(&path)?;
-            let bug = serde_json::from_str(&text).map_err(|error| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("{}: {error}", path.display()),
-                )
-            })?;
-            bugs.push((name.to_string_lossy().into_owned(), bug));
+            bugs.push((name.to_string_lossy().into_owned(), read(&path)?));
         }
     }
     bugs.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(bugs)
+}
+
+/// One file.
+///
+/// # Errors
+/// When it can't be read or is no scenario.
+pub fn read(path: &Path) -> io::Result<Bug> {
+    let text = std::fs::read_to_string(path)?;
+    serde_json::from_str(&text).map_err(|error| {
+        let what = format!("{}: {error}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
 }
 
 /// Keeps a scenario; answers where.

@@ -5,7 +5,8 @@
 //! everybody does and what goes wrong; [`generate`] makes one out of a seed. [`check`] holds the rules:
 //! what no action may make worse, what no status may say, and what a world at rest is like. [`swarm`]
 //! runs scenarios by the thousand, [`shrink`] makes a failing one small, and `bugs/` keeps them.
-//! [`mutant`] breaks the planner on purpose: a checker that never fired proves nothing.
+//! [`mutant`] breaks the planner on purpose: a checker that never fired proves nothing. [`fleet`] is
+//! thousands of Rollouts at once, to see what plans cost.
 //!
 //! Nothing here is random but by seed: the same scenario gives the same world, event by event.
 
@@ -13,6 +14,7 @@ pub mod actor;
 pub mod bugs;
 pub mod check;
 pub mod fault;
+pub mod fleet;
 pub mod generate;
 pub mod ground;
 pub mod mutant;

@@ -14,6 +14,9 @@ pub struct Tally {
     pub writes: u64,
 }
 
+/// When users update in a scenario of crashes.
+const UPDATE_MS: i64 = 120_000;
+
 /// How a scenario ended.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -93,8 +96,13 @@ pub fn crashes(first_seed: u64, count: u64) -> Result<u64, String> {
         let mut scenario = generate::scenario(seed);
         seed += 1;
         scenario.faults.clear();
-        // When things happen depends on the crash; what users do at which step must not.
+        // When things happen depends on the crash; what users do at which step must not. So they
+        // update once, when the first revision has been at rest for long.
         scenario.acts.truncate(1);
+        scenario
+            .acts
+            .iter_mut()
+            .for_each(|timed| timed.at_ms = UPDATE_MS);
         let (end, calls) = ending(&scenario)?;
         for call in 1..=calls {
             let mut crashing = scenario.clone();

@@ -17,8 +17,9 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How long nobody does anything before a world is looked at: longer than all timers of a scenario.
-const QUIET_MS: i64 = 2 * 3_600_000;
+/// How long nobody does anything before a world is looked at: longer than all timers of a scenario, of
+/// which progress deadlines of ten minutes are the longest.
+const QUIET_MS: i64 = 1_800_000;
 const RECOVERY_MS: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Steps of the clock that no scenario needs.

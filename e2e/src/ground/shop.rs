@@ -59,7 +59,7 @@ spec:
           periodSeconds: 1
         lifecycle:
           preStop:
-            sleep: {seconds: 3}
+            sleep: {seconds: 5}
   strategy:
 $STRATEGY
 ";

@@ -175,7 +175,7 @@ impl Context<'_> {
 
     fn background_outcome(&mut self) -> Outcome {
         let canary = self.canary();
-        let Some(background) = canary.analysis else {
+        let Some(background) = &canary.analysis else {
             return Outcome::None;
         };
         let started = self.step_index().unwrap_or(0) >= background.starting_step.unwrap_or(0);

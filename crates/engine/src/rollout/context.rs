@@ -3,12 +3,13 @@
 use super::pause::Pauses;
 use super::replica_set::{OwnedSet, merge};
 use crate::config::Config;
-use crate::snapshot::RolloutSnapshot;
+use crate::snapshot::{References, RolloutSnapshot};
 use api::{Rollout, RolloutStatus, TrafficWeights};
 use jiff::Timestamp;
 use plan::{Action, EventKind, Next, Plan, Release, RootPatch, Trace, WaitingOn};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The state of one call of [`super::plan`]. Steps of the pipeline read `snapshot`, `rollout` and
 /// `stored`, and write everything below.
@@ -18,7 +19,9 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) now: Timestamp,
     /// The Rollout with the template and selector of `spec.workloadRef` filled in.
-    pub(crate) rollout: Rollout,
+    pub(crate) rollout: Arc<Rollout>,
+    /// What it refers to by name.
+    pub(crate) references: References,
     /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date first.
     pub(crate) stored: RolloutStatus,
     /// The status being made.

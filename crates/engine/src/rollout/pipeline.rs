@@ -1,6 +1,6 @@
 use super::conditions::{self, Change};
 use super::context::Context;
-use super::{blue_green, bounds, canary, image_tags, workload};
+use super::{blue_green, bounds, canary, image_tags, revision, workload};
 use crate::config::Config;
 use crate::snapshot::RolloutSnapshot;
 use crate::validate;
@@ -27,21 +27,23 @@ fn plan_bounded(
     config: &Config,
     now: Timestamp,
 ) -> Plan<RolloutStatus> {
-    let status = snapshot.rollout.status.clone().unwrap_or_default();
     if snapshot.rollout.metadata.deletion_timestamp.is_some() {
-        return Plan::idle(status);
+        return Plan::idle(snapshot.rollout.status.clone().unwrap_or_default());
     }
     let rollout = match workload::resolve(snapshot) {
         Ok(rollout) => rollout,
         Err(message) => {
+            let rollout = Arc::clone(&snapshot.rollout);
+            let hash = revision::hash_of(&rollout);
             return invalid(
-                Context::new(snapshot, config, now, (*snapshot.rollout).clone()),
+                Context::new(snapshot, config, now, (rollout, hash)),
                 &message,
             );
         }
     };
-    let error = spec_error(&rollout, snapshot, config);
-    let mut cx = Context::new(snapshot, config, now, rollout);
+    let hash = revision::hash_of(&rollout);
+    let error = spec_error((&rollout, &hash), snapshot, config);
+    let mut cx = Context::new(snapshot, config, now, (rollout, hash));
     if let Some(message) = error {
         return invalid(cx, &message);
     }
@@ -64,19 +66,33 @@ fn plan_bounded(
 }
 
 /// The first thing that is wrong with the Rollout or with what it refers to.
-fn spec_error(rollout: &Rollout, snapshot: &RolloutSnapshot, config: &Config) -> Option<String> {
-    let of_images = || image_tags::denied(rollout).filter(|_| config.deny_mutable_tags);
+fn spec_error(
+    (rollout, hash): (&Arc<Rollout>, &str),
+    snapshot: &RolloutSnapshot,
+    config: &Config,
+) -> Option<String> {
+    let of_images = || {
+        let denies = config.deny_mutable_tags;
+        denies.then(|| image_tags::denied(rollout)).flatten()
+    };
     let of_references = || {
         if rollout.spec.workload_ref.is_none() {
             return validate::references(snapshot);
         }
         validate::references(&RolloutSnapshot {
-            rollout: Arc::new(rollout.clone()),
+            rollout: Arc::clone(rollout),
             ..snapshot.clone()
         })
     };
+    let of_spec = || {
+        if revision::is_accepted(snapshot, hash) {
+            validate::spec_of_accepted(rollout)
+        } else {
+            validate::spec(rollout)
+        }
+    };
     validate::stored(&snapshot.rollout)
-        .or_else(|| validate::spec(rollout))
+        .or_else(of_spec)
         .or_else(of_images)
         .or_else(of_references)
         .map(|error| error.to_string())

@@ -172,8 +172,9 @@ impl OwnedSet {
         if !spec.is_empty() {
             merge(&mut patch, json!({ "spec": spec }));
         }
-        let live_annotations = self.live.metadata.annotations.clone().unwrap_or_default();
-        if let Some(changes) = map_changes(&live_annotations, &self.annotations) {
+        let none = BTreeMap::new();
+        let live_annotations = self.live.metadata.annotations.as_ref().unwrap_or(&none);
+        if let Some(changes) = map_changes(live_annotations, &self.annotations) {
             merge(&mut patch, json!({"metadata": {"annotations": changes}}));
         }
         if patch == json!({}) {

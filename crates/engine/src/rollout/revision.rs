@@ -15,7 +15,7 @@ use api::constants::{
 use api::{Rollout, RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use plan::{Action, Next, Trace, WaitingOn};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,12 +37,13 @@ const MAX_HISTORY: usize = 2000;
 const REFUSED_RETRY_S: i64 = 20;
 
 impl<'a> Context<'a> {
-    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in.
+    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in; `hash`
+    /// is that of the template.
     pub(crate) fn new(
         snapshot: &'a RolloutSnapshot,
         config: &'a Config,
         now: Timestamp,
-        rollout: Rollout,
+        (rollout, hash): (Arc<Rollout>, String),
     ) -> Self {
         let stored = rollout.status.clone().unwrap_or_default();
         let mut cx = Self {
@@ -65,11 +66,12 @@ impl<'a> Context<'a> {
             releases: Vec::new(),
             next: Next::OnChange,
             trace: Trace::default(),
+            references: crate::snapshot::references(&rollout),
             rollout,
             stored,
         };
         cx.claim();
-        cx.classify();
+        cx.classify(hash);
         cx
     }
 
@@ -98,9 +100,12 @@ impl<'a> Context<'a> {
     }
 
     fn selects(&self, set: &ReplicaSet) -> bool {
-        let labels = set.metadata.labels.clone().unwrap_or_default();
-        let selector = self.rollout.spec.selector.clone().unwrap_or_default();
-        super::selector::matches(&selector, &labels)
+        let no_labels = BTreeMap::new();
+        let labels = set.metadata.labels.as_ref().unwrap_or(&no_labels);
+        match &self.rollout.spec.selector {
+            Some(selector) => super::selector::matches(selector, labels),
+            None => super::selector::matches(&LabelSelector::default(), labels),
+        }
     }
 
     fn adopt(&mut self, set: &mut OwnedSet) {
@@ -147,14 +152,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn classify(&mut self) {
-        let template = self.template();
-        let hash = gocompat::hash::pod_template_hash(&template, self.stored.collision_count);
+    /// `hash` is that of the pod template.
+    fn classify(&mut self, hash: String) {
+        let template = self.rollout.spec.pod_template().as_value();
         let by_label = self.sets.iter().position(|set| set.hash() == hash);
         self.new = by_label.or_else(|| {
             self.sets
                 .iter()
-                .position(|set| template::is_same(&set.live, &template))
+                .position(|set| template::is_same(&set.live, template))
         });
         self.current_hash = match self.new_set() {
             Some(set) => set.hash().to_owned(),
@@ -399,6 +404,22 @@ fn extended(history: &str, revision: i64) -> String {
         .find(|(at, _)| *at + 1 >= surplus)
         .map_or("", |(at, _)| &rest[at + 1..]);
     format!("{first},{kept}")
+}
+
+/// The hash of a Rollout's pod template.
+pub(super) fn hash_of(rollout: &Rollout) -> String {
+    let collisions = rollout.status.as_ref().and_then(|own| own.collision_count);
+    gocompat::hash::pod_template_hash(rollout.spec.pod_template().as_value(), collisions)
+}
+
+/// Whether the API server has accepted a ReplicaSet of the template with that hash from this Rollout.
+pub(super) fn is_accepted(snapshot: &RolloutSnapshot, hash: &str) -> bool {
+    let uid = snapshot.rollout.metadata.uid.as_deref();
+    snapshot.replica_sets.iter().any(|set| {
+        let labels = set.metadata.labels.as_ref();
+        let labelled = labels.and_then(|labels| labels.get(HASH_LABEL));
+        labelled.is_some_and(|own| own == hash) && controller_uid(set) == uid && uid.is_some()
+    })
 }
 
 fn controller_uid(set: &ReplicaSet) -> Option<&str> {

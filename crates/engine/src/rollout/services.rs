@@ -6,6 +6,7 @@ use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION, reason};
 use k8s_openapi::api::core::v1::Service;
 use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// When a service may move to other pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +15,14 @@ pub(crate) enum Gate {
     Open,
     /// When the ReplicaSet has an available pod; all of them if the service was never managed.
     Available,
+    /// When it has so many available pods, or as many as what the service selects now.
+    Serving(i32),
 }
 
 impl Context<'_> {
     /// The services that the strategy names.
-    pub(crate) fn referenced_services(&self) -> Vec<String> {
-        let refs = crate::snapshot::references(&self.rollout);
-        refs.services.into_iter().collect()
+    pub(crate) fn referenced_services(&self) -> &BTreeSet<String> {
+        &self.references.services
     }
 
     /// The hash that a service selects in the cluster; empty if none or no such service.
@@ -57,11 +59,25 @@ impl Context<'_> {
             return;
         }
         let managed = managed_by(live).is_some();
-        if gate == Gate::Available && !is_ready_for_service(&self.sets[index], managed) {
+        if self.replicas() > 0 && !self.is_open(gate, (service, managed), index) {
             self.wait_for_pods(index);
             return;
         }
         self.switch(service, &hash);
+    }
+
+    /// Whether a gate lets a service move to a ReplicaSet. A Rollout of no pods has none to wait for.
+    fn is_open(&self, gate: Gate, (service, managed): (&str, bool), index: usize) -> bool {
+        let set = &self.sets[index];
+        match gate {
+            Gate::Open => true,
+            Gate::Available => is_ready_for_service(set, managed),
+            Gate::Serving(needed) => {
+                let left = self.set_by_hash(&self.live_selector(service));
+                let left = left.map_or(0, OwnedSet::available);
+                is_ready_for_service(set, managed) && set.available() >= needed.min(left)
+            }
+        }
     }
 
     /// Points a service at a hash.

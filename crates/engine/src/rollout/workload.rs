@@ -8,14 +8,15 @@ use api::{PodTemplate, Rollout, RolloutPhase, ScaleDownOnSuccess};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Fills in template, selector and the workload's generation. The error is the sentence for the
 /// author of the Rollout.
-pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Rollout, String> {
-    let mut rollout = (*snapshot.rollout).clone();
-    let Some(reference) = rollout.spec.workload_ref.clone() else {
-        return Ok(rollout);
+pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String> {
+    let Some(reference) = &snapshot.rollout.spec.workload_ref else {
+        return Ok(Arc::clone(&snapshot.rollout));
     };
+    let mut rollout = (*snapshot.rollout).clone();
     let kind = reference.kind.as_deref().unwrap_or_default();
     let api_version = reference.api_version.as_deref().unwrap_or_default();
     let name = reference.name.as_deref().unwrap_or_default();
@@ -56,7 +57,7 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Rollout, String> {
         WORKLOAD_GENERATION_ANNOTATION.to_owned(),
         generation.unwrap_or(0).to_string(),
     );
-    Ok(rollout)
+    Ok(Arc::new(rollout))
 }
 
 fn invalid(name: &str, message: &str) -> String {

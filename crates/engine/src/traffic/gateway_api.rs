@@ -6,7 +6,7 @@
 //! of its own rules is touched. Header and mirror steps add rules: see [`managed_rules`].
 
 use super::managed_rules;
-use super::router::{RouteError, Want, guard};
+use super::router::{RouteError, Share, Want, guard};
 use api::RolloutTrafficRouting;
 use plan::{Action, ObjectKey, PatchKind};
 use serde::Deserialize;
@@ -47,9 +47,9 @@ struct RouteName {
 /// The configuration, if this router is configured.
 pub fn config(routing: &RolloutTrafficRouting) -> Option<Result<Config, RouteError>> {
     let value = routing.plugins.get(PLUGIN)?;
-    let parsed = serde_json::from_value(value.clone())
+    let parsed = Config::deserialize(value)
         .map_err(|error| invalid(error.to_string()))
-        .and_then(|config: Config| {
+        .and_then(|config| {
             if config.routes().is_empty() {
                 Err(invalid("no route is named".to_owned()))
             } else {
@@ -267,12 +267,49 @@ fn experiment_backend(stable: &Value, service: &str, weight: i32, want: &Want<'_
 
 /// Positions of the canary and of the stable service among the backends of a rule that has both.
 pub(super) fn arms(rule: &Value, want: &Want<'_>) -> Option<(usize, usize)> {
+    positions(rule, want.canary_service, want.stable_service)
+}
+
+fn positions(rule: &Value, canary: &str, stable: &str) -> Option<(usize, usize)> {
     let backends = rule.get("backendRefs")?.as_array()?;
     let position = |service| backends.iter().position(|b| is_service(b, service));
-    Some((
-        position(want.canary_service)?,
-        position(want.stable_service)?,
-    ))
+    Some((position(canary)?, position(stable)?))
+}
+
+impl Config {
+    /// What the rules of the live routes give the two services.
+    pub(super) fn read(
+        &self,
+        live: &BTreeMap<ObjectKey, Arc<Value>>,
+        namespace: &str,
+        (canary, stable): (&str, &str),
+    ) -> Vec<Share> {
+        let mut shares = Vec::new();
+        for key in self.objects(namespace) {
+            let rules = live
+                .get(&key)
+                .and_then(|route| route.pointer("/spec/rules"));
+            for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+                let Some((canary, stable)) = positions(rule, canary, stable) else {
+                    continue;
+                };
+                let backends = rule.get("backendRefs").and_then(Value::as_array);
+                let weights: Vec<i64> = backends.into_iter().flatten().map(weight).collect();
+                shares.push(Share {
+                    canary: weights[canary],
+                    stable: weights[stable],
+                    total: weights.iter().sum(),
+                });
+            }
+        }
+        shares
+    }
+}
+
+/// An absent weight means 1.
+fn weight(backend: &Value) -> i64 {
+    let weight = backend.get("weight").and_then(Value::as_i64);
+    weight.unwrap_or(1).max(0)
 }
 
 fn is_service(backend: &Value, name: &str) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A router names the objects it needs ([`objects`]), and turns a weight into guarded patches of
 //! those objects and creations of its own ([`apply`]). It never waits and never asks anybody. An object that already says
-//! what is wanted yields no patch.
+//! what is wanted yields no patch. What the live objects say is [`observed`].
 
 pub mod gateway_api;
 mod managed_rules;
@@ -10,7 +10,7 @@ pub mod nginx;
 mod router;
 
 pub use managed_rules::ManagedRoute;
-pub use router::{Change, RouteError, Want, apply, objects, unsupported};
+pub use router::{Arms, Change, Observed, RouteError, Want, apply, objects, observed, unsupported};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! The canary Ingress belongs to the Rollout and stays, with weight 0, between updates. Where the
 //! stable Ingress changes its rules, TLS or class, the canary Ingress follows; the peer's does too.
 
-use super::router::{Change, RouteError, Want, guard};
+use super::router::{Change, RouteError, Share, Want, guard};
 use api::NginxTrafficRouting;
 use api::constants::reason;
 use plan::{Action, ObjectKey, PatchKind, Propagation};
@@ -18,6 +18,8 @@ pub const KIND: &str = "Ingress";
 const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const SUFFIX: &str = "-canary";
+/// What weights are parts of where no annotation says so.
+const DEFAULT_TOTAL: i64 = 100;
 /// So that the suffix still fits into 253 characters.
 const MAX_PREFIX: usize = 246;
 
@@ -105,6 +107,32 @@ impl<'a> Nginx<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What the live canary Ingresses give the canary service, and leave for the stable one.
+    pub(super) fn read(
+        self,
+        live: &BTreeMap<ObjectKey, Arc<Value>>,
+        namespace: &str,
+        rollout: &str,
+    ) -> Vec<Share> {
+        let number = |ingress: &Value, name: &str| {
+            let annotations = ingress.pointer("/metadata/annotations")?;
+            let text = annotations.get(self.annotation(name))?.as_str()?;
+            text.parse::<i64>().ok()
+        };
+        let share = |stable: &str| {
+            let ingress = live.get(&key(namespace, &canary_name(rollout, stable)))?;
+            let total = number(ingress, "canary-weight-total").unwrap_or(DEFAULT_TOTAL);
+            let canary = number(ingress, "canary-weight")?.clamp(0, total.max(0));
+            Some(Share {
+                canary,
+                stable: total - canary,
+                total,
+            })
+        };
+        let stables = self.stable_ingresses().into_iter();
+        stables.filter_map(share).collect()
     }
 
     fn annotation(self, name: &str) -> String {

@@ -102,6 +102,61 @@ pub fn apply(
     Ok(change)
 }
 
+/// What one live object gives the two services, as parts of a total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) canary: i64,
+    pub(super) stable: i64,
+    pub(super) total: i64,
+}
+
+/// Whose weights are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arms<'a> {
+    pub namespace: &'a str,
+    pub rollout: &'a str,
+    pub canary_service: &'a str,
+    pub stable_service: &'a str,
+    pub max_weight: i32,
+}
+
+/// The weights that routers give the arms now, parts of `max_weight`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    pub canary: i32,
+    pub stable: i32,
+}
+
+/// The most that any router gives each arm, by the live objects; `None` if none shows a weight.
+pub fn observed(
+    routing: &RolloutTrafficRouting,
+    live: &BTreeMap<ObjectKey, Arc<Value>>,
+    arms: Arms<'_>,
+) -> Option<Observed> {
+    let mut shares = Vec::new();
+    if let Some(spec) = &routing.nginx {
+        shares.extend(Nginx(spec).read(live, arms.namespace, arms.rollout));
+    }
+    if let Some(Ok(config)) = gateway_api::config(routing) {
+        let services = (arms.canary_service, arms.stable_service);
+        shares.extend(config.read(live, arms.namespace, services));
+    }
+    shares.retain(|share| share.total > 0);
+    let most = |part: fn(&Share) -> i64| {
+        let parts = shares.iter().map(|share| {
+            let scaled = i128::from(part(share)) * i128::from(arms.max_weight);
+            let total = i128::from(share.total);
+            // What gets a little traffic gets some.
+            i32::try_from((scaled + total - 1) / total).unwrap_or(arms.max_weight)
+        });
+        parts.max()
+    };
+    Some(Observed {
+        canary: most(|share| share.canary)?,
+        stable: most(|share| share.stable)?,
+    })
+}
+
 /// The guard of a patch that was made from this object.
 pub(super) fn guard(object: &Value) -> Guard {
     let text = |field: &str| {

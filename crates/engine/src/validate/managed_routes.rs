@@ -6,14 +6,14 @@ use api::{CanaryStep, RolloutTrafficRouting, SetMirrorRoute};
 
 /// `path` is that of the step. Without the Gateway API there is nothing to say here.
 pub(super) fn check(path: &str, routing: &RolloutTrafficRouting, step: &CanaryStep) -> Check {
-    let Some(Ok(config)) = gateway_api::config(routing) else {
-        return Ok(());
-    };
     let steps = [
         ("setHeaderRoute", step.set_header_route.is_some()),
         ("setMirrorRoute", step.set_mirror_route.is_some()),
     ];
     let Some((field, _)) = steps.into_iter().find(|(_, used)| *used) else {
+        return Ok(());
+    };
+    let Some(Ok(config)) = gateway_api::config(routing) else {
         return Ok(());
     };
     let kinds = config.kinds_with_rules();

@@ -24,7 +24,7 @@ mod supported;
 
 pub use error::SpecError;
 pub use references::references;
-pub use spec::{spec, stored};
+pub use spec::{spec, spec_of_accepted, stored};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,21 @@
 use super::error::{Check, SpecError, non_negative};
 use super::{blue_green, canary, numbers, pod_template, selector, supported};
-use api::{Rollout, RolloutSpec};
+use api::{PodTemplate, Rollout, RolloutSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// What is wrong with a Rollout by itself, if anything: the first error, in the order of
 /// rollouts.md §1.7. With `workloadRef`, template and selector are those of the workload, filled in
 /// by the planner; while they are not, they are not checked.
 pub fn spec(rollout: &Rollout) -> Option<SpecError> {
-    template(&rollout.spec)
+    template(&rollout.spec, pod_template::check)
+        .and_then(|()| settings(rollout))
+        .err()
+}
+
+/// As [`spec`], of a Rollout whose template the API server has already accepted in a ReplicaSet: what
+/// the API server checks too needs no other look.
+pub fn spec_of_accepted(rollout: &Rollout) -> Option<SpecError> {
+    template(&rollout.spec, pod_template::check_labels)
         .and_then(|()| settings(rollout))
         .err()
 }
@@ -23,7 +32,7 @@ pub fn stored(rollout: &Rollout) -> Option<SpecError> {
     })
 }
 
-fn template(spec: &RolloutSpec) -> Check {
+fn template(spec: &RolloutSpec, check: impl Fn(&PodTemplate, &LabelSelector) -> Check) -> Check {
     non_negative("spec.replicas", spec.replicas)?;
     if spec.workload_ref.is_some() && spec.pod_template().is_empty() {
         return Ok(());
@@ -35,7 +44,7 @@ fn template(spec: &RolloutSpec) -> Check {
         ));
     };
     selector::selector("spec.selector", selector)?;
-    pod_template::check(spec.pod_template(), selector)
+    check(spec.pod_template(), selector)
 }
 
 fn settings(rollout: &Rollout) -> Check {

@@ -361,6 +361,25 @@ proptest! {
     }
 }
 
+/// Found by the swarm: stable pods of a Rollout that grows while its only step scales the canary.
+#[test]
+fn a_scale_during_a_canary_scale_step_keeps_pods_for_the_stable_traffic() {
+    let strategy = json!({"canary": {
+        "steps": [{"setCanaryScale": {"weight": 17}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+        "dynamicStableScale": true,
+    }});
+    let acts = [
+        Act::Turn(0),
+        Act::Image(1),
+        Act::Scale(6),
+        Act::Pause(false),
+    ];
+    live(&strategy, 1, &acts);
+}
+
 /// A sixteenth of proptest's own number, which `PROPTEST_CASES` sets: 16 worlds of each kind.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();

@@ -83,8 +83,11 @@ impl Checks {
             // An arm that was none until now: its service selected everybody, or a revision that is
             // neither stable nor current. What it lacks is not this action's doing.
             let is_new_arm = superseded || truth.0.selected(on).is_none();
+            // Without stable pods there was no step to be held to; one that comes into being makes
+            // nobody's weight larger.
+            let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
-                || (*rule == rules::TOO_MUCH && self.turned);
+                || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
             if !forgiven && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }

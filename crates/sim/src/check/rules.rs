@@ -148,6 +148,12 @@ fn is_update(facts: &Facts, hash: &str) -> bool {
         .is_some_and(|status| status.stable_rs != hash && facts.set(&status.stable_rs).is_some())
 }
 
+/// Whether the ReplicaSet of the stable revision has been deleted.
+pub(super) fn is_stable_gone(facts: &Facts) -> bool {
+    let status = facts.status();
+    status.is_some_and(|status| facts.set(&status.stable_rs).is_none())
+}
+
 /// The weight of the last `setWeight` up to the current step.
 fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     let Some(status) = facts.status() else {

@@ -136,10 +136,9 @@ impl Change<'_> {
                 let live = self.seen.weight(service);
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
                 let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
-                // Stable pods that are gone, or too few for the rest, hold the weight where it is.
-                let rest = self.seen.replicas() - needed;
-                let held = self.seen.available_of(&before.stable_rs) < rest;
-                if live != Some(weight) && !starved && !held && self.seen.replicas() > 0 {
+                // With the stable pods gone for good the canary has everything, whatever the step says.
+                let alone = self.seen.set(&before.stable_rs).is_none();
+                if live != Some(weight) && !starved && !alone && self.seen.replicas() > 0 {
                     return Some(format!(
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));

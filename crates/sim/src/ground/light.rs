@@ -44,6 +44,11 @@ impl Light {
         }
     }
 
+    /// The log so far, which is then gone: for those who need no more than the newest.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
     fn next_version(&mut self) -> u64 {
         self.version += 1;
         self.version

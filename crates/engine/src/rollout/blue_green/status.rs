@@ -85,14 +85,14 @@ impl Context<'_> {
         if self.is_aborted() {
             return None;
         }
-        let analysis = self.blue_green().post_promotion_analysis;
+        let analyses = self.blue_green().post_promotion_analysis.is_some();
         let run = self
             .status
             .blue_green
             .post_promotion_analysis_run_status
             .as_ref();
         let passed = run.and_then(|run| run.status) == Some(AnalysisPhase::Successful);
-        (analysis.is_none() || passed).then(|| "Completed blue-green update".to_owned())
+        (!analyses || passed).then(|| "Completed blue-green update".to_owned())
     }
 
     /// The preview passed with its few pods; now it may have all of them.

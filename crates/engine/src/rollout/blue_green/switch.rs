@@ -2,11 +2,28 @@
 
 use crate::rollout::context::Context;
 use crate::rollout::services::Gate;
-use api::BlueGreenStrategy;
+use api::{BlueGreenStrategy, Rollout};
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
+
+static NO_BLUE_GREEN: LazyLock<BlueGreenStrategy> = LazyLock::new(BlueGreenStrategy::default);
+
+/// A strategy that can be held while the plan goes on being made.
+#[derive(Clone, Debug)]
+pub(super) struct BlueGreen(Arc<Rollout>);
+
+impl Deref for BlueGreen {
+    type Target = BlueGreenStrategy;
+
+    fn deref(&self) -> &BlueGreenStrategy {
+        self.0.spec.blue_green().unwrap_or(&NO_BLUE_GREEN)
+    }
+}
 
 impl Context<'_> {
-    pub(super) fn blue_green(&self) -> BlueGreenStrategy {
-        self.rollout.spec.blue_green().cloned().unwrap_or_default()
+    /// The blue-green strategy; all defaults if there is none.
+    pub(super) fn blue_green(&self) -> BlueGreen {
+        BlueGreen(Arc::clone(&self.rollout))
     }
 
     pub(super) fn active_selector(&self) -> String {
@@ -14,12 +31,20 @@ impl Context<'_> {
     }
 
     pub(super) fn preview_selector(&self) -> String {
-        let preview = self.blue_green().preview_service.unwrap_or_default();
+        let preview = self
+            .blue_green()
+            .preview_service
+            .clone()
+            .unwrap_or_default();
         self.selector(&preview)
     }
 
     pub(super) fn point_preview(&mut self) {
-        let preview = self.blue_green().preview_service.unwrap_or_default();
+        let preview = self
+            .blue_green()
+            .preview_service
+            .clone()
+            .unwrap_or_default();
         self.ensure_target(&preview, self.new, Gate::Open);
         self.own_service(&preview);
     }
@@ -51,7 +76,7 @@ impl Context<'_> {
     /// the stable ones at once after an abort, whatever became of the new pods (the peer waits for
     /// them).
     pub(super) fn switch_active(&mut self) {
-        let active = self.blue_green().active_service;
+        let active = self.blue_green().active_service.clone();
         if self.is_aborted() {
             self.switch_back_on_abort();
             return;
@@ -81,7 +106,7 @@ impl Context<'_> {
         if self.stable.is_none() {
             // Nothing to go back to.
             if self.is_stable_lost() && self.is_active_lost() {
-                let active = self.blue_green().active_service;
+                let active = self.blue_green().active_service.clone();
                 self.ensure_target(&active, self.new, Gate::Available);
             }
             return;
@@ -89,7 +114,7 @@ impl Context<'_> {
         let stable_has_pods = self.stable_set().is_some_and(|set| set.available() > 0);
         let new_has_pods = self.new_set().is_some_and(|set| set.available() > 0);
         if stable_has_pods || !new_has_pods {
-            let active = self.blue_green().active_service;
+            let active = self.blue_green().active_service.clone();
             self.ensure_target(&active, self.stable, Gate::Open);
         } else if let Some(stable) = self.stable {
             self.wait_for_pods(stable);

@@ -12,20 +12,30 @@ impl Context<'_> {
     pub(super) fn point_services(&mut self) {
         self.point_ping_pong();
         let canary = self.canary();
-        let stable_service = canary.stable_service.unwrap_or_default();
-        let canary_service = canary.canary_service.unwrap_or_default();
-        self.ensure_target(&stable_service, self.stable, Gate::Available);
+        let stable_service = canary.stable_service.clone().unwrap_or_default();
+        let canary_service = canary.canary_service.clone().unwrap_or_default();
+        let gate = Gate::Serving(self.pods_for_stable_service());
+        self.ensure_target(&stable_service, self.stable, gate);
         if self.is_aborted() && !self.is_stable_lost() {
             if self.is_basic_canary() {
                 self.ensure_target(&canary_service, self.stable, Gate::Available);
             } else if (!self.is_dynamic_stable() || self.rollback_weight() == 0)
-                && self.is_stable_ready_for(0)
+                && self.is_stable_ready_for(0, None)
             {
                 self.ensure_target(&canary_service, self.stable, Gate::Open);
             }
         } else if !self.is_rolling_back_dynamically() {
             self.ensure_target(&canary_service, self.new, Gate::Available);
         }
+    }
+
+    /// Pods for what the routers were told to send to the stable service.
+    fn pods_for_stable_service(&self) -> i32 {
+        let weights = self.stored.canary.weights.as_ref();
+        weights.map_or(0, |weights| {
+            let max_weight = self.canary().max_traffic_weight().max(1);
+            self.replicas() * weights.stable.weight / max_weight
+        })
     }
 
     /// With ping-pong, the services swap roles at each promotion instead of changing pods.
@@ -42,10 +52,10 @@ impl Context<'_> {
     /// ping and pong in the roles they have now (pong is stable before the first promotion).
     pub(super) fn arm_services(&self) -> ArmServices {
         let canary = self.canary();
-        let Some(ping_pong) = canary.ping_pong else {
+        let Some(ping_pong) = canary.ping_pong.clone() else {
             return ArmServices {
-                canary: canary.canary_service.unwrap_or_default(),
-                stable: canary.stable_service.unwrap_or_default(),
+                canary: canary.canary_service.clone().unwrap_or_default(),
+                stable: canary.stable_service.clone().unwrap_or_default(),
             };
         };
         let ping_is_stable = self.stored.canary.stable_ping_pong == Some(PingPongType::Ping);

@@ -7,9 +7,11 @@ use crate::rollout::replica_set::OwnedSet;
 use crate::rollout::time::plus_seconds;
 use api::{
     CanaryStep, CanaryStrategy, IntOrString, PauseReason, ReplicaProgressThreshold,
-    ReplicaProgressThresholdType,
+    ReplicaProgressThresholdType, Rollout,
 };
 use plan::WaitingOn;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 /// The hash of the steps (§2.3).
 pub(crate) fn step_hash(canary: &CanaryStrategy) -> String {
@@ -59,9 +61,24 @@ pub(crate) fn step_text(step: &CanaryStep) -> String {
     text.to_owned()
 }
 
+static NO_CANARY: LazyLock<CanaryStrategy> = LazyLock::new(CanaryStrategy::default);
+
+/// A strategy that can be held while the plan goes on being made.
+#[derive(Clone, Debug)]
+pub(crate) struct Canary(Arc<Rollout>);
+
+impl Deref for Canary {
+    type Target = CanaryStrategy;
+
+    fn deref(&self) -> &CanaryStrategy {
+        self.0.spec.canary().unwrap_or(&NO_CANARY)
+    }
+}
+
 impl Context<'_> {
-    pub(crate) fn canary(&self) -> CanaryStrategy {
-        self.rollout.spec.canary().cloned().unwrap_or_default()
+    /// The canary strategy; all defaults if there is none.
+    pub(crate) fn canary(&self) -> Canary {
+        Canary(Arc::clone(&self.rollout))
     }
 
     pub(crate) fn step_count(&self) -> i32 {
@@ -182,8 +199,9 @@ impl Context<'_> {
         if step.set_canary_scale.is_some() {
             return self.is_at_desired_sizes(true);
         }
-        if step.set_weight.is_some() {
+        if let Some(weight) = step.set_weight {
             return self.is_at_desired_sizes(true)
+                && self.is_weight_given(weight)
                 && self.is_weight_verified()
                 && !self.is_routing_broken;
         }
@@ -212,6 +230,17 @@ impl Context<'_> {
         duration.is_some_and(|duration| {
             plus_seconds(condition.start_time.0, amount::seconds(duration)) <= self.now
         })
+    }
+
+    /// Whether the routers have the weight of the step after this pass. Where nobody could serve it,
+    /// or nobody else could, it is not asked for.
+    fn is_weight_given(&self, weight: i32) -> bool {
+        let given = self.weights.as_ref().map(|weights| weights.canary.weight);
+        let pointless = self.replicas() == 0
+            || self.is_stable_lost()
+            || self.is_fully_promoted()
+            || (weight > 0 && self.routed_split(None).new == 0);
+        given.is_none_or(|given| given == weight) || pointless
     }
 
     fn is_weight_verified(&mut self) -> bool {

@@ -4,7 +4,7 @@
 use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
-use crate::traffic::{self, Change, Want, nginx};
+use crate::traffic::{self, Arms, Change, Observed, Want, nginx};
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
@@ -35,7 +35,9 @@ impl Context<'_> {
         };
         let weight = self.wanted_weight();
         let weight = self.weight_that_arrives(weight);
-        let moves_weights = self.is_stable_ready_for(weight);
+        let observed = self.observed_weights();
+        let weight = self.weight_that_is_served(weight, observed);
+        let moves_weights = self.is_stable_ready_for(weight, observed);
         if !moves_weights {
             self.decide(
                 "hold-weight",
@@ -70,6 +72,8 @@ impl Context<'_> {
                 self.note_routing(&want, change);
                 if moves_weights {
                     self.record_weights(weights);
+                } else {
+                    self.record_observed(observed);
                 }
                 true
             }
@@ -104,8 +108,8 @@ impl Context<'_> {
 
     /// Canary Ingresses that the spec asks for no longer, whatever the strategy is now.
     pub(crate) fn delete_leftover_ingresses(&mut self) {
-        let wanted = crate::snapshot::references(&self.rollout).objects;
-        let gone = nginx::leftovers(&self.snapshot.objects, &wanted, self.uid());
+        let wanted = &self.references.objects;
+        let gone = nginx::leftovers(&self.snapshot.objects, wanted, self.uid());
         if !gone.is_empty() {
             self.decide("delete-ingress", "the spec no longer asks for it");
         }
@@ -174,6 +178,26 @@ impl Context<'_> {
         weight.min(recorded.map_or(0, |weights| weights.canary.weight))
     }
 
+    /// The canary gets more than it has only with the pods for it. What the status says it has may be
+    /// older than its pods: a pass may have taken weight and pods away, and ended before its status.
+    fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
+        let has = observed.map_or(0, |observed| observed.canary);
+        let Some(new) = self.new_set() else {
+            return weight.min(has);
+        };
+        if weight <= has || self.is_stable_lost() || self.canary_scale().is_some() {
+            return weight;
+        }
+        let needed = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        let threshold = self.threshold();
+        let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
+        if new.lasting() >= needed || few_do {
+            weight
+        } else {
+            has
+        }
+    }
+
     /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
     /// too; they get it back when there are enough of them again, not with the first.
     fn regained_weight(&self, weight: i32) -> i32 {
@@ -223,14 +247,35 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the stable pods can take what is left for them. If the new pods are all gone and some
-    /// stable ones are there, anything is better than staying.
-    pub(super) fn is_stable_ready_for(&self, weight: i32) -> bool {
+    /// What the routers give the arms now.
+    fn observed_weights(&self) -> Option<Observed> {
+        let services = self.arm_services();
+        let arms = Arms {
+            namespace: self.namespace(),
+            rollout: self.name(),
+            canary_service: &services.canary,
+            stable_service: &services.stable,
+            max_weight: self.canary().max_traffic_weight(),
+        };
+        let routing = self.rollout.spec.traffic_routing()?;
+        traffic::observed(routing, &self.snapshot.objects, arms)
+    }
+
+    /// Whether the stable pods can take what is left for them. Less than they have now they can take
+    /// in any case, so that bad ones do not stand in the way of an update (the peer waits for them).
+    /// If the new pods are all gone and some stable ones are there, anything is better than staying.
+    pub(super) fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
         };
-        let needed = share(max_weight - weight, self.replicas(), max_weight);
+        let rest = max_weight - weight;
+        if observed.is_some_and(|observed| rest < observed.stable) {
+            return true;
+        }
+        // However little is left: somebody has to answer it.
+        let least = i32::from(rest > 0 && self.replicas() > 0);
+        let needed = share(rest, self.replicas(), max_weight).max(least);
         let available = stable.lasting();
         let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
             && self
@@ -272,6 +317,15 @@ impl Context<'_> {
             },
             additional,
             verified: verified.reduce(|all, one| all && one),
+        }
+    }
+
+    /// Weights that may not move are what the routers say, not what was told them last: a pass may
+    /// have ended between its route and its status. Pods are sized by what they are asked.
+    fn record_observed(&mut self, observed: Option<Observed>) {
+        if let (Some(weights), Some(observed)) = (&mut self.weights, observed) {
+            weights.canary.weight = observed.canary;
+            weights.stable.weight = observed.stable;
         }
     }
 

@@ -50,7 +50,7 @@ impl Context<'_> {
     }
 
     /// `setCanaryScale` of the nearest step up to the current one, unless it is suspended.
-    fn canary_scale(&self) -> Option<CanaryScale> {
+    pub(super) fn canary_scale(&self) -> Option<CanaryScale> {
         let kept_after_abort = self.explicit_abort_delay_s() == Some(0);
         if self.is_single_armed() || (self.is_aborted() && !kept_after_abort) {
             return None;

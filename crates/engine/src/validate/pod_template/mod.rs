@@ -23,6 +23,17 @@ const PATH: &str = "spec.template";
 
 /// Checks a template against the selector of its Rollout.
 pub(super) fn check(template: &PodTemplate, rollout_selector: &LabelSelector) -> Check {
+    check_labels(template, rollout_selector)?;
+    pod(&Node::new(&format!("{PATH}.spec"), template.spec()))?;
+    match PodTemplateSpec::deserialize(template.as_value()) {
+        Ok(_) => Ok(()),
+        // A field of the wrong type that no check above looks at.
+        Err(error) => Err(SpecError::invalid_whole(PATH, &error.to_string())),
+    }
+}
+
+/// The part of it that is about labels and annotations.
+pub(super) fn check_labels(template: &PodTemplate, rollout_selector: &LabelSelector) -> Check {
     let labels = template.labels();
     if !selector::selects(rollout_selector, &labels) {
         let labels = serde_json::to_value(&labels).unwrap_or_default();
@@ -37,12 +48,7 @@ pub(super) fn check(template: &PodTemplate, rollout_selector: &LabelSelector) ->
         let path = format!("{PATH}.metadata.annotations");
         first_complaint(&path, key, validate::qualified_name(&key.to_lowercase()))?;
     }
-    pod(&Node::new(&format!("{PATH}.spec"), template.spec()))?;
-    match PodTemplateSpec::deserialize(template.as_value()) {
-        Ok(_) => Ok(()),
-        // A field of the wrong type that no check above looks at.
-        Err(error) => Err(SpecError::invalid_whole(PATH, &error.to_string())),
-    }
+    Ok(())
 }
 
 fn pod(spec: &Node<'_>) -> Check {

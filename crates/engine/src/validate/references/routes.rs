@@ -124,14 +124,12 @@ fn services(canary: &CanaryStrategy) -> Result<(&str, &str), SpecError> {
 
 /// Whether one rule of a route names both services.
 fn joins(route: &Value, stable: &str, canary: &str) -> bool {
-    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
-    list(route.pointer("/spec/rules")).iter().any(|rule| {
-        let backends = list(rule.get("backendRefs"));
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    rules.into_iter().flatten().any(|rule| {
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
         let has = |service: &str| {
-            let names = backends
-                .iter()
-                .filter_map(|backend| backend.get("name")?.as_str());
-            names.into_iter().any(|name| name == service)
+            let mut backends = backends.into_iter().flatten();
+            backends.any(|backend| backend.get("name").and_then(Value::as_str) == Some(service))
         };
         has(stable) && has(canary)
     })

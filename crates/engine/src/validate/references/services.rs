@@ -3,6 +3,7 @@ use crate::snapshot::RolloutSnapshot;
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use api::{PodTemplate, RolloutSpec};
 use k8s_openapi::api::core::v1::Service;
+use std::borrow::Cow;
 
 pub(super) fn check(snapshot: &RolloutSnapshot) -> Check {
     for (path, name) in named(&snapshot.rollout.spec) {
@@ -57,9 +58,9 @@ fn fits(path: &str, service: &Service, snapshot: &RolloutSnapshot) -> Check {
         .spec
         .as_ref()
         .and_then(|spec| spec.selector.as_ref());
-    let labels = template(snapshot).labels();
+    let template = template(snapshot);
     for (key, value) in selector.into_iter().flatten() {
-        if key != HASH_LABEL && labels.get(key) != Some(value) {
+        if key != HASH_LABEL && template.label(key) != Some(value) {
             let detail = format!(
                 "Service {name:?} selects pods with the label {key}={value}, which the template \
                  does not give them"
@@ -71,19 +72,19 @@ fn fits(path: &str, service: &Service, snapshot: &RolloutSnapshot) -> Check {
 }
 
 /// The template of a Rollout, or of the workload that it refers to.
-fn template(snapshot: &RolloutSnapshot) -> PodTemplate {
+fn template(snapshot: &RolloutSnapshot) -> Cow<'_, PodTemplate> {
     let spec = &snapshot.rollout.spec;
     let Some(workload) = snapshot
         .workload
         .as_ref()
         .filter(|_| spec.workload_ref.is_some())
     else {
-        return spec.pod_template().clone();
+        return Cow::Borrowed(spec.pod_template());
     };
     // A Deployment and a ReplicaSet have it in their spec, a PodTemplate at the root.
-    workload
+    let template = workload
         .pointer("/spec/template")
         .or_else(|| workload.get("template"))
-        .cloned()
-        .map_or_else(PodTemplate::default, PodTemplate::from)
+        .cloned();
+    Cow::Owned(template.map_or_else(PodTemplate::default, PodTemplate::from))
 }

@@ -1,0 +1,317 @@
+//! Many Rollouts in one world, all updating at once: what plans cost, and what is kept of each.
+//!
+//! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep. News
+//! are instant and nothing goes wrong: this is about numbers, not about rules.
+
+use crate::ground::{Ground, Light, Pace, Patch};
+use crate::object::{Body, Id, Kind, Object};
+use crate::setup;
+use crate::time::stamp;
+use api::{Rollout, RolloutPhase};
+use engine::config::Config;
+use engine::rollout;
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Service;
+use plan::{Action, Guard, Next, ObjectKey, PatchKind};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Virtual time between two looks at everything.
+const TICK_MS: i64 = 500;
+/// An update of a few pods is over long before.
+const TICKS_MAX: u32 = 2_000;
+
+/// What is known of one Rollout.
+#[derive(Clone, Debug, Default)]
+struct Cached {
+    rollout: Option<Arc<Rollout>>,
+    version: u64,
+    sets: BTreeMap<Arc<str>, Arc<ReplicaSet>>,
+    services: BTreeMap<String, Arc<Service>>,
+    routes: BTreeMap<ObjectKey, Arc<Value>>,
+    dirty: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Fleet {
+    ground: Light,
+    cached: Vec<Cached>,
+    now_ms: i64,
+    config: Config,
+    /// What each plan took.
+    pub times: Vec<Duration>,
+}
+
+fn name(index: usize) -> String {
+    format!("r{index:05}")
+}
+
+/// Names begin with that of their Rollout.
+fn index_of(name: &str) -> Option<usize> {
+    name.get(1..6)?.parse().ok()
+}
+
+fn manifests(index: usize) -> Vec<Value> {
+    let name = name(index);
+    let services = ["stable", "canary"].map(|arm| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": format!("{name}-{arm}")},
+            "spec": {"selector": {"app": "app"}, "ports": [{"port": 80}]},
+        })
+    });
+    let backend = |arm: &str| json!({"name": format!("{name}-{arm}"), "port": 80});
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name},
+        "spec": {"rules": [{"backendRefs": [backend("stable"), backend("canary")]}]},
+    });
+    let rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": setup::template(0),
+            "strategy": {"canary": {
+                "stableService": format!("{name}-stable"),
+                "canaryService": format!("{name}-canary"),
+                "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": name}}},
+                "steps": [
+                    {"setWeight": 20}, {"pause": {"duration": 5}},
+                    {"setWeight": 50}, {"pause": {"duration": 5}},
+                    {"setWeight": 80},
+                ],
+            }},
+        },
+    });
+    services.into_iter().chain([route, rollout]).collect()
+}
+
+impl Fleet {
+    /// So many Rollouts, each with two services and a route.
+    ///
+    /// # Errors
+    /// When the store refuses one.
+    pub fn new(count: usize) -> Result<Self, String> {
+        let mut ground = Light::new(1, Pace::default(), false);
+        for manifest in (0..count).flat_map(manifests) {
+            ground
+                .create(0, manifest)
+                .map_err(|refused| format!("{refused:?}"))?;
+        }
+        let mut fleet = Self {
+            ground,
+            cached: vec![Cached::default(); count],
+            now_ms: 0,
+            config: Config::default(),
+            times: Vec::new(),
+        };
+        fleet.receive();
+        Ok(fleet)
+    }
+
+    /// Takes in what is new, and drops the log of it.
+    fn receive(&mut self) {
+        for change in self.ground.take_changes() {
+            let Some(index) = index_of(&change.id.name) else {
+                continue;
+            };
+            let cached = &mut self.cached[index];
+            cached.dirty = true;
+            match change.object {
+                Some(object) => cached.put(&change.id, object),
+                None => drop(cached.sets.remove(&change.id.name)),
+            }
+        }
+    }
+
+    /// A new pod template for all, at this moment.
+    pub fn update(&mut self, image: u8) {
+        let patch = json!({"spec": {"template": setup::template(image)}});
+        for index in 0..self.cached.len() {
+            let request = Patch {
+                kind: PatchKind::Merge,
+                body: &patch,
+                guard: &Guard::default(),
+                subresource: None,
+            };
+            let id = Id::new(Kind::Rollout, &name(index));
+            // Every one is there.
+            drop(self.ground.patch(self.now_ms, &id, request));
+        }
+        self.receive();
+    }
+
+    /// Lets everything happen until every Rollout is healthy and at rest. `clock` is a real one, by
+    /// which [`Self::times`] are taken.
+    ///
+    /// # Errors
+    /// When they never are.
+    pub fn settle(&mut self, mut clock: impl FnMut() -> Duration) -> Result<(), String> {
+        let mut wakes: BTreeSet<(Timestamp, usize)> = BTreeSet::new();
+        for _ in 0..TICKS_MAX {
+            self.ground.tick(self.now_ms);
+            self.receive();
+            let now = stamp(self.now_ms);
+            while let Some(&(at, index)) = wakes.first().filter(|(at, _)| *at <= now) {
+                wakes.remove(&(at, index));
+                self.cached[index].dirty = true;
+            }
+            for index in 0..self.cached.len() {
+                while std::mem::take(&mut self.cached[index].dirty) {
+                    let next = self.pass(index, &mut clock);
+                    wakes.extend(next.map(|at| (at, index)));
+                }
+            }
+            if self.cached.iter().all(Cached::is_healthy) {
+                return Ok(());
+            }
+            self.now_ms += TICK_MS;
+        }
+        let behind = self.cached.iter().filter(|cached| !cached.is_healthy());
+        Err(format!("{} Rollouts never get there", behind.count()))
+    }
+
+    /// One pass of one Rollout; when it wants to be planned again by itself.
+    fn pass(&mut self, index: usize, clock: &mut impl FnMut() -> Duration) -> Option<Timestamp> {
+        let snapshot = self.cached[index].snapshot()?;
+        let begun = clock();
+        let plan = rollout::plan(&snapshot, &self.config, stamp(self.now_ms));
+        self.times.push(clock().saturating_sub(begun));
+        let id = Id::new(Kind::Rollout, &name(index));
+        if let Some(body) = &plan.root.patch {
+            let request = Patch {
+                kind: PatchKind::Merge,
+                body,
+                guard: &Guard::default(),
+                subresource: None,
+            };
+            drop(self.ground.patch(self.now_ms, &id, request));
+            self.receive();
+        }
+        for action in &plan.actions {
+            self.act(action);
+        }
+        if snapshot.rollout.status.as_ref() != Some(&plan.status) {
+            let version = self.cached[index].version;
+            drop(
+                self.ground
+                    .put_status(self.now_ms, &id, version, &plan.status),
+            );
+        }
+        self.receive();
+        match plan.next {
+            Next::At(at) => Some(at),
+            Next::OnChange => None,
+        }
+    }
+
+    /// Carries out what a plan of a routed canary consists of.
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Create { object } => {
+                drop(self.ground.create(self.now_ms, (**object).clone()));
+            }
+            Action::Patch {
+                target,
+                kind,
+                patch,
+                subresource,
+                guard,
+            } => {
+                let request = Patch {
+                    kind: *kind,
+                    body: patch,
+                    guard,
+                    subresource: *subresource,
+                };
+                if let Some(id) = Id::of_key(target) {
+                    drop(self.ground.patch(self.now_ms, &id, request));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Cached {
+    fn put(&mut self, id: &Id, object: Object) {
+        self.version = match &object.body {
+            Body::Rollout(_) => object.version,
+            _ => self.version,
+        };
+        match object.body {
+            Body::Rollout(rollout) => self.rollout = Some(rollout),
+            Body::ReplicaSet(set) => drop(self.sets.insert(id.name.clone(), set)),
+            Body::Service(service) => drop(self.services.insert(id.name.to_string(), service)),
+            Body::HttpRoute(route) => drop(self.routes.insert(id.key(), route)),
+            _ => {}
+        }
+    }
+
+    fn snapshot(&self) -> Option<RolloutSnapshot> {
+        Some(RolloutSnapshot {
+            rollout: self.rollout.clone()?,
+            replica_sets: self.sets.values().cloned().collect(),
+            pods: Vec::new(),
+            services: self.services.clone(),
+            analysis_runs: Vec::new(),
+            experiments: Vec::new(),
+            templates: TemplateSet::default(),
+            objects: self.routes.clone(),
+            workload: None,
+            inbox: Inbox::default(),
+        })
+    }
+
+    /// The last generation is observed, promoted and has all its pods.
+    fn is_healthy(&self) -> bool {
+        let Some(rollout) = &self.rollout else {
+            return false;
+        };
+        let Some(status) = &rollout.status else {
+            return false;
+        };
+        let generation = rollout.metadata.generation.unwrap_or(0);
+        !self.dirty
+            && status.observed_generation == generation.to_string()
+            && status.phase == Some(RolloutPhase::Healthy)
+            && status.available_replicas >= rollout.spec.replicas_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_a_small_fleet_are_updated() {
+        let mut fleet = Fleet::new(5).expect("the store takes the manifests");
+        for image in [0, 1] {
+            fleet.update(image);
+            assert_eq!(fleet.settle(|| Duration::ZERO), Ok(()));
+        }
+        let stable = |cached: &Cached| {
+            let status = cached.rollout.as_ref()?.status.clone()?;
+            Some((status.stable_rs, status.current_pod_hash))
+        };
+        for cached in &fleet.cached {
+            let (stable, current) = stable(cached).expect("every Rollout has a status");
+            assert_eq!(stable, current);
+            assert_eq!(cached.sets.len(), 2);
+        }
+        assert!(
+            fleet.times.len() > 5 * 10,
+            "few plans for two updates of five"
+        );
+    }
+}
