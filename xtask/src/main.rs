@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a task's output is its purpose")]
 
+mod bench;
 mod crds;
 mod deploy;
 mod sim;
@@ -20,6 +21,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure the controller with many Rollouts on a real control plane (needs Go and root)
+    Bench(bench::Args),
     /// Write the CustomResourceDefinitions of crates/api to crds/
     Crds(crds::Args),
     /// Write the generated files of deploy/
@@ -34,6 +37,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
+        Task::Bench(args) => bench::run(&args),
         Task::Crds(args) => crds::run(&args),
         Task::Deploy(args) => deploy::run(&args),
         Task::Sim(args) => sim::run(&args),
