@@ -77,6 +77,8 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub peer: PeerArgs,
     #[command(flatten)]
+    pub routers: PeerRouterArgs,
+    #[command(flatten)]
     pub logs: LogArgs,
 }
 
@@ -158,6 +160,113 @@ impl PeerArgs {
         ];
         let given = flags.into_iter().filter(|(_, is_given, _)| *is_given);
         given.map(|(flag, _, why)| (flag, why)).collect()
+    }
+}
+
+/// Flags of the peer about routers and notifications that are not here: as [`PeerArgs`].
+#[derive(Debug, Default, Args)]
+pub struct PeerRouterArgs {
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub aws_verify_target_group: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub alb_verify_weight: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub self_service_notification_enabled: Option<bool>,
+    #[arg(long, hide = true)]
+    pub aws_target_group_binding_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub alb_tag_key_resource_id: Option<String>,
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub alb_ingress_classes: Vec<String>,
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub nginx_ingress_classes: Vec<String>,
+    #[arg(long, hide = true)]
+    pub istio_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub ambassador_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub traffic_split_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub traefik_api_group: Option<String>,
+    #[arg(long, hide = true)]
+    pub traefik_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub ingress_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    pub appmesh_crd_version: Option<String>,
+}
+
+impl PeerRouterArgs {
+    /// Each flag that was given, and why it does nothing.
+    pub fn without_meaning(&self) -> Vec<(&'static str, &'static str)> {
+        const ALB: &str = "there is no router for AWS load balancers";
+        const NO_ROUTER: &str = "there is no such router";
+        const DISCOVERED: &str = "the version is what the API server serves";
+        const ANY_CLASS: &str = "an Ingress that a Rollout names is routed whatever its class";
+        const SILENT: &str = "there are no notifications";
+        let switches = [
+            (
+                "--aws-verify-target-group",
+                self.aws_verify_target_group,
+                ALB,
+            ),
+            ("--alb-verify-weight", self.alb_verify_weight, ALB),
+            (
+                "--self-service-notification-enabled",
+                self.self_service_notification_enabled,
+                SILENT,
+            ),
+        ];
+        let binding = &self.aws_target_group_binding_api_version;
+        let texts = [
+            ("--aws-target-group-binding-api-version", binding, ALB),
+            (
+                "--alb-tag-key-resource-id",
+                &self.alb_tag_key_resource_id,
+                ALB,
+            ),
+            ("--istio-api-version", &self.istio_api_version, NO_ROUTER),
+            (
+                "--ambassador-api-version",
+                &self.ambassador_api_version,
+                NO_ROUTER,
+            ),
+            (
+                "--traffic-split-api-version",
+                &self.traffic_split_api_version,
+                NO_ROUTER,
+            ),
+            ("--traefik-api-group", &self.traefik_api_group, NO_ROUTER),
+            (
+                "--traefik-api-version",
+                &self.traefik_api_version,
+                NO_ROUTER,
+            ),
+            (
+                "--appmesh-crd-version",
+                &self.appmesh_crd_version,
+                NO_ROUTER,
+            ),
+            (
+                "--ingress-api-version",
+                &self.ingress_api_version,
+                DISCOVERED,
+            ),
+        ];
+        let lists = [
+            ("--alb-ingress-classes", &self.alb_ingress_classes, ALB),
+            (
+                "--nginx-ingress-classes",
+                &self.nginx_ingress_classes,
+                ANY_CLASS,
+            ),
+        ];
+        let switches = switches.map(|(flag, given, why)| (given.is_some(), flag, why));
+        let texts = texts.map(|(flag, given, why)| (given.is_some(), flag, why));
+        let lists = lists.map(|(flag, given, why)| (!given.is_empty(), flag, why));
+        let all = switches.into_iter().chain(texts).chain(lists);
+        all.filter_map(|(given, flag, why)| given.then_some((flag, why)))
+            .collect()
     }
 }
 
@@ -309,7 +418,30 @@ mod tests {
         let told = args.peer.without_meaning();
         let names: Vec<&str> = told.iter().map(|(flag, _)| *flag).collect();
         assert_eq!(names, ["--qps", "--burst", "--analysis-threads"]);
-        assert!(controller(&[]).unwrap().peer.without_meaning().is_empty());
+        let none = controller(&[]).unwrap();
+        assert!(none.peer.without_meaning().is_empty());
+        assert!(none.routers.without_meaning().is_empty());
+        // Of its installation manifests and of users' patches to them.
+        let args = controller(&[
+            "--istio-api-version=v1beta1",
+            "--aws-verify-target-group",
+            "--self-service-notification-enabled=false",
+            "--nginx-ingress-classes=a,b",
+            "--nginx-ingress-classes=c",
+        ])
+        .unwrap();
+        assert_eq!(args.routers.nginx_ingress_classes, ["a", "b", "c"]);
+        let told = args.routers.without_meaning();
+        let told: Vec<_> = told.iter().map(|(flag, _)| *flag).collect();
+        assert_eq!(
+            told,
+            [
+                "--aws-verify-target-group",
+                "--self-service-notification-enabled",
+                "--istio-api-version",
+                "--nginx-ingress-classes",
+            ]
+        );
     }
 
     #[test]

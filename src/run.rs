@@ -73,7 +73,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let config = cluster_config(matches).await?;
     let namespace = args.namespaced.then(|| config.default_namespace.clone());
     tracing::info!(server = %config.cluster_url, namespace = namespace.as_deref().unwrap_or("(all)"), "starting");
-    for (flag, why) in args.peer.without_meaning() {
+    let flags = [args.peer.without_meaning(), args.routers.without_meaning()];
+    for (flag, why) in flags.concat() {
         tracing::warn!(flag, why, "this flag has no effect");
     }
     let election = election(&args)?;
