@@ -49,10 +49,10 @@ impl Teller<'_> {
         let routing = self.spec().traffic_routing()?;
         let max = routing.max_traffic_weight.unwrap_or(100);
         let arms = [&weights.canary, &weights.stable];
-        let weight: i32 = arms
+        let weight: i64 = arms
             .into_iter()
             .filter(|arm| arm.pod_template_hash == set.hash())
-            .map(|arm| arm.weight)
+            .map(|arm| i64::from(arm.weight))
             .sum();
         Some(format!("traffic {weight}/{max}"))
     }
