@@ -277,7 +277,8 @@ impl Context<'_> {
         let least = i32::from(rest > 0 && self.replicas() > 0);
         let needed = (rest * self.replicas() / max_weight).max(least);
         let available = stable.lasting();
-        let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
+        // Ready pods that are not available yet answer all the same.
+        let dead_canary = self.new_set().is_some_and(|new| new.ready() == 0)
             && self
                 .stored
                 .canary
