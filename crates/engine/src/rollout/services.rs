@@ -17,6 +17,8 @@ pub(crate) enum Gate {
     Available,
     /// When it has so many available pods, or as many as what the service selects now.
     Serving(i32),
+    /// As before, but at once if what the service selects now has no available pod.
+    Relieving(i32),
 }
 
 impl Context<'_> {
@@ -73,11 +75,17 @@ impl Context<'_> {
             Gate::Open => true,
             Gate::Available => is_ready_for_service(set, managed),
             Gate::Serving(needed) => {
-                let left = self.set_by_hash(&self.live_selector(service));
-                let left = left.map_or(0, OwnedSet::available);
+                let left = self.pods_behind(service);
                 is_ready_for_service(set, managed) && set.available() >= needed.min(left)
             }
+            Gate::Relieving(needed) => set.available() >= needed.min(self.pods_behind(service)),
         }
+    }
+
+    /// Available pods of the ReplicaSet that a service selects now.
+    fn pods_behind(&self, service: &str) -> i32 {
+        let set = self.set_by_hash(&self.live_selector(service));
+        set.map_or(0, OwnedSet::available)
     }
 
     /// Points a service at a hash.

@@ -1,7 +1,7 @@
 //! What a world stands on: objects, and the pods behind them.
 //!
 //! Two grounds serve the same trait. [`Light`] keeps parsed objects in a map and models pods as a
-//! handful of numbers: the swarm runs on it, because it carries out a thousand scenarios a second.
+//! handful of numbers: the swarm runs on it, because it is by far the faster one.
 //! [`Full`] is the embedded API server with the cluster of `crates/cluster`: scenario files are
 //! played on both, so that what the light one gets wrong shows. Both answer writes by the same
 //! rules: resource versions, generations, uid and version preconditions, merge and JSON patches.

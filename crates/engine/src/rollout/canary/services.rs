@@ -6,9 +6,8 @@ use api::PingPongType;
 
 impl Context<'_> {
     /// Points the stable service at the stable pods and the canary service at the new ones, when
-    /// there are pods. After an abort the canary service goes back to the stable pods at once and
-    /// stays there (the peer moves it to and fro on every pass), unless they cannot take the traffic:
-    /// then it stays where its weight stays.
+    /// there are pods. After an abort the canary service goes back to the stable pods as soon as they
+    /// can take its traffic, and stays there; the peer moves it to and fro on every pass.
     pub(super) fn point_services(&mut self) {
         self.point_ping_pong();
         let canary = self.canary();
@@ -19,10 +18,9 @@ impl Context<'_> {
         if self.is_aborted() && !self.is_stable_lost() {
             if self.is_basic_canary() {
                 self.ensure_target(&canary_service, self.stable, Gate::Available);
-            } else if (!self.is_dynamic_stable() || self.rollback_weight() == 0)
-                && self.is_stable_ready_for(0, None)
-            {
-                self.ensure_target(&canary_service, self.stable, Gate::Open);
+            } else if !self.is_dynamic_stable() || self.rollback_weight() == 0 {
+                let gate = Gate::Relieving(self.pods_for_canary_service());
+                self.ensure_target(&canary_service, self.stable, gate);
             }
         } else if !self.is_rolling_back_dynamically() {
             self.ensure_target(&canary_service, self.new, Gate::Available);
@@ -36,6 +34,14 @@ impl Context<'_> {
             let max_weight = self.canary().max_traffic_weight().max(1);
             self.replicas() * weights.stable.weight / max_weight
         })
+    }
+
+    /// Pods for what the routers were told to send to the canary service.
+    fn pods_for_canary_service(&self) -> i32 {
+        let weights = self.stored.canary.weights.as_ref();
+        let weight = weights.map_or(0, |weights| weights.canary.weight);
+        let share = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        share.max(i32::from(weight > 0))
     }
 
     /// With ping-pong, the services swap roles at each promotion instead of changing pods.

@@ -264,7 +264,7 @@ impl Context<'_> {
     /// Whether the stable pods can take what is left for them. Less than they have now they can take
     /// in any case, so that bad ones do not stand in the way of an update (the peer waits for them).
     /// If the new pods are all gone and some stable ones are there, anything is better than staying.
-    pub(super) fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
+    fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
@@ -277,7 +277,8 @@ impl Context<'_> {
         let least = i32::from(rest > 0 && self.replicas() > 0);
         let needed = share(rest, self.replicas(), max_weight).max(least);
         let available = stable.lasting();
-        let dead_canary = self.new_set().is_some_and(|new| new.available() == 0)
+        // Ready pods that are not available yet answer all the same.
+        let dead_canary = self.new_set().is_some_and(|new| new.ready() == 0)
             && self
                 .stored
                 .canary
