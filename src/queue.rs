@@ -3,8 +3,7 @@
 //! A key is in the queue once, however often it is added, and is never handed to two workers at
 //! a time: a key that is added while it is being worked on is handed out again afterwards. The
 //! earliest of several due times wins. Failures back off per key, so that one object that fails
-//! costs the others nothing. A key that was worked on rests for a moment: what a pass writes comes
-//! back as several changes, and they are planned for together.
+//! costs the others nothing.
 
 use crate::monitor::QueueMetrics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,12 +71,7 @@ pub enum Outcome {
     Retry,
 }
 
-/// A key is not handed out again before: a fifth of a second is nothing to a rollout, and it halves
-/// the passes and the writes of one.
-const REST: Duration = Duration::from_millis(200);
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-/// So many keys are remembered as resting before those that no longer do are dropped.
-const RESTING_MAX: usize = 1024;
 /// So many passes in a row may write something and be followed by another at once. A plan that
 /// then still has something to write is not converging: it goes on, but slower and slower.
 const WRITES_AT_ONCE: u32 = 64;
@@ -92,8 +86,6 @@ struct State {
     failures: BTreeMap<Key, u32>,
     /// Passes in a row that wrote something.
     writes: BTreeMap<Key, u32>,
-    /// Until when a key rests.
-    resting: BTreeMap<Key, Instant>,
     /// When a pass ended last; the start of the queue before the first.
     last_done: Option<Instant>,
     metrics: QueueMetrics,
@@ -136,7 +128,6 @@ impl State {
             *again = Some(again.map_or(at, |before| before.min(at)));
             return;
         }
-        let at = self.resting.get(&key).map_or(at, |until| at.max(*until));
         match self.due.get(&key) {
             Some(before) if *before <= at => return,
             Some(before) => {
@@ -146,13 +137,6 @@ impl State {
         }
         self.due.insert(key.clone(), at);
         self.order.insert((at, key));
-    }
-
-    fn rest(&mut self, key: Key, now: Instant) {
-        if self.resting.len() > RESTING_MAX {
-            self.resting.retain(|_, until| *until > now);
-        }
-        self.resting.insert(key, now + REST);
     }
 
     fn pop(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
@@ -166,7 +150,6 @@ impl State {
             .pop_first()
             .expect("first() was Some under the same lock");
         self.due.remove(&key);
-        self.resting.remove(&key);
         self.metrics.taken(key.kind, now.duration_since(at));
         let running = Running {
             since: now,
@@ -261,7 +244,6 @@ impl Queue {
         };
         if outcome != Outcome::Retry {
             state.failures.remove(&key);
-            state.rest(key.clone(), now);
         }
         if outcome != Outcome::Again {
             state.writes.remove(&key);
@@ -444,7 +426,7 @@ mod tests {
             queue.done(taken, Outcome::Again);
         }
         assert!(
-            start.elapsed() < REST * (WRITES_AT_ONCE + 1),
+            start.elapsed() < Duration::from_millis(50),
             "{:?}",
             start.elapsed()
         );
@@ -457,33 +439,6 @@ mod tests {
             start.elapsed() > Duration::from_mins(1),
             "{:?}",
             start.elapsed()
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_key_rests_after_a_pass_and_what_happens_meanwhile_is_one_pass() {
-        let queue = Queue::default();
-        queue.add(key("a"));
-        let taken = queue.next().await;
-        queue.done(taken, Outcome::AwaitChange);
-        let start = Instant::now();
-        queue.add(key("a"));
-        queue.add(key("b"));
-        assert_eq!(queue.next().await, key("b"), "others do not wait for it");
-        tokio::time::advance(REST / 2).await;
-        queue.add(key("a"));
-        assert_eq!(queue.next().await, key("a"));
-        assert_eq!(start.elapsed(), REST);
-        queue.done(key("a"), Outcome::AwaitChange);
-        assert_eq!(queue.depth(), 1, "b alone");
-        tokio::time::advance(REST).await;
-        let start = Instant::now();
-        queue.add(key("a"));
-        queue.next().await;
-        assert_eq!(
-            start.elapsed(),
-            Duration::ZERO,
-            "after its rest it is at once"
         );
     }
 

@@ -290,6 +290,7 @@ async fn what_the_controller_asks_for_is_in_the_table_of_rights() {
     let on_demand = [
         "deployments",
         "podtemplates",
+        "ingresses",
         "httproutes",
         "grpcroutes",
         "tcproutes",
