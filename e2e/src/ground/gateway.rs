@@ -14,7 +14,7 @@ use super::{Ground, until};
 /// Where the Gateway is, as the manifests of the demo name it.
 pub(crate) const NAMESPACE: &str = "weir-sandbox";
 const ENTRY: &str = "127.0.0.1:8000";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const MANIFESTS: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -75,7 +75,7 @@ impl Gateway {
         Ok(Self { process })
     }
 
-    pub(crate) fn address(&self) -> Result<SocketAddr> {
+    pub(crate) fn address() -> Result<SocketAddr> {
         Ok(ENTRY.parse()?)
     }
 

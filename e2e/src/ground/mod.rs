@@ -52,7 +52,7 @@ pub(crate) struct Tools {
 
 impl Ground {
     /// A cluster with the definitions of `deploy/` and a node whose pods listen.
-    pub(crate) async fn lay(context: &Context) -> Result<Self> {
+    pub(crate) fn lay(context: &Context) -> Result<Self> {
         let cluster = context.args.cluster_dir.clone();
         let cluster = cluster.context("this suite needs the control plane of e2e/run")?;
         let objects = Objects::new(context.client.clone());
@@ -107,7 +107,7 @@ impl Tools {
 /// A binary that cargo put beside this one.
 fn beside_us(name: &str) -> Result<PathBuf> {
     let us = std::env::current_exe().context("where this program is")?;
-    existing(us.parent().unwrap_or(Path::new(".")).join(name))
+    existing(us.parent().unwrap_or_else(|| Path::new(".")).join(name))
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf> {
@@ -135,4 +135,14 @@ pub(crate) async fn until<T>(
             }
         }
     }
+}
+
+/// The time of this machine, `ago` before now, as objects have it.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "suites live in the time of the machine"
+)]
+pub(crate) fn time(ago: jiff::SignedDuration) -> String {
+    let then = jiff::Timestamp::now() - ago;
+    then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

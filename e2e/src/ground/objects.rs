@@ -23,11 +23,14 @@ pub(crate) const ROLLOUT: Kind = ("argoproj.io/v1alpha1", "Rollout");
 pub(crate) const APPLICATION: Kind = ("argoproj.io/v1alpha1", "Application");
 pub(crate) const HTTP_ROUTE: Kind = ("gateway.networking.k8s.io/v1", "HTTPRoute");
 
+/// A kind as the cluster calls it.
+type Served = (ApiResource, Scope);
+
 /// A client for any kind that the cluster serves.
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
-    served: Arc<Mutex<BTreeMap<(String, String), (ApiResource, Scope)>>>,
+    served: Arc<Mutex<BTreeMap<(String, String), Served>>>,
 }
 
 impl Objects {

@@ -15,7 +15,7 @@ use super::process::Process;
 use super::{Ground, until};
 
 pub(crate) const ADDRESS: &str = "http://127.0.0.1:9090";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// Pause between two looks at the pods.
 const LOOK: Duration = Duration::from_millis(500);
 const CONFIG: &str = "

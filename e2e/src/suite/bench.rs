@@ -20,7 +20,7 @@ use crate::report::Report;
 const ROLLOUTS: usize = 500;
 const NAMESPACE: &str = "bench";
 const AT_ONCE: usize = 20;
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 const IDLE: Duration = Duration::from_secs(30);
 const USER: &str = "system:serviceaccount:argo-rollouts:weir";
 /// Unit of the times in `/proc/PID/stat`; 100 on every Linux that matters here.
@@ -43,7 +43,7 @@ spec:
 ";
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let flags = ["--leader-elect=false"];
     let controller = installation

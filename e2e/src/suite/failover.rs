@@ -19,7 +19,7 @@ use crate::report::Report;
 const NAMESPACE: &str = "failover";
 const ROLLOUTS: usize = 6;
 const ROUNDS: usize = 6;
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 const PAUSE_OF_ETCD: Duration = Duration::from_secs(10);
 /// Short enough that a suite sees several leaders; the flags are the peer's.
 const FLAGS: [&str; 6] = [
@@ -111,7 +111,7 @@ const BLOWS: [Blow; 4] = [
 ];
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let mut gateway = Gateway::start(&ground).await?;
     let mut trial = Trial::begin(&ground, &installation).await?;

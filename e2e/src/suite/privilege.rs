@@ -17,10 +17,10 @@ use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
 use crate::ground::objects::{APPLICATION, ROLLOUT, number, text};
 use crate::ground::repository::Repository;
-use crate::ground::{Ground, until};
+use crate::ground::{Ground, time, until};
 use crate::report::Report;
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 const ROLLOUTS: &str = include_str!("../../fixtures/privilege.yaml");
 const OF_CLUSTER: &str = include_str!("../../fixtures/privilege-cluster.yaml");
 const DEPLOYED: &str = include_str!("../../fixtures/privilege-application.yaml");
@@ -54,7 +54,7 @@ spec:
 type Right = (String, String, String);
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let mut gateway = Gateway::start(&ground).await?;
     let page = Page::serve().await?;
     let mut report = Report::default();
@@ -213,9 +213,7 @@ impl Trial<'_> {
 
     async fn restart(&self) -> Result<()> {
         let objects = &self.ground.objects;
-        let now = jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
+        let now = time(jiff::SignedDuration::ZERO);
         let patch = json!({"spec": {"restartAt": now}});
         objects
             .merge(ROLLOUT, self.workload(), "blue-green", &patch)

@@ -62,11 +62,11 @@ impl fmt::Display for Ending {
 }
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let mut gateway = Gateway::start(&ground).await?;
     let stage = Stage {
-        address: gateway.address()?,
+        address: Gateway::address()?,
         controller: Mutex::new(Some(controller(&ground, &installation).await?)),
         installation,
         ground,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use sandbox::load::{Load, LoadReport, Target};
+use sandbox::load::{Arm, Load, LoadReport, Target};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -22,7 +22,7 @@ const NAMESPACE: &str = "shop-production";
 const CONTROL: &str = "argocd";
 const HOST: &str = "shop.example";
 const RATE: u32 = 100;
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 const OVERLAY: &str = "overlays/production/kustomization.yaml";
 
 /// The manifests of the demo itself, but for the analysis: here Prometheus is asked.
@@ -72,7 +72,7 @@ spec:
 "#;
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let mut gateway = Gateway::start(&ground).await?;
     let mut prometheus = Prometheus::start(&ground).await?;
@@ -85,7 +85,7 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
         repository,
         report: Report::default(),
     };
-    let told = story.tell(gateway.address()?).await;
+    let told = story.tell(Gateway::address()?).await;
     gateway.check()?;
     prometheus.check()?;
     controller.check()?;
@@ -150,7 +150,7 @@ impl Story {
             .arms
             .values()
             .filter(|arm| !of_bad(&arm.color))
-            .map(|arm| arm.errors())
+            .map(Arm::errors)
             .sum();
         let guilty: u64 = end
             .arms
@@ -237,7 +237,7 @@ impl Story {
 }
 
 fn errors(report: &LoadReport) -> u64 {
-    report.arms.values().map(|arm| arm.errors()).sum()
+    report.arms.values().map(Arm::errors).sum()
 }
 
 /// The controller has seen the newest spec.

@@ -12,10 +12,10 @@ use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::objects::{POD, REPLICA_SET, ROLLOUT, number, text};
 use crate::ground::process::output;
-use crate::ground::{Ground, until};
+use crate::ground::{Ground, time, until};
 use crate::report::Report;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// How long nothing may happen after the controller has started.
 const QUIET: Duration = Duration::from_secs(10);
 const NAME: &str = "app";
@@ -48,7 +48,7 @@ const CASES: [Case; 3] = [
 ];
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
-    let ground = Ground::lay(context).await?;
+    let ground = Ground::lay(context)?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let mut before = Vec::new();
     for case in &CASES {
@@ -117,11 +117,11 @@ impl Seen {
 async fn lay_down(ground: &Ground, case: &Case) -> Result<Seen> {
     let objects = &ground.objects;
     objects.namespace(case.name).await?;
-    let then = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(AGE_MIN);
+    let then = time(jiff::SignedDuration::from_mins(AGE_MIN));
     let text_of = |uid: &str, steps: &str, generation: i64| {
         let filled = case.stored.replace("$UID", uid).replace("$STEPS", steps);
         let filled = filled.replace("$GENERATION", &generation.to_string());
-        filled.replace("$THEN", &then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        filled.replace("$THEN", &then)
     };
     let stored = gocompat::yaml::from_str(&text_of("none", "none", 0))?;
     let (mut rollout, rest) = first(stored)?;
