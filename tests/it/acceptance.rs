@@ -82,6 +82,33 @@ fn condition<'a>(live: &'a Value, kind: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_001_the_completed_manifest_is_accepted_and_listed_with_its_counts() {
+    let world = deployed().await;
+    let request = http::Request::get("/apis/argoproj.io/v1alpha1/namespaces/demo/rollouts/backend")
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+        .body(Vec::new());
+    let answer = world.api.client().request_text(request.unwrap()).await;
+    let table: Value = serde_json::from_str(&answer.unwrap()).unwrap();
+    let columns = table["columnDefinitions"].as_array().unwrap();
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    let shown: Vec<_> = columns
+        .iter()
+        .map(|column| &column["name"])
+        .zip(cells)
+        .collect();
+    assert_eq!(
+        shown[..5],
+        [
+            (&json!("Name"), &json!("backend")),
+            (&json!("Desired"), &json!(5)),
+            (&json!("Current"), &json!(5)),
+            (&json!("Up-to-date"), &json!(5)),
+            (&json!("Available"), &json!(5)),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_002_an_incomplete_rollout_is_reported_and_costs_nothing() {
     let world = World::start();
     world.apply(VERBATIM);
