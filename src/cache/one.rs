@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher as watch_kind;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -308,12 +308,9 @@ impl<K: Resource> Cache<K> {
     }
 }
 
+/// Empty without a controller.
 fn controller_uid<K: Resource>(object: &K) -> &str {
-    let owners = object.meta().owner_references.iter().flatten();
-    let controller = owners
-        .into_iter()
-        .find(|owner| owner.controller == Some(true));
-    controller.map_or("", |owner| owner.uid.as_str())
+    controller_ref(object).map_or("", |owner| owner.uid.as_str())
 }
 
 fn name_of<K: Resource>(object: &K) -> Name {
@@ -449,10 +446,12 @@ async fn follow<K>(
 }
 
 /// An object's controller.
-pub fn controller_ref<K: ResourceExt>(object: &K) -> Option<&OwnerReference> {
+pub fn controller_ref<K: Resource>(object: &K) -> Option<&OwnerReference> {
     object
-        .owner_references()
+        .meta()
+        .owner_references
         .iter()
+        .flatten()
         .find(|owner| owner.controller == Some(true))
 }
 

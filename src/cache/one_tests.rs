@@ -1,5 +1,6 @@
 use super::*;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
 use std::sync::Mutex;
 
 fn object(name: &str, uid: &str, version: u64) -> ConfigMap {

@@ -177,3 +177,9 @@ pub(crate) fn number(object: &Value, pointer: &str) -> i64 {
     let found = object.pointer(pointer).and_then(Value::as_i64);
     found.unwrap_or_default()
 }
+
+/// Whether the controller has seen the newest spec of a Rollout.
+pub(crate) fn is_observed(rollout: &Value) -> bool {
+    let generation = number(rollout, "/metadata/generation");
+    text(rollout, "/status/observedGeneration") == generation.to_string()
+}

@@ -3,7 +3,6 @@
 //! `--rounds N` Rollouts (500) of two pods and five steps with two pauses of two seconds are applied, updated, and left alone
 //! for half a minute.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::ground::audit;
 use crate::ground::controller::{Installation, PORT};
-use crate::ground::objects::{ROLLOUT, number, text};
+use crate::ground::objects::{ROLLOUT, is_observed, text};
 use crate::ground::{Ground, until};
 use crate::report::Report;
 
@@ -114,9 +113,7 @@ impl Bench<'_> {
         let took = start.elapsed();
         let (after, now) = (self.sample()?, self.requests()?);
         println!("{name}: {:.1} s; {after}", took.as_secs_f64());
-        let mut by_kind: BTreeMap<_, usize> = audit::count(&now[asked.len()..]);
-        by_kind.retain(|_, count| *count > 0);
-        let mut rows: Vec<_> = by_kind.into_iter().collect();
+        let mut rows: Vec<_> = audit::count(&now[asked.len()..]).into_iter().collect();
         rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for ((verb, resource), count) in rows {
             println!(
@@ -151,8 +148,7 @@ impl Bench<'_> {
                 text(rollout, "/status/phase") == "Healthy"
                     && text(rollout, "/spec/template/spec/containers/0/image") == image
                     && text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
-                    && text(rollout, "/status/observedGeneration")
-                        == number(rollout, "/metadata/generation").to_string()
+                    && is_observed(rollout)
             });
             let there = there.count();
             if there < self.rollouts {

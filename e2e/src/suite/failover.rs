@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
 use crate::ground::history::History;
-use crate::ground::objects::{EVENT, HTTP_ROUTE, REPLICA_SET, ROLLOUT, number, text};
+use crate::ground::objects::{EVENT, HTTP_ROUTE, REPLICA_SET, ROLLOUT, is_observed, number, text};
 use crate::ground::process::{Process, signal};
 use crate::ground::{Ground, until};
 use crate::report::Report;
@@ -278,10 +278,9 @@ impl<'a> Trial<'a> {
                 LIMIT,
                 async || {
                     let rollout = self.ground.objects.get(ROLLOUT, NAMESPACE, &name).await?;
-                    let generation = number(&rollout, "/metadata/generation").to_string();
                     let good = text(&rollout, "/status/phase") == "Healthy"
                         && text(&rollout, "/spec/template/spec/containers/0/image") == image
-                        && text(&rollout, "/status/observedGeneration") == generation
+                        && is_observed(&rollout)
                         && text(&rollout, "/status/stableRS")
                             == text(&rollout, "/status/currentPodHash");
                     ensure!(good, "{}", rollout["status"]);

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::ground::audit::{self, Request};
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
-use crate::ground::objects::{APPLICATION, ROLLOUT, number, text};
+use crate::ground::objects::{APPLICATION, ROLLOUT, is_observed, text};
 use crate::ground::repository::Repository;
 use crate::ground::{Ground, time, until};
 use crate::report::Report;
@@ -176,17 +176,14 @@ impl Trial<'_> {
             objects.apply(self.workload(), &filled(OF_CLUSTER)).await?;
         }
         objects.apply(self.workload(), &filled(ROLLOUTS)).await?;
-        let generation = async |name: &str| -> Result<()> {
+        for name in self.rollouts() {
             until(&format!("{name} is healthy at {tag}"), LIMIT, async || {
                 let rollout = objects.get(ROLLOUT, self.workload(), name).await?;
                 let good = self.is_at(&rollout, name, tag).await?;
                 ensure!(good, "{}", rollout["status"]);
                 Ok(Some(()))
             })
-            .await
-        };
-        for name in self.rollouts() {
-            generation(name).await?;
+            .await?;
         }
         Ok(())
     }
@@ -205,10 +202,7 @@ impl Trial<'_> {
         let of_tag = sets
             .iter()
             .any(|set| text(set, "/spec/template/spec/containers/0/image") == image);
-        let generation = number(rollout, "/metadata/generation").to_string();
-        Ok(of_tag
-            && text(rollout, "/status/phase") == "Healthy"
-            && text(rollout, "/status/observedGeneration") == generation)
+        Ok(of_tag && text(rollout, "/status/phase") == "Healthy" && is_observed(rollout))
     }
 
     async fn restart(&self) -> Result<()> {
@@ -237,7 +231,6 @@ impl Trial<'_> {
             text.replace("$MARK", mark).replace("$URL", self.page)
         };
         repository.write("all/all.yaml", &filled("first"))?;
-        let commit = repository.commit("Everything").await?;
         let manifests = PROJECT.replace("$URL", &repository.url());
         let mut manifests = manifests.replace("$NAMESPACE", namespace);
         if self.namespaced {
@@ -246,13 +239,8 @@ impl Trial<'_> {
             // Stays when all else is pruned: nobody has the right to delete a namespace.
             let kept = "{apiVersion: v1, kind: Namespace, metadata: {name: kept}}\n";
             repository.write("all/namespace.yaml", kept)?;
-            repository.commit("A namespace").await?;
         }
-        let commit = if self.namespaced {
-            commit
-        } else {
-            repository.head().await?
-        };
+        let commit = repository.commit("Everything").await?;
         self.ground.objects.apply(control, &manifests).await?;
         self.synced(&commit).await?;
         repository.write("all/all.yaml", &filled("second"))?;

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
-use crate::ground::objects::{ROLLOUT, number, text};
+use crate::ground::objects::{ROLLOUT, is_observed, number, text};
 use crate::ground::process::{Process, output};
 use crate::ground::shop::{NAME, Shop, WAYS, Way};
 use crate::ground::{Ground, until};
@@ -272,9 +272,8 @@ impl<'a> Campaign<'a> {
         until(&format!("{} is {state}", self.tag), LIMIT, async || {
             let objects = &self.stage.ground.objects;
             let rollout = objects.get(ROLLOUT, &self.shop.namespace, NAME).await?;
-            let generation = number(&rollout, "/metadata/generation").to_string();
             let good = text(&rollout, "/spec/template/spec/containers/0/image") == image
-                && text(&rollout, "/status/observedGeneration") == generation
+                && is_observed(&rollout)
                 && holds(&rollout);
             ensure!(good, "{}", rollout["status"]);
             Ok(Some(()))

@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
 use crate::ground::gateway::Gateway;
 use crate::ground::history::History;
-use crate::ground::objects::{APPLICATION, HTTP_ROUTE, Objects, ROLLOUT, number, text};
+use crate::ground::objects::{
+    APPLICATION, HTTP_ROUTE, Objects, ROLLOUT, is_observed, number, text,
+};
 use crate::ground::prometheus::{self, Prometheus};
 use crate::ground::repository::Repository;
 use crate::ground::{Ground, until};
@@ -181,7 +183,7 @@ impl Story {
             let rollout = self.objects.get(ROLLOUT, NAMESPACE, "shop").await?;
             let good = text(&rollout, "/status/phase") == "Healthy"
                 && text(&rollout, "/spec/template/spec/containers/0/image") == image
-                && observed(&rollout)
+                && is_observed(&rollout)
                 && text(&rollout, "/status/stableRS") == text(&rollout, "/status/currentPodHash");
             ensure!(good, "{}", rollout["status"]);
             Ok(Some(()))
@@ -238,12 +240,6 @@ impl Story {
 
 fn errors(report: &LoadReport) -> u64 {
     report.arms.values().map(Arm::errors).sum()
-}
-
-/// The controller has seen the newest spec.
-fn observed(rollout: &Value) -> bool {
-    let generation = number(rollout, "/metadata/generation");
-    text(rollout, "/status/observedGeneration") == generation.to_string()
 }
 
 fn canary_weight(route: &Value) -> i64 {

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::context::Context;
 use crate::ground::controller::{Installation, PORT};
-use crate::ground::objects::{POD, REPLICA_SET, ROLLOUT, number, text};
+use crate::ground::objects::{POD, REPLICA_SET, ROLLOUT, is_observed, number, text};
 use crate::ground::process::output;
 use crate::ground::{Ground, time, until};
 use crate::report::Report;
@@ -223,9 +223,8 @@ async fn goes_on(ground: &Ground, case: &Case, before: &Seen) -> Result<()> {
     }
     until("the update ends", LIMIT, async || {
         let rollout = ground.objects.get(ROLLOUT, case.name, NAME).await?;
-        let generation = number(&rollout, "/metadata/generation").to_string();
         let good = text(&rollout, "/status/phase") == "Healthy"
-            && text(&rollout, "/status/observedGeneration") == generation
+            && is_observed(&rollout)
             && text(&rollout, "/status/stableRS") == text(&rollout, "/status/currentPodHash");
         ensure!(good, "{}", rollout["status"]);
         Ok(Some(()))
