@@ -1,7 +1,8 @@
 //! More rows of the acceptance table (scope C): routes, blue-green, tags, what is left when the
 //! controller is gone.
 
-use crate::world::World;
+use crate::world::{NAMESPACE, World};
+use cli::{Context, Program, Term};
 use serde_json::{Value, json};
 
 const SERVICES: &str = "
@@ -191,6 +192,47 @@ async fn row_025_a_tag_makes_a_revision_and_one_that_can_change_is_warned_of() {
             .events("backend")
             .contains(&"MutableImageTag".to_owned())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_026_a_version_is_shown_from_one_to_the_other() {
+    let world = World::start();
+    let steps = json!([{"setWeight": 20}, {"pause": {}}]);
+    world.apply(&rollout(
+        "backend:v1.2.2",
+        &json!({"canary": {"steps": steps}}),
+    ));
+    world.until_phase("backend", "Healthy").await;
+    world.set_image("backend", "backend:v1.2.3");
+    world.until_phase("backend", "Paused").await;
+    let told: Vec<String> = world
+        .list("Event")
+        .iter()
+        .filter(|event| event["reason"] == "ImagesUpdated")
+        .map(|event| event["message"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        told,
+        ["Images of revision 2: backend from backend:v1.2.2 to backend:v1.2.3"]
+    );
+    let status = output(&world, "weir get rollout backend").await;
+    let images: Vec<&str> = status
+        .lines()
+        .filter(|line| line.contains("backend:v1"))
+        .map(|line| line.trim_start_matches("Images:").trim())
+        .collect();
+    assert_eq!(
+        images,
+        ["backend:v1.2.2 (stable)", "backend:v1.2.3 (canary)"]
+    );
+}
+
+async fn output(world: &World, line: &str) -> String {
+    let (term, captured) = Term::captured();
+    let mut cx = Context::with_client(world.api.client(), NAMESPACE, term, Program::Weir);
+    cx = cx.at(world.now());
+    cli::execute(&mut cx, line.split(' ')).await.unwrap();
+    captured.out()
 }
 
 #[tokio::test(start_paused = true)]

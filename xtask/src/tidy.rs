@@ -47,7 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "weir-structural",
         ],
     ),
-    ("weir-timelines", &["weir-gocompat"]),
+    ("weir-timelines", &["weir-api", "weir-gocompat"]),
     (
         "xtask",
         &[

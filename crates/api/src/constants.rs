@@ -117,6 +117,13 @@ pub mod condition_status {
 
 /// Reasons of conditions and events (§3.21, §3.22, §4, §5).
 pub mod reason {
+    /// Event: which images a revision brings. The peer has none like it.
+    pub const IMAGES_UPDATED: &str = "ImagesUpdated";
+    /// Event: the tag of an image can come to mean something else. The peer has none like it.
+    pub const MUTABLE_IMAGE_TAG: &str = "MutableImageTag";
+    /// Events that only Weir has: a recording of the peer is compared without them.
+    pub const ONLY_OURS: [&str; 2] = [IMAGES_UPDATED, MUTABLE_IMAGE_TAG];
+
     pub const ROLLOUT_HEALTHY: &str = "RolloutHealthy";
     pub const ROLLOUT_ABORTED: &str = "RolloutAborted";
     pub const ROLLOUT_PAUSED: &str = "RolloutPaused";

@@ -6,6 +6,7 @@
 
 use crate::flat::{Mask, flat};
 use crate::recording::{Entry, Recording, Step};
+use api::constants::reason;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -256,11 +257,17 @@ fn is_subsequence(part: &[Value], whole: &[Value]) -> bool {
     part.iter().all(|item| whole.any(|other| other == item))
 }
 
-/// Events that only one of the two has.
+fn is_only_ours(event: &Entry) -> bool {
+    let reason = event.is["reason"].as_str().unwrap_or_default();
+    reason::ONLY_OURS.contains(&reason)
+}
+
+/// Events that only one of the two has, without those that the peer does not know.
 fn events(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
     let all = |seen: &Seen<'_>| -> BTreeSet<String> {
         let events = seen.entries.iter().filter(|entry| entry.kind == "Event");
         events
+            .filter(|entry| !is_only_ours(entry))
             .map(|entry| {
                 let text = |field: &str| entry.is[field].as_str().unwrap_or_default().to_owned();
                 format!(

@@ -6,10 +6,9 @@
 use super::context::Context;
 use crate::validate::SpecError;
 use api::Rollout;
+use api::constants::reason;
 use serde_json::Value;
 
-/// Reason of the warning.
-const MUTABLE_IMAGE_TAG: &str = "MutableImageTag";
 const REMEDY: &str = "name a version or a digest";
 
 /// No digest, and no tag or the tag `latest`.
@@ -58,7 +57,7 @@ impl Context<'_> {
     pub(super) fn warn_of_mutable_tags(&mut self, revision: i64) {
         for (_, container, image) in mutable(&self.rollout) {
             self.warn(
-                MUTABLE_IMAGE_TAG,
+                reason::MUTABLE_IMAGE_TAG,
                 format!(
                     "Container '{container}' of revision {revision} uses the image '{image}', whose tag can change: \
                      a rollback may bring back something else; {REMEDY}"

@@ -14,6 +14,7 @@ mod conditions;
 mod context;
 mod duration;
 mod ephemeral_metadata;
+mod image_change;
 mod image_tags;
 mod new_run;
 mod pause;

@@ -387,6 +387,7 @@ impl<'a> Context<'a> {
             reason::ROLLOUT_UPDATED,
             format!("Rollout updated to revision {revision}"),
         );
+        self.announce_images(revision);
     }
 }
 

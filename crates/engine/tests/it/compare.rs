@@ -2,6 +2,7 @@
 
 use crate::fixture::{Expected, Fixture};
 use crate::world::World;
+use api::constants::reason;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,12 +155,13 @@ fn flat(value: &Value) -> BTreeMap<String, String> {
     out
 }
 
-/// Events that only one of the two has.
+/// Events that only one of the two has, without those that the peer does not know.
 pub(crate) fn events(fixture: &Fixture, world: &World) -> Vec<String> {
     let peer: BTreeSet<_> = fixture.events.iter().cloned().collect();
     let weir: BTreeSet<_> = world
         .events
         .iter()
+        .filter(|(_, reason, _)| !reason::ONLY_OURS.contains(&reason.as_str()))
         .map(|(kind, reason, message)| (kind.clone(), reason.clone(), fixture.mask(message)))
         .collect();
     let show =

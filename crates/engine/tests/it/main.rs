@@ -15,6 +15,7 @@ mod crash;
 mod experiments;
 mod explain;
 mod fixture;
+mod image_change;
 mod lab;
 mod operations;
 mod outcomes;

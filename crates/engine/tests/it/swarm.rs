@@ -380,6 +380,23 @@ fn a_scale_during_a_canary_scale_step_keeps_pods_for_the_stable_traffic() {
     live(&strategy, 1, &acts);
 }
 
+/// Found by the swarm: with the stable pods dead and the route turned by hand, only pods of an
+/// experiment are ready when the canary service gets its selector.
+#[test]
+fn pods_of_an_experiment_are_no_arm() {
+    let experiment = json!({"duration": "1s", "templates": [
+        {"name": "base", "specRef": "stable", "weight": 5},
+        {"name": "new", "specRef": "canary", "weight": 5},
+    ]});
+    let strategy = json!({"canary": {
+        "steps": [{"experiment": experiment}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    live(&strategy, 1, &[Act::Kill(0), Act::Turn(1), Act::Image(3)]);
+}
+
 /// A sixteenth of proptest's own number, which `PROPTEST_CASES` sets: 16 worlds of each kind.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();

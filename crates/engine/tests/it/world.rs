@@ -687,13 +687,30 @@ impl World {
             .sum()
     }
 
+    /// Whether a ReplicaSet of the Rollout has a ready pod. Those of experiments are no arms: nothing
+    /// could send the Rollout's traffic to them.
+    fn has_ready_arm(&self) -> bool {
+        let of_rollout = |key: &ObjectKey| {
+            let owner = self.objects[key].pointer("/metadata/ownerReferences/0/kind");
+            owner.is_some_and(|kind| kind == "Rollout")
+        };
+        let arms: BTreeSet<String> = self
+            .keys("ReplicaSet")
+            .into_iter()
+            .filter(of_rollout)
+            .map(|key| key.name)
+            .collect();
+        self.sizes()
+            .iter()
+            .any(|(name, _, ready)| *ready > 0 && arms.contains(name))
+    }
+
     /// Breaches of the rules that hold at every instant: requests never go to pods that are not there
     /// while others are, and the canary never has more than its step's weight. No action may add one;
     /// pods that die by themselves, or with a Rollout scaled to nothing, may.
     fn violations(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let total: i64 = self.sizes().iter().map(|(_, _, ready)| ready).sum();
-        if total == 0 || self.rollout()["spec"]["replicas"] == json!(0) {
+        if !self.has_ready_arm() || self.rollout()["spec"]["replicas"] == json!(0) {
             return found;
         }
         for key in self.keys("HTTPRoute") {
