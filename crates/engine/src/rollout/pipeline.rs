@@ -14,19 +14,64 @@ use std::sync::Arc;
 /// How long a Rollout whose references are wrong waits for another look.
 const INVALID_RETRY_S: i64 = 20;
 
+/// Passes that one plan looks ahead at most.
+const MAX_PASSES: usize = 8;
+
 /// What to do next for one Rollout. Pure, total and deterministic: a function of its arguments.
+///
+/// A pass that changes nothing but the status leads to the next one at once, on paper: a step that is
+/// complete, the pause that follows and its message are one write. It is one step at most, so that
+/// whoever watches a Rollout sees all of them.
 pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
-    match bounds::bounded(snapshot) {
-        Some(bounded) => plan_bounded(&bounded, config, now),
-        None => plan_bounded(snapshot, config, now),
+    let bounded = bounds::bounded(snapshot);
+    let snapshot = bounded.as_ref().unwrap_or(snapshot);
+    let plan = pass(snapshot, config, now);
+    let stored = snapshot.rollout.status.as_ref();
+    if !is_of_status_only(&plan) || stored == Some(&plan.status) {
+        return plan;
     }
+    look_ahead(plan, snapshot.clone(), (config, now))
 }
 
-fn plan_bounded(
-    snapshot: &RolloutSnapshot,
-    config: &Config,
-    now: Timestamp,
+/// What a pass does to others waits until the status that leads to it is stored, so that whoever
+/// comes after a crash finds the way to it.
+fn is_of_status_only(plan: &Plan<RolloutStatus>) -> bool {
+    plan.actions.is_empty() && plan.root.patch.is_none()
+}
+
+fn current_step(snapshot: &RolloutSnapshot) -> Option<i32> {
+    snapshot.rollout.status.as_ref()?.current_step_index
+}
+
+/// The last of the passes from `plan` on that change the status only, with what all of them tell.
+fn look_ahead(
+    mut plan: Plan<RolloutStatus>,
+    mut snapshot: RolloutSnapshot,
+    (config, now): (&Config, Timestamp),
 ) -> Plan<RolloutStatus> {
+    let first = current_step(&snapshot);
+    for _ in 1..MAX_PASSES {
+        Arc::make_mut(&mut snapshot.rollout).status = Some(plan.status.clone());
+        let next = pass(&snapshot, config, now);
+        let step = plan.status.current_step_index;
+        let is_second_step = step != first && next.status.current_step_index != step;
+        if is_second_step || !is_of_status_only(&next) {
+            break;
+        }
+        let is_at_rest = next.status == plan.status && next.releases.is_empty();
+        plan.status = next.status;
+        plan.next = next.next;
+        plan.releases.extend(next.releases);
+        plan.trace.decisions.extend(next.trace.decisions);
+        plan.trace.waiting_on = next.trace.waiting_on;
+        if is_at_rest {
+            break;
+        }
+    }
+    plan
+}
+
+fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
     if snapshot.rollout.metadata.deletion_timestamp.is_some() {
         return Plan::idle(snapshot.rollout.status.clone().unwrap_or_default());
     }
