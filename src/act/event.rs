@@ -1,23 +1,26 @@
 //! Kubernetes Events (core/v1), as the peer writes them: source component `rollouts-controller`,
 //! repeated events counted up instead of written anew.
 
-use super::kubernetes::key_of;
 use crate::clock::Clock;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::core::Request;
+use kube::{Client, Resource};
+use lru::LruCache;
 use plan::EventKind;
-use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const COMPONENT: &str = "rollouts-controller";
 /// How many events are remembered for counting up.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// What makes two events the same one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
     uid: String,
     reason: String,
@@ -26,7 +29,6 @@ struct Identity {
 
 #[derive(Debug)]
 struct Written {
-    identity: Identity,
     name: String,
     count: i32,
 }
@@ -35,14 +37,13 @@ struct Written {
 pub struct Events {
     client: Client,
     clock: Clock,
-    written: Mutex<VecDeque<Written>>,
+    written: Mutex<LruCache<Identity, Written>>,
 }
 
 /// One event to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Occurrence<'a> {
-    /// The object it is about, with apiVersion, kind and metadata.
-    pub object: &'a Value,
+    pub object: &'a ObjectReference,
     pub kind: EventKind,
     pub reason: &'a str,
     pub message: &'a str,
@@ -59,7 +60,7 @@ impl Events {
         Self {
             client,
             clock,
-            written: Mutex::default(),
+            written: Mutex::new(LruCache::new(REMEMBERED)),
         }
     }
 
@@ -71,54 +72,51 @@ impl Events {
     }
 
     async fn try_publish(&self, occurrence: Occurrence<'_>) -> Result<(), kube::Error> {
-        let target = key_of(occurrence.object);
-        let namespace = target.namespace.as_deref().unwrap_or("default");
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let object = occurrence.object;
+        let namespace = object.namespace.as_deref().unwrap_or("default");
+        let requests = Request::new(Event::url_path(&(), Some(namespace)));
         let now = self.clock.now();
         let identity = Identity {
-            uid: text(occurrence.object, "/metadata/uid"),
+            uid: object.uid.clone().unwrap_or_default(),
             reason: occurrence.reason.to_owned(),
             message: occurrence.message.to_owned(),
         };
         if let Some((name, count)) = self.counted(&identity) {
-            let patch = json!({"count": count, "lastTimestamp": now});
-            match api
-                .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await
-            {
+            let patch = Patch::Strategic(json!({"count": count, "lastTimestamp": now}));
+            let request = requests.patch(&name, &PatchParams::default(), &patch);
+            match self.send(request).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                answer => return answer.map(|_| ()),
+                answer => return answer,
             }
         }
         let event = new_event(&occurrence, namespace, now, identity.digest());
         let name = event.metadata.name.clone().unwrap_or_default();
-        api.create(&PostParams::default(), &event).await?;
-        self.remember(Written {
-            identity,
-            name,
-            count: 1,
-        });
+        let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
+        self.send(requests.create(&PostParams::default(), body))
+            .await?;
+        self.lock().put(identity, Written { name, count: 1 });
         Ok(())
+    }
+
+    /// Nothing in the answer is of interest.
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<(), kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request::<IgnoredAny>(request).await.map(|_| ())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Identity, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The event's name and its new count, if it was written before.
     fn counted(&self, identity: &Identity) -> Option<(String, i32)> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = written
-            .iter_mut()
-            .rev()
-            .find(|written| written.identity == *identity)?;
+        let mut written = self.lock();
+        let found = written.get_mut(identity)?;
         found.count = found.count.saturating_add(1);
         Some((found.name.clone(), found.count))
-    }
-
-    fn remember(&self, new: Written) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.retain(|old| old.identity != new.identity);
-        if written.len() == REMEMBERED {
-            written.pop_front();
-        }
-        written.push_back(new);
     }
 }
 
@@ -133,38 +131,27 @@ impl Identity {
 }
 
 fn new_event(occurrence: &Occurrence<'_>, namespace: &str, now: Timestamp, sequence: u64) -> Event {
-    let object = occurrence.object;
-    let name = text(object, "/metadata/name");
+    let name = occurrence.object.name.as_deref().unwrap_or_default();
     // As client-go: the object's name and an instant in hex; ours adds a hash of the contents.
     let unique = (now.as_nanosecond() as u64) ^ sequence;
-    let event = json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": format!("{name}.{unique:016x}"), "namespace": namespace},
-        "involvedObject": {
-            "apiVersion": text(object, "/apiVersion"),
-            "kind": text(object, "/kind"),
-            "namespace": text(object, "/metadata/namespace"),
-            "name": name,
-            "uid": text(object, "/metadata/uid"),
-            "resourceVersion": text(object, "/metadata/resourceVersion"),
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{name}.{unique:016x}")),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
         },
-        "type": occurrence.kind.as_str(),
-        "reason": occurrence.reason,
-        "message": occurrence.message,
-        "count": 1,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-    });
-    serde_json::from_value(event).unwrap_or_default()
-}
-
-fn text(object: &Value, pointer: &str) -> String {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+        involved_object: occurrence.object.clone(),
+        type_: Some(occurrence.kind.as_str().to_owned()),
+        reason: Some(occurrence.reason.to_owned()),
+        message: Some(occurrence.message.to_owned()),
+        count: Some(1),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        source: Some(EventSource {
+            component: Some(COMPONENT.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(COMPONENT.to_owned()),
+        ..Event::default()
+    }
 }

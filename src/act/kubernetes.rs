@@ -5,11 +5,13 @@ use crate::cache::Caches;
 use crate::error::{Error, Result, code_of};
 use crate::lease::Leadership;
 use kube::api::{
-    DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+    DeleteParams, EvictParams, GetParams, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy,
 };
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, Request};
 use kube::{Api, Client};
 use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -83,14 +85,14 @@ impl Kubernetes {
         }
     }
 
-    /// Patches an object and gives back what it has become.
+    /// Patches an object and gives back its new resource version.
     pub async fn patch(
         &self,
         target: &ObjectKey,
         kind: PatchKind,
         patch: &Value,
         subresource: Option<&str>,
-    ) -> Result<DynamicObject> {
+    ) -> Result<Option<String>> {
         let failed = |source| Error::Write {
             verb: "patching",
             object: target.clone(),
@@ -113,31 +115,42 @@ impl Kubernetes {
                 })?)
             }
         };
-        let answer = match subresource {
-            None => api.patch(&target.name, &params, &body).await,
-            Some(part) => {
-                api.patch_subresource(part, &target.name, &params, &body)
-                    .await
-            }
+        let request = Request::new(api.resource_url());
+        let request = match subresource {
+            None => request.patch(&target.name, &params, &body),
+            Some(part) => request.patch_subresource(part, &target.name, &params, &body),
         };
-        let written = answer.map_err(failed)?;
+        let answer = self.send(request).await.map_err(failed)?;
         if subresource != Some("scale") {
-            self.caches.absorb(target, &written);
+            self.caches.absorb(target, &answer);
         }
-        Ok(written)
+        Ok(version_of(&answer))
+    }
+
+    /// The answer as it came: each cache decodes it as what it holds, and nothing else does.
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<String, kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request_text(request).await
     }
 
     async fn create(&self, object: &Value) -> Result<()> {
         let target = key_of(object);
         let api = self.api(&target).await?;
-        let body: DynamicObject = decode(&target, object)?;
+        let body = serde_json::to_vec(object).map_err(|source| Error::Encode {
+            object: target.to_string(),
+            source,
+        })?;
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             dry_run: false,
         };
-        match api.create(&params, &body).await {
-            Ok(created) => {
-                self.caches.absorb(&target, &created);
+        let request = Request::new(api.resource_url()).create(&params, body);
+        match self.send(request).await {
+            Ok(answer) => {
+                self.caches.absorb(&target, &answer);
                 Ok(())
             }
             Err(source) => {
@@ -156,8 +169,9 @@ impl Kubernetes {
     /// An object of the name is there already, though no cache shows it (another's, or without
     /// the label that the watch selects by): the planner has to see it to decide.
     async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
-        if let Ok(Some(live)) = api.get_opt(&target.name).await {
-            self.caches.absorb(target, &live);
+        let request = Request::new(api.resource_url()).get(&target.name, &GetParams::default());
+        if let Ok(answer) = self.send(request).await {
+            self.caches.absorb(target, &answer);
         }
     }
 
@@ -165,15 +179,14 @@ impl Kubernetes {
         let target = key_of(object);
         let api = self.api(&target).await?;
         let params = PatchParams::apply(manager).force();
-        let applied = api
-            .patch(&target.name, &params, &Patch::Apply(object))
-            .await
-            .map_err(|source| Error::Write {
-                verb: "applying",
-                object: target.clone(),
-                source: Box::new(source),
-            })?;
-        self.caches.absorb(&target, &applied);
+        let request =
+            Request::new(api.resource_url()).patch(&target.name, &params, &Patch::Apply(object));
+        let answer = self.send(request).await.map_err(|source| Error::Write {
+            verb: "applying",
+            object: target.clone(),
+            source: Box::new(source),
+        })?;
+        self.caches.absorb(&target, &answer);
         Ok(())
     }
 
@@ -195,7 +208,10 @@ impl Kubernetes {
         };
         match api.delete(&target.name, &params).await {
             // Not gone yet: it has finalizers, or a grace period.
-            Ok(either::Either::Left(object)) => self.caches.absorb(target, &object),
+            Ok(either::Either::Left(object)) => {
+                let answer = serde_json::to_string(&object).unwrap_or_default();
+                self.caches.absorb(target, &answer);
+            }
             Ok(either::Either::Right(_)) => {
                 self.caches.absorb_deletion(target, guard.uid.as_deref());
             }
@@ -308,11 +324,18 @@ pub fn key_of(object: &Value) -> ObjectKey {
     }
 }
 
-fn decode(target: &ObjectKey, object: &Value) -> Result<DynamicObject> {
-    serde_json::from_value(object.clone()).map_err(|source| Error::Encode {
-        object: target.to_string(),
-        source,
-    })
+fn version_of(answer: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        resource_version: Option<String>,
+    }
+    let versioned: Versioned = serde_json::from_str(answer).ok()?;
+    versioned.metadata.resource_version
 }
 
 #[cfg(test)]

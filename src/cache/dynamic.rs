@@ -150,9 +150,13 @@ impl Dynamic {
     }
 
     /// Takes over the answer to a write of our own, if the kind is watched.
-    pub fn absorb(&self, key: &ObjectKey, object: &DynamicObject) {
-        if let Some(cache) = self.known(&(key.api_version.clone(), key.kind.clone())) {
-            cache.absorb(object.clone());
+    pub fn absorb(&self, key: &ObjectKey, answer: &str) {
+        let Some(cache) = self.known(&(key.api_version.clone(), key.kind.clone())) else {
+            return;
+        };
+        match serde_json::from_str(answer) {
+            Ok(object) => cache.absorb(object),
+            Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
         }
     }
 

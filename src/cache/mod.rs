@@ -18,7 +18,6 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
-use kube::core::DynamicObject;
 use plan::ObjectKey;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -62,21 +61,21 @@ impl Caches {
         }
     }
 
-    /// Takes over the answer to a write of our own.
-    pub fn absorb(&self, key: &ObjectKey, object: &DynamicObject) {
+    /// Takes over the answer to a write of our own, as the API server has sent it.
+    pub fn absorb(&self, key: &ObjectKey, answer: &str) {
         match (key.group(), key.kind.as_str()) {
-            ("argoproj.io", "Rollout") => take(&self.rollouts, object),
-            ("argoproj.io", "AnalysisRun") => take(&self.analysis_runs, object),
-            ("argoproj.io", "AnalysisTemplate") => take(&self.analysis_templates, object),
-            ("argoproj.io", "Experiment") => take(&self.experiments, object),
-            ("argoproj.io", "Application") => take(&self.applications, object),
-            ("apps", "ReplicaSet") => take(&self.replica_sets, object),
-            ("", "Service") => take(&self.services, object),
-            ("", "Pod") => take(&self.pods, object),
-            ("batch", "Job") => take(&self.jobs, object),
+            ("argoproj.io", "Rollout") => take(&self.rollouts, answer),
+            ("argoproj.io", "AnalysisRun") => take(&self.analysis_runs, answer),
+            ("argoproj.io", "AnalysisTemplate") => take(&self.analysis_templates, answer),
+            ("argoproj.io", "Experiment") => take(&self.experiments, answer),
+            ("argoproj.io", "Application") => take(&self.applications, answer),
+            ("apps", "ReplicaSet") => take(&self.replica_sets, answer),
+            ("", "Service") => take(&self.services, answer),
+            ("", "Pod") => take(&self.pods, answer),
+            ("batch", "Job") => take(&self.jobs, answer),
             _ => {}
         }
-        self.dynamic.absorb(key, object);
+        self.dynamic.absorb(key, answer);
     }
 
     /// Takes over that an object of ours is gone.
@@ -138,11 +137,39 @@ impl Caches {
     }
 }
 
-fn take<K: Resource + DeserializeOwned>(cache: &Cache<K>, object: &DynamicObject) {
-    let decoded = serde_json::to_value(object).and_then(serde_json::from_value::<K>);
-    match decoded {
-        Ok(object) => cache.absorb(object),
+fn take<K: Resource + DeserializeOwned>(cache: &Cache<K>, answer: &str) {
+    match serde_json::from_str::<K>(answer) {
+        Ok(object) => cache.absorb(one::slim(object)),
         // The watch will say the same with a better message.
         Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::Kinds;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    async fn nothing(_: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        Ok(Response::new(Body::empty()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_as_the_watch_would_bring_it() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let caches = Caches::new(dynamic);
+        let key = ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", "web");
+        let field = json!({"manager": "weir", "operation": "Update", "fieldsV1": {"f:spec": {}}});
+        let answer = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {
+            "namespace": "demo", "name": "web", "resourceVersion": "7", "managedFields": [field]}});
+        caches.absorb(&key, &answer.to_string());
+        let kept = caches.replica_sets.get("demo", "web").unwrap();
+        assert_eq!(kept.metadata.resource_version.as_deref(), Some("7"));
+        assert_eq!(kept.metadata.managed_fields, None);
     }
 }

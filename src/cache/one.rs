@@ -344,7 +344,7 @@ pub async fn watch<K>(
     follow(
         watch_kind(api, config),
         what,
-        |event| cache.take(slim(event)),
+        |event| cache.take(slim_event(event)),
         || {},
     )
     .await;
@@ -361,7 +361,7 @@ pub async fn watch_guarded<K>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let take = |event| match unguard(event, what) {
-        Decoded::Event(event) => cache.take(slim(event)),
+        Decoded::Event(event) => cache.take(slim_event(event)),
         Decoded::Invalid { namespace, name } => {
             cache.absorb_deletion(&namespace, &name, None);
         }
@@ -375,11 +375,17 @@ pub async fn watch_guarded<K>(
 
 /// Without who owns which field, which for most objects is longer than the object: no plan of these
 /// kinds asks for it.
-fn slim<K: Resource>(mut event: Event<K>) -> Event<K> {
-    if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-        object.meta_mut().managed_fields = None;
+pub(super) fn slim<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
+}
+
+fn slim_event<K: Resource>(event: Event<K>) -> Event<K> {
+    match event {
+        Event::Apply(object) => Event::Apply(slim(object)),
+        Event::InitApply(object) => Event::InitApply(slim(object)),
+        other => other,
     }
-    event
 }
 
 enum Decoded<K> {

@@ -20,6 +20,10 @@ impl Driver for AnalysisRunDriver {
         cx.caches.analysis_runs.get(&key.namespace, &key.name)
     }
 
+    fn status(root: &AnalysisRun) -> Option<&AnalysisRunStatus> {
+        root.status.as_ref()
+    }
+
     async fn observe(&self, cx: &Context, root: Arc<AnalysisRun>) -> Result<AnalysisRunSnapshot> {
         cx.measurer.inbox.forget(|id| {
             Some(id.run_uid.as_str()) == root.metadata.uid.as_deref()

@@ -23,6 +23,10 @@ impl Driver for ApplicationDriver {
         cx.caches.applications.get(&key.namespace, &key.name)
     }
 
+    fn status(root: &Application) -> Option<&ApplicationStatus> {
+        root.status.as_ref()
+    }
+
     async fn observe(&self, cx: &Context, root: Arc<Application>) -> Result<ApplicationSnapshot> {
         observe::application(cx, root).await
     }

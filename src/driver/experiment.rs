@@ -21,6 +21,10 @@ impl Driver for ExperimentDriver {
         cx.caches.experiments.get(&key.namespace, &key.name)
     }
 
+    fn status(root: &Experiment) -> Option<&ExperimentStatus> {
+        root.status.as_ref()
+    }
+
     async fn observe(&self, cx: &Context, root: Arc<Experiment>) -> Result<ExperimentSnapshot> {
         let key = Key::new(
             Kind::Experiment,

@@ -5,9 +5,9 @@ use crate::act::Occurrence;
 use crate::queue::Key;
 use api::Rollout;
 use api::constants::reason;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use plan::EventKind;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -78,10 +78,13 @@ async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&str, &str
         .await;
 }
 
-fn identity(key: &Key, uid: &str) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Rollout",
-        "metadata": {"namespace": key.namespace, "name": key.name, "uid": uid},
-    })
+fn identity(key: &Key, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("argoproj.io/v1alpha1".to_owned()),
+        kind: Some("Rollout".to_owned()),
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
 }

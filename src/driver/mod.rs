@@ -22,6 +22,7 @@ use crate::error::{Error, Result, Retry};
 use crate::monitor::{Metrics, Subject};
 use crate::queue::{Key, Kind, Outcome, Queue};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
 use serde::Serialize;
@@ -65,7 +66,7 @@ impl std::fmt::Debug for Context {
 pub trait Driver: Send + Sync {
     type Root: Resource<DynamicType = ()> + Serialize + Send + Sync;
     type Snapshot: Send + Sync;
-    type Status: Serialize + Send + Sync;
+    type Status: Serialize + PartialEq + Send + Sync;
 
     /// `None` when the status is part of the object itself (rollouts.md §1.1).
     const STATUS_SUBRESOURCE: Option<&'static str>;
@@ -74,6 +75,9 @@ pub trait Driver: Send + Sync {
     const PLANS_DELETION: bool = false;
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Self::Root>>;
+
+    /// The status that is stored.
+    fn status(root: &Self::Root) -> Option<&Self::Status>;
 
     fn observe(
         &self,
@@ -224,11 +228,10 @@ async fn carry_out<D: Driver>(
     let mut written = Written::Nothing;
     if let Some(patch) = &plan.root.patch {
         let patch = at_version(patch.clone(), version.as_deref());
-        let answer = cx
+        version = cx
             .kubernetes
             .patch(&target, PatchKind::Merge, &patch, None)
             .await?;
-        version = answer.resource_version();
         written = Written::Everything;
     }
     let (outcomes, failure) = act(cx, &plan.actions).await;
@@ -247,12 +250,7 @@ async fn carry_out<D: Driver>(
         Some(error) => return Err(error),
         None => {}
     }
-    let live = encode(root)?;
-    let desired = encode(&plan.status)?;
-    let stored = live.get("status").cloned().unwrap_or(Value::Null);
-    // A kind without a status of ours (a Service) plans none.
-    let difference = crate::diff::merge_diff(&stored, &desired).filter(|_| desired.is_object());
-    if let Some(difference) = difference {
+    if let Some(difference) = status_difference::<D>(root, &plan.status)? {
         let patch = at_version(json!({"status": difference}), version.as_deref());
         let subresource = D::STATUS_SUBRESOURCE;
         cx.kubernetes
@@ -260,12 +258,55 @@ async fn carry_out<D: Driver>(
             .await?;
         written = Written::Everything;
     }
-    for release in &plan.releases {
-        let subject = Subject { key, object: &live };
-        cx.metrics.release(subject, release);
-        tell(cx, &target, &live, release).await;
-    }
+    announce(cx, key, root, &plan.releases).await?;
     Ok(written)
+}
+
+/// What a merge patch of the status has to say; `None` when the stored one is as planned.
+fn status_difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<Value>> {
+    let stored = D::status(root);
+    if stored == Some(planned) {
+        return Ok(None);
+    }
+    let stored = stored.map_or(Ok(Value::Null), encode)?;
+    let planned = encode(planned)?;
+    // A kind without a status of ours (a Service) plans none.
+    Ok(crate::diff::merge_diff(&stored, &planned).filter(|_| planned.is_object()))
+}
+
+async fn announce<R>(cx: &Context, key: &Key, root: &R, releases: &[Release]) -> Result<()>
+where
+    R: Resource<DynamicType = ()> + Serialize + Sync,
+{
+    let is_event =
+        |release: &Release| matches!(release, Release::Event { .. } | Release::EventOn { .. });
+    let object = match releases.iter().all(is_event) {
+        true => Value::Null,
+        false => encode(root)?,
+    };
+    let about = reference(root);
+    for release in releases {
+        let subject = Subject {
+            key,
+            object: &object,
+        };
+        cx.metrics.release(subject, release);
+        tell(cx, (key, &about), release).await;
+    }
+    Ok(())
+}
+
+fn reference<R: Resource<DynamicType = ()>>(root: &R) -> ObjectReference {
+    let meta = root.meta();
+    ObjectReference {
+        api_version: Some(R::api_version(&()).into_owned()),
+        kind: Some(R::kind(&()).into_owned()),
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        ..ObjectReference::default()
+    }
 }
 
 /// Carries actions out in order, up to the first failure.
@@ -293,19 +334,16 @@ async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), String>>, Opti
     (outcomes, None)
 }
 
-async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release) {
+async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Release) {
     match release {
         Release::Event {
             kind,
             reason,
             message,
         } => {
-            let mut object = live.clone();
-            object["apiVersion"] = json!(target.api_version);
-            object["kind"] = json!(target.kind);
             cx.events
                 .publish(Occurrence {
-                    object: &object,
+                    object: root,
                     kind: *kind,
                     reason,
                     message,
@@ -319,11 +357,14 @@ async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release)
             reason,
             message,
         } => {
-            let object = json!({
-                "apiVersion": object.api_version,
-                "kind": object.kind,
-                "metadata": {"namespace": object.namespace, "name": object.name, "uid": uid},
-            });
+            let object = ObjectReference {
+                api_version: Some(object.api_version.clone()),
+                kind: Some(object.kind.clone()),
+                namespace: object.namespace.clone(),
+                name: Some(object.name.clone()),
+                uid: Some(uid.clone()),
+                ..ObjectReference::default()
+            };
             cx.events
                 .publish(Occurrence {
                     object: &object,
@@ -336,13 +377,13 @@ async fn tell(cx: &Context, target: &ObjectKey, live: &Value, release: &Release)
         Release::Completed {
             status, total_s, ..
         } => {
-            tracing::info!(object = %target, status, total_s, "rollout finished");
+            tracing::info!(object = %key, status, total_s, "rollout finished");
         }
         Release::Synced {
             phase, duration_s, ..
-        } => tracing::info!(object = %target, phase, duration_s, "sync finished"),
+        } => tracing::info!(object = %key, phase, duration_s, "sync finished"),
         Release::SyncFailed { reason } => {
-            tracing::warn!(object = %target, reason, "an attempt to sync failed, its status says why");
+            tracing::warn!(object = %key, reason, "an attempt to sync failed, its status says why");
         }
     }
 }

@@ -22,6 +22,10 @@ impl Driver for RolloutDriver {
         cx.caches.rollouts.get(&key.namespace, &key.name)
     }
 
+    fn status(root: &Rollout) -> Option<&RolloutStatus> {
+        root.status.as_ref()
+    }
+
     async fn observe(&self, cx: &Context, root: Arc<Rollout>) -> Result<RolloutSnapshot> {
         let key = Key::new(
             Kind::Rollout,

@@ -21,6 +21,10 @@ impl Driver for ServiceDriver {
         cx.caches.services.get(&key.namespace, &key.name)
     }
 
+    fn status(_: &Service) -> Option<&()> {
+        None
+    }
+
     async fn observe(&self, cx: &Context, root: Arc<Service>) -> Result<ServiceSnapshot> {
         let name = root.name_any();
         let mut rollouts = cx
