@@ -251,6 +251,11 @@ impl World {
         if matches!(act, Act::Resume | Act::Skip) {
             self.shared.checks.resumed(self.shared.now_ms);
         }
+        if matches!(act, Act::Resume)
+            && let Some(status) = self.facts().status()
+        {
+            self.shared.checks.ends_pause(status);
+        }
         self.shared.checks.turned |= matches!(act, Act::Turn(_));
         if let Some((at, later)) = perform(act, &self.rollout, &mut self.shared) {
             self.schedule(at, Due::Act(later));

@@ -18,6 +18,7 @@ mod fixture;
 mod lab;
 mod operations;
 mod outcomes;
+mod requests;
 mod seed;
 mod swarm;
 mod timelines;

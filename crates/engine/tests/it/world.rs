@@ -631,6 +631,14 @@ impl World {
         self.run_replica_sets();
     }
 
+    /// One pod of a ReplicaSet is deleted; another takes its place.
+    pub(crate) fn delete_pod(&mut self, hash: &str) {
+        let mut pods = self.keys("Pod").into_iter();
+        let key = pods.find(|key| key.name.contains(hash)).unwrap();
+        self.remove(&key);
+        self.run_replica_sets();
+    }
+
     /// A ReplicaSet is deleted, and its pods with it.
     pub(crate) fn delete_set(&mut self, key: &ObjectKey) {
         self.remove(key);

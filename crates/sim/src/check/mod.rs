@@ -2,6 +2,7 @@
 
 mod actions;
 mod facts;
+mod requests;
 mod rest;
 mod rules;
 mod transitions;
@@ -38,6 +39,8 @@ pub struct Checks {
     pub pauses: Pauses,
     /// Somebody has turned the route's weights, and the controller has not put them right yet.
     pub turned: bool,
+    /// The pause that somebody has ended last, until that has come about.
+    ended: Option<requests::Ended>,
     /// Writes of the controller, by second: more than a few are a hot loop.
     burst: (i64, u32),
 }

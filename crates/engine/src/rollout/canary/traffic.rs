@@ -138,7 +138,7 @@ impl Context<'_> {
         }
         if self.is_promote_full() {
             let recorded = self.stored.canary.weights.as_ref();
-            return if self.is_dynamic_stable() {
+            return if self.is_dynamic_stable() && !self.is_halted() {
                 share(max_weight, available.min(self.replicas()), self.replicas())
             } else {
                 recorded.map_or(0, |weights| weights.canary.weight)
