@@ -123,3 +123,44 @@ fn a_rollback_to_a_revision_that_failed_goes_through_the_steps() {
         (40, &json!(1))
     );
 }
+
+/// `minPodsPerReplicaSet`, and a `setCanaryScale` that outlives the abort, keep pods that no weight asks
+/// for: the weight must not follow from them.
+#[test]
+fn an_abort_with_dynamic_stable_scale_ends_at_weight_0_and_rests() {
+    for (min_pods, delay) in [
+        (None, None),
+        (Some(2), None),
+        (Some(2), Some(0)),
+        (Some(2), Some(10)),
+        (Some(4), None),
+        (Some(9), Some(0)),
+    ] {
+        for steps in [
+            json!([{"setWeight": 20}, {"pause": {}}]),
+            json!([{"setWeight": 20}, {"setWeight": 40}, {"setWeight": 80}, {"pause": {}}]),
+            json!([{"setCanaryScale": {"replicas": 3}}, {"setWeight": 20}, {"pause": {}}]),
+            json!([{"setWeight": 60}, {"setCanaryScale": {"weight": 80}}, {"pause": {}}]),
+        ] {
+            let mut strategy = routed();
+            strategy["canary"]["steps"] = steps;
+            strategy["canary"]["dynamicStableScale"] = json!(true);
+            strategy["canary"]["minPodsPerReplicaSet"] = json!(min_pods);
+            strategy["canary"]["abortScaleDownDelaySeconds"] = json!(delay);
+            let mut world = paused(&strategy);
+            user(&mut world, &json!({"status": {"abort": true}}));
+            world.sleep(120.0);
+            let page = format!("{strategy} {:#}", world.rollout()["status"]);
+            assert_eq!(weight(&world), 0, "{page}");
+            let stable = stable(&world);
+            assert_eq!(
+                (size(&world, &stable), world.ready_of(&stable)),
+                (5, 5),
+                "{page}"
+            );
+            let writes = world.history.len();
+            world.sleep(7200.0);
+            assert_eq!(world.history.len(), writes, "{page}");
+        }
+    }
+}
