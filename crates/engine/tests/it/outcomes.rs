@@ -164,3 +164,33 @@ fn an_abort_with_dynamic_stable_scale_ends_at_weight_0_and_rests() {
         }
     }
 }
+
+#[test]
+fn a_fast_way_back_with_blue_green_has_no_preview() {
+    for window in [None, Some(1)] {
+        let mut strategy = blue_green(30);
+        strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+        strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+        let mut world = deployed(&strategy, 5);
+        let first = current(&world);
+        if let Some(revisions) = window {
+            let window = json!({"spec": {"rollbackWindow": {"revisions": revisions}}});
+            user(&mut world, &window);
+        }
+        update(&mut world, 1);
+        until(&mut world, "Paused");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Healthy");
+        // With the old pods still there; and within the window without them.
+        world.sleep(if window.is_some() { 120.0 } else { 5.0 });
+        update(&mut world, 0);
+        world.sleep(5.0);
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(world.selected("active"), Some(first.clone()), "{page}");
+        assert_eq!(
+            (status(&world, "phase"), stable(&world)),
+            (json!("Healthy"), first),
+            "{page}"
+        );
+    }
+}

@@ -91,7 +91,8 @@ impl Checks {
             let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
-            if !forgiven && visibly.contains_key(&(*rule, on.clone())) {
+            let is_same_arm = rules::is_same_arm(rule, on, truth.0, truth.1);
+            if !forgiven && !is_same_arm && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }
