@@ -322,9 +322,14 @@ impl Context<'_> {
     }
 
     /// Weights that may not move are what the routers say, not what was told them last: a pass may
-    /// have ended between its route and its status. Pods are sized by what they are asked.
+    /// have ended between its route and its status. Pods are sized by what they are asked. That holds
+    /// too where no weight was ever given: somebody may have turned the route by hand.
     fn record_observed(&mut self, observed: Option<Observed>) {
-        if let (Some(weights), Some(observed)) = (&mut self.weights, observed) {
+        let Some(observed) = observed else { return };
+        if self.weights.is_none() && observed.canary > 0 && self.new != self.stable {
+            self.weights = Some(self.weight_record(observed.canary));
+        }
+        if let Some(weights) = &mut self.weights {
             weights.canary.weight = observed.canary;
             weights.stable.weight = observed.stable;
         }
