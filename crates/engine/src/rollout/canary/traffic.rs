@@ -326,7 +326,8 @@ impl Context<'_> {
     /// too where no weight was ever given: somebody may have turned the route by hand.
     fn record_observed(&mut self, observed: Option<Observed>) {
         let Some(observed) = observed else { return };
-        if self.weights.is_none() && observed.canary > 0 && self.new != self.stable {
+        let updating = self.stable.is_some() && self.stable != self.new;
+        if self.weights.is_none() && updating && observed.canary > 0 {
             self.weights = Some(self.weight_record(observed.canary));
         }
         if let Some(weights) = &mut self.weights {
