@@ -1,9 +1,10 @@
 //! What has one outcome here, and several with the peer (docs/differences.md, "One outcome").
 
 use crate::operations::{
-    blue_green, current, deployed, routed, size, status, update, user, weight,
+    blue_green, current, deployed, routed, size, smoke, status, update, user, weight,
 };
-use crate::world::World;
+use crate::swarm::manifests;
+use crate::world::{Script, World};
 use serde_json::{Value, json};
 
 fn stable(world: &World) -> String {
@@ -193,4 +194,58 @@ fn a_fast_way_back_with_blue_green_has_no_preview() {
             "{page}"
         );
     }
+}
+
+#[test]
+fn a_retry_with_blue_green_begins_with_the_preview() {
+    for analyses in [false, true] {
+        let mut strategy = blue_green(30);
+        strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+        strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+        let analysis = json!({"templates": [{"templateName": "smoke"}]});
+        strategy["blueGreen"]["postPromotionAnalysis"] = analysis.clone();
+        if analyses {
+            strategy["blueGreen"]["prePromotionAnalysis"] = analysis;
+        }
+        let mut objects = manifests(&strategy, 5);
+        objects.insert(0, smoke());
+        let mut world = World::new(&objects);
+        until(&mut world, "Healthy");
+        let first = current(&world);
+        update(&mut world, 1);
+        world.settle();
+        let new = current(&world);
+        script(&mut world, &format!("app-{new}-2-pre"), "Successful");
+        script(&mut world, &format!("app-{new}-2-post"), "Failed");
+        until(&mut world, "Paused");
+        assert_eq!(size(&world, &new), 1);
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Degraded");
+        assert_eq!(world.selected("active"), Some(first.clone()));
+        assert_eq!(size(&world, &new), 5);
+        let runs = world.keys("AnalysisRun").len();
+        user(&mut world, &json!({"status": {"abort": false}}));
+        until(&mut world, "Paused");
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(
+            (world.selected("active"), size(&world, &new)),
+            (Some(first), 1),
+            "{page}"
+        );
+        assert_eq!(
+            world.keys("AnalysisRun").len(),
+            runs + usize::from(analyses),
+            "{page}"
+        );
+    }
+}
+
+fn script(world: &mut World, run: &str, phase: &str) {
+    let script = Script {
+        after_s: 1,
+        seen_running: true,
+        phase: phase.to_owned(),
+        message: String::new(),
+    };
+    world.scripts.insert(run.to_owned(), script);
 }
