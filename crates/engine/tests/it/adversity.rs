@@ -48,6 +48,48 @@ fn with_the_stable_pods_deleted_the_canary_takes_all_and_the_update_goes_on() {
     assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
 }
 
+/// Found by the swarm: an abort moves the canary service, and the service is lost before the weight can
+/// follow, because the Rollout has just grown; then somebody tries again.
+#[test]
+fn a_retry_does_not_send_much_traffic_to_one_pod() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([{"setWeight": 76}, {"pause": {}}]);
+    let mut world = deployed(&strategy, 1);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let (stable, new) = (status(&world, "stableRS"), current(&world));
+    let change = json!({"spec": {"replicas": 6}, "status": {"abort": true}});
+    user(&mut world, &change);
+    world.settle();
+    let selected = |world: &World| world.selected("canary").map(Value::String);
+    assert_eq!(
+        (weight(&world), selected(&world)),
+        (76, Some(stable.clone()))
+    );
+    let service = ObjectKey::namespaced("v1", "Service", "demo", "canary");
+    let lost = world.objects.remove(&service).unwrap();
+    world.sleep(5.0);
+    world.create(lost).unwrap();
+    user(&mut world, &json!({"status": {"abort": false}}));
+    assert_eq!((weight(&world), world.ready_of(&new)), (76, 1));
+    let patched: Vec<String> = world
+        .plan()
+        .actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Patch { target, .. } => Some(target.kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(patched[0], "HTTPRoute", "{patched:?}");
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (76, Some(new.clone()))
+    );
+    assert_eq!(world.ready_of(&new), 5);
+}
+
 /// Found by the swarm: the first revision never became ready, somebody sends the new pods traffic by
 /// hand, and then the update is aborted.
 #[test]
