@@ -91,8 +91,9 @@ impl Checks {
             let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
-            let is_same_arm = rules::is_same_arm(rule, on, truth.0, truth.1);
-            if !forgiven && !is_same_arm && visibly.contains_key(&(*rule, on.clone())) {
+            let no_worse =
+                rules::is_same_arm(rule, on, truth.0, truth.1) || rules::is_rescue(rule, truth.0);
+            if !forgiven && !no_worse && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
 pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
 const NOBODY_READY: &str = "traffic goes where no pod is ready";
+const ACTIVE_TOO_FEW: &str = "the active pods are fewer than the replicas";
 const ACTIVE_NOT_READY: &str = "the active service has no ready pod";
 
 /// Rule and what it is about → how far it is broken, above 0.
@@ -50,7 +51,7 @@ fn blue_green(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     let aborted = facts.status().is_some_and(|status| status.abort);
     let size = facts.set(hash).map_or(0, |set| set.size);
     if !aborted && size > 0 {
-        let rule = ("the active pods are fewer than the replicas", String::new());
+        let rule = (ACTIVE_TOO_FEW, String::new());
         found.insert(rule, facts.replicas() - size);
     }
 }
@@ -125,6 +126,18 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }
+}
+
+/// Whether the active service selected nobody before, so that a few pods are a rescue.
+pub(super) fn is_rescue(rule: &str, before: &Facts) -> bool {
+    let Some(rollout) = before.rollout.as_ref().filter(|_| rule == ACTIVE_TOO_FEW) else {
+        return false;
+    };
+    let strategy = rollout.spec.blue_green();
+    let selected = strategy.and_then(|strategy| before.selected(&strategy.active_service));
+    selected
+        .and_then(|hash| before.set(hash))
+        .is_none_or(|set| set.size == 0)
 }
 
 /// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have come
