@@ -199,6 +199,9 @@ impl View {
                         snapshot.objects.insert(key, route.clone());
                     }
                 }
+                Body::Deployment(_) if wanted.workload == Some(id.key()) => {
+                    snapshot.workload = Some(Arc::new(object.json()));
+                }
                 _ => {}
             }
         }
