@@ -65,6 +65,14 @@ async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec
         Err(why) if !wanted.pods => notes.push(format!("{why}: nothing is said of single pods.")),
         pods => pods?,
     }
+    if wanted.workload.is_some() {
+        let rollouts = list(&caches.rollouts, here(client, &namespace), "Rollouts").await;
+        if let Err(why) = rollouts {
+            notes.push(format!(
+                "{why}: whether another one refers to its workload is not known."
+            ));
+        }
+    }
     let of_cluster = |name: &TemplateName| matches!(name, TemplateName::Cluster(_));
     if wanted.templates.iter().any(of_cluster) {
         let all = Api::all(client.clone());

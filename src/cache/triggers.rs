@@ -2,7 +2,7 @@
 //!
 //! | changed | reconciled |
 //! |---|---|
-//! | Rollout | itself; every Service that it refers to, or did |
+//! | Rollout | itself; every Service that it refers to, or did; the Rollouts that share its workload, or did |
 //! | ReplicaSet, AnalysisRun | the Rollout or Experiment that controls it; an AnalysisRun itself |
 //! | Experiment | itself; the Rollout that controls it |
 //! | Job of an AnalysisRun, pod of such a Job | the AnalysisRun |
@@ -194,6 +194,17 @@ impl Triggers {
                 _ => None,
             });
         services.for_each(|service| self.add(Kind::Service, service));
+        // Of those that refer to one workload, one may work on it.
+        let workload = |object: Option<&Arc<Rollout>>| {
+            let rollout = object.filter(|own| own.spec.workload_ref.is_some())?;
+            references(rollout).workload
+        };
+        let (old, new) = (workload(change.old.as_ref()), workload(change.new.as_ref()));
+        if old != new || is_going(change.old.as_ref()) != is_going(change.new.as_ref()) {
+            for workload in old.into_iter().chain(new) {
+                self.add_referring(&Referent::Object(workload));
+            }
+        }
         self.add(Kind::Rollout, name);
     }
 
@@ -255,6 +266,10 @@ impl Triggers {
             None => (self.control_namespace.clone(), app.to_owned()),
         })
     }
+}
+
+fn is_going(rollout: Option<&Arc<Rollout>>) -> bool {
+    rollout.is_some_and(|rollout| rollout.metadata.deletion_timestamp.is_some())
 }
 
 fn referents_of(rollout: &Arc<Rollout>) -> BTreeSet<Referent> {

@@ -3,7 +3,7 @@
 use crate::cache::{Cache, Caches, json_of};
 use crate::error::{Error, Result};
 use api::Rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references, workload_users};
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
 use serde_json::Value;
@@ -33,6 +33,10 @@ pub async fn rollout(
         Some(key) => live(caches, key).await?,
         None => None,
     };
+    let namesakes = match &wanted.workload {
+        Some(_) => caches.rollouts.in_namespace(&namespace),
+        None => Vec::new(),
+    };
     let services = wanted.services.iter().filter_map(|name| {
         caches
             .services
@@ -54,6 +58,7 @@ pub async fn rollout(
         templates: templates(caches, &namespace),
         objects,
         workload,
+        workload_users: workload_users(&rollout, namesakes),
         inbox,
         rollout,
     })

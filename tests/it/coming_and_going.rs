@@ -98,3 +98,68 @@ fn progressing(rollout: &Value) -> Value {
     let found = conditions.into_iter().flatten().find(of_type);
     found.cloned().unwrap_or_else(|| json!({}))
 }
+
+fn referring(name: &str) -> String {
+    format!(
+        "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata:
+  name: {name}
+spec:
+  replicas: 1
+  workloadRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: shop
+  strategy:
+    canary: {{}}
+"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_is_the_older_rollouts_until_that_goes() {
+    let world = World::start();
+    world.apply(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  replicas: 0
+  selector:
+    matchLabels:
+      app: shop
+  template:
+    metadata:
+      labels:
+        app: shop
+    spec:
+      containers:
+      - name: app
+        image: demo:blue
+",
+    );
+    // By name, the older one would be the second.
+    world.apply(&referring("zebra"));
+    world.until_phase("zebra", "Healthy").await;
+    world.sleep(5).await;
+    world.apply(&referring("app"));
+    let live = world.until_phase("app", "Degraded").await;
+    let message = live["status"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("spec.workloadRef.name: Invalid value: \"shop\"")
+            && message.contains("another Rollout, \"zebra\", which is older"),
+        "{message}"
+    );
+    assert_eq!(world.sizes().len(), 1);
+    world.sleep(60).await;
+    assert_eq!(world.rollout("zebra")["status"]["phase"], "Healthy");
+    world.delete("Rollout", "zebra");
+    // Sooner than an invalid Rollout is looked at again by itself.
+    world
+        .until("app", 8, |live| live["status"]["phase"] == "Healthy")
+        .await;
+}

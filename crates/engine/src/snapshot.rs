@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use crate::rollout::references::references;
+pub use crate::rollout::references::{references, workload_users};
 
 /// The analysis templates that a Rollout can name: those of its namespace and those of the
 /// cluster, by name.
@@ -47,7 +47,16 @@ pub struct RolloutSnapshot {
     pub objects: BTreeMap<ObjectKey, Arc<Value>>,
     /// The object of [`References::workload`], as JSON, if it exists.
     pub workload: Option<Arc<Value>>,
+    /// Who else refers to that object: see [`workload_users`].
+    pub workload_users: Vec<WorkloadUser>,
     pub inbox: Inbox,
+}
+
+/// Another Rollout whose `spec.workloadRef` names the same object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkloadUser {
+    pub created: Option<Timestamp>,
+    pub name: String,
 }
 
 /// Answers to what earlier plans asked for.

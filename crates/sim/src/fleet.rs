@@ -269,6 +269,7 @@ impl Cached {
             templates: TemplateSet::default(),
             objects: self.routes.clone(),
             workload: None,
+            workload_users: Vec::new(),
             inbox: Inbox::default(),
         })
     }

@@ -20,7 +20,8 @@ fn one<T: Clone>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let spec = spec(&mut rng);
+    let mut spec = spec(&mut rng);
+    refer_to_workload(seed, &mut spec);
     let slow = rng.random_bool(0.2);
     let tempo = Tempo {
         lag_ms: one(&mut rng, &[1, 20, 200, 2_000]),
@@ -40,6 +41,20 @@ pub fn scenario(seed: u64) -> Scenario {
         acts,
         faults,
         verdicts,
+    }
+}
+
+/// Every eighth Rollout has the template of a Deployment. Draws nothing: all other worlds stay as they
+/// are.
+fn refer_to_workload(seed: u64, spec: &mut Value) {
+    if seed % 8 == 7 {
+        let modes = ["never", "onsuccess", "progressively"];
+        spec["workloadRef"] = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": "shop",
+            "scaleDown": modes[(seed / 8 % 3) as usize],
+        });
     }
 }
 

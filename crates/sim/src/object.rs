@@ -1,7 +1,7 @@
 //! Objects as the world holds them: parsed once when they are written, shared by every view.
 
 use api::{AnalysisRun, AnalysisTemplate, Experiment, Rollout};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use plan::ObjectKey;
@@ -24,10 +24,11 @@ pub enum Kind {
     AnalysisRun,
     AnalysisTemplate,
     Experiment,
+    Deployment,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rollout,
         Self::ReplicaSet,
         Self::Pod,
@@ -36,6 +37,7 @@ impl Kind {
         Self::AnalysisRun,
         Self::AnalysisTemplate,
         Self::Experiment,
+        Self::Deployment,
     ];
 
     /// (`apiVersion`, `kind`) as in manifests.
@@ -49,6 +51,7 @@ impl Kind {
             Self::AnalysisRun => ("argoproj.io/v1alpha1", "AnalysisRun"),
             Self::AnalysisTemplate => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
             Self::Experiment => ("argoproj.io/v1alpha1", "Experiment"),
+            Self::Deployment => ("apps/v1", "Deployment"),
         }
     }
 
@@ -103,6 +106,7 @@ pub enum Body {
     AnalysisRun(Arc<AnalysisRun>),
     AnalysisTemplate(Arc<AnalysisTemplate>),
     Experiment(Arc<Experiment>),
+    Deployment(Arc<Deployment>),
     HttpRoute(Arc<Value>),
 }
 
@@ -134,6 +138,7 @@ impl Object {
             Kind::AnalysisRun => Body::AnalysisRun(parse(json)?),
             Kind::AnalysisTemplate => Body::AnalysisTemplate(parse(json)?),
             Kind::Experiment => Body::Experiment(parse(json)?),
+            Kind::Deployment => Body::Deployment(parse(json)?),
             Kind::HttpRoute => Body::HttpRoute(Arc::new(json)),
         };
         Ok(Self { version, body })
@@ -149,6 +154,7 @@ impl Object {
             Body::AnalysisRun(own) => serde_json::to_value(&**own),
             Body::AnalysisTemplate(own) => serde_json::to_value(&**own),
             Body::Experiment(own) => serde_json::to_value(&**own),
+            Body::Deployment(own) => serde_json::to_value(&**own),
             Body::HttpRoute(own) => return (**own).clone(),
         };
         json.unwrap_or(Value::Null)
@@ -164,6 +170,7 @@ impl Object {
             Body::AnalysisRun(own) => &own.metadata,
             Body::AnalysisTemplate(own) => &own.metadata,
             Body::Experiment(own) => &own.metadata,
+            Body::Deployment(own) => &own.metadata,
             Body::HttpRoute(_) => return None,
         })
     }

@@ -22,6 +22,42 @@ pub fn template(image: u8) -> Value {
     })
 }
 
+/// A template as a Deployment holds it: with what the API server fills in, so that its hash is the same
+/// on every ground.
+pub fn workload_template(image: u8) -> Value {
+    let mut template = template(image);
+    let defaults = json!({
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst",
+        "securityContext": {},
+        "schedulerName": "default-scheduler",
+    });
+    if let (Value::Object(own), Value::Object(given)) = (&mut template["spec"], defaults) {
+        own.extend(given);
+    }
+    let container = &mut template["spec"]["containers"][0];
+    container["imagePullPolicy"] = json!("IfNotPresent");
+    container["terminationMessagePath"] = json!("/dev/termination-log");
+    container["terminationMessagePolicy"] = json!("File");
+    template
+}
+
+/// The Deployment that the spec refers to, with as many pods as the Rollout shall have.
+fn workload(spec: &Value) -> Option<Value> {
+    let reference = spec.get("workloadRef")?;
+    Some(json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": reference["name"]},
+        "spec": {
+            "replicas": spec.get("replicas").and_then(Value::as_i64).unwrap_or(3),
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": workload_template(0),
+        },
+    }))
+}
+
 /// Services, a route, an analysis template, a Rollout of this spec, and things of others that look
 /// much like its own.
 pub fn manifests(spec: &Value) -> Vec<Value> {
@@ -69,6 +105,14 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
     });
     if let (Value::Object(own), Value::Object(given)) = (&mut rollout["spec"], spec) {
         own.extend(given.clone());
+    }
+    if let Some(workload) = workload(spec) {
+        // It has the template, and the selector.
+        if let Some(own) = rollout["spec"].as_object_mut() {
+            own.remove("template");
+            own.remove("selector");
+        }
+        objects.push(workload);
     }
     objects.push(rollout);
     objects

@@ -3,7 +3,7 @@
 use crate::ground::Change;
 use crate::object::{Body, Id, Kind, Object};
 use api::{Rollout, RolloutStatus};
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references};
+use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references, workload_users};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -145,6 +145,11 @@ impl View {
             .take_while(move |(id, _)| id.kind == kind)
     }
 
+    fn rollouts(&self) -> impl Iterator<Item = &Rollout> {
+        self.of_kind(Kind::Rollout)
+            .filter_map(|(_, object)| object.rollout().map(AsRef::as_ref))
+    }
+
     /// The Rollout and what its planner wants to see, as the shell collects it (`src/observe`).
     pub fn snapshot(&self, rollout: &Arc<Rollout>) -> RolloutSnapshot {
         let wanted = references(rollout);
@@ -164,6 +169,7 @@ impl View {
             templates: TemplateSet::default(),
             objects: BTreeMap::new(),
             workload: None,
+            workload_users: workload_users(rollout, self.rollouts()),
             inbox: Inbox::default(),
         };
         for (id, object) in &self.objects {
@@ -192,6 +198,9 @@ impl View {
                     if wanted.objects.contains(&key) {
                         snapshot.objects.insert(key, route.clone());
                     }
+                }
+                Body::Deployment(_) if wanted.workload == Some(id.key()) => {
+                    snapshot.workload = Some(Arc::new(object.json()));
                 }
                 _ => {}
             }

@@ -115,8 +115,14 @@ pub struct World {
     analyses_next: Option<i64>,
 }
 
+/// A lag for each kind; Deployments, which few worlds have, have that of ReplicaSets.
 fn lags(rng: &mut ChaCha8Rng, most: i64) -> Lags {
-    std::array::from_fn(|_| rng.random_range(1..=most.max(1)))
+    let mut lags: Lags = [0; Kind::ALL.len()];
+    for lag in &mut lags[..Kind::Deployment as usize] {
+        *lag = rng.random_range(1..=most.max(1));
+    }
+    lags[Kind::Deployment as usize] = lags[Kind::ReplicaSet as usize];
+    lags
 }
 
 impl World {
@@ -250,6 +256,11 @@ impl World {
         self.shared.note(format_args!("user {act:?}"));
         if matches!(act, Act::Resume | Act::Skip) {
             self.shared.checks.resumed(self.shared.now_ms);
+        }
+        if matches!(act, Act::Resume)
+            && let Some(status) = self.facts().status()
+        {
+            self.shared.checks.ends_pause(status);
         }
         self.shared.checks.turned |= matches!(act, Act::Turn(_));
         if let Some((at, later)) = perform(act, &self.rollout, &mut self.shared) {

@@ -14,7 +14,9 @@ pub fn phase(rollout: &Rollout) -> (RolloutPhase, String) {
     if !observed(generation, &status.observed_generation) {
         return progressing("waiting for rollout spec update to be observed");
     }
-    if status.controller_pause && status.pause_conditions.is_empty() {
+    // A promotion that a pause of the user's own holds back: the pause is what there is to see.
+    let held = rollout.spec.is_paused();
+    if status.controller_pause && status.pause_conditions.is_empty() && !held {
         return progressing("waiting for rollout to unpause");
     }
     if !workload_observed(rollout, &status.workload_observed_generation) {

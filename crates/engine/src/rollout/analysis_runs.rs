@@ -218,7 +218,7 @@ impl Context<'_> {
         analysis: &RolloutAnalysis,
         current: Option<Arc<AnalysisRun>>,
     ) -> Outcome {
-        let Some(run) = current.filter(|run| !self.is_new_run_needed(run)) else {
+        let Some(run) = current.filter(|run| !self.is_new_run_needed(role, run)) else {
             return self.start_run(role, analysis);
         };
         match phase(&run) {
@@ -246,12 +246,14 @@ impl Context<'_> {
         Outcome::Kept(run)
     }
 
-    /// After a resumed pause an inconclusive run is repeated; after a retry, any.
-    fn is_new_run_needed(&self, run: &AnalysisRun) -> bool {
+    /// After a resumed pause an inconclusive run is repeated; after a retry, any. Who resumed before it
+    /// was known that a run is inconclusive meant something else.
+    fn is_new_run_needed(&self, role: Role, run: &AnalysisRun) -> bool {
         let paused = self.pause(PauseReason::CanaryPauseStep).is_some()
             || self.pause(PauseReason::BlueGreenPause).is_some();
         if self.stored.controller_pause && !paused {
-            return phase(run) == Some(AnalysisPhase::Inconclusive);
+            let known = self.stored_run_status(role).and_then(|run| run.status);
+            return phase(run) == Some(AnalysisPhase::Inconclusive) && known == phase(run);
         }
         self.stored.aborted_at.is_some()
     }

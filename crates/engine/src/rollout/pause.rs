@@ -171,12 +171,21 @@ impl Context<'_> {
                 });
             }
         }
-        if pauses.is_empty() {
-            clear_pauses(&mut self.status);
-        } else {
-            self.status.pause_conditions = pauses;
-            self.status.controller_pause = true;
-        }
+        self.status.controller_pause = !pauses.is_empty() || self.keeps_resume();
+        self.status.pause_conditions = pauses;
+    }
+
+    /// Whether somebody has ended a pause and what waited for that has not come about yet: a pause of
+    /// the user's own, or pods that are not ready, stand in its way. The request stays on record until
+    /// it is met (the peer drops it, and pauses again).
+    fn keeps_resume(&self) -> bool {
+        let resumed = self.stored.controller_pause && self.stored.pause_conditions.is_empty();
+        resumed
+            && if self.rollout.spec.blue_green().is_some() {
+                self.is_promotion_outstanding()
+            } else {
+                self.is_pause_step_outstanding()
+            }
     }
 }
 

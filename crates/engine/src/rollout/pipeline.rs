@@ -98,6 +98,7 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
     }
     cx.forgive_abort_of_stable();
     cx.prefer_abort_to_promotion();
+    cx.forget_check_point_at_retry();
     cx.sync_pause_conditions();
     cx.sync_revision();
     cx.delete_leftover_ingresses();
@@ -188,6 +189,15 @@ impl Context<'_> {
         if self.stored.promote_full && self.stored.abort && self.stored.aborted_at.is_none() {
             self.decide("abort", "the full promotion under way was aborted");
             self.stored.promote_full = false;
+        }
+    }
+
+    /// Who tries again begins with the preview, its analysis and its pause. (With the peer, what the
+    /// preview has passed before the abort still counts, and an analysis that is to be repeated waits for
+    /// a preview that is not coming.)
+    fn forget_check_point_at_retry(&mut self) {
+        if self.stored.aborted_at.is_some() && !self.stored.abort {
+            self.stored.blue_green.scale_up_preview_check_point = false;
         }
     }
 

@@ -1,9 +1,10 @@
 //! Which objects a Rollout talks about: what the shell must fetch before it can ask for a plan.
 
-use crate::snapshot::{References, TemplateName};
+use crate::snapshot::{References, TemplateName, WorkloadUser};
 use crate::traffic::{self, nginx};
 use api::{BlueGreenStrategy, CanaryStrategy, Rollout, RolloutAnalysis};
 use plan::ObjectKey;
+use std::borrow::Borrow;
 
 /// Everything that the spec of a Rollout refers to by name. Pure; cheap enough for every event.
 pub fn references(rollout: &Rollout) -> References {
@@ -36,6 +37,42 @@ pub fn references(rollout: &Rollout) -> References {
             .insert((nginx::API_VERSION.to_owned(), nginx::KIND.to_owned()));
     }
     refs
+}
+
+/// Of the Rollouts of a namespace, those that refer to the same workload as this one, and are not
+/// being deleted; the oldest first.
+pub fn workload_users<R: Borrow<Rollout>>(
+    rollout: &Rollout,
+    namespace: impl IntoIterator<Item = R>,
+) -> Vec<WorkloadUser> {
+    let workload = |rollout: &Rollout| {
+        let reference = rollout.spec.workload_ref.clone()?;
+        Some((reference.api_version, reference.kind, reference.name))
+    };
+    let Some(wanted) = workload(rollout) else {
+        return Vec::new();
+    };
+    let mut users: Vec<WorkloadUser> = namespace
+        .into_iter()
+        .filter(|other| {
+            let other: &Rollout = other.borrow();
+            other.metadata.name != rollout.metadata.name
+                && other.metadata.deletion_timestamp.is_none()
+                && workload(other).as_ref() == Some(&wanted)
+        })
+        .map(|other| user(other.borrow()))
+        .collect();
+    users.sort();
+    users
+}
+
+/// A Rollout as a user of its workload.
+pub(crate) fn user(rollout: &Rollout) -> WorkloadUser {
+    let created = rollout.metadata.creation_timestamp.as_ref();
+    WorkloadUser {
+        created: created.map(|created| created.0),
+        name: rollout.metadata.name.clone().unwrap_or_default(),
+    }
 }
 
 /// Canary Ingresses are to be found even when the spec no longer names them: as long as the status

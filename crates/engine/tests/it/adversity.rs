@@ -48,6 +48,73 @@ fn with_the_stable_pods_deleted_the_canary_takes_all_and_the_update_goes_on() {
     assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
 }
 
+/// Found by the swarm: an abort moves the canary service, and the service is lost before the weight can
+/// follow, because the Rollout has just grown; then somebody tries again.
+#[test]
+fn a_retry_does_not_send_much_traffic_to_one_pod() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([{"setWeight": 76}, {"pause": {}}]);
+    let mut world = deployed(&strategy, 1);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let (stable, new) = (status(&world, "stableRS"), current(&world));
+    let change = json!({"spec": {"replicas": 6}, "status": {"abort": true}});
+    user(&mut world, &change);
+    world.settle();
+    let selected = |world: &World| world.selected("canary").map(Value::String);
+    assert_eq!(
+        (weight(&world), selected(&world)),
+        (76, Some(stable.clone()))
+    );
+    let service = ObjectKey::namespaced("v1", "Service", "demo", "canary");
+    let lost = world.objects.remove(&service).unwrap();
+    world.sleep(5.0);
+    world.create(lost).unwrap();
+    user(&mut world, &json!({"status": {"abort": false}}));
+    assert_eq!((weight(&world), world.ready_of(&new)), (76, 1));
+    let patched: Vec<String> = world
+        .plan()
+        .actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Patch { target, .. } => Some(target.kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(patched[0], "HTTPRoute", "{patched:?}");
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (76, Some(new.clone()))
+    );
+    assert_eq!(world.ready_of(&new), 5);
+}
+
+/// Found by the swarm: the first revision never became ready, somebody sends the new pods traffic by
+/// hand, and then the update is aborted.
+#[test]
+fn traffic_that_was_turned_by_hand_stays_with_pods_that_answer() {
+    let mut objects = manifests(&routed(), 2);
+    let rollout = objects.last_mut().unwrap();
+    rollout["spec"]["strategy"]["canary"]["steps"] =
+        json!([{"setCanaryScale": {"replicas": 2}}, {"pause": {}}]);
+    let mut world = World::new(&objects);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.settle();
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let new = current(&world);
+    assert_eq!(world.ready_of(&new), 2);
+    world.turn_route(59);
+    world.settle();
+    assert_eq!(status(&world, "canary")["weights"]["canary"]["weight"], 59);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(weight(&world), 59);
+    assert_eq!(world.selected("canary"), Some(new.clone()));
+    assert_eq!(world.ready_of(&new), 2);
+}
+
 #[test]
 fn stable_pods_deleted_after_an_abort_give_the_canary_its_service_back() {
     let mut world = paused(&routed());

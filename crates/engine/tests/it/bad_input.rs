@@ -2,7 +2,7 @@
 
 use crate::bytes::plan_bytes;
 use crate::operations::{deployed, routed, status, user};
-use crate::swarm::manifests;
+use crate::swarm::{manifests, template};
 use crate::world::World;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -161,6 +161,67 @@ fn a_workload_reference_to_itself_or_to_nothing_is_told() {
         let told = told(&spec);
         assert!(told.contains(&format!("{path}{why}")), "{told}");
     }
+}
+
+/// A Rollout, and another one that refers to the same Deployment, or to another; the message.
+fn told_beside(other: &str, workload: &str, changes: &Value) -> Value {
+    let mut world = deployed(&routed(), 2);
+    let mut objects: Vec<Value> = ["shop", "bar"]
+        .map(|name| {
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+                "spec": {"template": template(0)},
+            })
+        })
+        .to_vec();
+    let reference =
+        |name: &str| json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
+    objects.push(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": other},
+        "spec": {"workloadRef": reference(workload)},
+    }));
+    for object in objects {
+        world.create(object).unwrap();
+    }
+    let key = world.keys("Rollout").pop().unwrap();
+    assert_eq!(key.name, other);
+    world.user_patch(&key, changes);
+    let reference = json!({"spec": {"template": null, "workloadRef": reference("shop")}});
+    user(&mut world, &reference);
+    world.sleep(60.0);
+    let phase = status(&world, "phase");
+    let message = status(&world, "message");
+    assert_eq!(phase == "Healthy", message.is_null(), "{message}");
+    message
+}
+
+#[test]
+fn a_workload_that_an_older_rollout_has_is_told() {
+    let created = |at: &str| json!({"metadata": {"creationTimestamp": at}});
+    let older = created("2029-12-31T23:59:59Z");
+    let message = told_beside("web", "shop", &older);
+    assert!(
+        message.as_str().unwrap().ends_with(
+            "spec.workloadRef.name: Invalid value: \"shop\": Deployment \"shop\" is referred to by \
+             another Rollout, \"web\", which is older: refer to another workload, or delete one of the \
+             two Rollouts"
+        ),
+        "{message}"
+    );
+    // The older one goes on; of the same second, the first by name.
+    assert_eq!(
+        told_beside("web", "shop", &created("2030-01-01T00:00:01Z")),
+        Value::Null
+    );
+    assert_eq!(
+        told_beside("web", "shop", &created("2030-01-01T00:00:00Z")),
+        Value::Null
+    );
+    assert_eq!(told_beside("web", "bar", &older), Value::Null);
+    let going = json!({"metadata": {
+        "creationTimestamp": "2029-12-31T23:59:59Z", "deletionTimestamp": "2030-01-01T00:00:00Z",
+    }});
+    assert_eq!(told_beside("web", "shop", &going), Value::Null);
 }
 
 /// An autoscaler writes `spec.replicas`, a person writes another number a moment later: the last one

@@ -4,7 +4,7 @@
 use api::Rollout;
 use engine::config::Config;
 use engine::explain::{Names, Seen, explain};
-use engine::snapshot::{Inbox, Refusal, RolloutSnapshot, TemplateSet, references};
+use engine::snapshot::{Inbox, Refusal, RolloutSnapshot, TemplateSet, WorkloadUser, references};
 use jiff::Timestamp;
 use plan::{Action, ObjectKey, Plan};
 use serde::de::DeserializeOwned;
@@ -523,8 +523,15 @@ fn snapshot(bytes: &mut Bytes<'_>) -> Option<RolloutSnapshot> {
         message: bytes.name(),
         at: Timestamp::UNIX_EPOCH,
     });
+    let workload_users = (0..bytes.next() % 3)
+        .map(|_| WorkloadUser {
+            created: bytes.yes().then_some(Timestamp::UNIX_EPOCH),
+            name: bytes.name(),
+        })
+        .collect();
     Some(RolloutSnapshot {
         rollout: Arc::new(rollout),
+        workload_users,
         replica_sets: decoded(sets),
         pods: Vec::new(),
         services,

@@ -19,6 +19,7 @@ mod image_change;
 mod lab;
 mod operations;
 mod outcomes;
+mod requests;
 mod seed;
 mod swarm;
 mod timelines;

@@ -1,9 +1,10 @@
 //! What has one outcome here, and several with the peer (docs/differences.md, "One outcome").
 
 use crate::operations::{
-    blue_green, current, deployed, routed, size, status, update, user, weight,
+    blue_green, current, deployed, routed, size, smoke, status, update, user, weight,
 };
-use crate::world::World;
+use crate::swarm::manifests;
+use crate::world::{Script, World};
 use serde_json::{Value, json};
 
 fn stable(world: &World) -> String {
@@ -122,4 +123,129 @@ fn a_rollback_to_a_revision_that_failed_goes_through_the_steps() {
         (weight(&world), &status(&world, "currentStepIndex")),
         (40, &json!(1))
     );
+}
+
+/// `minPodsPerReplicaSet`, and a `setCanaryScale` that outlives the abort, keep pods that no weight asks
+/// for: the weight must not follow from them.
+#[test]
+fn an_abort_with_dynamic_stable_scale_ends_at_weight_0_and_rests() {
+    for (min_pods, delay) in [
+        (None, None),
+        (Some(2), None),
+        (Some(2), Some(0)),
+        (Some(2), Some(10)),
+        (Some(4), None),
+        (Some(9), Some(0)),
+    ] {
+        for steps in [
+            json!([{"setWeight": 20}, {"pause": {}}]),
+            json!([{"setWeight": 20}, {"setWeight": 40}, {"setWeight": 80}, {"pause": {}}]),
+            json!([{"setCanaryScale": {"replicas": 3}}, {"setWeight": 20}, {"pause": {}}]),
+            json!([{"setWeight": 60}, {"setCanaryScale": {"weight": 80}}, {"pause": {}}]),
+        ] {
+            let mut strategy = routed();
+            strategy["canary"]["steps"] = steps;
+            strategy["canary"]["dynamicStableScale"] = json!(true);
+            strategy["canary"]["minPodsPerReplicaSet"] = json!(min_pods);
+            strategy["canary"]["abortScaleDownDelaySeconds"] = json!(delay);
+            let mut world = paused(&strategy);
+            user(&mut world, &json!({"status": {"abort": true}}));
+            world.sleep(120.0);
+            let page = format!("{strategy} {:#}", world.rollout()["status"]);
+            assert_eq!(weight(&world), 0, "{page}");
+            let stable = stable(&world);
+            assert_eq!(
+                (size(&world, &stable), world.ready_of(&stable)),
+                (5, 5),
+                "{page}"
+            );
+            let writes = world.history.len();
+            world.sleep(7200.0);
+            assert_eq!(world.history.len(), writes, "{page}");
+        }
+    }
+}
+
+#[test]
+fn a_fast_way_back_with_blue_green_has_no_preview() {
+    for window in [None, Some(1)] {
+        let mut strategy = blue_green(30);
+        strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+        strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+        let mut world = deployed(&strategy, 5);
+        let first = current(&world);
+        if let Some(revisions) = window {
+            let window = json!({"spec": {"rollbackWindow": {"revisions": revisions}}});
+            user(&mut world, &window);
+        }
+        update(&mut world, 1);
+        until(&mut world, "Paused");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Healthy");
+        // With the old pods still there; and within the window without them.
+        world.sleep(if window.is_some() { 120.0 } else { 5.0 });
+        update(&mut world, 0);
+        world.sleep(5.0);
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(world.selected("active"), Some(first.clone()), "{page}");
+        assert_eq!(
+            (status(&world, "phase"), stable(&world)),
+            (json!("Healthy"), first),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn a_retry_with_blue_green_begins_with_the_preview() {
+    for analyses in [false, true] {
+        let mut strategy = blue_green(30);
+        strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+        strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+        let analysis = json!({"templates": [{"templateName": "smoke"}]});
+        strategy["blueGreen"]["postPromotionAnalysis"] = analysis.clone();
+        if analyses {
+            strategy["blueGreen"]["prePromotionAnalysis"] = analysis;
+        }
+        let mut objects = manifests(&strategy, 5);
+        objects.insert(0, smoke());
+        let mut world = World::new(&objects);
+        until(&mut world, "Healthy");
+        let first = current(&world);
+        update(&mut world, 1);
+        world.settle();
+        let new = current(&world);
+        script(&mut world, &format!("app-{new}-2-pre"), "Successful");
+        script(&mut world, &format!("app-{new}-2-post"), "Failed");
+        until(&mut world, "Paused");
+        assert_eq!(size(&world, &new), 1);
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Degraded");
+        assert_eq!(world.selected("active"), Some(first.clone()));
+        assert_eq!(size(&world, &new), 5);
+        let runs = world.keys("AnalysisRun").len();
+        user(&mut world, &json!({"status": {"abort": false}}));
+        until(&mut world, "Paused");
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(
+            (world.selected("active"), size(&world, &new)),
+            (Some(first), 1),
+            "{page}"
+        );
+        assert_eq!(
+            world.keys("AnalysisRun").len(),
+            runs + usize::from(analyses),
+            "{page}"
+        );
+    }
+}
+
+fn script(world: &mut World, run: &str, phase: &str) {
+    let script = Script {
+        after_s: 1,
+        seen_running: true,
+        phase: phase.to_owned(),
+        message: String::new(),
+    };
+    world.scripts.insert(run.to_owned(), script);
 }

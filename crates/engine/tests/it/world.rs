@@ -8,7 +8,7 @@ use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, references};
+use engine::snapshot::{Inbox, RolloutSnapshot, references, workload_users};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
 use serde_json::{Value, json};
@@ -209,7 +209,9 @@ impl World {
             let key = ObjectKey::namespaced(&key.api_version, &key.kind, NAMESPACE, &key.name);
             self.objects.get(&key).cloned().map(Arc::new)
         });
+        let all = parse::<Rollout>(typed("Rollout"));
         RolloutSnapshot {
+            workload_users: workload_users(&rollout, all.iter().map(AsRef::as_ref)),
             rollout: Arc::new(rollout),
             replica_sets: parse(typed("ReplicaSet")),
             pods: if refs.pods {
@@ -628,6 +630,14 @@ impl World {
                 self.ready_at.insert(key, Timestamp::MAX);
             }
         }
+        self.run_replica_sets();
+    }
+
+    /// One pod of a ReplicaSet is deleted; another takes its place.
+    pub(crate) fn delete_pod(&mut self, hash: &str) {
+        let mut pods = self.keys("Pod").into_iter();
+        let key = pods.find(|key| key.name.contains(hash)).unwrap();
+        self.remove(&key);
         self.run_replica_sets();
     }
 

@@ -101,6 +101,9 @@ pub(super) fn status(actor: &mut Actor<'_>, pass: &Pass, shared: &mut Shared) ->
             }
             shared.checks.pauses = pauses;
             change.note(&mut shared.checks.pauses);
+            for what in shared.checks.lost(&change) {
+                shared.checks.report(now, "a lost request", what);
+            }
             let phase = status.phase.as_ref();
             shared.wrote(format_args!(
                 "status {} {} step {:?}",

@@ -45,7 +45,14 @@ pub enum Act {
 /// Does it; what that leads to later, and when.
 pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act)> {
     let patch = match act {
-        Act::Image(image) => json!({"spec": {"template": setup::template(*image)}}),
+        Act::Image(image) => match workload(rollout, shared) {
+            Some(workload) => {
+                let template = setup::workload_template(*image);
+                write(shared, &workload, &json!({"spec": {"template": template}}));
+                return None;
+            }
+            None => json!({"spec": {"template": setup::template(*image)}}),
+        },
         Act::Abort => json!({"status": {"abort": true}}),
         Act::Retry => json!({"status": {"abort": false}}),
         Act::Resume => json!({"status": {"pauseConditions": null}}),
@@ -62,6 +69,13 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
     };
     write(shared, rollout, &patch);
     None
+}
+
+/// The Deployment that has the template, if the Rollout has none of its own.
+fn workload(rollout: &Id, shared: &Shared) -> Option<Id> {
+    let object = shared.ground.get(rollout)?;
+    let reference = object.rollout()?.spec.workload_ref.clone()?;
+    Some(Id::new(Kind::Deployment, &reference.name?))
 }
 
 fn write(shared: &mut Shared, id: &Id, body: &Value) {

@@ -107,6 +107,7 @@ fn may_patch(rollout: &Rollout, id: &Id, live: &Object) -> bool {
         Kind::HttpRoute => engine::snapshot::references(rollout)
             .objects
             .contains(&id.key()),
+        Kind::Deployment => engine::snapshot::references(rollout).workload == Some(id.key()),
         Kind::Pod => true,
         Kind::Rollout | Kind::AnalysisTemplate => false,
     }

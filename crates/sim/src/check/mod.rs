@@ -2,6 +2,7 @@
 
 mod actions;
 mod facts;
+mod requests;
 mod rest;
 mod rules;
 mod transitions;
@@ -38,6 +39,8 @@ pub struct Checks {
     pub pauses: Pauses,
     /// Somebody has turned the route's weights, and the controller has not put them right yet.
     pub turned: bool,
+    /// The pause that somebody has ended last, until that has come about.
+    ended: Option<requests::Ended>,
     /// Writes of the controller, by second: more than a few are a hot loop.
     burst: (i64, u32),
 }
@@ -88,7 +91,9 @@ impl Checks {
             let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
-            if !forgiven && visibly.contains_key(&(*rule, on.clone())) {
+            let no_worse =
+                rules::is_same_arm(rule, on, truth.0, truth.1) || rules::is_rescue(rule, truth.0);
+            if !forgiven && !no_worse && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }

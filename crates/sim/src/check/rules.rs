@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
 pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
+const NOBODY_READY: &str = "traffic goes where no pod is ready";
+const ACTIVE_TOO_FEW: &str = "the active pods are fewer than the replicas";
+const ACTIVE_NOT_READY: &str = "the active service has no ready pod";
 
 /// Rule and what it is about → how far it is broken, above 0.
 pub type Shortfalls = BTreeMap<(&'static str, String), i32>;
@@ -42,13 +45,13 @@ fn blue_green(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         return;
     };
     if facts.ready() > 0 && facts.ready_of(hash) == 0 {
-        let rule = ("the active service has no ready pod", String::new());
+        let rule = (ACTIVE_NOT_READY, String::new());
         found.insert(rule, 1);
     }
     let aborted = facts.status().is_some_and(|status| status.abort);
     let size = facts.set(hash).map_or(0, |set| set.size);
     if !aborted && size > 0 {
-        let rule = ("the active pods are fewer than the replicas", String::new());
+        let rule = (ACTIVE_TOO_FEW, String::new());
         found.insert(rule, facts.replicas() - size);
     }
 }
@@ -108,7 +111,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         };
         let ready = facts.ready_of(hash);
         if ready == 0 && facts.ready() > 0 {
-            let rule = ("traffic goes where no pod is ready", service.clone());
+            let rule = (NOBODY_READY, service.clone());
             found.insert(rule, 1);
         }
         let is_canary = canary.canary_service.as_deref() == Some(service);
@@ -123,6 +126,38 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }
+}
+
+/// Whether the active service selected nobody before, so that a few pods are a rescue.
+pub(super) fn is_rescue(rule: &str, before: &Facts) -> bool {
+    let Some(rollout) = before.rollout.as_ref().filter(|_| rule == ACTIVE_TOO_FEW) else {
+        return false;
+    };
+    let strategy = rollout.spec.blue_green();
+    let selected = strategy.and_then(|strategy| before.selected(&strategy.active_service));
+    selected
+        .and_then(|hash| before.set(hash))
+        .is_none_or(|set| set.size == 0)
+}
+
+/// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have come
+/// to count: those of a ReplicaSet that was scaled to nothing, and up again before they were gone.
+pub(super) fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
+    let active = || {
+        let rollout = after.rollout.as_ref()?;
+        Some(rollout.spec.blue_green()?.active_service.clone())
+    };
+    let service = match rule {
+        ARM_TOO_SMALL | NOBODY_READY => service.to_owned(),
+        ACTIVE_NOT_READY => active().unwrap_or_default(),
+        _ => return false,
+    };
+    let arm = |facts: &Facts| {
+        let hash = facts.selected(&service)?.to_owned();
+        let ready = facts.ready_of(&hash);
+        Some((hash, ready, facts.weight(&service), facts.replicas()))
+    };
+    arm(before) == arm(after)
 }
 
 /// Whether the canary service still selects a revision that another one has taken the place of. Its

@@ -37,7 +37,7 @@ fn is_paused(status: &RolloutStatus, reason: PauseReason) -> bool {
 }
 
 impl Change<'_> {
-    fn before(&self) -> RolloutStatus {
+    pub(super) fn before(&self) -> RolloutStatus {
         self.planned.status.clone().unwrap_or_default()
     }
 

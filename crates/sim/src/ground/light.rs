@@ -1,7 +1,7 @@
 //! A map of parsed objects, with the rules of an API server for those who write to it.
 
 use super::pods::{Look, Pace, PodSet};
-use super::{Change, Ground, Harm, Patch, Refused};
+use super::{Change, Ground, Harm, Patch, Refused, deployments};
 use crate::object::{Body, Id, Kind, NAMESPACE, Object};
 use crate::time::{stamp, whole};
 use api::RolloutStatus;
@@ -42,6 +42,36 @@ impl Light {
             leaving: BTreeMap::new(),
             now_ms: 0,
         }
+    }
+
+    /// Replaces an object that still has the version that it says, or its status.
+    pub(super) fn replace(
+        &mut self,
+        now_ms: i64,
+        object: &Value,
+        subresource: Option<&str>,
+    ) -> Result<(), Refused> {
+        let id = Id::of_json(object)
+            .ok_or_else(|| Refused::Invalid("no kind or name that is known here".to_owned()))?;
+        let live = self.objects.get(&id).ok_or(Refused::NotFound)?;
+        let planned = object["metadata"]["resourceVersion"].as_str();
+        if planned.and_then(|own| own.parse().ok()) != Some(live.version) {
+            return Err(Refused::Conflict);
+        }
+        let before = live.json();
+        let mut after = object.clone();
+        if subresource == Some("status") {
+            after = before.clone();
+            after["status"] = object["status"].clone();
+        }
+        if after == before {
+            return Ok(());
+        }
+        let version = self.next_version();
+        bookkeeping(&before, &mut after, version);
+        let object = Object::parse(id.kind, version, after).map_err(Refused::Invalid)?;
+        self.put(now_ms, &id, object);
+        Ok(())
     }
 
     /// The log so far, which is then gone: for those who need no more than the newest.
@@ -313,7 +343,9 @@ impl Ground for Light {
         for id in gone {
             self.take(now_ms, &id);
         }
-        let mut next = self.leaving.values().copied().min();
+        let seen = self.changes.len();
+        let deployed = deployments::step(self, now_ms);
+        let mut next = self.leaving.values().copied().chain(deployed).min();
         for (id, object) in self.list(Kind::ReplicaSet) {
             let Some(set) = object.replica_set() else {
                 continue;
@@ -330,6 +362,11 @@ impl Ground for Light {
                 self.show(now_ms, set, look);
             }
             self.count(now_ms, &id, set);
+        }
+        let deploys = self.objects.keys().any(|id| id.kind == Kind::Deployment);
+        if deploys && self.changes.len() != seen {
+            // What happens to its ReplicaSets, a Deployment sees a moment later.
+            next = Some(next.map_or(now_ms + 1, |next| next.min(now_ms + 1)));
         }
         next
     }

@@ -56,6 +56,8 @@ mutants! {
     SkipsStep = "skips-step",
     RepeatsStep = "repeats-step",
     NeverPauses = "never-pauses",
+    ForgetsPromotion = "forgets-promotion",
+    DropsFullPromotion = "drops-full-promotion",
     AbortsForNoReason = "aborts-for-no-reason",
     PromotesEarly = "promotes-early",
     SwitchesEarly = "switches-early",

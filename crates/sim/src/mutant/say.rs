@@ -169,6 +169,8 @@ fn status(
             status.current_step_index = Some(0);
         }
         Mutant::NeverPauses => status.pause_conditions.clear(),
+        Mutant::ForgetsPromotion => status.controller_pause = !status.pause_conditions.is_empty(),
+        Mutant::DropsFullPromotion => status.promote_full = false,
         Mutant::AbortsForNoReason if advanced => status.abort = true,
         Mutant::PromotesEarly => {
             let hash = status.current_pod_hash.clone();

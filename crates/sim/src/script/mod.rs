@@ -1,7 +1,8 @@
 //! The scenario language: a transcript goes in, a transcript comes out.
 //!
 //! A file is the Rollout's spec as YAML, a line `---`, and commands, one a line. What comes out is
-//! each command with what happened while it was carried out. `show` prints the state, and does not
+//! each command with what happened while it was carried out. A spec with a `workloadRef` brings the
+//! Deployment that it names: `image` changes its template. `show` prints the state, and does not
 //! depend on the ground; everything else has times and names in it.
 //!
 //! | command | what it does |

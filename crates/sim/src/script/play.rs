@@ -3,6 +3,7 @@
 use super::{Command, Script};
 use crate::fault::Fault;
 use crate::ground::{Full, Ground, Light, Pace};
+use crate::object::{Body, Kind};
 use crate::scenario::{Scenario, Tempo};
 use crate::world::World;
 use std::fmt::Write;
@@ -172,6 +173,15 @@ fn show(world: &World) -> String {
             roles.join(" ")
         );
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for (id, object) in world.shared.ground.list(Kind::Deployment) {
+        if let Body::Deployment(workload) = &object.body {
+            let size = workload.spec.as_ref().and_then(|spec| spec.replicas);
+            let status = workload.status.as_ref();
+            let ready = status.and_then(|status| status.ready_replicas);
+            let (ready, size) = (ready.unwrap_or(0), size.unwrap_or(1));
+            let _ = writeln!(text, "  {id} {ready}/{size} ready");
+        }
     }
     for (service, hash) in &facts.services {
         let weight = facts.weight(service);

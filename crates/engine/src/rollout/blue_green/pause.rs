@@ -39,6 +39,19 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the update has been let through, and neither the switch nor the scale-up of the
+    /// preview that it was let through to has happened yet.
+    pub(crate) fn is_promotion_outstanding(&self) -> bool {
+        let strategy = self.blue_green();
+        let pauses = !strategy.auto_promotes() || strategy.auto_promotion_s() > 0;
+        let status = &self.status;
+        pauses
+            && self.is_pre_promotion_done()
+            && !status.blue_green.scale_up_preview_check_point
+            && status.stable_rs != status.current_pod_hash
+            && status.blue_green.active_selector != status.current_pod_hash
+    }
+
     fn wait_for_promotion(&mut self) {
         match self.auto_promotion_at() {
             Some(until) => {

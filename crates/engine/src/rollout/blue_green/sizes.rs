@@ -25,7 +25,9 @@ impl Context<'_> {
         let new = self.new_set().map(|set| set.hash().to_owned());
         // The stable revision is no preview, even if the active service has not come to it yet.
         let previewed = active.is_some() && active != new && self.new != self.stable;
-        if !previewed || self.is_promote_full() {
+        // A fast way back has no preview, so nobody would ever raise it to full size (the peer waits
+        // for ever).
+        if !previewed || self.is_promote_full() || self.is_fast_rollback() {
             return replicas;
         }
         if self.current_hash != self.stored_current() {

@@ -23,7 +23,9 @@ impl Context<'_> {
                 self.ensure_target(&canary_service, self.stable, gate);
             }
         } else if !self.is_rolling_back_dynamically() {
-            self.ensure_target(&canary_service, self.new, Gate::Available);
+            // A weight that an abort could not give back yet needs its pods here too.
+            let gate = Gate::Serving(self.pods_for_canary_service());
+            self.ensure_target(&canary_service, self.new, gate);
         }
     }
 

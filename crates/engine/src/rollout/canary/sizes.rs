@@ -8,8 +8,9 @@ impl Context<'_> {
     /// Sizes the ReplicaSets. The first that changes its size ends this: the next one is sized when
     /// the change is seen, so that no two changes add up to a breach of the limits.
     pub(super) fn size_canary(&mut self) {
-        // A pause stops an update; without one there is nothing to stop, and an autoscaler goes on.
-        let updating = self.new != self.stable;
+        // A pause stops an update; without one there is nothing to stop, and an autoscaler goes on. An
+        // update that was given up is not kept half done by a pause.
+        let updating = self.new != self.stable && !self.is_aborted();
         if let Some(reason) = self.halt_reason().filter(|_| updating) {
             self.decide("halt", reason);
             if self.rollout.spec.is_paused() {

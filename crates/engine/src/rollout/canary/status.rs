@@ -85,7 +85,9 @@ impl Context<'_> {
             return None;
         }
         if self.is_promote_full() {
-            return Some("Full promotion requested".to_owned());
+            // A pause of the user's own comes first; the request stays.
+            let paused = self.rollout.spec.is_paused();
+            return (!paused).then(|| "Full promotion requested".to_owned());
         }
         if self.is_fast_rollback() {
             let within = self.is_within_rollback_window();

@@ -145,6 +145,12 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the current step is a pause that this pass has not completed.
+    pub(crate) fn is_pause_step_outstanding(&self) -> bool {
+        let paused = self.current_step().is_some_and(|step| step.pause.is_some());
+        paused && self.status.current_step_index == self.step_index()
+    }
+
     fn wait_for_pause(&mut self, started: jiff::Timestamp, duration: Option<&IntOrString>) {
         match duration.map(amount::seconds) {
             Some(seconds) => {

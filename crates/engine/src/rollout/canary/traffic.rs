@@ -138,7 +138,7 @@ impl Context<'_> {
         }
         if self.is_promote_full() {
             let recorded = self.stored.canary.weights.as_ref();
-            return if self.is_dynamic_stable() {
+            return if self.is_dynamic_stable() && !self.is_halted() {
                 share(max_weight, available.min(self.replicas()), self.replicas())
             } else {
                 recorded.map_or(0, |weights| weights.canary.weight)
@@ -322,9 +322,15 @@ impl Context<'_> {
     }
 
     /// Weights that may not move are what the routers say, not what was told them last: a pass may
-    /// have ended between its route and its status. Pods are sized by what they are asked.
+    /// have ended between its route and its status. Pods are sized by what they are asked. That holds
+    /// too where no weight was ever given: somebody may have turned the route by hand.
     fn record_observed(&mut self, observed: Option<Observed>) {
-        if let (Some(weights), Some(observed)) = (&mut self.weights, observed) {
+        let Some(observed) = observed else { return };
+        let updating = self.stable.is_some() && self.stable != self.new;
+        if self.weights.is_none() && updating && observed.canary > 0 {
+            self.weights = Some(self.weight_record(observed.canary));
+        }
+        if let Some(weights) = &mut self.weights {
             weights.canary.weight = observed.canary;
             weights.stable.weight = observed.stable;
         }

@@ -41,12 +41,25 @@ impl Context<'_> {
         let missing = self.replicas() - stable.available();
         let needed = match self.explicit_abort_delay_s() {
             Some(seconds) if seconds > 0 => missing,
+            // Pods that are there whatever the weight is say nothing about it.
+            _ if new.available() <= self.pods_at_any_weight() => missing,
             _ => missing.max(new.available()),
         };
         let steps = self.rollout.spec.canary_steps();
         let weights: Vec<i32> = steps.iter().filter_map(|step| step.set_weight).collect();
         let max_weight = self.canary().max_traffic_weight();
         split::abort_weight(&weights, needed, self.replicas(), max_weight)
+    }
+
+    /// How many pods an aborted canary has at the very least, until its weight is 0.
+    fn pods_at_any_weight(&self) -> i32 {
+        let least = self.canary().min_pods_per_replica_set.unwrap_or(0);
+        let kept = match self.canary_scale() {
+            Some(CanaryScale::Replicas(replicas)) => replicas,
+            Some(CanaryScale::Weight(weight)) => self.ceil_share(weight),
+            None => 0,
+        };
+        least.min(self.replicas()).max(kept)
     }
 
     /// `setCanaryScale` of the nearest step up to the current one, unless it is suspended.

@@ -18,6 +18,7 @@ fn snapshot(spec: &Value) -> RolloutSnapshot {
         templates: TemplateSet::default(),
         objects: BTreeMap::new(),
         workload: None,
+        workload_users: Vec::new(),
         inbox: Inbox::default(),
     }
 }

@@ -1,0 +1,255 @@
+//! What a user has asked for is done, or stays on record until it can be: a pause of the user's own
+//! (`spec.paused`) holds requests back and loses none (docs/differences.md, "One outcome").
+
+use crate::operations::{blue_green, current, deployed, routed, size, smoke, status, update, user};
+use crate::swarm::manifests;
+use crate::world::{Script, World};
+use serde_json::{Value, json};
+
+fn until(world: &mut World, phase: &str) {
+    assert!(
+        world.run_until(|world| status(world, "phase") == phase),
+        "never {phase}: {:#}",
+        world.rollout()["status"]
+    );
+}
+
+fn paused(strategy: &Value) -> World {
+    let mut world = deployed(strategy, 5);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world
+}
+
+/// `spec.paused`.
+fn hold(world: &mut World, paused: bool) {
+    user(world, &json!({"spec": {"paused": paused}}));
+}
+
+/// The patch of `promote` where a pause goes on.
+fn promote(world: &mut World) {
+    user(world, &json!({"status": {"pauseConditions": null}}));
+}
+
+/// The canary's weight; none where nothing is routed.
+fn weight(world: &World) -> i64 {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = &world.objects[&key]["spec"]["rules"][0]["backendRefs"];
+    backends[1]["weight"].as_i64().unwrap_or(0)
+}
+
+fn at(world: &World) -> (i64, Value) {
+    (weight(world), status(world, "currentStepIndex"))
+}
+
+fn basic() -> Value {
+    json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}, {"setWeight": 80}, {"pause": {}}]}})
+}
+
+fn dynamic() -> Value {
+    let mut strategy = routed();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy
+}
+
+fn manual() -> Value {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    strategy
+}
+
+/// Two pods first, and all of them before the switch.
+fn previewed() -> Value {
+    let mut strategy = manual();
+    strategy["blueGreen"]["previewReplicaCount"] = json!(2);
+    strategy
+}
+
+#[test]
+fn a_promotion_during_a_users_pause_counts_when_the_pause_is_over() {
+    for strategy in [routed(), dynamic()] {
+        let mut world = paused(&strategy);
+        hold(&mut world, true);
+        world.sleep(5.0);
+        promote(&mut world);
+        world.sleep(60.0);
+        assert_eq!(at(&world), (40, json!(1)), "{strategy}");
+        let plan = world.plan();
+        assert!(plan.trace.waiting_on.contains(&plan::WaitingOn::Unpause));
+        hold(&mut world, false);
+        world.sleep(5.0);
+        assert_eq!(at(&world), (80, json!(3)), "{strategy}");
+    }
+}
+
+#[test]
+fn a_promotion_at_the_moment_of_a_users_pause_is_not_lost() {
+    let mut world = paused(&routed());
+    hold(&mut world, true);
+    promote(&mut world);
+    world.sleep(60.0);
+    // Another moment of the controller's, and another: nothing is forgotten on the way.
+    user(&mut world, &json!({"spec": {"replicas": 6}}));
+    world.sleep(60.0);
+    assert_eq!(at(&world), (40, json!(1)));
+    hold(&mut world, false);
+    world.sleep(5.0);
+    assert_eq!(at(&world), (80, json!(3)));
+    assert_eq!(status(&world, "phase"), "Paused");
+}
+
+#[test]
+fn a_promotion_ends_one_pause_and_not_the_next() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([{"setWeight": 40}, {"pause": {}}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    hold(&mut world, true);
+    world.sleep(5.0);
+    promote(&mut world);
+    world.sleep(5.0);
+    hold(&mut world, false);
+    world.sleep(60.0);
+    assert_eq!(at(&world), (40, json!(2)));
+    assert_eq!(status(&world, "phase"), "Paused");
+}
+
+#[test]
+fn a_blue_green_promotion_during_a_users_pause_counts_when_the_pause_is_over() {
+    for strategy in [manual(), previewed()] {
+        let mut world = paused(&strategy);
+        let old = world.selected("active");
+        hold(&mut world, true);
+        world.sleep(5.0);
+        promote(&mut world);
+        world.sleep(60.0);
+        assert_eq!(world.selected("active"), old, "{strategy}");
+        hold(&mut world, false);
+        until(&mut world, "Healthy");
+        assert_eq!(world.selected("active"), Some(current(&world)));
+    }
+}
+
+#[test]
+fn a_blue_green_promotion_is_kept_until_the_pods_are_ready_again() {
+    let mut world = paused(&manual());
+    let new = current(&world);
+    world.delete_pod(&new);
+    promote(&mut world);
+    world.settle();
+    assert_ne!(world.selected("active"), Some(new.clone()));
+    until(&mut world, "Healthy");
+    assert_eq!(world.selected("active"), Some(new));
+}
+
+#[test]
+fn a_full_promotion_during_a_users_pause_is_carried_out_when_the_pause_is_over() {
+    let mut scaled = routed();
+    scaled["canary"]["steps"] = json!([
+        {"setCanaryScale": {"replicas": 5}}, {"setWeight": 20}, {"pause": {}},
+    ]);
+    let mut scaled_dynamically = scaled.clone();
+    scaled_dynamically["canary"]["dynamicStableScale"] = json!(true);
+    for strategy in [
+        basic(),
+        routed(),
+        dynamic(),
+        scaled,
+        scaled_dynamically,
+        manual(),
+    ] {
+        let mut world = paused(&strategy);
+        let (before, pods, active) = (weight(&world), world.sizes(), world.selected("active"));
+        hold(&mut world, true);
+        world.sleep(5.0);
+        user(&mut world, &json!({"status": {"promoteFull": true}}));
+        world.sleep(60.0);
+        assert_eq!(status(&world, "promoteFull"), true, "{strategy}");
+        let after = (weight(&world), world.sizes(), world.selected("active"));
+        assert_eq!(after, (before, pods, active), "{strategy}");
+        hold(&mut world, false);
+        until(&mut world, "Healthy");
+        assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
+    }
+}
+
+#[test]
+fn an_abort_during_a_users_pause_counts_at_once() {
+    for strategy in [basic(), routed(), dynamic(), manual()] {
+        let mut world = paused(&strategy);
+        let stable = status(&world, "stableRS").as_str().unwrap().to_owned();
+        hold(&mut world, true);
+        world.sleep(5.0);
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.sleep(60.0);
+        let page = format!("{strategy} {:#}", world.rollout()["status"]);
+        assert_eq!(status(&world, "phase"), "Degraded", "{page}");
+        assert_eq!(weight(&world), 0, "{page}");
+        assert_eq!(size(&world, &stable), 5, "{page}");
+        assert_eq!(size(&world, &current(&world)), 0, "{page}");
+        // The pause is still there, and nobody has lifted it.
+        user(&mut world, &json!({"status": {"abort": false}}));
+        world.sleep(60.0);
+        assert_eq!(status(&world, "phase"), "Paused", "{page}");
+        assert_eq!((weight(&world), size(&world, &stable)), (0, 5), "{page}");
+        hold(&mut world, false);
+        world.sleep(60.0);
+        assert_eq!(status(&world, "phase"), "Paused", "{page}");
+        assert!(size(&world, &current(&world)) > 0, "{page}");
+    }
+}
+
+#[test]
+fn a_retry_with_an_edit_of_the_spec_counts() {
+    let mut world = paused(&routed());
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    user(&mut world, &json!({"status": {"abort": false}}));
+    hold(&mut world, true);
+    world.sleep(60.0);
+    assert_eq!(status(&world, "message"), "manually paused");
+    hold(&mut world, false);
+    world.sleep(60.0);
+    assert_eq!(at(&world), (40, json!(1)));
+}
+
+/// Who ended the pause did not know yet what an analysis would say.
+#[test]
+fn a_promotion_that_is_held_back_does_not_pass_over_an_inconclusive_analysis() {
+    let mut strategy = routed();
+    strategy["canary"]["analysis"] = json!({"templates": [{"templateName": "smoke"}]});
+    let mut objects = manifests(&strategy, 5);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let run = world.keys("AnalysisRun").remove(0).name;
+    hold(&mut world, true);
+    world.sleep(5.0);
+    promote(&mut world);
+    world.sleep(5.0);
+    let script = Script {
+        after_s: 1,
+        seen_running: true,
+        phase: "Inconclusive".to_owned(),
+        message: String::new(),
+    };
+    world.scripts.insert(run, script);
+    world.sleep(5.0);
+    assert_eq!(world.keys("AnalysisRun").len(), 1);
+    let reasons: Vec<Value> = world.rollout()["status"]["pauseConditions"]
+        .as_array()
+        .map(|all| all.iter().map(|one| one["reason"].clone()).collect())
+        .unwrap_or_default();
+    assert!(
+        reasons.contains(&json!("InconclusiveAnalysisRun")),
+        "{reasons:?}"
+    );
+    hold(&mut world, false);
+    world.sleep(60.0);
+    assert_eq!(at(&world), (40, json!(1)));
+    // Whoever resumes now knows, and ends everything that holds it.
+    promote(&mut world);
+    world.sleep(5.0);
+    assert_eq!(at(&world), (80, json!(3)));
+}
