@@ -1,12 +1,7 @@
 //! `weir`: the controller, the sandbox, the demo, and the verbs about objects.
 
-use mimalloc::MiMalloc;
 use std::process::ExitCode;
 use weir::args;
-
-/// See docs/decisions/007-mimalloc.md.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let matches = match args::command().try_get_matches() {

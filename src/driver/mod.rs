@@ -280,9 +280,10 @@ where
 {
     let is_event =
         |release: &Release| matches!(release, Release::Event { .. } | Release::EventOn { .. });
-    let object = match releases.iter().all(is_event) {
-        true => Value::Null,
-        false => encode(root)?,
+    let object = if releases.iter().all(is_event) {
+        Value::Null
+    } else {
+        encode(root)?
     };
     let about = reference(root);
     for release in releases {
