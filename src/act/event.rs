@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use lru::LruCache;
-use plan::EventKind;
+use plan::{EventKind, ObjectKey};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -117,6 +117,18 @@ impl Events {
         let found = written.get_mut(identity)?;
         found.count = found.count.saturating_add(1);
         Some((found.name.clone(), found.count))
+    }
+}
+
+/// An object as the subject of an event, where no more of it is at hand.
+pub fn subject(object: &ObjectKey, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(object.api_version.clone()),
+        kind: Some(object.kind.clone()),
+        namespace: object.namespace.clone(),
+        name: Some(object.name.clone()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

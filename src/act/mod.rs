@@ -10,7 +10,7 @@ mod outcomes;
 mod refusals;
 mod render;
 
-pub use event::{Events, Occurrence};
+pub use event::{Events, Occurrence, subject};
 pub use http::{Fetch, Http};
 pub use kinds::{Kinds, Served};
 pub use kubernetes::{Kubernetes, key_of};

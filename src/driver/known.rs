@@ -1,13 +1,12 @@
 //! Rollouts that this process has met: their coming and going is told as events.
 
 use super::Context;
-use crate::act::Occurrence;
+use crate::act::{Occurrence, subject};
 use crate::queue::Key;
 use api::Rollout;
 use api::constants::reason;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
-use plan::EventKind;
+use plan::{EventKind, ObjectKey};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -67,24 +66,15 @@ async fn deleted(cx: &Context, key: &Key, uid: &str) {
 }
 
 async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&str, &str)) {
+    let rollout =
+        ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", &key.namespace, &key.name);
     cx.metrics.event(key, EventKind::Normal, reason);
     cx.events
         .publish(Occurrence {
-            object: &identity(key, uid),
+            object: &subject(&rollout, uid),
             kind: EventKind::Normal,
             reason,
             message,
         })
         .await;
-}
-
-fn identity(key: &Key, uid: &str) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("argoproj.io/v1alpha1".to_owned()),
-        kind: Some("Rollout".to_owned()),
-        namespace: Some(key.namespace.clone()),
-        name: Some(key.name.clone()),
-        uid: Some(uid.to_owned()),
-        ..ObjectReference::default()
-    }
 }

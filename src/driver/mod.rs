@@ -15,7 +15,9 @@ mod service;
 
 pub use known::Known;
 
-use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refusals, Renderer};
+use crate::act::{
+    Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refusals, Renderer, subject,
+};
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry};
@@ -358,17 +360,9 @@ async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Rel
             reason,
             message,
         } => {
-            let object = ObjectReference {
-                api_version: Some(object.api_version.clone()),
-                kind: Some(object.kind.clone()),
-                namespace: object.namespace.clone(),
-                name: Some(object.name.clone()),
-                uid: Some(uid.clone()),
-                ..ObjectReference::default()
-            };
             cx.events
                 .publish(Occurrence {
-                    object: &object,
+                    object: &subject(object, uid),
                     kind: *kind,
                     reason,
                     message,

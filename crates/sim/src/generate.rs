@@ -22,6 +22,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut spec = spec(&mut rng);
     refer_to_workload(seed, &mut spec);
+    swap_services(seed, &mut spec);
     let slow = rng.random_bool(0.2);
     let tempo = Tempo {
         lag_ms: one(&mut rng, &[1, 20, 200, 2_000]),
@@ -55,6 +56,20 @@ fn refer_to_workload(seed: u64, spec: &mut Value) {
             "name": "shop",
             "scaleDown": modes[(seed / 8 % 3) as usize],
         });
+    }
+}
+
+/// Of the routed canaries every eighth seed has ping and pong for its services. Draws nothing either.
+fn swap_services(seed: u64, spec: &mut Value) {
+    let canary = spec["strategy"].get_mut("canary");
+    let fields = canary
+        .and_then(Value::as_object_mut)
+        .filter(|_| seed % 8 == 3);
+    let Some(fields) = fields else { return };
+    let names = ["canaryService", "stableService"];
+    if let [Some(ping), Some(pong)] = names.map(|name| fields.remove(name)) {
+        let services = json!({"pingService": ping, "pongService": pong});
+        fields.insert("pingPong".to_owned(), services);
     }
 }
 

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use kube::config::Kubeconfig;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -88,6 +89,19 @@ impl Ground {
     /// The administrator's kubeconfig.
     pub(crate) fn admin(&self) -> PathBuf {
         self.cluster.join("admin.kubeconfig")
+    }
+
+    /// Where the API server listens, as `host:port`.
+    pub(crate) fn api_server(&self) -> Result<String> {
+        let path = self.admin();
+        let kubeconfig =
+            Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
+        let cluster = kubeconfig.clusters.into_iter().next();
+        let server = cluster.and_then(|named| named.cluster?.server);
+        let url: http::Uri = server.unwrap_or_default().parse()?;
+        let (host, port) = (url.host(), url.port_u16());
+        let named = host.zip(port).map(|(host, port)| format!("{host}:{port}"));
+        named.with_context(|| format!("{} names no host and port", path.display()))
     }
 }
 

@@ -6,6 +6,7 @@ mod failover;
 mod privilege;
 mod requests;
 mod story;
+mod timelines;
 mod upgrade;
 
 use std::fmt;
@@ -31,6 +32,8 @@ pub(crate) enum Suite {
     Privilege,
     /// Objects stored by Argo Rollouts are taken over
     Upgrade,
+    /// The recordings of the peer, played in real time
+    Timelines,
     /// What many Rollouts cost; no check, figures
     Bench,
 }
@@ -44,6 +47,7 @@ impl Suite {
             Self::Failover => failover::run(context).await,
             Self::Privilege => privilege::run(context).await,
             Self::Upgrade => upgrade::run(context).await,
+            Self::Timelines => timelines::run(context).await,
             Self::Bench => bench::run(context).await,
         }
     }
@@ -58,6 +62,7 @@ impl fmt::Display for Suite {
             Self::Failover => "failover",
             Self::Privilege => "privilege",
             Self::Upgrade => "upgrade",
+            Self::Timelines => "timelines",
             Self::Bench => "bench",
         })
     }

@@ -204,7 +204,7 @@ impl Context<'_> {
     }
 
     /// Whether anything still points at a ReplicaSet: the status, a service, a weight (§3.4). Ping and
-    /// pong services count too, which the peer forgets.
+    /// pong services count too, which the peer forgets, but for the one that gets nothing.
     pub(crate) fn is_referenced(&self, index: usize) -> bool {
         let hash = self.sets[index].hash();
         if hash.is_empty() {
@@ -222,9 +222,14 @@ impl Context<'_> {
         ];
         in_status.into_iter().any(|referenced| referenced == hash)
             || weighted.any(|referenced| referenced == hash)
-            || self
-                .referenced_services()
-                .iter()
-                .any(|service| self.live_selector(service) == hash)
+            || self.is_selected(hash)
+    }
+
+    /// Whether a service that gets traffic selects that hash.
+    fn is_selected(&self, hash: &str) -> bool {
+        let idle = self.idle_service();
+        let mut services = self.referenced_services().iter();
+        services
+            .any(|service| self.live_selector(service) == hash && idle.as_ref() != Some(service))
     }
 }

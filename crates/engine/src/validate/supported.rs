@@ -4,8 +4,8 @@ use super::error::{Check, SpecError};
 use super::steps;
 use api::Rollout;
 
-/// Refuses steps of several kinds (the planner carries out one kind per step), the first thing that
-/// [`crate::rollout::unsupported`] lists, and pingPong.
+/// Refuses steps of several kinds (the planner carries out one kind per step), and the first thing that
+/// [`crate::rollout::unsupported`] lists.
 pub(super) fn check(rollout: &Rollout) -> Check {
     for (index, step) in rollout.spec.canary_steps().iter().enumerate() {
         let kinds: Vec<&str> = steps::kinds(step)
@@ -22,16 +22,5 @@ pub(super) fn check(rollout: &Rollout) -> Check {
     if let Some((path, what)) = crate::rollout::unsupported(rollout).into_iter().next() {
         return Err(SpecError::forbidden(path, &what));
     }
-    // Weights go to the canary and the stable service; the one router there is knows no others.
-    let ping_pong = rollout
-        .spec
-        .canary()
-        .and_then(|canary| canary.ping_pong.as_ref());
-    match ping_pong {
-        Some(_) => Err(SpecError::forbidden(
-            "spec.strategy.canary.pingPong",
-            "pingPong with trafficRouting by the Gateway API is not supported",
-        )),
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Odd moments: things deleted, edited or refused behind the controller's back.
 
 use crate::operations::{
-    blue_green, current, deployed, routed, size, smoke, status, update, user, weight,
+    blue_green, current, deployed, paused, routed, size, smoke, status, update, user, weight,
 };
 use crate::swarm::manifests;
 use crate::world::World;
@@ -16,13 +16,6 @@ fn delete_set(world: &mut World, hash: &str) {
         .find(|key| key.name.ends_with(hash))
         .unwrap();
     world.delete_set(&key);
-}
-
-fn paused(strategy: &Value) -> World {
-    let mut world = deployed(strategy, 5);
-    update(&mut world, 1);
-    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
-    world
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What `explain` says of every state that a plan can wait in: one golden page each, in
 //! `fixtures/explain`. With `UPDATE_EXPLAIN=1` in the environment the pages are written anew.
 
-use crate::operations::{blue_green, current, deployed, routed, smoke, status, update, user};
+use crate::operations::{
+    blue_green, current, deployed, routed, smoke, status, until, update, user,
+};
 use crate::swarm::manifests;
 use crate::world::{World, parse};
 use engine::config::Config;
@@ -46,14 +48,6 @@ fn golden_of(name: &str, world: &World, snapshot: &RolloutSnapshot) {
 
 fn golden(name: &str, world: &World) {
     golden_of(name, world, &snapshot(world));
-}
-
-fn until(world: &mut World, phase: &str) {
-    assert!(
-        world.run_until(|world| status(world, "phase") == phase),
-        "never {phase}: {:#}",
-        world.rollout()["status"]
-    );
 }
 
 /// An update that has come to `phase`.

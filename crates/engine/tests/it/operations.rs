@@ -31,6 +31,23 @@ pub(crate) fn deployed(strategy: &Value, replicas: i32) -> World {
     world
 }
 
+/// Lets the world go on until the Rollout is in that phase.
+pub(crate) fn until(world: &mut World, phase: &str) {
+    assert!(
+        world.run_until(|world| status(world, "phase") == phase),
+        "never {phase}: {:#}",
+        world.rollout()["status"]
+    );
+}
+
+/// An update of five pods that has come to its first pause.
+pub(crate) fn paused(strategy: &Value) -> World {
+    let mut world = deployed(strategy, 5);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world
+}
+
 pub(crate) fn status(world: &World, field: &str) -> Value {
     world.rollout()["status"][field].clone()
 }

@@ -1,7 +1,7 @@
 //! What has one outcome here, and several with the peer (docs/differences.md, "One outcome").
 
 use crate::operations::{
-    blue_green, current, deployed, routed, size, smoke, status, update, user, weight,
+    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
 };
 use crate::swarm::manifests;
 use crate::world::{Script, World};
@@ -9,21 +9,6 @@ use serde_json::{Value, json};
 
 fn stable(world: &World) -> String {
     status(world, "stableRS").as_str().unwrap().to_owned()
-}
-
-fn until(world: &mut World, phase: &str) {
-    assert!(
-        world.run_until(|world| status(world, "phase") == phase),
-        "never {phase}: {:#}",
-        world.rollout()["status"]
-    );
-}
-
-fn paused(strategy: &Value) -> World {
-    let mut world = deployed(strategy, 5);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    world
 }
 
 #[test]

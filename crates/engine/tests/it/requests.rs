@@ -1,25 +1,12 @@
 //! What a user has asked for is done, or stays on record until it can be: a pause of the user's own
 //! (`spec.paused`) holds requests back and loses none (docs/differences.md, "One outcome").
 
-use crate::operations::{blue_green, current, deployed, routed, size, smoke, status, update, user};
+use crate::operations::{
+    blue_green, current, paused, routed, size, smoke, status, until, update, user,
+};
 use crate::swarm::manifests;
 use crate::world::{Script, World};
 use serde_json::{Value, json};
-
-fn until(world: &mut World, phase: &str) {
-    assert!(
-        world.run_until(|world| status(world, "phase") == phase),
-        "never {phase}: {:#}",
-        world.rollout()["status"]
-    );
-}
-
-fn paused(strategy: &Value) -> World {
-    let mut world = deployed(strategy, 5);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    world
-}
 
 /// `spec.paused`.
 fn hold(world: &mut World, paused: bool) {

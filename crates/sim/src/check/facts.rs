@@ -3,7 +3,7 @@
 use crate::ground::Ground;
 use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
 use crate::view::View;
-use api::{Rollout, RolloutStatus};
+use api::{PingPongType, Rollout, RolloutStatus};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -145,10 +145,32 @@ impl Facts {
         Some(&found.1)
     }
 
+    /// The service that has the canary's role now.
+    pub fn canary_service(&self) -> Option<&str> {
+        let rollout = self.rollout.as_ref()?;
+        canary_service(rollout, self.status())
+    }
+
     pub fn weight(&self, service: &str) -> Option<i32> {
         let mut weights = self.weights.iter();
         Some(weights.find(|(name, _)| name == service)?.1)
     }
+}
+
+/// With ping-pong the roles change at each promotion; before the first one, pong is stable.
+pub(super) fn canary_service<'r>(
+    rollout: &'r Rollout,
+    status: Option<&RolloutStatus>,
+) -> Option<&'r str> {
+    let canary = rollout.spec.canary()?;
+    let Some(ping_pong) = &canary.ping_pong else {
+        return canary.canary_service.as_deref();
+    };
+    let stable = status.and_then(|status| status.canary.stable_ping_pong);
+    Some(match stable {
+        Some(PingPongType::Ping) => &ping_pong.pong_service,
+        _ => &ping_pong.ping_service,
+    })
 }
 
 fn weights(route: &Value) -> Vec<(String, i32)> {

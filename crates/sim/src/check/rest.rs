@@ -86,19 +86,22 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
             ));
         }
     }
+    let canary = facts.canary_service();
+    let swaps = rollout
+        .spec
+        .canary()
+        .is_some_and(|own| own.ping_pong.is_some());
     for service in engine::snapshot::references(rollout).services {
         let selected = facts.selected(&service);
-        if selected != Some(stable) && replicas > 0 {
+        // Of ping and pong, one leads to what was stable before.
+        let idle = swaps && canary == Some(&service);
+        if selected != Some(stable) && replicas > 0 && !idle {
             found.push(("recovery", format!("{service} selects {selected:?}")));
         }
     }
-    let canary = rollout
-        .spec
-        .canary()
-        .and_then(|own| own.canary_service.clone());
     if rollout.spec.traffic_routing().is_some()
         && let Some(weight) = facts
-            .weight(&canary.unwrap_or_default())
+            .weight(canary.unwrap_or_default())
             .filter(|own| *own > 0)
     {
         found.push(("recovery", format!("the canary still has {weight}")));

@@ -114,7 +114,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             let rule = (NOBODY_READY, service.clone());
             found.insert(rule, 1);
         }
-        let is_canary = canary.canary_service.as_deref() == Some(service);
+        let is_canary = facts.canary_service() == Some(service);
         let others_ready = facts.ready() - ready;
         if others_ready > 0 && !(scaled && is_canary) && !is_superseded(facts) {
             let needed = facts.replicas() * weight / max_weight.max(1);
@@ -163,11 +163,7 @@ pub(super) fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Fac
 /// Whether the canary service still selects a revision that another one has taken the place of. Its
 /// traffic goes back as fast as it can.
 pub(super) fn is_superseded(facts: &Facts) -> bool {
-    let Some(rollout) = &facts.rollout else {
-        return false;
-    };
-    let canary = rollout.spec.canary();
-    let service = canary.and_then(|canary| canary.canary_service.as_deref());
+    let service = facts.canary_service();
     let selected = service.and_then(|service| facts.selected(service));
     let (Some(selected), Some(status)) = (selected, facts.status()) else {
         return false;

@@ -1,6 +1,7 @@
 //! The rules of change: what one status may say after another.
 
 use super::Facts;
+use super::facts::canary_service;
 use api::{PauseReason, Rollout, RolloutStatus};
 use engine::rollout::canary::split;
 use std::collections::BTreeMap;
@@ -132,8 +133,8 @@ impl Change<'_> {
             let scaled = steps.iter().any(|step| step.set_canary_scale.is_some());
             let canary = self.planned.spec.canary()?;
             if self.planned.spec.traffic_routing().is_some() {
-                let service = canary.canary_service.as_deref().unwrap_or_default();
-                let live = self.seen.weight(service);
+                let service = canary_service(self.planned, Some(before));
+                let live = self.seen.weight(service.unwrap_or_default());
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
                 let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
                 // With the stable pods gone for good the canary has everything, whatever the step says.

@@ -3,6 +3,7 @@
 use crate::rollout::context::Context;
 use crate::rollout::services::Gate;
 use api::PingPongType;
+use plan::WaitingOn;
 
 impl Context<'_> {
     /// Points the stable service at the stable pods and the canary service at the new ones, when
@@ -46,14 +47,46 @@ impl Context<'_> {
         share.max(i32::from(weight > 0))
     }
 
-    /// With ping-pong, the services swap roles at each promotion instead of changing pods.
+    /// With ping-pong, the services swap roles at each promotion instead of changing pods. The one in
+    /// the canary's role follows new pods as the canary service does, when they can take its traffic
+    /// (the peer moves it at once). At rest it leads to the pods that were stable before, and gets
+    /// nothing.
     fn point_ping_pong(&mut self) {
-        if self.canary().ping_pong.is_none() || self.is_fully_promoted() || self.stable == self.new
-        {
+        if self.canary().ping_pong.is_none() {
             return;
         }
-        let service = self.arm_services().canary;
-        self.ensure_target(&service, self.new, Gate::Open);
+        let services = self.arm_services();
+        let gate = Gate::Serving(self.pods_for_stable_service());
+        self.ensure_target(&services.stable, self.stable, gate);
+        if self.is_fully_promoted() || self.stable == self.new {
+            return;
+        }
+        if self.is_given_too_much() {
+            self.wait(WaitingOn::Object {
+                object: format!("Service {}", services.canary),
+                why: "the route gives it what the stable pods shall have".to_owned(),
+            });
+            return;
+        }
+        let gate = Gate::Serving(self.pods_for_canary_service());
+        self.ensure_target(&services.canary, self.new, gate);
+    }
+
+    /// Whether the route gives the canary's arm more than the step does: of a route as it was written,
+    /// pong may have everything, and it is the canary's service of the second revision.
+    fn is_given_too_much(&mut self) -> bool {
+        let seen = self.observed_weights().map_or(0, |seen| seen.canary);
+        self.stable.is_some() && seen > self.wanted_weight()
+    }
+
+    /// The service that has the canary's role while there is no canary: what it leads to is not needed.
+    pub(crate) fn idle_service(&self) -> Option<String> {
+        self.rollout.spec.canary()?.ping_pong.as_ref()?;
+        let weights = self.weights.as_ref();
+        let is_idle = self.is_fully_promoted()
+            && weights.is_none_or(|weights| weights.canary.weight == 0)
+            && self.observed_weights().is_none_or(|seen| seen.canary == 0);
+        is_idle.then(|| self.arm_services().canary)
     }
 
     /// The services that a router weighs against each other: `canaryService` and `stableService`, or

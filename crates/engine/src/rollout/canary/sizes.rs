@@ -79,7 +79,8 @@ impl Context<'_> {
     }
 
     /// Pods for a weight that is still above what the step wants, because the stable pods cannot take
-    /// the rest yet.
+    /// the rest yet. After an abort the canary service goes to the stable pods; of ping and pong, none
+    /// does.
     fn pods_for_held_weight(&self, wanted: i32) -> i32 {
         let held = self
             .weights
@@ -90,7 +91,8 @@ impl Context<'_> {
                 .is_some_and(|new| weights.canary.pod_template_hash == new.hash())
         });
         let lowered = held > self.step_weight() || (held > 0 && wanted == 0);
-        if of_new && lowered && !self.is_aborted() {
+        let stays = !self.is_aborted() || self.canary().ping_pong.is_some();
+        if of_new && lowered && stays {
             self.ceil_share(held)
         } else {
             0

@@ -117,7 +117,7 @@ impl Context<'_> {
     }
 
     /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
-    fn wanted_weight(&mut self) -> i32 {
+    pub(super) fn wanted_weight(&mut self) -> i32 {
         let max_weight = self.canary().max_traffic_weight();
         if self.is_rolling_back_dynamically() {
             return self.rollback_weight();
@@ -171,7 +171,8 @@ impl Context<'_> {
             return weight;
         };
         let elsewhere = self.selector(&service) != new.hash();
-        if !elsewhere || self.is_aborted() || self.is_fully_promoted() {
+        let given_back = self.is_aborted() && !self.is_stable_lost();
+        if !elsewhere || given_back || self.is_fully_promoted() {
             return weight;
         }
         let recorded = self.stored.canary.weights.as_ref();
@@ -248,7 +249,7 @@ impl Context<'_> {
     }
 
     /// What the routers give the arms now.
-    fn observed_weights(&self) -> Option<Observed> {
+    pub(super) fn observed_weights(&self) -> Option<Observed> {
         let services = self.arm_services();
         let arms = Arms {
             namespace: self.namespace(),
@@ -277,8 +278,10 @@ impl Context<'_> {
         let least = i32::from(rest > 0 && self.replicas() > 0);
         let needed = share(rest, self.replicas(), max_weight).max(least);
         let available = stable.lasting();
-        // Ready pods that are not available yet answer all the same.
+        // Ready pods that are not available yet answer all the same, and so do those of all revisions
+        // behind a service that nobody has pointed at one.
         let dead_canary = self.new_set().is_some_and(|new| new.ready() == 0)
+            && !self.selector(&self.arm_services().canary).is_empty()
             && self
                 .stored
                 .canary

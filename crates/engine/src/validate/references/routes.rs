@@ -104,8 +104,11 @@ fn gateway_routes(
     Ok(())
 }
 
-/// The two services that share the traffic.
+/// The two services that share the traffic: ping and pong, or the stable and the canary one.
 fn services(canary: &CanaryStrategy) -> Result<(&str, &str), SpecError> {
+    if let Some(ping_pong) = &canary.ping_pong {
+        return Ok((&ping_pong.ping_service, &ping_pong.pong_service));
+    }
     let named = |field: &str, service: &'_ Option<String>| {
         if service.as_deref().is_none_or(str::is_empty) {
             let path = format!("spec.strategy.canary.{field}");

@@ -175,16 +175,12 @@ fn ping_pong() {
              with alb needs a root service",
         ),
         (
-            routed(gateway(), names("a", "b")),
-            "spec.strategy.canary.pingPong: Forbidden: pingPong with trafficRouting by the Gateway \
-             API is not supported",
-        ),
-        (
             canary(names("a", "b")),
             "spec.strategy.canary.pingPong: Invalid value: pingPong works only with trafficRouting \
              by alb, istio or plugins",
         ),
     ]);
+    assert_eq!(super::complaint(&routed(gateway(), names("a", "b"))), "");
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! Ping-pong: two services that swap roles at each promotion, so that no service changes its pods while
+//! it has traffic. The world's services `canary` and `stable` are ping and pong here.
+
+use crate::operations::{current, deployed, routed, size, status, until, update, user};
+use crate::world::World;
+use serde_json::{Value, json};
+
+fn ping_pong() -> Value {
+    let mut strategy = routed();
+    let canary = strategy["canary"].as_object_mut().unwrap();
+    canary.remove("canaryService");
+    canary.remove("stableService");
+    canary["trafficRouting"]["maxTrafficWeight"] = json!(100);
+    let services = json!({"pingService": "canary", "pongService": "stable"});
+    canary.insert("pingPong".to_owned(), services);
+    strategy
+}
+
+/// What the route gives ping and pong.
+fn weights(world: &World) -> (i64, i64) {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = &world.objects[&key]["spec"]["rules"][0]["backendRefs"];
+    let weight = |name: &str| {
+        let mut all = backends.as_array().unwrap().iter();
+        let backend = all.find(|backend| backend["name"] == name).unwrap();
+        backend["weight"].as_i64().unwrap()
+    };
+    (weight("canary"), weight("stable"))
+}
+
+/// Through both pauses of the steps.
+fn promote(world: &mut World) {
+    for _ in 0..2 {
+        until(world, "Paused");
+        user(world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+    }
+    until(world, "Healthy");
+}
+
+#[test]
+fn the_first_revision_makes_ping_the_stable_service() {
+    let world = deployed(&ping_pong(), 5);
+    assert_eq!(status(&world, "canary")["stablePingPong"], "ping");
+    assert_eq!(world.selected("canary"), Some(current(&world)));
+    assert_eq!(weights(&world), (100, 0));
+}
+
+#[test]
+fn each_promotion_swaps_the_services_and_moves_no_traffic() {
+    let mut world = deployed(&ping_pong(), 5);
+    let first = current(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let second = current(&world);
+    // Pong has no pods of its own yet, so it takes the canary's part.
+    assert_eq!(world.selected("stable"), Some(second.clone()));
+    assert_eq!(world.selected("canary"), Some(first.clone()));
+    assert_eq!(weights(&world), (60, 40));
+    promote(&mut world);
+    assert_eq!(status(&world, "canary")["stablePingPong"], "pong");
+    assert_eq!(weights(&world), (0, 100));
+    // Ping leads to the old pods still, which go as always: it gets nothing.
+    assert_eq!(world.selected("canary"), Some(first.clone()));
+    world.sleep(60.0);
+    assert_eq!(size(&world, &first), 0);
+    update(&mut world, 2);
+    promote(&mut world);
+    assert_eq!(status(&world, "canary")["stablePingPong"], "ping");
+    assert_eq!(world.selected("canary"), Some(current(&world)));
+    assert_eq!(world.selected("stable"), Some(second));
+    assert_eq!(weights(&world), (100, 0));
+}
+
+#[test]
+fn an_abort_gives_the_traffic_back_and_leaves_the_roles() {
+    let mut world = deployed(&ping_pong(), 5);
+    let first = current(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let second = current(&world);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(120.0);
+    assert_eq!(status(&world, "canary")["stablePingPong"], "ping");
+    assert_eq!(weights(&world), (100, 0));
+    assert_eq!(size(&world, &second), 0);
+    // Back to the stable template, and everything is as it was.
+    update(&mut world, 0);
+    until(&mut world, "Healthy");
+    assert_eq!(current(&world), first);
+    assert_eq!(weights(&world), (100, 0));
+    assert_eq!(world.selected("canary"), Some(first));
+}
+
+/// The peer moves the service at once, with the traffic that it has.
+#[test]
+fn a_third_revision_half_way_waits_for_its_pods() {
+    let mut world = deployed(&ping_pong(), 5);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    assert_eq!(weights(&world), (60, 40));
+    update(&mut world, 2);
+    // The world itself checks that no service with traffic leads to no pods.
+    promote(&mut world);
+    assert_eq!(status(&world, "canary")["stablePingPong"], "pong");
+    assert_eq!(world.selected("stable"), Some(current(&world)));
+    assert_eq!(weights(&world), (0, 100));
+}

@@ -1,0 +1,128 @@
+//! The recorded timelines of the peer, played on a real control plane in real time: the same scenarios, comparison and
+//! intended differences as `cargo test` has on the embedded cluster in virtual time.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, stream};
+use timelines::{Intended, Recording, Scenario, Settings, Verdict};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use crate::context::Context;
+use crate::ground::Ground;
+use crate::ground::controller::{Installation, PORT};
+use crate::report::Report;
+
+/// The analyses of the recordings ask the API server by this name, at the port of HTTPS.
+const API_SERVER: (&str, u16) = ("kubernetes.default.svc", 443);
+/// Scenarios at a time: most of each is waiting, and the recordings were made on a machine that did nothing else.
+const TOGETHER: usize = 4;
+
+pub(super) async fn run(context: &Context) -> Result<Report> {
+    let ground = Ground::lay(context)?;
+    let _door = Door::open(&ground).await?;
+    let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
+    let controller = installation.start(&ground, "controller", PORT, &[]).await?;
+    let wanted = |tale: &Tale| tale.scenario.name.contains(&context.args.only);
+    let tales = Tale::all()?.into_iter().filter(wanted);
+    let verdicts: Vec<(String, Result<Verdict>)> = stream::iter(tales)
+        .map(|tale| async {
+            let verdict = tale.play(context).await;
+            (tale.scenario.name, verdict)
+        })
+        .buffer_unordered(TOGETHER)
+        .collect()
+        .await;
+    controller.stop().await?;
+    let mut report = Report::default();
+    for (name, verdict) in verdicts {
+        match verdict {
+            Ok(verdict) if verdict.is_good() => report.pass(),
+            Ok(verdict) => report.fail(&format_args!("{name}: {verdict:#?}")),
+            Err(error) => report.fail(&format_args!("{name}: {error:#}")),
+        }
+    }
+    Ok(report)
+}
+
+/// A scenario, how the peer played it, and what is other on purpose.
+struct Tale {
+    scenario: Scenario,
+    peer: Recording,
+    intended: Vec<Intended>,
+}
+
+impl Tale {
+    fn all() -> Result<Vec<Self>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/timelines/recordings");
+        let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry?.path());
+        }
+        paths.retain(|path| path.extension().is_some_and(|own| own == "yaml"));
+        paths.sort();
+        paths.into_iter().map(Self::read).collect()
+    }
+
+    fn read(scenario: PathBuf) -> Result<Self> {
+        let read = |extension: &str| {
+            let path = scenario.with_extension(extension);
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+        };
+        Ok(Self {
+            peer: serde_json::from_str(&read("json")?)?,
+            intended: serde_json::from_str(&read("differences.json")?)?,
+            scenario: Scenario::parse(&read("yaml")?)?,
+        })
+    }
+
+    async fn play(&self, context: &Context) -> Result<Verdict> {
+        let settings = Settings::of(&self.scenario);
+        let ours = timelines::play(&context.client, &self.scenario, &settings).await?;
+        let found = timelines::differences(&self.peer, &ours);
+        Ok(timelines::judge(&found, &self.intended))
+    }
+}
+
+/// Leads from [`API_SERVER`] to where the API server of this run listens.
+struct Door {
+    task: AbortHandle,
+}
+
+impl Door {
+    async fn open(ground: &Ground) -> Result<Self> {
+        let (host, port) = API_SERVER;
+        let found = tokio::net::lookup_host(API_SERVER).await;
+        let is_here = found.is_ok_and(|mut all| all.all(|address| address.ip().is_loopback()));
+        ensure!(
+            is_here,
+            "{host} has to be an address of this host: e2e/run sees to it"
+        );
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let server = ground.api_server()?;
+        let task = tokio::spawn(async move {
+            while let Ok((mut here, _)) = listener.accept().await {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    if let Ok(mut there) = TcpStream::connect(server).await {
+                        // Whoever hangs up first ends it for both.
+                        let _ = copy_bidirectional(&mut here, &mut there).await;
+                    }
+                });
+            }
+        });
+        Ok(Self {
+            task: task.abort_handle(),
+        })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
