@@ -28,7 +28,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("weir-conformance", &[]),
     (
         "weir-e2e",
-        &["weir-conformance", "weir-gocompat", "weir-sandbox"],
+        &[
+            "weir-conformance",
+            "weir-gocompat",
+            "weir-sandbox",
+            "weir-timelines",
+        ],
     ),
     (
         "weir-sandbox",
