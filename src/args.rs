@@ -1,6 +1,7 @@
 //! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
 //! `crates/cli`'s, in the same command.
 
+use crate::queue::Kind;
 use crate::setup::{CheckOptions, InstallOptions};
 use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
@@ -36,6 +37,9 @@ pub struct ControllerArgs {
     /// Refuse Rollouts whose images have no tag or the tag latest, instead of warning of them
     #[arg(long)]
     pub deny_mutable_tags: bool,
+    /// Look after AnalysisRuns alone: for clusters that hold analyses of Rollouts elsewhere
+    #[arg(long, value_name = "NAME")]
+    pub controllers: Option<ControllerName>,
     /// Seconds after which an object is looked at again though nothing has changed
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     pub rollout_resync: i64,
@@ -73,6 +77,8 @@ pub struct ControllerArgs {
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
     #[command(flatten)]
+    pub jobs: JobArgs,
+    #[command(flatten)]
     pub election: ElectionArgs,
     #[command(flatten)]
     pub peer: PeerArgs,
@@ -80,6 +86,50 @@ pub struct ControllerArgs {
     pub routers: PeerRouterArgs,
     #[command(flatten)]
     pub logs: LogArgs,
+}
+
+/// What `--controllers` can name, as with the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ControllerName {
+    Analysis,
+}
+
+impl ControllerName {
+    /// The objects that it looks after.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Analysis => Kind::AnalysisRun,
+        }
+    }
+}
+
+/// Where the Jobs of analyses run.
+#[derive(Debug, Default, Args)]
+pub struct JobArgs {
+    /// The namespace of the Jobs of analyses; that of each AnalysisRun if absent
+    #[arg(
+        long,
+        env = "ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
+    pub analysis_job_namespace: Option<String>,
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG", hide = true)]
+    pub analysis_job_kubeconfig: Option<String>,
+}
+
+impl JobArgs {
+    /// # Errors
+    /// When Jobs are to run in another cluster: in this one they would measure something else.
+    pub fn check(&self) -> Result<(), String> {
+        match self.analysis_job_kubeconfig.as_deref() {
+            None | Some("" | "in-cluster") => Ok(()),
+            Some(file) => Err(format!(
+                "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG is {file:?}: Jobs of analyses can run only in the \
+                 cluster of their Rollouts. Unset it, or give it the value in-cluster; for Jobs in one \
+                 namespace there is ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE"
+            )),
+        }
+    }
 }
 
 /// Flags of the peer that have no meaning here: accepted, so that its command line goes on working,

@@ -165,6 +165,8 @@ impl State {
 pub struct Queue {
     state: Mutex<State>,
     changed: Notify,
+    /// Keys of other kinds are not taken; without it, those of all are.
+    only: Option<Kind>,
 }
 
 impl Queue {
@@ -178,7 +180,14 @@ impl Queue {
         Self {
             state: Mutex::new(state),
             changed: Notify::default(),
+            only: None,
         }
+    }
+
+    /// A queue for one kind, if one is named.
+    #[must_use]
+    pub fn limited_to(self, only: Option<Kind>) -> Self {
+        Self { only, ..self }
     }
 
     pub fn add(&self, key: Key) {
@@ -186,6 +195,9 @@ impl Queue {
     }
 
     pub fn add_at(&self, key: Key, at: Instant) {
+        if self.only.is_some_and(|only| only != key.kind) {
+            return;
+        }
         self.lock().schedule(key, at);
         self.changed.notify_one();
     }
@@ -356,6 +368,18 @@ mod tests {
         assert!(none.is_err(), "handed out while it was running");
         queue.done(first, Outcome::AwaitChange);
         assert_eq!(queue.next().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_for_one_kind_takes_no_other() {
+        let queue = Queue::new(QueueMetrics::default()).limited_to(Some(Kind::AnalysisRun));
+        queue.add(Key::new(Kind::Rollout, "demo", "a"));
+        queue.add(Key::new(Kind::AnalysisRun, "demo", "b"));
+        let first = queue.next().await;
+        assert_eq!(first, Key::new(Kind::AnalysisRun, "demo", "b"));
+        queue.done(first, Outcome::AwaitChange);
+        let none = tokio::time::timeout(Duration::from_mins(1), queue.next()).await;
+        assert!(none.is_err(), "{none:?}");
     }
 
     #[tokio::test(start_paused = true)]

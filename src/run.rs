@@ -1,7 +1,7 @@
 //! Runs what the command line asks for, until it is done or told to stop.
 
 use crate::act::Http;
-use crate::args::{ControllerArgs, LogArgs, Runs};
+use crate::args::{ControllerArgs, ControllerName, LogArgs, Runs};
 use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
 use crate::lease::{self, Election, Timing};
@@ -77,6 +77,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     for (flag, why) in flags.concat() {
         tracing::warn!(flag, why, "this flag has no effect");
     }
+    args.jobs.check().map_err(anyhow::Error::msg)?;
     let election = election(&args)?;
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
@@ -88,6 +89,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         .unwrap_or_else(|| temporary.path().to_owned());
     let options = Options {
         namespace,
+        only: args.controllers.map(ControllerName::kind),
         workers: usize::from(args.rollout_threads),
         config: engine::config::Config {
             resync_s: args.rollout_resync,
@@ -96,6 +98,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         },
         metric_defaults: engine::analysis::MetricDefaults {
             prometheus_address: args.prometheus_address,
+            job_namespace: args.jobs.analysis_job_namespace,
         },
         gitops: gitops::sync::Config {
             control_namespace: args.control_namespace,

@@ -59,7 +59,8 @@ impl Http {
         if let Some(body) = &request.body {
             builder = builder.body(body.reveal().clone());
         }
-        let response = builder.send().await.map_err(sentence)?;
+        let at = request.url.reveal();
+        let response = builder.send().await.map_err(|error| unsent(error, at))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
@@ -85,6 +86,33 @@ impl Fetch for Http {
     }
 }
 
+/// As [`sentence`]; that nobody listens is said in the words of the peer, which alerts may look for.
+fn unsent(error: reqwest::Error, url: &str) -> String {
+    let address = url.parse::<reqwest::Url>().ok().and_then(|url| {
+        let (host, port) = (url.host_str()?.to_owned(), url.port_or_known_default()?);
+        Some(format!("{host}:{port}"))
+    });
+    match address {
+        Some(address) if is_refused(&error) => {
+            format!("dial tcp {address}: connect: connection refused")
+        }
+        _ => sentence(error),
+    }
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        if let Some(io) = source.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        next = source.source();
+    }
+    false
+}
+
 /// What went wrong, without the URL: it may hold a secret.
 fn sentence(error: reqwest::Error) -> String {
     let error = error.without_url();
@@ -96,4 +124,35 @@ fn sentence(error: reqwest::Error) -> String {
         next = source.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::Redacted;
+
+    #[tokio::test]
+    async fn nobody_listens_in_the_words_of_the_peer() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let request = HttpRequest {
+            method: "GET",
+            url: Redacted::new(format!("http://{address}/none?token=hidden")),
+            headers: Vec::new(),
+            body: None,
+            timeout_s: 5,
+            max_bytes: 100,
+            insecure: false,
+        };
+        let answer = Http::new().unwrap().fetch(&request).await;
+        let HttpAnswer::Failed { error } = answer else {
+            panic!("somebody answered: {answer:?}");
+        };
+        assert_eq!(
+            error,
+            format!("dial tcp {address}: connect: connection refused")
+        );
+    }
 }

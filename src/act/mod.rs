@@ -7,7 +7,6 @@ mod kinds;
 mod kubernetes;
 mod measure;
 mod outcomes;
-mod refusals;
 mod render;
 
 pub use event::{Events, Occurrence, subject};
@@ -16,5 +15,4 @@ pub use kinds::{Kinds, Served};
 pub use kubernetes::{Kubernetes, key_of};
 pub use measure::{Inbox, Measurer};
 pub use outcomes::Outcomes;
-pub use refusals::Refusals;
 pub use render::{Purpose, Render, Renderer, Wanted};

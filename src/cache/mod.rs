@@ -3,6 +3,7 @@
 
 mod dynamic;
 mod one;
+mod slim;
 mod triggers;
 mod trouble;
 
@@ -137,9 +138,9 @@ impl Caches {
     }
 }
 
-fn take<K: Resource + DeserializeOwned>(cache: &Cache<K>, answer: &str) {
+fn take<K: Resource + DeserializeOwned + 'static>(cache: &Cache<K>, answer: &str) {
     match serde_json::from_str::<K>(answer) {
-        Ok(object) => cache.absorb(one::slim(object)),
+        Ok(object) => cache.absorb(slim::slim(object)),
         // The watch will say the same with a better message.
         Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
     }

@@ -8,6 +8,7 @@
 //!
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
+use super::slim::slim;
 use super::trouble::{Trouble, is_not_served};
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -373,14 +374,7 @@ pub async fn watch_guarded<K>(
     .await;
 }
 
-/// Without who owns which field, which for most objects is longer than the object: no plan of these
-/// kinds asks for it.
-pub(super) fn slim<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
-    object
-}
-
-fn slim_event<K: Resource>(event: Event<K>) -> Event<K> {
+fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
     match event {
         Event::Apply(object) => Event::Apply(slim(object)),
         Event::InitApply(object) => Event::InitApply(slim(object)),

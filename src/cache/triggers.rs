@@ -17,6 +17,7 @@
 use super::{Caches, Change, Name, controller_ref};
 use crate::queue::{Key, Kind, Queue};
 use api::constants::gitops::TRACKING_ID_ANNOTATION;
+use api::constants::{ANALYSIS_RUN_NAME_ANNOTATION, ANALYSIS_RUN_NAMESPACE_ANNOTATION};
 use api::{AppProject, Application, Rollout};
 use engine::snapshot::{References, TemplateName, references};
 use k8s_openapi::api::batch::v1::Job;
@@ -163,6 +164,13 @@ impl Triggers {
         if let Some(owner) = controller_ref(job).filter(|owner| owner.kind == "AnalysisRun") {
             let namespace = job.namespace().unwrap_or_default();
             self.add(Kind::AnalysisRun, (namespace, owner.name.clone()));
+            return;
+        }
+        // In a namespace of its own it has no owner.
+        let annotation = |name: &str| job.annotations().get(name).cloned();
+        let namespace = annotation(ANALYSIS_RUN_NAMESPACE_ANNOTATION);
+        if let Some(name) = namespace.zip(annotation(ANALYSIS_RUN_NAME_ANNOTATION)) {
+            self.add(Kind::AnalysisRun, name);
         }
     }
 

@@ -9,15 +9,15 @@
 mod analysis_run;
 mod application;
 mod experiment;
+mod kept;
 mod known;
 mod rollout;
 mod service;
 
+pub use kept::Kept;
 pub use known::Known;
 
-use crate::act::{
-    Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Refusals, Renderer, subject,
-};
+use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Renderer, subject};
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry};
@@ -44,9 +44,11 @@ pub struct Context {
     pub renderer: Renderer,
     pub outcomes: Outcomes,
     /// ReplicaSets of Rollouts that the API server would not create.
-    pub refusals: Refusals<engine::snapshot::Refusal>,
+    pub refusals: Kept<engine::snapshot::Refusal>,
+    /// What the specs of Rollouts come to.
+    pub digests: Kept<Arc<engine::snapshot::Digest>>,
     /// Writes for Experiments that it refused.
-    pub experiment_refusals: Refusals<engine::experiment::Refused>,
+    pub experiment_refusals: Kept<engine::experiment::Refused>,
     pub known: Known,
     pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,

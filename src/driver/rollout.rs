@@ -3,7 +3,7 @@ use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
 use api::{Rollout, RolloutStatus};
-use engine::snapshot::{Inbox, Refusal, RolloutSnapshot};
+use engine::snapshot::{Digest, Inbox, Refusal, RolloutSnapshot};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use plan::{Action, Plan};
@@ -36,7 +36,12 @@ impl Driver for RolloutDriver {
             refused: cx.refusals.of(&key),
             ..Inbox::default()
         };
-        observe::rollout(&cx.caches, root, inbox).await
+        let digest = Digest::kept(cx.digests.of(&key).as_ref(), &root);
+        if let Some(digest) = &digest {
+            cx.digests.note(&key, Arc::clone(digest));
+        }
+        let snapshot = observe::rollout(&cx.caches, root, inbox).await?;
+        Ok(RolloutSnapshot { digest, ..snapshot })
     }
 
     fn plan(
@@ -81,6 +86,7 @@ impl Driver for RolloutDriver {
 
     async fn gone(&self, cx: &Context, key: &Key) {
         cx.refusals.forget(key);
+        cx.digests.forget(key);
         known::gone(cx, key).await;
     }
 }

@@ -5,7 +5,7 @@ use crate::cache::{Caches, Dynamic, Triggers};
 use crate::clock::Clock;
 use crate::lease::{Election, Leadership, elect};
 use crate::monitor::{Monitor, Watched, observed};
-use crate::queue::Queue;
+use crate::queue::{Kind, Queue};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const ELECTION_MAX: Duration = Duration::from_mins(1);
 pub struct Options {
     /// Only this namespace (`--namespaced`); `None` is the whole cluster.
     pub namespace: Option<String>,
+    /// Look after objects of this kind alone (`--controllers`).
+    pub only: Option<Kind>,
     /// How many objects are worked on at a time.
     pub workers: usize,
     pub config: engine::config::Config,
@@ -40,7 +42,8 @@ pub struct Options {
 pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
     let monitor = options.monitor.clone();
     let client = observed(client, monitor.metrics.clone());
-    let queue = Arc::new(Queue::new(monitor.metrics.queue.clone()));
+    let queue = Queue::new(monitor.metrics.queue.clone()).limited_to(options.only);
+    let queue = Arc::new(queue);
     let kinds = Arc::new(Kinds::new(client.clone()));
     let dynamic = Dynamic::new(client.clone(), kinds.clone(), options.namespace.clone());
     let caches = Arc::new(Caches::new(dynamic));

@@ -2,9 +2,9 @@
 //! another may have acted in between.
 
 use super::Options;
-use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Refusals, Renderer};
+use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::{Cache, Caches};
-use crate::driver::{self, Context, Known};
+use crate::driver::{self, Context, Kept, Known};
 use crate::lease::Leadership;
 use crate::queue::{Key, Kind, Queue};
 use kube::{Client, Resource, ResourceExt};
@@ -60,8 +60,9 @@ impl Term {
             measurer: Measurer::new(self.queue.clone(), options.fetch.clone(), options.clock),
             renderer: Renderer::new(options.render.clone(), self.queue.clone(), options.clock),
             outcomes: Outcomes::default(),
-            refusals: Refusals::default(),
-            experiment_refusals: Refusals::default(),
+            refusals: Kept::default(),
+            digests: Kept::default(),
+            experiment_refusals: Kept::default(),
             known: Known::default(),
             metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),

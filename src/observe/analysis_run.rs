@@ -21,8 +21,8 @@ pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<Analysi
     let wanted = needs(&run, rollout.as_deref());
     let secrets = secrets(cx, &namespace, &wanted.secrets).await?;
     Ok(AnalysisRunSnapshot {
-        jobs: jobs(cx, &namespace, &run),
-        job_pods: job_pods(cx, &namespace, &run),
+        jobs: jobs(cx, cx.metric_defaults.job_namespace(&run), &run),
+        job_pods: job_pods(cx, cx.metric_defaults.job_namespace(&run), &run),
         pods: pods(cx, &namespace, &wanted.pod_hashes),
         inbox: cx.measurer.inbox.of_run(&run.uid().unwrap_or_default()),
         defaults: cx.metric_defaults.clone(),

@@ -60,6 +60,7 @@ pub async fn rollout(
         workload,
         workload_users: workload_users(&rollout, namesakes),
         inbox,
+        digest: None,
         rollout,
     })
 }

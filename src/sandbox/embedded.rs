@@ -47,6 +47,7 @@ impl Embedded {
         let shutdown = CancellationToken::new();
         let options = Options {
             namespace: None,
+            only: None,
             workers: 4,
             config: engine::config::Config::default(),
             metric_defaults: engine::analysis::MetricDefaults::default(),

@@ -131,6 +131,7 @@ impl Controller {
         let shutdown = CancellationToken::new();
         let options = manager::Options {
             namespace: None,
+            only: None,
             workers: 8,
             config: engine::config::Config::default(),
             metric_defaults: engine::analysis::MetricDefaults::default(),

@@ -3,7 +3,7 @@
 //! with its reason; any other fails, and so does one that no longer exists.
 
 use std::collections::BTreeMap;
-use timelines::{Intended, Recording, Scenario, Settings};
+use timelines::{Intended, Recording, Scenario, Settings, Time};
 use weir::sandbox::embedded::{Embedded, Web};
 
 /// Pods of the recordings are ready so long after they are made.
@@ -25,8 +25,8 @@ async fn plays_as_recorded(scenario: &str, recording: &str, intended: &str) {
         .await
         .unwrap();
     assert!(weir.timeline.len() > 5, "hardly anything was seen");
-    let found = timelines::differences(&peer, &weir);
-    let verdict = timelines::judge(&found, &intended);
+    let found = timelines::differences(&peer, &weir, Time::Virtual);
+    let verdict = timelines::judge(&found, &intended, Time::Virtual);
     assert!(verdict.is_good(), "{}: {verdict:#?}", scenario.name);
 }
 

@@ -118,6 +118,7 @@ impl World {
     pub fn options(&self) -> Options {
         Options {
             namespace: None,
+            only: None,
             workers: 4,
             config: self.config.clone(),
             metric_defaults: engine::analysis::MetricDefaults::default(),

@@ -11,7 +11,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use timelines::{Intended, Recording, Scenario, Settings};
+use timelines::{Intended, Recording, Scenario, Settings, Time};
 use weir::sandbox::embedded::{Embedded, Web};
 
 #[derive(clap::Args)]
@@ -70,8 +70,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn report(args: &Args, peer: &Recording, weir: &Recording, intended: &[Intended]) -> Result<()> {
-    let found = timelines::differences(peer, weir);
-    let verdict = timelines::judge(&found, intended);
+    let time = match args.kubeconfig {
+        Some(_) => Time::Real,
+        None => Time::Virtual,
+    };
+    let found = timelines::differences(peer, weir, time);
+    let verdict = timelines::judge(&found, intended, time);
     for one in intended.iter().filter(|one| found.contains(&one.what)) {
         println!("intended: {}\n  because {}", one.what, one.why);
     }

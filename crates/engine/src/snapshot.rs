@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use crate::rollout::Digest;
 pub use crate::rollout::references::{references, workload_users};
 
 /// The analysis templates that a Rollout can name: those of its namespace and those of the
@@ -26,6 +27,9 @@ pub struct TemplateSet {
 #[derive(Clone, Debug)]
 pub struct RolloutSnapshot {
     pub rollout: Arc<Rollout>,
+    /// What an earlier plan of this generation has derived from the spec; one of another generation is
+    /// not used.
+    pub digest: Option<Arc<Digest>>,
     /// The ReplicaSets of the Rollout's namespace that are controlled by the Rollout (by uid), that
     /// have no controller, or whose name begins with `<rollout>-`. Any order; those that are none of
     /// the planner's business are ignored.

@@ -10,7 +10,7 @@ use crate::time::stamp;
 use api::{Rollout, RolloutPhase};
 use engine::config::Config;
 use engine::rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet};
+use engine::snapshot::{Digest, Inbox, RolloutSnapshot, TemplateSet};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
@@ -29,6 +29,7 @@ const TICKS_MAX: u32 = 2_000;
 #[derive(Clone, Debug, Default)]
 struct Cached {
     rollout: Option<Arc<Rollout>>,
+    digest: Option<Arc<Digest>>,
     version: u64,
     sets: BTreeMap<Arc<str>, Arc<ReplicaSet>>,
     services: BTreeMap<String, Arc<Service>>,
@@ -258,9 +259,12 @@ impl Cached {
         }
     }
 
-    fn snapshot(&self) -> Option<RolloutSnapshot> {
+    fn snapshot(&mut self) -> Option<RolloutSnapshot> {
+        let rollout = self.rollout.clone()?;
+        self.digest = Digest::kept(self.digest.as_ref(), &rollout);
         Some(RolloutSnapshot {
-            rollout: self.rollout.clone()?,
+            rollout,
+            digest: self.digest.clone(),
             replica_sets: self.sets.values().cloned().collect(),
             pods: Vec::new(),
             services: self.services.clone(),

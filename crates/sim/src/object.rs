@@ -97,7 +97,7 @@ impl fmt::Display for Id {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     Rollout(Arc<Rollout>),
     ReplicaSet(Arc<ReplicaSet>),
@@ -116,6 +116,18 @@ pub struct Object {
     /// `metadata.resourceVersion`.
     pub version: u64,
     pub body: Body,
+}
+
+impl Body {
+    /// Whether two versions of an object want the same.
+    pub fn has_spec_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rollout(own), Self::Rollout(other)) => own.spec == other.spec,
+            (Self::ReplicaSet(own), Self::ReplicaSet(other)) => own.spec == other.spec,
+            (Self::Service(own), Self::Service(other)) => own.spec == other.spec,
+            _ => self == other,
+        }
+    }
 }
 
 fn parse<T: DeserializeOwned>(json: Value) -> Result<Arc<T>, String> {
@@ -158,6 +170,19 @@ impl Object {
             Body::HttpRoute(own) => return (**own).clone(),
         };
         json.unwrap_or(Value::Null)
+    }
+
+    /// Writes the version down in the object, and a generation if that is new.
+    pub(crate) fn renew(&mut self, has_new_spec: bool) {
+        let metadata = match &mut self.body {
+            Body::Rollout(own) => &mut Arc::make_mut(own).metadata,
+            Body::ReplicaSet(own) => &mut Arc::make_mut(own).metadata,
+            Body::Service(own) => &mut Arc::make_mut(own).metadata,
+            _ => return,
+        };
+        metadata.resource_version = Some(self.version.to_string());
+        let generation = metadata.generation.unwrap_or(1);
+        metadata.generation = Some(generation + i64::from(has_new_spec));
     }
 
     /// `None` for a route, which has no type here.

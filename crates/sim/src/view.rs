@@ -161,6 +161,7 @@ impl View {
         };
         let mut snapshot = RolloutSnapshot {
             rollout: rollout.clone(),
+            digest: None,
             replica_sets: Vec::new(),
             pods: Vec::new(),
             services: BTreeMap::new(),

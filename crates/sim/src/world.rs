@@ -9,13 +9,15 @@ use crate::object::{Id, Kind};
 use crate::scenario::Scenario;
 use crate::setup;
 use crate::view::Lags;
-use api::RolloutStatus;
+use api::{Rollout, RolloutStatus};
 use engine::config::Config;
+use engine::snapshot::Digest;
 use plan::{Guard, Plan, Release};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How long nobody does anything before a world is looked at: longer than all timers of a scenario, of
 /// which progress deadlines of ten minutes are the longest.
@@ -43,6 +45,7 @@ pub struct Shared {
     pub skew_ms: i64,
     pub mutant: Option<Mutant>,
     pub config: Config,
+    digest: Option<Arc<Digest>>,
     /// What happened, if anybody wants to know.
     pub log: Option<Vec<String>>,
     pub writes: u64,
@@ -62,6 +65,12 @@ impl Shared {
     pub fn plans_twice(&mut self) -> bool {
         self.plans += 1;
         self.plans.is_multiple_of(self.twice_every.max(1))
+    }
+
+    /// What all plans of this generation derive from the spec.
+    pub fn digest(&mut self, rollout: &Rollout) -> Option<Arc<Digest>> {
+        self.digest = Digest::kept(self.digest.as_ref(), rollout);
+        self.digest.clone()
     }
 
     /// A write of the controller.
@@ -174,6 +183,7 @@ impl World {
                 skew_ms: 0,
                 mutant: None,
                 config: Config::default(),
+                digest: None,
                 log: None,
                 writes: 0,
                 plans: 0,

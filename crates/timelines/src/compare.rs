@@ -17,14 +17,24 @@ const TENTH: f64 = 0.11;
 type Object = (String, String);
 type Flat = BTreeMap<String, String>;
 
+/// The time that a scenario was played in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// All pods that are made together are ready together.
+    Virtual,
+    /// Pods become ready when they do, one before the other, and controllers follow: how many steps a
+    /// ReplicaSet takes on its way, and which, is not compared.
+    Real,
+}
+
 /// Every difference between the recording of the peer and one of ours.
-pub fn differences(peer: &Recording, weir: &Recording) -> Vec<String> {
+pub fn differences(peer: &Recording, weir: &Recording, time: Time) -> Vec<String> {
     let mask = Mask::new(&peer.hashes);
     let (peer_seen, weir_seen) = (Seen::new(peer, &mask), Seen::new(weir, &mask));
     let mut lines = hashes(peer, weir);
     lines.extend(states(&peer_seen, &weir_seen));
-    lines.extend(order(&peer_seen, &weir_seen));
-    lines.extend(events(&peer_seen, &weir_seen));
+    lines.extend(order(&peer_seen, &weir_seen, time));
+    lines.extend(events(&peer_seen, &weir_seen, time));
     lines
 }
 
@@ -214,7 +224,7 @@ const MILESTONES: &[(&str, &str)] = &[
 ];
 
 /// Milestones that do not come in the recorded order.
-fn order(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
+fn order(peer: &Seen<'_>, weir: &Seen<'_>, time: Time) -> Vec<String> {
     let mut lines = Vec::new();
     for &(kind, field) in MILESTONES {
         let names = |seen: &Seen<'_>| -> BTreeSet<String> {
@@ -222,10 +232,13 @@ fn order(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
             of_kind.map(|entry| entry.name.clone()).collect()
         };
         for name in names(peer).intersection(&names(weir)) {
-            let (theirs, ours) = (
+            let (mut theirs, mut ours) = (
                 values(peer, kind, name, field),
                 values(weir, kind, name, field),
             );
+            if (time, kind) == (Time::Real, "ReplicaSet") {
+                (theirs, ours) = (turns(theirs), turns(ours));
+            }
             if !is_subsequence(&ours, &theirs) {
                 lines.push(format!(
                     "order of {field} of {kind} {name}: peer {} / weir {}",
@@ -252,6 +265,22 @@ fn values(seen: &Seen<'_>, kind: &str, name: &str, field: &str) -> Vec<Value> {
     values
 }
 
+/// First, last, and where up becomes down or down up.
+fn turns(sizes: Vec<Value>) -> Vec<Value> {
+    let mut turns: Vec<Value> = Vec::new();
+    for size in sizes {
+        if let [.., before, last] = turns.as_slice() {
+            let number = |value: &Value| value.as_i64().unwrap_or(0);
+            let rises = number(last) > number(before);
+            if rises == (number(&size) > number(last)) {
+                turns.pop();
+            }
+        }
+        turns.push(size);
+    }
+    turns
+}
+
 fn is_subsequence(part: &[Value], whole: &[Value]) -> bool {
     let mut whole = whole.iter();
     part.iter().all(|item| whole.any(|other| other == item))
@@ -262,8 +291,45 @@ fn is_only_ours(event: &Entry) -> bool {
     reason::ONLY_OURS.contains(&reason)
 }
 
+/// `Scaled down ReplicaSet app-1 (revision 1) from 4 to 0`.
+struct Scaling<'e> {
+    what: &'e str,
+    from: i64,
+    to: i64,
+}
+
+impl<'e> Scaling<'e> {
+    /// Of these events alone: weights go up and down again.
+    fn of(event: &'e str) -> Option<Self> {
+        let (what, sizes) = event.rsplit_once(" from ")?;
+        what.contains(SCALING).then_some(())?;
+        let (from, to) = sizes.split_once(" to ")?;
+        Some(Self {
+            what,
+            from: from.parse().ok()?,
+            to: to.parse().ok()?,
+        })
+    }
+}
+
+const SCALING: &str = " ScalingReplicaSet ";
+
+/// Whether others tell of the same pods coming or going, in steps of their own.
+fn is_told_otherwise(event: &str, others: &BTreeSet<String>) -> bool {
+    let Some(wanted) = Scaling::of(event) else {
+        return false;
+    };
+    let steps = others.iter().filter_map(|other| Scaling::of(other));
+    let steps: Vec<_> = steps.filter(|step| step.what == wanted.what).collect();
+    let (low, high) = (wanted.from.min(wanted.to), wanted.from.max(wanted.to));
+    (low..high).all(|size| {
+        let mut steps = steps.iter();
+        steps.any(|step| step.from.min(step.to) <= size && size < step.from.max(step.to))
+    })
+}
+
 /// Events that only one of the two has, without those that the peer does not know.
-fn events(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
+fn events(peer: &Seen<'_>, weir: &Seen<'_>, time: Time) -> Vec<String> {
     let all = |seen: &Seen<'_>| -> BTreeSet<String> {
         let events = seen.entries.iter().filter(|entry| entry.kind == "Event");
         events
@@ -283,9 +349,51 @@ fn events(peer: &Seen<'_>, weir: &Seen<'_>) -> Vec<String> {
     let (theirs, ours) = (all(peer), all(weir));
     let missing = theirs
         .difference(&ours)
+        .filter(|event| time == Time::Virtual || !is_told_otherwise(event, &ours))
         .map(|event| format!("events: only peer: {event}"));
     let extra = ours
         .difference(&theirs)
+        .filter(|event| time == Time::Virtual || !is_told_otherwise(event, &theirs))
         .map(|event| format!("events: only weir: {event}"));
     missing.chain(extra).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(sizes: &[(i64, i64)]) -> BTreeSet<String> {
+        let event = |(from, to): &(i64, i64)| {
+            format!("Rollout/a Normal ScalingReplicaSet Scaled down b from {from} to {to}")
+        };
+        sizes.iter().map(event).collect()
+    }
+
+    #[test]
+    fn a_scaling_may_be_told_in_other_steps() {
+        let (slow, fast) = (told(&[(4, 3), (3, 1), (1, 0)]), told(&[(4, 2), (2, 0)]));
+        assert!(slow.iter().all(|event| is_told_otherwise(event, &fast)));
+        assert!(fast.iter().all(|event| is_told_otherwise(event, &slow)));
+    }
+
+    #[test]
+    fn a_scaling_that_others_do_not_tell_of_is_a_difference() {
+        let (part, whole) = (told(&[(4, 3), (3, 1)]), told(&[(4, 0)]));
+        assert!(part.iter().all(|event| is_told_otherwise(event, &whole)));
+        assert!(!whole.iter().any(|event| is_told_otherwise(event, &part)));
+        let weight = "Rollout/a Normal TrafficWeightUpdated Traffic weight updated from 5 to 0";
+        assert!(!is_told_otherwise(
+            weight,
+            &BTreeSet::from([weight.to_owned()])
+        ));
+    }
+
+    #[test]
+    fn turns_are_where_the_direction_changes() {
+        let values = |sizes: &[i64]| sizes.iter().map(|size| json!(size)).collect::<Vec<_>>();
+        let turned = turns(values(&[0, 4, 3, 6, 4, 2, 0]));
+        assert_eq!(turned, values(&[0, 4, 3, 6, 0]));
+        assert_eq!(turns(values(&[0, 1, 2, 3])), values(&[0, 3]));
+        assert_eq!(turns(values(&[2])), values(&[2]));
+    }
 }

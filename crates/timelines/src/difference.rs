@@ -1,5 +1,6 @@
 //! Differences that are intended, each with its reason.
 
+use crate::compare::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -25,11 +26,14 @@ impl Verdict {
     }
 }
 
-/// Sets what is intended off against what was found.
-pub fn judge(found: &[String], intended: &[Intended]) -> Verdict {
+/// Sets what is intended off against what was found. Real time need not bring about every difference
+/// that virtual time has.
+pub fn judge(found: &[String], intended: &[Intended], time: Time) -> Verdict {
     let known: BTreeSet<&String> = intended.iter().map(|one| &one.what).collect();
     let unintended = found.iter().filter(|line| !known.contains(line));
-    let vanished = intended.iter().filter(|one| !found.contains(&one.what));
+    let vanished = intended
+        .iter()
+        .filter(|one| time == Time::Virtual && !found.contains(&one.what));
     Verdict {
         unintended: unintended.cloned().collect(),
         vanished: vanished.map(|one| one.what.clone()).collect(),

@@ -13,7 +13,7 @@ mod record;
 mod recording;
 mod scenario;
 
-pub use compare::differences;
+pub use compare::{Time, differences};
 pub use difference::{Intended, Verdict, judge};
 pub use play::{PlayError, Settings, play};
 pub use recording::{Entry, Recording, Step};

@@ -1,12 +1,14 @@
 //! The recorded timelines of the peer, played on a real control plane in real time: the same scenarios, comparison and
 //! intended differences as `cargo test` has on the embedded cluster in virtual time.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
-use timelines::{Intended, Recording, Scenario, Settings, Verdict};
+use http::Request;
+use timelines::{Intended, Recording, Scenario, Settings, Time, Verdict};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -27,10 +29,10 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let controller = installation.start(&ground, "controller", PORT, &[]).await?;
     let wanted = |tale: &Tale| tale.scenario.name.contains(&context.args.only);
-    let tales = Tale::all()?.into_iter().filter(wanted);
+    let tales = Tale::all(&ground).await?.into_iter().filter(wanted);
     let verdicts: Vec<(String, Result<Verdict>)> = stream::iter(tales)
         .map(|tale| async {
-            let verdict = tale.play(context).await;
+            let verdict = tale.play(context, &ground).await;
             (tale.scenario.name, verdict)
         })
         .buffer_unordered(TOGETHER)
@@ -56,7 +58,7 @@ struct Tale {
 }
 
 impl Tale {
-    fn all() -> Result<Vec<Self>> {
+    async fn all(ground: &Ground) -> Result<Vec<Self>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/timelines/recordings");
         let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
         let mut paths = Vec::new();
@@ -65,27 +67,43 @@ impl Tale {
         }
         paths.retain(|path| path.extension().is_some_and(|own| own == "yaml"));
         paths.sort();
-        paths.into_iter().map(Self::read).collect()
+        let recorded = version(&std::fs::read_to_string(folder.join("version.json"))?)?;
+        let request = Request::get("/version").body(Vec::new())?;
+        let live = version(&ground.objects.client().request_text(request).await?)?;
+        let read = |path: &PathBuf| Self::read(path, (&recorded, &live));
+        paths.iter().map(read).collect()
     }
 
-    fn read(scenario: PathBuf) -> Result<Self> {
+    /// What the peer measured was a version of Kubernetes: `recorded`, where it is `live` here.
+    fn read(scenario: &Path, (recorded, live): (&str, &str)) -> Result<Self> {
         let read = |extension: &str| {
             let path = scenario.with_extension(extension);
             std::fs::read_to_string(&path).with_context(|| path.display().to_string())
         };
         Ok(Self {
-            peer: serde_json::from_str(&read("json")?)?,
+            peer: serde_json::from_str(&read("json")?.replace(recorded, live))?,
             intended: serde_json::from_str(&read("differences.json")?)?,
             scenario: Scenario::parse(&read("yaml")?)?,
         })
     }
 
-    async fn play(&self, context: &Context) -> Result<Verdict> {
+    /// What was seen is left beside the logs.
+    async fn play(&self, context: &Context, ground: &Ground) -> Result<Verdict> {
         let settings = Settings::of(&self.scenario);
         let ours = timelines::play(&context.client, &self.scenario, &settings).await?;
-        let found = timelines::differences(&self.peer, &ours);
-        Ok(timelines::judge(&found, &self.intended))
+        let path = ground.dir.join(format!("{}.json", self.scenario.name));
+        std::fs::write(&path, serde_json::to_vec_pretty(&ours)?)?;
+        let found = timelines::differences(&self.peer, &ours, Time::Real);
+        Ok(timelines::judge(&found, &self.intended, Time::Real))
     }
+}
+
+/// An answer to `/version` as it stands in a text of a recording: sorted, masked, quoted.
+fn version(answer: &str) -> Result<String> {
+    let mut version: BTreeMap<String, String> = serde_json::from_str(answer)?;
+    version.insert("buildDate".to_owned(), "<time>".to_owned());
+    let quoted = serde_json::to_string(&serde_json::to_string(&version)?)?;
+    Ok(quoted.trim_matches('"').to_owned())
 }
 
 /// Leads from [`API_SERVER`] to where the API server of this run listens.

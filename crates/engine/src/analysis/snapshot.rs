@@ -20,7 +20,7 @@ pub struct AnalysisRunSnapshot {
     /// The pods of the run's namespace whose `rollouts-pod-template-hash` is one of
     /// [`Needs::pod_hashes`].
     pub pods: Vec<Arc<Pod>>,
-    /// The Jobs of the run's namespace that have its uid as label `analysisrun.argoproj.io/uid`, or at
+    /// The Jobs of the namespace for them ([`MetricDefaults::job_namespace`]) that have its uid as label `analysisrun.argoproj.io/uid`, or at
     /// the beginning of their name.
     pub jobs: Vec<Arc<Job>>,
     /// The pods with that label.
@@ -36,6 +36,17 @@ pub struct AnalysisRunSnapshot {
 pub struct MetricDefaults {
     /// `ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`.
     pub prometheus_address: Option<String>,
+    /// `ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE`: where the Jobs of all runs are made.
+    pub job_namespace: Option<String>,
+}
+
+impl MetricDefaults {
+    /// The namespace of the Jobs of a run.
+    pub fn job_namespace<'a>(&'a self, run: &'a AnalysisRun) -> &'a str {
+        let own = run.metadata.namespace.as_deref().unwrap_or_default();
+        let set = self.job_namespace.as_deref();
+        set.filter(|set| !set.is_empty()).unwrap_or(own)
+    }
 }
 
 /// What a snapshot must hold besides the run and its rollout.

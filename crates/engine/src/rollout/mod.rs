@@ -12,6 +12,7 @@ pub(crate) mod bounds;
 pub mod canary;
 mod conditions;
 mod context;
+mod digest;
 mod duration;
 mod ephemeral_metadata;
 mod image_change;
@@ -36,5 +37,6 @@ mod waits;
 mod workload;
 
 pub(crate) use analysis_runs::is_completed;
+pub use digest::Digest;
 pub use pipeline::plan;
 pub use support::unsupported;

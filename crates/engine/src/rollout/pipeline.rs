@@ -1,5 +1,6 @@
 use super::conditions::{self, Change};
 use super::context::Context;
+use super::digest::Digest;
 use super::{blue_green, bounds, canary, image_tags, revision, workload};
 use crate::config::Config;
 use crate::snapshot::RolloutSnapshot;
@@ -79,16 +80,16 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
         Ok(rollout) => rollout,
         Err(message) => {
             let rollout = Arc::clone(&snapshot.rollout);
-            let hash = revision::hash_of(&rollout);
+            let digest = Arc::new(Digest::of(&rollout));
             return invalid(
-                Context::new(snapshot, config, now, (rollout, hash)),
+                Context::new(snapshot, config, now, (rollout, digest)),
                 &message,
             );
         }
     };
-    let hash = revision::hash_of(&rollout);
-    let error = spec_error((&rollout, &hash), snapshot, config);
-    let mut cx = Context::new(snapshot, config, now, (rollout, hash));
+    let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout);
+    let error = spec_error((&rollout, &digest), snapshot, config);
+    let mut cx = Context::new(snapshot, config, now, (rollout, digest));
     if let Some(message) = error {
         return invalid(cx, &message);
     }
@@ -113,7 +114,7 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
 
 /// The first thing that is wrong with the Rollout or with what it refers to.
 fn spec_error(
-    (rollout, hash): (&Arc<Rollout>, &str),
+    (rollout, digest): (&Arc<Rollout>, &Digest),
     snapshot: &RolloutSnapshot,
     config: &Config,
 ) -> Option<String> {
@@ -131,7 +132,10 @@ fn spec_error(
         })
     };
     let of_spec = || {
-        if revision::is_accepted(snapshot, hash) {
+        if revision::is_accepted(snapshot, &digest.hash) {
+            if digest.is_sound {
+                return None;
+            }
             validate::spec_of_accepted(rollout)
         } else {
             validate::spec(rollout)

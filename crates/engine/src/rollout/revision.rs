@@ -2,6 +2,7 @@
 
 use super::conditions::{self, Change};
 use super::context::Context;
+use super::digest::Digest;
 use super::pause::Pauses;
 use super::replica_set::{OwnedSet, merge, revision_of};
 use super::template;
@@ -37,13 +38,13 @@ const MAX_HISTORY: usize = 2000;
 const REFUSED_RETRY_S: i64 = 20;
 
 impl<'a> Context<'a> {
-    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in; `hash`
-    /// is that of the template.
+    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in; `digest`
+    /// is its own.
     pub(crate) fn new(
         snapshot: &'a RolloutSnapshot,
         config: &'a Config,
         now: Timestamp,
-        (rollout, hash): (Arc<Rollout>, String),
+        (rollout, digest): (Arc<Rollout>, Arc<Digest>),
     ) -> Self {
         let stored = rollout.status.clone().unwrap_or_default();
         let mut cx = Self {
@@ -71,7 +72,7 @@ impl<'a> Context<'a> {
             stored,
         };
         cx.claim();
-        cx.classify(hash);
+        cx.classify(&digest);
         cx
     }
 
@@ -152,8 +153,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `hash` is that of the pod template.
-    fn classify(&mut self, hash: String) {
+    fn classify(&mut self, digest: &Digest) {
+        let hash = digest.hash.as_str();
         let template = self.rollout.spec.pod_template().as_value();
         let by_label = self.sets.iter().position(|set| set.hash() == hash);
         self.new = by_label.or_else(|| {
@@ -163,15 +164,14 @@ impl<'a> Context<'a> {
         });
         self.current_hash = match self.new_set() {
             Some(set) => set.hash().to_owned(),
-            None => hash,
+            None => hash.to_owned(),
         };
         let stable = self.stored_stable().to_owned();
         self.stable = self
             .sets
             .iter()
             .position(|set| !stable.is_empty() && set.hash() == stable);
-        let canary = self.rollout.spec.strategy.canary.as_ref();
-        self.step_hash = canary.map_or_else(String::new, super::canary::step_hash);
+        self.step_hash.clone_from(&digest.step_hash);
     }
 
     /// The pod template as JSON; `{}` if there is none.
@@ -405,12 +405,6 @@ fn extended(history: &str, revision: i64) -> String {
         .find(|(at, _)| *at + 1 >= surplus)
         .map_or("", |(at, _)| &rest[at + 1..]);
     format!("{first},{kept}")
-}
-
-/// The hash of a Rollout's pod template.
-pub(super) fn hash_of(rollout: &Rollout) -> String {
-    let collisions = rollout.status.as_ref().and_then(|own| own.collision_count);
-    gocompat::hash::pod_template_hash(rollout.spec.pod_template().as_value(), collisions)
 }
 
 /// Whether the API server has accepted a ReplicaSet of the template with that hash from this Rollout.

@@ -530,6 +530,7 @@ fn snapshot(bytes: &mut Bytes<'_>) -> Option<RolloutSnapshot> {
         })
         .collect();
     Some(RolloutSnapshot {
+        digest: None,
         rollout: Arc::new(rollout),
         workload_users,
         replica_sets: decoded(sets),

@@ -211,6 +211,7 @@ impl World {
         });
         let all = parse::<Rollout>(typed("Rollout"));
         RolloutSnapshot {
+            digest: None,
             workload_users: workload_users(&rollout, all.iter().map(AsRef::as_ref)),
             rollout: Arc::new(rollout),
             replica_sets: parse(typed("ReplicaSet")),

@@ -167,12 +167,16 @@ impl Controller {
         let mutant = shared.mutant;
         if let Some(mutant) = mutant {
             mutant.before(&mut snapshot);
+        } else {
+            snapshot.digest = shared.digest(&live);
         }
         let mut plan = rollout::plan(&snapshot, &shared.config, now);
         if shared.plans_twice() {
             // An impure planner is one that looks at a clock of its own.
             let impure = i64::from(mutant == Some(Mutant::Impure)) * 2_000;
             let later = stamp(shared.now_ms + self.skew_ms + impure);
+            // What was kept of the plans before changes nothing.
+            snapshot.digest = None;
             let again = rollout::plan(&snapshot, &shared.config, later);
             if plan != again {
                 let what = "planning twice gives two plans";

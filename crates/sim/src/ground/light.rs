@@ -1,7 +1,7 @@
 //! A map of parsed objects, with the rules of an API server for those who write to it.
 
 use super::pods::{Look, Pace, PodSet};
-use super::{Change, Ground, Harm, Patch, Refused, deployments};
+use super::{Change, Ground, Harm, Patch, Refused, brief, deployments};
 use crate::object::{Body, Id, Kind, NAMESPACE, Object};
 use crate::time::{stamp, whole};
 use api::RolloutStatus;
@@ -93,6 +93,19 @@ impl Light {
         });
         self.objects.insert(id.clone(), object.clone());
         object
+    }
+
+    /// What a brief patch made of an object, if that is a change.
+    fn put_brief(&mut self, now_ms: i64, id: &Id, body: Body) -> Object {
+        let live = &self.objects[id];
+        if body == live.body {
+            return live.clone();
+        }
+        let has_new_spec = !body.has_spec_of(&live.body);
+        let version = self.next_version();
+        let mut object = Object { version, body };
+        object.renew(has_new_spec);
+        self.put(now_ms, id, object)
     }
 
     fn take(&mut self, now_ms: i64, id: &Id) {
@@ -255,6 +268,11 @@ impl Ground for Light {
     fn patch(&mut self, now_ms: i64, id: &Id, patch: Patch<'_>) -> Result<Object, Refused> {
         let live = self.objects.get(id).ok_or(Refused::NotFound)?;
         Self::check(live, patch.guard)?;
+        if let (PatchKind::Merge, None) = (patch.kind, patch.subresource)
+            && let Some(body) = brief::merged(&live.body, patch.body)
+        {
+            return Ok(self.put_brief(now_ms, id, body));
+        }
         let before = live.json();
         let patched = match patch.kind {
             PatchKind::Merge => structural::patch::merge(&before, patch.body),

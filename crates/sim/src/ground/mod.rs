@@ -6,6 +6,7 @@
 //! played on both, so that what the light one gets wrong shows. Both answer writes by the same
 //! rules: resource versions, generations, uid and version preconditions, merge and JSON patches.
 
+mod brief;
 mod deployments;
 mod full;
 mod light;

@@ -316,3 +316,32 @@ fn long_names_are_cut_and_never_shared() {
     );
     assert_eq!(*told, words);
 }
+
+/// The namespace that the operator has set: nothing can be owned across namespaces, so the label says
+/// whose a Job is.
+#[test]
+fn jobs_can_be_made_in_a_namespace_of_their_own() {
+    let mut snapshot = snapshot(json!([metric("m", json!({}))]));
+    snapshot.defaults.job_namespace = Some("jobs".to_owned());
+    pass(&mut snapshot, now());
+    let metadata = &snapshot.jobs[0].metadata;
+    assert_eq!(metadata.namespace.as_deref(), Some("jobs"));
+    assert_eq!(metadata.owner_references, None);
+    let annotations = metadata.annotations.as_ref().expect("it says whose it is");
+    assert_eq!(annotations["analysisrun.argoproj.io/namespace"], "ns");
+    end(&mut snapshot, "Complete");
+    pass(&mut snapshot, now());
+    let status = snapshot.run.status.as_ref().expect("a status");
+    assert_eq!(status.phase, Some(api::AnalysisPhase::Successful));
+    // One of the same name that somebody else has made is not taken for it.
+    Arc::make_mut(&mut snapshot.run).status = None;
+    Arc::make_mut(&mut snapshot.jobs[0]).metadata.labels = None;
+    pass(&mut snapshot, now());
+    let status = snapshot.run.status.as_ref().expect("a status");
+    let first = &status.metric_results[0].measurements[0];
+    assert!(
+        first.message.contains("is not of this run"),
+        "{}",
+        first.message
+    );
+}

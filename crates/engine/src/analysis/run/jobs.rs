@@ -77,7 +77,7 @@ pub(super) fn start(
 ) -> Start {
     let name = name(id);
     let mut measurement = begun(now);
-    let namespace = snapshot.run.metadata.namespace.clone().unwrap_or_default();
+    let namespace = namespace(snapshot).to_owned();
     measurement.resume_at = Some(time(now));
     measurement.metadata = BTreeMap::from([
         (JOB_NAME_METADATA.to_owned(), name.clone()),
@@ -152,10 +152,25 @@ fn find<'s>(snapshot: &'s AnalysisRunSnapshot, name: &str) -> Option<&'s Arc<Job
     jobs.find(|job| job.metadata.name.as_deref() == Some(name))
 }
 
+fn namespace(snapshot: &AnalysisRunSnapshot) -> &str {
+    snapshot.defaults.job_namespace(&snapshot.run)
+}
+
+/// Nothing in one namespace can own something in another.
+fn can_own(snapshot: &AnalysisRunSnapshot) -> bool {
+    snapshot.run.metadata.namespace.as_deref() == Some(namespace(snapshot))
+}
+
+/// By its owner; where there can be none, by its label.
 fn is_ours(snapshot: &AnalysisRunSnapshot, job: &Job) -> bool {
     let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
     let uid = snapshot.run.metadata.uid.as_deref().unwrap_or_default();
-    owners.iter().any(|owner| owner.uid == uid)
+    if can_own(snapshot) {
+        return owners.iter().any(|owner| owner.uid == uid);
+    }
+    let labels = job.metadata.labels.as_ref();
+    let label = labels.and_then(|labels| labels.get(ANALYSIS_RUN_UID_LABEL));
+    owners.is_empty() && label.is_some_and(|label| label == uid)
 }
 
 fn manifest(
@@ -178,25 +193,28 @@ fn manifest(
     }
     let mut spec = metric.spec.clone();
     label_pods(&mut spec, &text(&run.uid))?;
-    Ok(json!({
+    let mut job = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
-            "namespace": text(&run.namespace),
+            "namespace": namespace(snapshot),
             "labels": labels,
             "annotations": annotations,
-            "ownerReferences": [{
-                "apiVersion": api::constants::API_VERSION,
-                "kind": "AnalysisRun",
-                "name": text(&run.name),
-                "uid": text(&run.uid),
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
         },
         "spec": spec,
-    }))
+    });
+    if can_own(snapshot) {
+        job["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": api::constants::API_VERSION,
+            "kind": "AnalysisRun",
+            "name": text(&run.name),
+            "uid": text(&run.uid),
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }]);
+    }
+    Ok(job)
 }
 
 fn label_pods(spec: &mut Value, uid: &str) -> Result<(), String> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 fn snapshot(spec: &Value) -> RolloutSnapshot {
     RolloutSnapshot {
+        digest: None,
         rollout: Arc::new(super::rollout(spec)),
         replica_sets: Vec::new(),
         pods: Vec::new(),

@@ -1,0 +1,37 @@
+//! What is kept of an object from one pass to the next.
+
+use crate::queue::Key;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One value for each object that has one.
+#[derive(Debug)]
+pub struct Kept<T> {
+    by_key: Mutex<BTreeMap<Key, T>>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self {
+            by_key: Mutex::default(),
+        }
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, T>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn of(&self, key: &Key) -> Option<T> {
+        self.lock().get(key).cloned()
+    }
+
+    pub fn note(&self, key: &Key, value: T) {
+        self.lock().insert(key.clone(), value);
+    }
+
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+}
