@@ -140,7 +140,7 @@ fn real(scenario: &Scenario, kubeconfig: &Path) -> Result<Recording> {
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         let client = Client::try_from(config)?;
-        let settings = Settings::of(scenario);
+        let settings = Settings::in_real_time(scenario);
         Ok(timelines::play(&client, scenario, &settings).await?)
     })
 }

@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Who waits looks only so often: what is under way when an `until` is met comes to its end.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long [`Settings::until_quiet`] is waited for.
+const QUIET_LIMIT: Duration = Duration::from_mins(1);
+
 /// How a scenario is played.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -22,6 +25,9 @@ pub struct Settings {
     pub patience: Duration,
     /// How long to look on after the last action.
     pub after: Duration,
+    /// Look on until nothing has happened for so long (a minute at most): in real time, a machine with
+    /// other work comes to an end later.
+    pub until_quiet: bool,
 }
 
 impl Settings {
@@ -31,6 +37,15 @@ impl Settings {
             namespace: format!("tl-{}", scenario.name),
             patience: Duration::from_mins(3),
             after: Duration::from_secs(2),
+            until_quiet: false,
+        }
+    }
+
+    /// The same, to be played in real time.
+    pub fn in_real_time(scenario: &Scenario) -> Self {
+        Self {
+            until_quiet: true,
+            ..Self::of(scenario)
         }
     }
 }
@@ -73,7 +88,7 @@ pub async fn play(
             break;
         }
     }
-    sleep(settings.after).await;
+    stage.look_on(settings).await;
     let (timeline, hashes) = stage.recorder.seen();
     Ok(Recording {
         name: scenario.name.clone(),
@@ -188,6 +203,18 @@ impl Stage {
             }
         }
         true
+    }
+
+    async fn look_on(&self, settings: &Settings) {
+        let end = Instant::now() + QUIET_LIMIT;
+        loop {
+            let before = self.recorder.count();
+            sleep(settings.after).await;
+            let is_quiet = self.recorder.count() == before;
+            if !settings.until_quiet || is_quiet || Instant::now() >= end {
+                return;
+            }
+        }
     }
 
     async fn patch(&self, what: &str, with: &Value, status: bool) -> Result<(), PlayError> {

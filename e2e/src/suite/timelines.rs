@@ -89,7 +89,7 @@ impl Tale {
 
     /// What was seen is left beside the logs.
     async fn play(&self, context: &Context, ground: &Ground) -> Result<Verdict> {
-        let settings = Settings::of(&self.scenario);
+        let settings = Settings::in_real_time(&self.scenario);
         let ours = timelines::play(&context.client, &self.scenario, &settings).await?;
         let path = ground.dir.join(format!("{}.json", self.scenario.name));
         std::fs::write(&path, serde_json::to_vec_pretty(&ours)?)?;
