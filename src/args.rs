@@ -118,16 +118,30 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
+    /// `watched` is the only namespace that the controller sees, if there is one.
+    ///
     /// # Errors
-    /// When Jobs are to run in another cluster: in this one they would measure something else.
-    pub fn check(&self) -> Result<(), String> {
+    /// When Jobs are to run where nobody would see them: in another cluster they would measure something
+    /// else, and in a namespace that is not watched they would never end.
+    pub fn check(&self, watched: Option<&str>) -> Result<(), String> {
         match self.analysis_job_kubeconfig.as_deref() {
-            None | Some("" | "in-cluster") => Ok(()),
-            Some(file) => Err(format!(
-                "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG is {file:?}: Jobs of analyses can run only in the \
-                 cluster of their Rollouts. Unset it, or give it the value in-cluster; for Jobs in one \
-                 namespace there is ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE"
+            None | Some("" | "in-cluster") => {}
+            Some(file) => {
+                return Err(format!(
+                    "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG is {file:?}: Jobs of analyses can run only in the \
+                     cluster of their Rollouts. Unset it, or give it the value in-cluster; for Jobs in one \
+                     namespace there is ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE"
+                ));
+            }
+        }
+        let jobs = self.analysis_job_namespace.as_deref();
+        let jobs = jobs.filter(|jobs| !jobs.is_empty());
+        match watched.zip(jobs) {
+            Some((watched, jobs)) if watched != jobs => Err(format!(
+                "the namespace of Jobs is {jobs:?}, and with --namespaced only {watched:?} is watched: leave \
+                 --analysis-job-namespace (ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE) out"
             )),
+            _ => Ok(()),
         }
     }
 }
@@ -398,6 +412,23 @@ pub fn runs(matches: &clap::ArgMatches) -> Option<Runs> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_run_where_they_are_seen() {
+        let jobs = |namespace: &str, kubeconfig: Option<&str>| JobArgs {
+            analysis_job_namespace: Some(namespace.to_owned()),
+            analysis_job_kubeconfig: kubeconfig.map(str::to_owned),
+        };
+        assert_eq!(jobs("jobs", None).check(None), Ok(()));
+        assert_eq!(jobs("a", Some("in-cluster")).check(Some("a")), Ok(()));
+        let elsewhere = jobs("jobs", None).check(Some("a")).unwrap_err();
+        assert!(
+            elsewhere.contains("--analysis-job-namespace"),
+            "{elsewhere}"
+        );
+        let other_cluster = jobs("", Some("/file")).check(None).unwrap_err();
+        assert!(other_cluster.contains("KUBECONFIG"), "{other_cluster}");
+    }
 
     #[test]
     fn the_command_is_consistent() {

@@ -77,7 +77,9 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     for (flag, why) in flags.concat() {
         tracing::warn!(flag, why, "this flag has no effect");
     }
-    args.jobs.check().map_err(anyhow::Error::msg)?;
+    args.jobs
+        .check(namespace.as_deref())
+        .map_err(anyhow::Error::msg)?;
     let election = election(&args)?;
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use plan::{Action, Plan};
 use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub(super) struct RolloutDriver;
@@ -36,7 +37,10 @@ impl Driver for RolloutDriver {
             refused: cx.refusals.of(&key),
             ..Inbox::default()
         };
-        let digest = Digest::kept(cx.digests.of(&key).as_ref(), &root);
+        let known = cx.digests.of(&key);
+        // What can't be derived is told of by the plan, which derives it again.
+        let kept = catch_unwind(AssertUnwindSafe(|| Digest::kept(known.as_ref(), &root)));
+        let digest = kept.ok().flatten();
         if let Some(digest) = &digest {
             cx.digests.note(&key, Arc::clone(digest));
         }

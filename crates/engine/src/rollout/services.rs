@@ -83,7 +83,7 @@ impl Context<'_> {
     }
 
     /// Available pods of the ReplicaSet that a service selects now.
-    fn pods_behind(&self, service: &str) -> i32 {
+    pub(crate) fn pods_behind(&self, service: &str) -> i32 {
         let set = self.set_by_hash(&self.live_selector(service));
         set.map_or(0, OwnedSet::available)
     }

@@ -93,6 +93,19 @@ fn ping_pong(strategy: &CanaryStrategy) -> Check {
             "the ping and the pong service must be two services",
         ));
     }
+    let others = [
+        ("canaryService", &strategy.canary_service),
+        ("stableService", &strategy.stable_service),
+    ];
+    for (field, service) in others {
+        if let Some(service) = set(service.as_ref()).filter(|own| ping == own || pong == own) {
+            return Err(SpecError::invalid(
+                format!("{PATH}.{field}"),
+                service,
+                "ping and pong swap roles, so neither can be the canary or the stable service: leave it out",
+            ));
+        }
+    }
     let rootless = routing
         .alb
         .as_ref()

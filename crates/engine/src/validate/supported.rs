@@ -22,5 +22,16 @@ pub(super) fn check(rollout: &Rollout) -> Check {
     if let Some((path, what)) = crate::rollout::unsupported(rollout).into_iter().next() {
         return Err(SpecError::forbidden(path, &what));
     }
+    let routing = rollout.spec.traffic_routing();
+    let swaps = rollout
+        .spec
+        .canary()
+        .is_some_and(|canary| canary.ping_pong.is_some());
+    if swaps && routing.is_some_and(|routing| routing.nginx.is_some()) {
+        return Err(SpecError::forbidden(
+            "spec.strategy.canary.pingPong",
+            "an Ingress leads to one stable service: pingPong works without nginx only",
+        ));
+    }
     Ok(())
 }

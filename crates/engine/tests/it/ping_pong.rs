@@ -106,3 +106,22 @@ fn a_third_revision_half_way_waits_for_its_pods() {
     assert_eq!(world.selected("stable"), Some(current(&world)));
     assert_eq!(weights(&world), (0, 100));
 }
+
+/// Pods of a revision that was superseded are not kept by the service that gets nothing any more.
+#[test]
+fn an_abort_of_a_third_revision_frees_the_second() {
+    let mut world = deployed(&ping_pong(), 5);
+    let first = current(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let second = current(&world);
+    // An image that never starts.
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(5.0);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(120.0);
+    assert_eq!(weights(&world), (100, 0));
+    assert_eq!(world.selected("canary"), Some(first));
+    assert_eq!(size(&world, &second), 0);
+}

@@ -61,7 +61,7 @@ impl Context<'_> {
         if self.is_fully_promoted() || self.stable == self.new {
             return;
         }
-        if self.is_given_too_much() {
+        if self.is_given_too_much(&services.canary) {
             self.wait(WaitingOn::Object {
                 object: format!("Service {}", services.canary),
                 why: "the route gives it what the stable pods shall have".to_owned(),
@@ -72,18 +72,22 @@ impl Context<'_> {
         self.ensure_target(&services.canary, self.new, gate);
     }
 
-    /// Whether the route gives the canary's arm more than the step does: of a route as it was written,
-    /// pong may have everything, and it is the canary's service of the second revision.
-    fn is_given_too_much(&mut self) -> bool {
+    /// Whether the route gives the canary's service more than the step does, and somebody answers
+    /// there: of a route as it was written, pong may have everything, and it is the canary's service of
+    /// the second revision.
+    fn is_given_too_much(&mut self, service: &str) -> bool {
+        let selected = self.live_selector(service);
+        let is_there = self.new_set().is_some_and(|new| new.hash() == selected);
+        let answers = selected.is_empty() || self.pods_behind(service) > 0;
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
-        self.stable.is_some() && seen > self.wanted_weight()
+        self.stable.is_some() && !is_there && answers && seen > self.wanted_weight()
     }
 
     /// The service that has the canary's role while there is no canary: what it leads to is not needed.
     pub(crate) fn idle_service(&self) -> Option<String> {
         self.rollout.spec.canary()?.ping_pong.as_ref()?;
         let weights = self.weights.as_ref();
-        let is_idle = self.is_fully_promoted()
+        let is_idle = (self.is_fully_promoted() || self.is_aborted())
             && weights.is_none_or(|weights| weights.canary.weight == 0)
             && self.observed_weights().is_none_or(|seen| seen.canary == 0);
         is_idle.then(|| self.arm_services().canary)

@@ -180,6 +180,25 @@ fn ping_pong() {
              by alb, istio or plugins",
         ),
     ]);
+    let both = json!({
+        "nginx": {"stableIngress": "i"},
+        "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "r"}},
+    });
+    let mut kept = names("a", "b");
+    kept["stableService"] = json!("b");
+    kept["canaryService"] = json!("c");
+    check_table([
+        (
+            routed(both, names("a", "b")),
+            "spec.strategy.canary.pingPong: Forbidden: an Ingress leads to one stable service: \
+             pingPong works without nginx only",
+        ),
+        (
+            routed(gateway(), kept),
+            "spec.strategy.canary.stableService: Invalid value: \"b\": ping and pong swap roles, so \
+             neither can be the canary or the stable service: leave it out",
+        ),
+    ]);
     assert_eq!(super::complaint(&routed(gateway(), names("a", "b"))), "");
 }
 
