@@ -13,7 +13,7 @@ use crate::mask::mask;
 use crate::{Case, Expected, diff, pointer};
 
 /// How long a case that awaits somebody is repeated.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// The same for one whose answer is not known yet.
 const PATIENCE_UNRECORDED: Duration = Duration::from_secs(3);
 /// Between two of its requests.
