@@ -1,7 +1,7 @@
 //! Ping-pong: two services that swap roles at each promotion, so that no service changes its pods while
 //! it has traffic. The world's services `canary` and `stable` are ping and pong here.
 
-use crate::operations::{current, deployed, routed, size, status, until, update, user};
+use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
 use crate::world::World;
 use serde_json::{Value, json};
 
@@ -10,10 +10,17 @@ fn ping_pong() -> Value {
     let canary = strategy["canary"].as_object_mut().unwrap();
     canary.remove("canaryService");
     canary.remove("stableService");
-    canary["trafficRouting"]["maxTrafficWeight"] = json!(100);
     let services = json!({"pingService": "canary", "pongService": "stable"});
     canary.insert("pingPong".to_owned(), services);
     strategy
+}
+
+/// An update at its first pause, with the hashes of the first and the second revision.
+fn updated() -> (World, String, String) {
+    let world = paused(&ping_pong());
+    let first = status(&world, "stableRS").as_str().unwrap().to_owned();
+    let second = current(&world);
+    (world, first, second)
 }
 
 /// What the route gives ping and pong.
@@ -48,11 +55,7 @@ fn the_first_revision_makes_ping_the_stable_service() {
 
 #[test]
 fn each_promotion_swaps_the_services_and_moves_no_traffic() {
-    let mut world = deployed(&ping_pong(), 5);
-    let first = current(&world);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    let second = current(&world);
+    let (mut world, first, second) = updated();
     // Pong has no pods of its own yet, so it takes the canary's part.
     assert_eq!(world.selected("stable"), Some(second.clone()));
     assert_eq!(world.selected("canary"), Some(first.clone()));
@@ -74,11 +77,7 @@ fn each_promotion_swaps_the_services_and_moves_no_traffic() {
 
 #[test]
 fn an_abort_gives_the_traffic_back_and_leaves_the_roles() {
-    let mut world = deployed(&ping_pong(), 5);
-    let first = current(&world);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    let second = current(&world);
+    let (mut world, first, second) = updated();
     user(&mut world, &json!({"status": {"abort": true}}));
     world.sleep(120.0);
     assert_eq!(status(&world, "canary")["stablePingPong"], "ping");
@@ -95,9 +94,7 @@ fn an_abort_gives_the_traffic_back_and_leaves_the_roles() {
 /// The peer moves the service at once, with the traffic that it has.
 #[test]
 fn a_third_revision_half_way_waits_for_its_pods() {
-    let mut world = deployed(&ping_pong(), 5);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
+    let (mut world, _, _) = updated();
     assert_eq!(weights(&world), (60, 40));
     update(&mut world, 2);
     // The world itself checks that no service with traffic leads to no pods.
@@ -110,11 +107,7 @@ fn a_third_revision_half_way_waits_for_its_pods() {
 /// Pods of a revision that was superseded are not kept by the service that gets nothing any more.
 #[test]
 fn an_abort_of_a_third_revision_frees_the_second() {
-    let mut world = deployed(&ping_pong(), 5);
-    let first = current(&world);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    let second = current(&world);
+    let (mut world, first, second) = updated();
     // An image that never starts.
     world.dead_images.insert("demo:red".to_owned());
     update(&mut world, 2);
