@@ -3,6 +3,7 @@
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt};
 use plan::{HttpAnswer, HttpRequest};
+use std::error::Error;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -100,30 +101,25 @@ fn unsent(error: reqwest::Error, url: &str) -> String {
     }
 }
 
+/// The causes of an error, the nearest first.
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&source| source.source())
+}
+
 fn is_refused(error: &reqwest::Error) -> bool {
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        if let Some(io) = source.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::ConnectionRefused
-        {
-            return true;
-        }
-        next = source.source();
-    }
-    false
+    sources(error)
+        .filter_map(|source| source.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// What went wrong, without the URL: it may hold a secret.
 fn sentence(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut line = error.to_string();
-    let mut next = std::error::Error::source(&error);
-    while let Some(source) = next {
-        line.push_str(": ");
-        line.push_str(&source.to_string());
-        next = source.source();
-    }
-    line
+    sources(&error).fold(error.to_string(), |line, source| {
+        format!("{line}: {source}")
+    })
 }
 
 #[cfg(test)]

@@ -27,11 +27,13 @@ impl<T: Clone> Kept<T> {
         self.lock().get(key).cloned()
     }
 
-    pub fn note(&self, key: &Key, value: T) {
-        self.lock().insert(key.clone(), value);
+    /// What was kept before, if anything.
+    pub fn note(&self, key: &Key, value: T) -> Option<T> {
+        self.lock().insert(key.clone(), value)
     }
 
-    pub fn forget(&self, key: &Key) {
-        self.lock().remove(key);
+    /// What was kept until now, if anything.
+    pub fn forget(&self, key: &Key) -> Option<T> {
+        self.lock().remove(key)
     }
 }

@@ -1,44 +1,25 @@
 //! Rollouts that this process has met: their coming and going is told as events.
 
-use super::Context;
+use super::{Context, Kept};
 use crate::act::{Occurrence, subject};
 use crate::queue::Key;
 use api::Rollout;
 use api::constants::reason;
 use kube::ResourceExt;
 use plan::{EventKind, ObjectKey};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Uids by key.
-#[derive(Debug, Default)]
-pub struct Known {
-    uids: Mutex<BTreeMap<Key, String>>,
-}
-
-impl Known {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, String>> {
-        self.uids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the Rollout is new here, and the uid of the one that had its name before.
-    fn insert(&self, key: &Key, uid: &str) -> (bool, Option<String>) {
-        let before = self.lock().insert(key.clone(), uid.to_owned());
-        match before {
-            Some(before) if before == uid => (false, None),
-            before => (true, before),
-        }
-    }
-
-    fn remove(&self, key: &Key) -> Option<String> {
-        self.lock().remove(key)
+/// Whether the Rollout is new here, and the uid of the one that had its name before.
+fn insert(known: &Kept<String>, key: &Key, uid: &str) -> (bool, Option<String>) {
+    match known.note(key, uid.to_owned()) {
+        Some(before) if before == uid => (false, None),
+        before => (true, before),
     }
 }
 
 /// Tells of a Rollout that was not known: at the start of the process, every one (rollouts.md §3.1).
 pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
     let uid = rollout.uid().unwrap_or_default();
-    let (is_new, before) = cx.known.insert(key, &uid);
+    let (is_new, before) = insert(&cx.known, key, &uid);
     if let Some(before) = before {
         deleted(cx, key, &before).await;
     }
@@ -54,7 +35,7 @@ pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
 
 /// Tells that a Rollout is gone, if it was known.
 pub(super) async fn gone(cx: &Context, key: &Key) {
-    if let Some(uid) = cx.known.remove(key) {
+    if let Some(uid) = cx.known.forget(key) {
         deleted(cx, key, &uid).await;
     }
 }

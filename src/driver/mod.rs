@@ -15,7 +15,6 @@ mod rollout;
 mod service;
 
 pub use kept::Kept;
-pub use known::Known;
 
 use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Renderer, subject};
 use crate::cache::Caches;
@@ -49,7 +48,7 @@ pub struct Context {
     pub digests: Kept<Arc<engine::snapshot::Digest>>,
     /// Writes for Experiments that it refused.
     pub experiment_refusals: Kept<engine::experiment::Refused>,
-    pub known: Known,
+    pub known: Kept<String>,
     pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,

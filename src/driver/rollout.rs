@@ -68,7 +68,9 @@ impl Driver for RolloutDriver {
                 continue;
             }
             match outcome {
-                Ok(()) => cx.refusals.forget(key),
+                Ok(()) => {
+                    cx.refusals.forget(key);
+                }
                 Err(message) => {
                     let name = object.pointer("/metadata/name").and_then(Value::as_str);
                     let refusal = Refusal {

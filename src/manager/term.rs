@@ -4,7 +4,7 @@
 use super::Options;
 use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::{Cache, Caches};
-use crate::driver::{self, Context, Kept, Known};
+use crate::driver::{self, Context, Kept};
 use crate::lease::Leadership;
 use crate::queue::{Key, Kind, Queue};
 use kube::{Client, Resource, ResourceExt};
@@ -63,7 +63,7 @@ impl Term {
             refusals: Kept::default(),
             digests: Kept::default(),
             experiment_refusals: Kept::default(),
-            known: Known::default(),
+            known: Kept::default(),
             metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),
             queue: self.queue.clone(),

@@ -23,7 +23,7 @@ pub struct Digest {
 
 impl Digest {
     /// `rollout` as it is stored, or with the template of its workload filled in.
-    pub(super) fn of(rollout: &Rollout) -> Self {
+    fn of(rollout: &Rollout) -> Self {
         let collisions = collisions(rollout);
         let template = rollout.spec.pod_template().as_value();
         let canary = rollout.spec.canary();

@@ -80,7 +80,7 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
         Ok(rollout) => rollout,
         Err(message) => {
             let rollout = Arc::clone(&snapshot.rollout);
-            let digest = Arc::new(Digest::of(&rollout));
+            let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout);
             return invalid(
                 Context::new(snapshot, config, now, (rollout, digest)),
                 &message,

@@ -227,9 +227,9 @@ impl Context<'_> {
 
     /// Whether a service that gets traffic selects that hash.
     fn is_selected(&self, hash: &str) -> bool {
-        let idle = self.idle_service();
         let mut services = self.referenced_services().iter();
-        services
-            .any(|service| self.live_selector(service) == hash && idle.as_ref() != Some(service))
+        services.any(|service| {
+            self.live_selector(service) == hash && self.idle_service().as_ref() != Some(service)
+        })
     }
 }
