@@ -55,9 +55,30 @@ fn same_dict(a: &Dict, b: &Dict) -> bool {
             .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
 }
 
-/// A total order for printing maps; not the `<` of the language.
+/// A total order of all values, for sorting and for printing maps; not the `<` of the language. Numbers
+/// come first, NaN before all others, then kind by kind.
 pub(crate) fn order(a: &Value, b: &Value) -> Ordering {
-    compare(a, b).unwrap_or_else(|| a.go_string().cmp(&b.go_string()))
+    let is_number = |value: &Value| matches!(value, Value::Int(_) | Value::Float(_));
+    let kinds = match (is_number(a), is_number(b)) {
+        (true, true) => return order_of_numbers(a, b),
+        (false, false) => a.go_type().cmp(b.go_type()),
+        (a_is, b_is) => b_is.cmp(&a_is),
+    };
+    kinds.then_with(|| compare(a, b).unwrap_or_else(|| a.go_string().cmp(&b.go_string())))
+}
+
+/// Exact: an integer that a float rounds to is not equal to its neighbours, which would then be equal
+/// to each other.
+fn order_of_numbers(a: &Value, b: &Value) -> Ordering {
+    let nan = |value: &Value| matches!(value, Value::Float(f) if f.is_nan());
+    let whole = |value: &Value| match value {
+        Value::Int(int) => i128::from(*int),
+        Value::Float(float) => *float as i128,
+        _ => 0,
+    };
+    let by_value = || compare(a, b).unwrap_or(Ordering::Equal);
+    let exactly = || whole(a).cmp(&whole(b));
+    nan(b).cmp(&nan(a)).then_with(by_value).then_with(exactly)
 }
 
 /// The order of two values that have one.

@@ -268,31 +268,19 @@ impl Machine<'_> {
     }
 }
 
-/// Sorts values by their keys, stably. Keys that have no order are an error.
-pub(crate) fn sorted(pairs: Vec<(Value, Value)>, descending: bool) -> ops::Answer<Vec<Value>> {
+/// Sorts values by their keys, stably. Keys that have no order are an error, found before anything is
+/// sorted: a sort needs an order.
+pub(crate) fn sorted(mut pairs: Vec<(Value, Value)>, descending: bool) -> ops::Answer<Vec<Value>> {
     use crate::ast::BinaryOp;
-    let mut failed = None;
-    let mut pairs = pairs;
     // Go compares the later with the earlier one first; the error names them in that order.
+    for two in pairs.windows(2) {
+        ops::compared(BinaryOp::Lt, &two[1].0, &two[0].0)?;
+    }
     pairs.sort_by(|(a, _), (b, _)| {
-        if let Err(message) = ops::compared(BinaryOp::Lt, a, b) {
-            failed.get_or_insert(message);
-        }
-        let order = order_of(a, b);
+        let order = ops::order(a, b);
         if descending { order.reverse() } else { order }
     });
-    match failed {
-        Some(message) => Err(message),
-        None => Ok(pairs.into_iter().map(|(_, value)| value).collect()),
-    }
-}
-
-/// NaN sorts before every number, so that the order is total.
-fn order_of(a: &Value, b: &Value) -> std::cmp::Ordering {
-    let nan = |value: &Value| matches!(value, Value::Float(f) if f.is_nan());
-    nan(b)
-        .cmp(&nan(a))
-        .then_with(|| ops::compare(a, b).unwrap_or(std::cmp::Ordering::Equal))
+    Ok(pairs.into_iter().map(|(_, value)| value).collect())
 }
 
 fn length(collection: &Value) -> ops::Answer<usize> {

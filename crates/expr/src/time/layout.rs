@@ -146,10 +146,12 @@ pub(super) fn next_part(layout: &str) -> (&str, Option<(Part, &str)>, &str) {
         for (name, part) in PARTS {
             let fits = !matches!(part, Part::Fraction { .. }) && rest.starts_with(name);
             // "Jan" inside a longer lower-case word other than "January" is no month.
+            let Some((own, after)) = rest.split_at_checked(name.len()).filter(|_| fits) else {
+                continue;
+            };
             let word = matches!(part, Part::Month | Part::Weekday)
-                && rest[name.len().min(rest.len())..].starts_with(|c: char| c.is_ascii_lowercase());
-            if fits && !word {
-                let (own, after) = rest.split_at(name.len());
+                && after.starts_with(|c: char| c.is_ascii_lowercase());
+            if !word {
                 return (&layout[..index], Some((part, own)), after);
             }
         }
