@@ -1,6 +1,7 @@
 //! What a verb works with.
 
 use crate::clock::Clock;
+use crate::cluster;
 use crate::error::Error;
 use crate::flags::Flags;
 use crate::observe::Observer;
@@ -8,8 +9,7 @@ use crate::program::Program;
 use crate::term::Term;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 
 /// A client, a namespace and a terminal.
 #[derive(Debug)]
@@ -97,29 +97,10 @@ impl Context {
         if let Some(cluster) = &self.cluster {
             return Ok(cluster.clone());
         }
-        let config = self.config().await.map_err(Error::Kubeconfig)?;
+        let config = cluster::config(&self.flags).await?;
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(Error::Client)?;
         Ok(self.cluster.insert(Cluster { client, namespace }).clone())
-    }
-
-    /// The kubeconfig that the flags name; without one, the service account of the pod we run in.
-    async fn config(&self) -> Result<Config, KubeconfigError> {
-        let flags = &self.flags;
-        let options = KubeConfigOptions {
-            context: flags.context.clone(),
-            cluster: flags.cluster.clone(),
-            user: flags.user.clone(),
-        };
-        let kubeconfig = match &flags.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path)?,
-            None => match Kubeconfig::read() {
-                Ok(kubeconfig) => kubeconfig,
-                // Outside a pod the absent kubeconfig is what the user should hear of.
-                Err(error) => return Config::incluster().map_err(|_| error),
-            },
-        };
-        Config::from_custom_kubeconfig(kubeconfig, &options).await
     }
 
     pub(crate) async fn client(&mut self) -> Result<Client, Error> {
@@ -132,6 +113,11 @@ impl Context {
             Some(namespace) => Ok(namespace.clone()),
             None => Ok(self.cluster().await?.namespace),
         }
+    }
+
+    /// From here on objects are looked for in the namespace that an object itself names.
+    pub(crate) fn move_to(&mut self, namespace: &str) {
+        self.flags.namespace = Some(namespace.to_owned());
     }
 
     /// The namespace that the user named.

@@ -1,6 +1,7 @@
 //! What can go wrong, and how the process ends then.
 
 use kube::config::KubeconfigError;
+use kube::runtime::watcher;
 use std::io;
 
 /// A verb that did not succeed. Some texts are the peer's, word for word: scripts look for them.
@@ -28,7 +29,7 @@ pub enum Error {
     Watch {
         kind: &'static str,
         #[source]
-        source: kube::runtime::watcher::Error,
+        source: watcher::Error,
     },
     #[error("{0}")]
     Refused(String),
@@ -67,6 +68,11 @@ impl Error {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
+            // Which request of a watch failed tells a user nothing; what the server said does.
+            if let Some(inner) = request_of_watch(error) {
+                cause = Some(inner);
+                continue;
+            }
             let (said, is_all) = said(error);
             if !text.ends_with(&said) {
                 text = format!("{text}: {said}");
@@ -77,6 +83,17 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What made a request of a watch fail.
+fn request_of_watch<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a (dyn std::error::Error + 'static)> {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    match error.downcast_ref()? {
+        InitialListFailed(source) | WatchStartFailed(source) | WatchFailed(source) => Some(source),
+        _ => None,
     }
 }
 
@@ -92,6 +109,9 @@ fn said(error: &(dyn std::error::Error + 'static)) -> (String, bool) {
             );
         }
         _ => {}
+    }
+    if let Some(watcher::Error::WatchError(status)) = error.downcast_ref() {
+        return (status.message.clone(), true);
     }
     if let Some(KubeconfigError::ReadConfig(reason, path)) = error.downcast_ref() {
         let path = path.display();
@@ -116,6 +136,25 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 pub(crate) fn is_not_found(error: &kube::Error) -> bool {
     // The code, not the reason: an absent subresource is answered without a Status.
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// The code of the API server's answer, if it has answered.
+pub(crate) fn code(error: &Error) -> Option<u16> {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    let source = match error {
+        Error::NotFound { .. } => return Some(404),
+        Error::Api { source, .. } => source,
+        Error::Watch { source, .. } => match source {
+            WatchError(status) => return Some(status.code),
+            InitialListFailed(source) | WatchStartFailed(source) | WatchFailed(source) => source,
+            watcher::Error::NoResourceVersion => return None,
+        },
+        _ => return None,
+    };
+    match source {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
 }
 
 /// Whether someone else changed the object first.

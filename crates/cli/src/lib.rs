@@ -3,24 +3,32 @@
 //! [`command`] is the tree of verbs, [`run`] parses and carries one out, [`execute`] does so with a
 //! client that already exists. Every verb is a file of [`commands`] with two functions, `cli()` and
 //! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes. What `explain` knows of a cluster comes
-//! through an [`Observer`], which the program brings along: it is the controller's.
+//! through an [`Observer`], which the program brings along: it is the controller's. Which cluster the flags
+//! mean is [`cluster_config`]'s to say, for the controller too.
 
 mod clock;
+mod cluster;
 mod commands;
 mod context;
 mod error;
 mod flags;
 mod observe;
+mod overrides;
+mod patience;
 mod program;
 pub mod render;
 mod run;
 mod status_patch;
+mod strict;
+mod switch;
 mod table;
 mod term;
 mod watch;
 
+pub use cluster::cluster_config;
 pub use context::Context;
 pub use error::Error;
+pub use flags::CLUSTER_FLAGS;
 pub use observe::{Observed, Observer};
 pub use program::Program;
 pub use run::{command, dispatch, execute, run};

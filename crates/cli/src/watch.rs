@@ -1,7 +1,9 @@
 //! Following a Rollout and what belongs to it.
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, code};
+use crate::patience::{Patience, trying_again};
+use crate::term::Term;
 use api::constants::HASH_LABEL;
 use api::{AnalysisRun, Experiment, Rollout};
 use engine::info::{Parts, RolloutInfo};
@@ -11,12 +13,19 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a failure of a watch is shown. Watches that go on failing do so more often.
+const TROUBLE_SHOWN: Duration = Duration::from_secs(15);
 
 /// Everything in a namespace that a Rollout's tree may need.
 #[derive(Debug, Default)]
@@ -68,7 +77,9 @@ pub(crate) struct Follower {
     pods: Store<Pod>,
     experiments: Store<Experiment>,
     analysis_runs: Store<AnalysisRun>,
-    changes: BoxStream<'static, Result<(), Error>>,
+    changes: BoxStream<'static, Result<Change, Error>>,
+    /// The last failure of a watch, and when it was.
+    lost: Option<(Instant, String)>,
 }
 
 impl Follower {
@@ -90,13 +101,25 @@ impl Follower {
             experiments,
             analysis_runs,
             changes,
+            lost: None,
         })
     }
 
     /// Waits for the next change of anything.
     pub(crate) async fn changed(&mut self) -> Result<(), Error> {
         // The watches never end by themselves.
-        self.changes.next().await.unwrap_or(Ok(()))
+        match self.changes.next().await.transpose()? {
+            Some(Change::Lost { text, .. }) => self.lost = Some((Instant::now(), text)),
+            Some(Change::Seen) | None => {}
+        }
+        Ok(())
+    }
+
+    /// What is to be said below the tree: whether it may be out of date. A watch that works again and
+    /// has nothing to tell is silent, so this is said for a while and no longer.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        let (at, text) = self.lost.as_ref()?;
+        (at.elapsed() < TROUBLE_SHOWN).then_some(text.as_str())
     }
 
     /// The tree as it stands; `None` while (or since) there is no such Rollout.
@@ -112,20 +135,110 @@ impl Follower {
     }
 }
 
-/// A store and the stream that fills it; the stream must be polled.
+/// What a stream of [`follow`] tells.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The store may have changed.
+    Seen,
+    /// The watch has failed and goes on by itself; until then the store is as it was.
+    Lost {
+        /// What is to be told of it.
+        text: String,
+        /// Whether it has not been told yet.
+        is_news: bool,
+    },
+}
+
+impl Change {
+    /// Tells of a watch that failed, once for each trouble. True: the store may have changed.
+    pub(crate) fn tell(&self, term: &mut Term) -> io::Result<bool> {
+        match self {
+            Self::Seen => Ok(true),
+            Self::Lost { text, is_news } => {
+                if *is_news {
+                    term.note(text)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// A store and the stream that fills it; the stream must be polled. It goes on over everything that
+/// passes by itself, and ends with an error that does not.
 pub(crate) fn follow<K>(
     objects: Api<K>,
     kind: &'static str,
     config: watcher::Config,
-) -> (Store<K>, BoxStream<'static, Result<(), Error>>)
+) -> (Store<K>, BoxStream<'static, Result<Change, Error>>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let events = reflector::reflector(writer, watcher(objects, config));
-    let changes = events.map(move |event| match event {
-        Ok(_) => Ok(()),
-        Err(source) => Err(Error::Watch { kind, source }),
-    });
-    (store, changes.boxed())
+    let watch = Watch {
+        events: watcher(objects.clone(), config.clone()).boxed(),
+        objects,
+        config,
+        kind,
+        writer,
+        patience: Patience::default(),
+        pause: None,
+    };
+    (store, stream::unfold(watch, Watch::next).boxed())
+}
+
+/// A watch and what it fills.
+struct Watch<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    events: BoxStream<'static, Result<Event<K>, watcher::Error>>,
+    objects: Api<K>,
+    config: watcher::Config,
+    kind: &'static str,
+    writer: Writer<K>,
+    patience: Patience,
+    /// To be kept before the next request.
+    pause: Option<Duration>,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    async fn next(mut self) -> Option<(Result<Change, Error>, Self)> {
+        if let Some(pause) = self.pause.take() {
+            sleep(pause).await;
+        }
+        let change = match self.events.next().await? {
+            Ok(event) => {
+                self.writer.apply_watcher_event(&event);
+                // A list that has begun says nothing yet: each attempt begins one.
+                if !matches!(event, Event::Init | Event::InitApply(_)) {
+                    self.patience.seen();
+                }
+                Ok(Change::Seen)
+            }
+            Err(source) => self.failed(source),
+        };
+        Some((change, self))
+    }
+
+    fn failed(&mut self, source: watcher::Error) -> Result<Change, Error> {
+        let kind = self.kind;
+        let error = Error::Watch { kind, source };
+        let Some(wait) = self.patience.bear(&error) else {
+            return Err(error);
+        };
+        if code(&error) == Some(410) {
+            // The watcher lists anew by itself where the stream says so, but not where the answer
+            // to its request does: it would ask for the same version for ever.
+            self.events = watcher(self.objects.clone(), self.config.clone()).boxed();
+        }
+        self.pause = Some(wait.pause);
+        Ok(Change::Lost {
+            text: trying_again(&error),
+            is_news: wait.is_news,
+        })
+    }
 }

@@ -3,6 +3,7 @@
 use super::names::{name, the_name, watch};
 use crate::context::Context;
 use crate::error::Error;
+use crate::patience::Patience;
 use api::Rollout;
 use api::constants::INSTANCE_ID_LABEL;
 use clap::builder::PossibleValuesParser;
@@ -51,10 +52,16 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
         cx.term.text(page)?;
         return Ok(());
     }
+    let mut patience = Patience::default();
     loop {
-        let page = page(cx, name, json).await?;
-        cx.term.redraw(&page)?;
-        tokio::time::sleep(RENEW).await;
+        match page(cx, name, json).await {
+            Ok(page) => {
+                patience.seen();
+                cx.term.redraw(&page)?;
+                tokio::time::sleep(RENEW).await;
+            }
+            Err(error) => patience.sit_out(cx, error).await?,
+        }
     }
 }
 

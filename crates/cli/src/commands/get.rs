@@ -4,13 +4,14 @@ use super::list;
 use super::names::{name, the_name, watch};
 use crate::context::Context;
 use crate::error::Error;
+use crate::patience::Patience;
 use crate::render;
 use crate::watch::{Follower, Listing};
 use api::{Experiment, Rollout};
 use clap::{Arg, ArgMatches, Command};
 use engine::info::{ExperimentInfo, RolloutInfo};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Screens are not drawn more often than this.
 const REDRAW_MIN: Duration = Duration::from_millis(200);
@@ -86,7 +87,7 @@ async fn rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
+pub(super) async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
     // An absent Rollout is said at once instead of being waited for.
     cx.read::<Rollout>("rollout", name).await?;
     let mut follower = Follower::start(cx, name).await?;
@@ -104,7 +105,10 @@ async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
                 match follower.info() {
                     Some(info) => {
                         seen = true;
-                        let screen = render::rollout(&info, cx.now());
+                        let mut screen = render::rollout(&info, cx.now());
+                        if let Some(trouble) = follower.trouble() {
+                            screen = format!("{screen}\n{trouble}\n");
+                        }
                         cx.term.redraw(&screen)?;
                     }
                     None if seen => return Err(cx.not_found("rollout", name).await),
@@ -124,11 +128,17 @@ async fn experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn watch_experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
+pub(super) async fn watch_experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
+    let mut patience = Patience::default();
     loop {
-        let screen = experiment_screen(cx, name).await?;
-        cx.term.redraw(&screen)?;
-        tokio::time::sleep(REDRAW_MAX).await;
+        match experiment_screen(cx, name).await {
+            Ok(screen) => {
+                patience.seen();
+                cx.term.redraw(&screen)?;
+                sleep(REDRAW_MAX).await;
+            }
+            Err(error) => patience.sit_out(cx, error).await?,
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! `list`: the rollouts or experiments of a namespace, a line each.
 
-use super::names::watch;
+use super::names::{all_namespaces, watch};
 use crate::context::Context;
 use crate::error::Error;
 use crate::render::{self, ListColumns};
+use crate::switch::switch;
 use crate::watch::follow;
 use api::{Experiment, Rollout};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use engine::info::{Parts, RolloutInfo};
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -41,20 +42,7 @@ pub(super) fn rollouts_cli() -> Command {
         )
         .arg(all_namespaces())
         .arg(watch("Print a line whenever a rollout changes"))
-        .arg(
-            Arg::new("timestamps")
-                .long("timestamps")
-                .help("Begin every line with the time")
-                .action(ArgAction::SetTrue),
-        )
-}
-
-fn all_namespaces() -> Arg {
-    Arg::new("all-namespaces")
-        .short('A')
-        .long("all-namespaces")
-        .help("List in all namespaces")
-        .action(ArgAction::SetTrue)
+        .arg(switch("timestamps", "Begin every line with the time"))
 }
 
 pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
@@ -141,7 +129,9 @@ async fn watch_rollouts(cx: &mut Context, args: &ArgMatches) -> Result<(), Error
     let mut printed: BTreeMap<(String, String), String> = BTreeMap::new();
     cx.term.text(render::list(&[], columns, cx.now()))?;
     while let Some(change) = changes.next().await {
-        change?;
+        if !change?.tell(&mut cx.term)? {
+            continue;
+        }
         let mut infos: Vec<RolloutInfo> = store.state().iter().map(|one| info(one)).collect();
         infos.sort_by_key(place);
         for info in infos {

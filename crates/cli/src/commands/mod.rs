@@ -3,6 +3,8 @@
 mod abort;
 mod app;
 mod completion;
+mod create;
+mod create_run;
 mod explain;
 mod get;
 mod list;

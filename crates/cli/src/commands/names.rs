@@ -1,5 +1,6 @@
 //! Arguments that several verbs share.
 
+use crate::switch::switch;
 use clap::{Arg, ArgAction, ArgMatches};
 use gocompat::duration;
 use std::time::Duration;
@@ -30,11 +31,12 @@ pub(super) fn all_names(args: &ArgMatches) -> Vec<String> {
 
 /// `-w`, `--watch`: off unless given.
 pub(super) fn watch(help: &'static str) -> Arg {
-    Arg::new("watch")
-        .short('w')
-        .long("watch")
-        .help(help)
-        .action(ArgAction::SetTrue)
+    switch("watch", help).short('w')
+}
+
+/// `-A`, `--all-namespaces`.
+pub(super) fn all_namespaces() -> Arg {
+    switch("all-namespaces", "List in all namespaces").short('A')
 }
 
 /// A duration as Go writes it; 0 stands for none.

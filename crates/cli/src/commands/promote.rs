@@ -5,31 +5,26 @@ use super::names::{name, the_name};
 use super::pause;
 use crate::context::Context;
 use crate::error::Error;
+use crate::switch::switch;
 use api::{AnalysisPhase, Rollout, RolloutStatus};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
 pub(super) fn cli() -> Command {
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .help(help)
-            .action(ArgAction::SetTrue)
-    };
     Command::new("promote")
         .about("Let a paused rollout go on")
         .arg(name("Name of the rollout"))
-        .arg(flag(
+        .arg(switch(
             "full",
             "Skip all steps, pauses and analyses that are left",
         ))
         .arg(
-            flag("skip-current-step", "Skip the step under way")
+            switch("skip-current-step", "Skip the step under way")
                 .short('c')
                 .hide(true),
         )
         .arg(
-            flag("skip-all-steps", "Skip all steps that are left")
+            switch("skip-all-steps", "Skip all steps that are left")
                 .short('a')
                 .hide(true),
         )

@@ -1,11 +1,11 @@
 //! `status`: waits until a rollout is done, and says how it went.
 
-use super::names::{name, parse_duration, the_name};
+use super::names::{name, parse_duration, the_name, watch};
 use crate::context::Context;
 use crate::error::Error;
 use crate::watch::follow;
 use api::{Rollout, RolloutPhase};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use engine::info;
 use futures::StreamExt;
 use kube::runtime::watcher;
@@ -16,17 +16,9 @@ pub(super) fn cli() -> Command {
         .about("Show how a rollout stands, and wait until it is healthy or degraded")
         .arg(name("Name of the rollout"))
         .arg(
-            Arg::new("watch")
-                .short('w')
-                .long("watch")
-                .value_name("BOOL")
-                .help("Wait until the rollout is done")
-                .num_args(0..=1)
-                .require_equals(true)
+            watch("Wait until the rollout is done")
                 .default_value("true")
-                .default_missing_value("true")
-                .value_parser(clap::value_parser!(bool))
-                .action(ArgAction::Set),
+                .hide_default_value(false),
         )
         .arg(
             Arg::new("timeout")
@@ -42,7 +34,7 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     let name = the_name(args);
     let rollout: Rollout = cx.read("rollout", name).await?;
     let (phase, message) = info::phase(&rollout);
-    if !args.get_one::<bool>("watch").copied().unwrap_or(true) {
+    if !args.get_flag("watch") {
         cx.term.line(if is_final(phase) {
             phase.to_string()
         } else {
@@ -73,7 +65,7 @@ async fn wait(cx: &mut Context, name: &str) -> Result<(RolloutPhase, String), Er
     let (store, mut changes) = follow(cx.objects::<Rollout>().await?, "rollouts", config);
     let mut printed = String::new();
     while let Some(change) = changes.next().await {
-        change?;
+        change?.tell(&mut cx.term)?;
         let Some(rollout) = store.state().into_iter().next() else {
             if printed.is_empty() {
                 continue;

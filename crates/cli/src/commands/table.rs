@@ -1,8 +1,8 @@
 //! Which verbs there are.
 
 use super::{
-    abort, app, completion, explain, get, list, pause, promote, restart, retry, set, status,
-    terminate, undo, version,
+    abort, app, completion, create, explain, get, list, pause, promote, restart, retry, set,
+    status, terminate, undo, version,
 };
 use crate::context::Context;
 use crate::error::Error;
@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<Command> {
         list::cli(),
         status::cli(),
         explain::cli(),
+        create::cli(),
         promote::cli(),
         abort::cli(),
         retry::cli(),
@@ -36,6 +37,7 @@ pub(crate) async fn exec(cx: &mut Context, matches: &ArgMatches) -> Result<(), E
         Some(("list", args)) => Box::pin(list::exec(cx, args)).await,
         Some(("status", args)) => Box::pin(status::exec(cx, args)).await,
         Some(("explain", args)) => Box::pin(explain::exec(cx, args)).await,
+        Some(("create", args)) => Box::pin(create::exec(cx, args)).await,
         Some(("promote", args)) => Box::pin(promote::exec(cx, args)).await,
         Some(("abort", args)) => Box::pin(abort::exec(cx, args)).await,
         Some(("retry", args)) => Box::pin(retry::exec(cx, args)).await,

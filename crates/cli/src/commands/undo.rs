@@ -7,7 +7,7 @@ use crate::error::Error;
 use api::constants::{HASH_LABEL, REVISION_ANNOTATION};
 use api::{PodTemplate, Rollout};
 use clap::{Arg, ArgMatches, Command};
-use gocompat::hash::canonical_template;
+use gocompat::hash::{canonical_template, pod_template_hash};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -43,18 +43,14 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     let sets = sets.map_err(Error::api("list ReplicaSets"))?.items;
     let set = choose(&rollout, &sets, wanted)?;
     let template = template_of(set).map_err(Error::Refused)?;
-    let hash = set.labels().get(HASH_LABEL);
-    let is_current = rollout
-        .status
-        .as_ref()
-        .map(|status| &status.current_pod_hash)
-        == hash;
     let current = live
         .data
         .pointer(target.template_path())
         .cloned()
         .unwrap_or_default();
-    if is_current || canonical_template(&current) == canonical_template(&template) {
+    if is_made_of(set, &current, &rollout)
+        || canonical_template(&current) == canonical_template(&template)
+    {
         let revision = revision(set);
         cx.term.line(format_args!(
             "skipped rollback (current template already matches revision {revision})"
@@ -99,6 +95,20 @@ fn revision(set: &ReplicaSet) -> i64 {
     annotation
         .and_then(|text| text.parse().ok())
         .unwrap_or_default()
+}
+
+/// Whether a ReplicaSet was made of this template. By its hash, because the API server has filled in
+/// defaults in the ReplicaSet; and not by the hash in the status, which is that of the spec that was
+/// reconciled last and need not be of this one.
+fn is_made_of(set: &ReplicaSet, template: &Value, rollout: &Rollout) -> bool {
+    let Some(hash) = set.labels().get(HASH_LABEL) else {
+        return false;
+    };
+    let status = rollout.status.as_ref();
+    let collisions = status.and_then(|status| status.collision_count);
+    // Hashes from before a collision stay as they were.
+    let mut counts = std::iter::once(None).chain((0..=collisions.unwrap_or(-1)).map(Some));
+    counts.any(|count| pod_template_hash(template, count) == *hash)
 }
 
 /// The template of a ReplicaSet without the label that the controller added.

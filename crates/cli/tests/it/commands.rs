@@ -1,10 +1,11 @@
 //! Every verb on the embedded API server.
 
 use crate::world::{NOW, World, gvk, replica_set, rollout, template};
+use gocompat::hash::pod_template_hash;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn paused() -> Value {
+pub(crate) fn paused() -> Value {
     json!({
         "observedGeneration": "1", "phase": "Paused", "message": "CanaryPauseStep",
         "controllerPause": true, "currentStepIndex": 1, "currentPodHash": "new", "stableRS": "old",
@@ -14,7 +15,7 @@ fn paused() -> Value {
 }
 
 /// A paused Rollout with two revisions.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let owner = world.create(rollout(&paused()));
     world.create(replica_set(&owner, "old", 1, "demo:blue"));
@@ -206,9 +207,21 @@ async fn set_image_changes_the_rollout_or_its_workload() {
     assert_eq!(image(&world.get("Deployment", "work")), "demo:red");
 }
 
+/// A paused Rollout whose new ReplicaSet has the hash that the controller would give it.
+fn reconciled() -> World {
+    let world = World::new();
+    let mut status = paused();
+    let hash = pod_template_hash(&template("demo:green"), None);
+    status["currentPodHash"] = json!(hash);
+    let owner = world.create(rollout(&status));
+    world.create(replica_set(&owner, "old", 1, "demo:blue"));
+    world.create(replica_set(&owner, &hash, 2, "demo:green"));
+    world
+}
+
 #[tokio::test]
 async fn undo_goes_back_to_a_revision() {
-    let world = world();
+    let world = reconciled();
     let gone = world
         .run(&["undo", "app", "--to-revision", "9"])
         .await
@@ -231,6 +244,20 @@ async fn undo_goes_back_to_a_revision() {
     young.create(rollout(&paused()));
     let none = young.run(&["undo", "app"]).await.failed();
     assert_eq!(none, "no revision found for rollout \"app\"");
+}
+
+#[tokio::test]
+async fn undo_goes_by_the_template_and_not_by_a_status_that_may_be_of_another_one() {
+    let world = reconciled();
+    // Edited, and not reconciled yet: the status names the revision that the template was of.
+    world
+        .run(&["set", "image", "app", "web=demo:red"])
+        .await
+        .ok();
+    let out = world.run(&["undo", "app", "--to-revision", "2"]).await.ok();
+    assert_eq!(out, "rollout 'app' undo\n");
+    let template = world.get("Rollout", "app")["spec"]["template"].clone();
+    assert_eq!(template["spec"]["containers"][0]["image"], "demo:green");
 }
 
 #[tokio::test]
@@ -302,7 +329,7 @@ async fn runs_and_experiments_are_terminated_and_retried() {
     assert!(world.get("Experiment", "exp").get("status").is_none());
 }
 
-fn application() -> Value {
+pub(crate) fn application() -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
         "metadata": {"name": "shop", "namespace": "argocd"},
@@ -344,7 +371,7 @@ async fn app_get_and_list_show_state_and_history() {
 }
 
 /// Takes up the operation as the controller does, and ends it with `phase`.
-async fn operate(world: World, phase: &'static str) {
+pub(crate) async fn operate(world: World, phase: &'static str) {
     let operation = loop {
         let application = world
             .api

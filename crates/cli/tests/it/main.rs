@@ -6,7 +6,11 @@
 )]
 
 mod commands;
+mod connect;
+mod create;
+mod faults;
 mod rebuild;
 mod screens;
 mod usage;
+mod watching;
 mod world;

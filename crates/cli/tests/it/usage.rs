@@ -1,5 +1,6 @@
 //! What is typed.
 
+use clap::ArgMatches;
 use cli::{Context, Error, Program, Term, command};
 
 fn error(args: &[&str]) -> Error {
@@ -35,10 +36,92 @@ fn a_mistake_names_the_flag_and_exits_with_2() {
         (&["restart", "app", "-i", "soon"], "--in"),
         (&["app", "sync", "a", "--resource", "x"], "--resource"),
         (&["frobnicate"], "frobnicate"),
+        (&["get", "rollout", "app", "--watch=maybe"], "--watch"),
+        (
+            &["status", "app", "--request-timeout", "soon"],
+            "--request-timeout",
+        ),
+        (&["create"], "--filename"),
+        (
+            &["create", "ar", "--from", "a", "-a", "value"],
+            "NAME=VALUE",
+        ),
     ] {
         let error = error(args);
         assert_eq!(error.exit_code(), 2, "{args:?}");
         assert!(error.to_string().contains(named), "{args:?}: {error}");
+    }
+}
+
+fn parsed(args: &[&str]) -> ArgMatches {
+    let args = std::iter::once(&"weir").chain(args);
+    command(Program::Weir).try_get_matches_from(args).unwrap()
+}
+
+/// The arguments of the innermost verb.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
+}
+
+#[test]
+fn switches_are_taken_as_go_programs_take_them() {
+    for (args, flag, want) in [
+        (&["get", "ro", "app"][..], "watch", false),
+        (&["get", "ro", "-w", "app"], "watch", true),
+        (&["get", "ro", "app", "-w=false"], "watch", false),
+        (&["get", "ro", "app", "--watch=true"], "watch", true),
+        (
+            &["list", "ro", "--all-namespaces=false"],
+            "all-namespaces",
+            false,
+        ),
+        (&["list", "ro", "-wA"], "watch", true),
+        (&["list", "ro", "-wA"], "all-namespaces", true),
+        (&["list", "ro", "--timestamps=1"], "timestamps", true),
+        (&["status", "app"], "watch", true),
+        (&["status", "app", "-w=false"], "watch", false),
+        (&["promote", "app", "--full=true"], "full", true),
+        (&["promote", "app", "--full=F"], "full", false),
+        (&["version", "--short=false"], "short", false),
+        (&["app", "sync", "shop", "--prune=true"], "prune", true),
+        (&["--no-color=true", "list", "ro"], "no-color", true),
+        (&["list", "ro", "--no-color"], "no-color", true),
+        (&["list", "ro", "--no-color=false"], "no-color", false),
+    ] {
+        let matches = parsed(args);
+        assert_eq!(innermost(&matches).get_flag(flag), want, "{args:?}");
+    }
+}
+
+#[test]
+fn the_flags_of_kubectl_are_known_before_and_after_the_verb() {
+    let flags = [
+        "--as=ada",
+        "--as-group=a",
+        "--as-group=b",
+        "--as-uid=1",
+        "--token=secret",
+        "--server=https://host",
+        "--request-timeout=5s",
+        "--insecure-skip-tls-verify",
+        "--certificate-authority=/ca",
+        "--client-certificate=/cert",
+        "--client-key=/key",
+        "--tls-server-name=host",
+        "--cache-dir=/cache",
+        "--disable-compression=true",
+        "-v=6",
+    ];
+    parsed(&[&flags[..], &["list", "rollouts"]].concat());
+    parsed(&[&["list", "rollouts"], &flags[..]].concat());
+    parsed(&["list", "rollouts", "-s", "https://host"]);
+    let command = command(Program::Weir);
+    let known: Vec<_> = command.get_arguments().map(clap::Arg::get_id).collect();
+    for flag in cli::CLUSTER_FLAGS {
+        assert!(known.iter().any(|id| *id == flag), "{flag}");
     }
 }
 

@@ -107,13 +107,24 @@ impl World {
 
     /// A CLI with namespace `demo`.
     pub(crate) fn cli(&self) -> (Context, Captured) {
+        Self::cli_with(self.api.client())
+    }
+
+    /// The same with a client of its own.
+    pub(crate) fn cli_with(client: kube::Client) -> (Context, Captured) {
         let (term, captured) = Term::captured();
-        let context = Context::with_client(self.api.client(), "demo", term, Program::KubectlWeir);
+        let context = Context::with_client(client, "demo", term, Program::KubectlWeir);
         (context.at(NOW.parse().unwrap()), captured)
     }
 
     pub(crate) async fn run(&self, args: &[&str]) -> Outcome {
-        let (mut context, captured) = self.cli();
+        Self::run_in(self.cli(), args).await
+    }
+
+    pub(crate) async fn run_in(
+        (mut context, captured): (Context, Captured),
+        args: &[&str],
+    ) -> Outcome {
         let args = std::iter::once(&"kubectl-weir").chain(args);
         let result = cli::execute(&mut context, args).await;
         Outcome {

@@ -1,22 +1,19 @@
 //! `app list`: a line for every Application.
 
 use super::verbs;
+use crate::commands::names::all_namespaces;
 use crate::context::Context;
 use crate::error::Error;
 use crate::render;
 use api::Application;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 pub(super) fn cli() -> Command {
-    Command::new("list").about("List applications").arg(
-        Arg::new("all-namespaces")
-            .short('A')
-            .long("all-namespaces")
-            .help("List in all namespaces")
-            .action(ArgAction::SetTrue),
-    )
+    Command::new("list")
+        .about("List applications")
+        .arg(all_namespaces())
 }
 
 pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {

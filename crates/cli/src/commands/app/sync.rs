@@ -4,7 +4,9 @@ use super::verbs;
 use crate::commands::names::{name, parse_duration, the_name};
 use crate::context::Context;
 use crate::error::Error;
+use crate::patience::Patience;
 use crate::render;
+use crate::switch::switch;
 use api::{Operation, OperationInitiator, OperationPhase, OperationState};
 use api::{
     SyncOperation, SyncOperationResource, SyncStrategy, SyncStrategyApply, SyncStrategyHook,
@@ -19,12 +21,6 @@ use tokio::time::sleep;
 const POLL: Duration = Duration::from_millis(500);
 
 pub(super) fn cli() -> Command {
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .help(help)
-            .action(ArgAction::SetTrue)
-    };
     Command::new("sync")
         .about("Bring an application to what Git has, and wait for the result")
         .arg(name("Name of the application"))
@@ -34,9 +30,9 @@ pub(super) fn cli() -> Command {
                 .value_name("REVISION")
                 .help("Commit, branch or tag instead of the application's own"),
         )
-        .arg(flag("prune", "Delete what Git doesn't have any more"))
-        .arg(flag("dry-run", "Only see what would happen"))
-        .arg(flag("force", "Replace what can't be changed in place"))
+        .arg(switch("prune", "Delete what Git doesn't have any more"))
+        .arg(switch("dry-run", "Only see what would happen"))
+        .arg(switch("force", "Replace what can't be changed in place"))
         .arg(
             Arg::new("strategy")
                 .long("strategy")
@@ -52,7 +48,7 @@ pub(super) fn cli() -> Command {
                 .action(ArgAction::Append)
                 .value_parser(parse_resource),
         )
-        .arg(flag("async", "Don't wait for the result"))
+        .arg(switch("async", "Don't wait for the result"))
         .arg(
             Arg::new("timeout")
                 .long("timeout")
@@ -172,8 +168,18 @@ async fn wait(
     name: &str,
     known: Option<&OperationState>,
 ) -> Result<OperationState, Error> {
+    let mut patience = Patience::default();
+    // The operation goes on whether or not anybody looks.
+    patience.seen();
     loop {
-        let status = verbs::read(cx, name).await?.status.unwrap_or_default();
+        let status = match verbs::read(cx, name).await {
+            Ok(application) => application.status.unwrap_or_default(),
+            Err(error) => {
+                patience.sit_out(cx, error).await?;
+                continue;
+            }
+        };
+        patience.seen();
         // The state of an earlier operation stays until the controller takes ours up.
         let fresh = status
             .operation_state
