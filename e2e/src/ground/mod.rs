@@ -119,7 +119,7 @@ impl Tools {
 }
 
 /// A binary that cargo put beside this one.
-fn beside_us(name: &str) -> Result<PathBuf> {
+pub(crate) fn beside_us(name: &str) -> Result<PathBuf> {
     let us = std::env::current_exe().context("where this program is")?;
     existing(us.parent().unwrap_or_else(|| Path::new(".")).join(name))
 }

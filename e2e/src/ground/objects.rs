@@ -17,8 +17,10 @@ pub(crate) type Kind = (&'static str, &'static str);
 
 pub(crate) const NAMESPACE: Kind = ("v1", "Namespace");
 pub(crate) const POD: Kind = ("v1", "Pod");
+pub(crate) const SERVICE: Kind = ("v1", "Service");
 pub(crate) const EVENT: Kind = ("v1", "Event");
 pub(crate) const REPLICA_SET: Kind = ("apps/v1", "ReplicaSet");
+pub(crate) const JOB: Kind = ("batch/v1", "Job");
 pub(crate) const ROLLOUT: Kind = ("argoproj.io/v1alpha1", "Rollout");
 pub(crate) const APPLICATION: Kind = ("argoproj.io/v1alpha1", "Application");
 pub(crate) const HTTP_ROUTE: Kind = ("gateway.networking.k8s.io/v1", "HTTPRoute");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod containers;
 mod failover;
 mod privilege;
 mod requests;
@@ -34,6 +35,8 @@ pub(crate) enum Suite {
     Upgrade,
     /// The recordings of the peer, played in real time
     Timelines,
+    /// Images that are pulled and containers that run, on a cluster of yours with Weir on it
+    Containers,
     /// What many Rollouts cost; no check, figures
     Bench,
 }
@@ -48,6 +51,7 @@ impl Suite {
             Self::Privilege => privilege::run(context).await,
             Self::Upgrade => upgrade::run(context).await,
             Self::Timelines => timelines::run(context).await,
+            Self::Containers => containers::run(context).await,
             Self::Bench => bench::run(context).await,
         }
     }
@@ -63,6 +67,7 @@ impl fmt::Display for Suite {
             Self::Privilege => "privilege",
             Self::Upgrade => "upgrade",
             Self::Timelines => "timelines",
+            Self::Containers => "containers",
             Self::Bench => "bench",
         })
     }
