@@ -379,7 +379,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// How to log.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// error, warn, info, debug, trace, or a filter such as weir=debug
+    /// error, warn, info, debug, trace, or a filter such as weir=debug; fatal, panic and warning are
+    /// taken too. A filter also shows what the libraries say
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub loglevel: String,
     #[arg(long, default_value = "text", value_name = "FORMAT")]
@@ -397,11 +398,10 @@ pub fn command() -> clap::Command {
 
 /// Leaves the flags that say which cluster out of the help of what brings its own.
 fn without_cluster(command: clap::Command) -> clap::Command {
-    ["kubeconfig", "context", "cluster", "user", "namespace"]
-        .into_iter()
-        .fold(command, |command, flag| {
-            command.arg(clap::Arg::new(flag).long(flag).hide(true))
-        })
+    let flags = cli::CLUSTER_FLAGS.iter().copied();
+    flags.fold(command, |command, flag| {
+        command.arg(clap::Arg::new(flag).long(flag).hide(true))
+    })
 }
 
 /// What is to be run; `None` if the command line has one of the other verbs.

@@ -1,5 +1,6 @@
 //! What can go wrong while carrying out a plan, and what to do about it.
 
+use engine::snapshot::RefusalKind;
 use plan::ObjectKey;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,6 +29,12 @@ pub enum Error {
         "the objects of kind {kind} of {api_version} can't be listed: the log says why, most likely a missing right to list and watch them"
     )]
     NotListed { api_version: String, kind: String },
+    #[error("{object} can't be read, so what refers to it is left as it is: {why}")]
+    Unreadable { object: ObjectKey, why: String },
+    #[error(
+        "{object} is there, but its status is not: the definition of its kind is an old one, without the status subresource"
+    )]
+    NoStatus { object: ObjectKey },
     #[error("{object} is left to the controller that leads now")]
     NotLeading { object: ObjectKey },
     #[error("looking up the kinds of {api_version} failed")]
@@ -66,9 +73,11 @@ impl Error {
                 Some(404 | 409) => Retry::Stale,
                 _ => Retry::Backoff,
             },
-            Self::UnknownKind { .. } | Self::NotListed { .. } | Self::Discovery { .. } => {
-                Retry::Backoff
-            }
+            Self::UnknownKind { .. }
+            | Self::NotListed { .. }
+            | Self::NoStatus { .. }
+            | Self::Unreadable { .. }
+            | Self::Discovery { .. } => Retry::Backoff,
             Self::NotLeading { .. } => Retry::Stale,
             Self::Panic { .. } | Self::Encode { .. } => Retry::Never,
         }
@@ -76,17 +85,56 @@ impl Error {
 
     /// Whether the cluster has looked at the request and said no: trying the same again will not
     /// help.
-    pub fn is_refusal(&self) -> bool {
+    pub fn refusal(&self) -> RefusalKind {
         match self {
-            Self::Write { source, .. } => {
-                matches!(code_of(source), Some(code) if (400..500).contains(&code) && !matches!(code, 408 | 409 | 429))
-            }
-            Self::UnknownKind { .. } | Self::Encode { .. } => true,
+            Self::Write { source, .. } => match code_of(source) {
+                Some(422) => RefusalKind::Invalid,
+                Some(408 | 409 | 429) => RefusalKind::Failed,
+                Some(400..500) => RefusalKind::Refused,
+                _ => RefusalKind::Failed,
+            },
+            Self::UnknownKind { .. } | Self::Encode { .. } => RefusalKind::Refused,
             Self::Read { .. }
+            | Self::Unreadable { .. }
+            | Self::NoStatus { .. }
             | Self::NotListed { .. }
             | Self::NotLeading { .. }
             | Self::Discovery { .. }
-            | Self::Panic { .. } => false,
+            | Self::Panic { .. } => RefusalKind::Failed,
+        }
+    }
+
+    /// The HTTP code of the API server's answer, if that is what went wrong.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Write { source, .. }
+            | Self::Read { source, .. }
+            | Self::Discovery { source, .. } => code_of(source),
+            _ => None,
+        }
+    }
+
+    /// What whoever runs the controller can do about it; empty where the error says it all.
+    pub fn remedy(&self) -> &'static str {
+        if matches!(self, Self::NoStatus { .. }) {
+            return "apply the CustomResourceDefinitions that `weir install --dry-run` prints";
+        }
+        let (Self::Write { source, .. }
+        | Self::Read { source, .. }
+        | Self::Discovery { source, .. }) = self
+        else {
+            return "";
+        };
+        match code_of(source) {
+            Some(401) => "see to the kubeconfig or the service account",
+            Some(403) => {
+                "grant the right, as the roles of `weir install --dry-run` do (`weir check` names every right that is missing)"
+            }
+            Some(429 | 500..) => {
+                "the API server, or a webhook that it asks, is overloaded or failing: if it stays so, see to it"
+            }
+            Some(_) => "",
+            None => "see that the API server can be reached from here, and that it runs",
         }
     }
 
@@ -97,6 +145,8 @@ impl Error {
             Self::Read { .. } => "read",
             Self::UnknownKind { .. } => "unknown-kind",
             Self::NotListed { .. } => "not-listed",
+            Self::Unreadable { .. } => "unreadable",
+            Self::NoStatus { .. } => "no-status",
             Self::NotLeading { .. } => "not-leading",
             Self::Discovery { .. } => "discovery",
             Self::Panic { .. } => "panic",
@@ -129,6 +179,13 @@ fn plain(error: &(dyn std::error::Error + 'static)) -> String {
         Some(kube::Error::Api(status)) => status.message.clone(),
         _ => error.to_string(),
     }
+}
+
+/// What a panic said.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 /// The HTTP code of an API server's refusal.

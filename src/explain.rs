@@ -1,7 +1,7 @@
 //! The controller's observation for one look: caches that are filled by a list instead of a watch.
 
 use crate::act::Kinds;
-use crate::cache::{Cache, Caches, Dynamic};
+use crate::cache::{Cache, Caches, Dynamic, Stored};
 use crate::error::code_of;
 use crate::observe;
 use api::Rollout;
@@ -10,8 +10,8 @@ use engine::snapshot::{Inbox, TemplateName, references};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -86,22 +86,24 @@ async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec
     Ok(notes)
 }
 
-fn here<K>(client: &Client, namespace: &str) -> Api<DeserializeGuard<K>>
+fn here<K>(client: &Client, namespace: &str) -> Api<Stored<K>>
 where
-    DeserializeGuard<K>: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    Stored<K>: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
 {
     Api::namespaced(client.clone(), namespace)
 }
 
-async fn list<K>(cache: &Cache<K>, api: Api<DeserializeGuard<K>>, what: &str) -> Result<(), String>
+async fn list<K>(cache: &Cache<K>, api: Api<Stored<K>>, what: &str) -> Result<(), String>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + JsonSchema + Debug,
 {
     match api.list(&ListParams::default()).await {
-        // As the controller: what can't be decoded is not there.
         Ok(found) => {
-            let decoded = found.items.into_iter().filter_map(|one| one.0.ok());
-            decoded.for_each(|object| cache.absorb(object));
+            for stored in found.items {
+                if let Stored::Read { object, .. } = stored {
+                    cache.absorb(object);
+                }
+            }
             Ok(())
         }
         // No CRD, no objects.

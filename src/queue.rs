@@ -86,8 +86,10 @@ struct State {
     failures: BTreeMap<Key, u32>,
     /// Passes in a row that wrote something.
     writes: BTreeMap<Key, u32>,
-    /// When a pass ended last; the start of the queue before the first.
+    /// When a pass ended last; the start of the term before the first.
     last_done: Option<Instant>,
+    /// Nobody takes keys: none are kept.
+    stands_by: bool,
     metrics: QueueMetrics,
 }
 
@@ -121,6 +123,9 @@ pub struct Load {
 
 impl State {
     fn schedule(&mut self, key: Key, at: Instant) {
+        if self.stands_by {
+            return;
+        }
         if let Some(Running { again, .. }) = self.running.get_mut(&key) {
             if again.is_none() {
                 self.metrics.added(key.kind);
@@ -188,6 +193,24 @@ impl Queue {
     #[must_use]
     pub fn limited_to(self, only: Option<Kind>) -> Self {
         Self { only, ..self }
+    }
+
+    /// Forgets everything, and whatever is added from now on: a process that does not lead plans
+    /// nothing, and looks at everything when it does.
+    pub fn stand_by(&self) {
+        let mut state = self.lock();
+        state.due.clear();
+        state.order.clear();
+        state.failures.clear();
+        state.writes.clear();
+        state.stands_by = true;
+    }
+
+    /// Keys are taken from now on.
+    pub fn begin(&self) {
+        let mut state = self.lock();
+        state.stands_by = false;
+        state.last_done = Some(Instant::now());
     }
 
     pub fn add(&self, key: Key) {
@@ -346,6 +369,23 @@ mod tests {
 
     fn key(name: &str) -> Key {
         Key::new(Kind::Rollout, "ns", name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_stands_by_keeps_nothing_and_begins_afresh() {
+        let queue = Queue::new(QueueMetrics::default());
+        queue.stand_by();
+        for n in 0..100 {
+            queue.add(Key::new(Kind::AnalysisRun, "ns", format!("run-{n}")));
+        }
+        assert_eq!(queue.depth(), 0);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        queue.begin();
+        queue.add(Key::new(Kind::Rollout, "ns", "app"));
+        let progress = queue.progress();
+        assert_eq!(progress.idle, Duration::ZERO);
+        assert_eq!(progress.waiting.unwrap().1, Duration::ZERO);
+        assert_eq!(queue.next().await.name, "app");
     }
 
     #[tokio::test(start_paused = true)]

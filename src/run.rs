@@ -11,12 +11,11 @@ use crate::setup::{self, CheckOptions, InstallOptions};
 use crate::{demo, sandbox, telemetry};
 use anyhow::{Context, Result, anyhow};
 use clap::ArgMatches;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Applications are large by value, and decoding them nests: without optimisation the usual 2 MiB
@@ -24,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Where a pod finds its namespace.
 const ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// An API server that says nothing for so long in the middle of an answer is not there any more.
+const SILENCE_MAX: Duration = Duration::from_mins(5);
 /// The peer's namespace, for want of any other.
 const DEFAULT_NAMESPACE: &str = "argo-rollouts";
 
@@ -84,6 +85,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
+    tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall.now()));
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
     let cache = args
@@ -187,48 +189,17 @@ fn host_name() -> String {
 
 /// The cluster that the flags or the environment name, or the one that this process runs in.
 async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
-    let flag = |name: &str| flag(matches, name);
-    let options = KubeConfigOptions {
-        context: flag("context"),
-        cluster: flag("cluster"),
-        user: flag("user"),
-    };
-    let chosen = options.context.is_some() || options.cluster.is_some() || options.user.is_some();
-    let mut config = match kubeconfig_of(matches) {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(&path)
-                .with_context(|| format!("reading --kubeconfig {}", path.display()))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .with_context(|| format!("using --kubeconfig {}", path.display()))?
-        }
-        None if chosen => Config::from_kubeconfig(&options)
-            .await
-            .context("using the kubeconfig")?,
-        None => Config::infer().await.map_err(|_| {
-            anyhow!(
-                "no cluster: neither a kubeconfig that can be used nor a pod to run in; name one \
-                 with --kubeconfig or KUBECONFIG, or start a cluster with `weir sandbox`"
-            )
-        })?,
-    };
-    if let Some(namespace) = flag("namespace") {
-        config.default_namespace = namespace;
-    }
+    // What the API server refuses has a meaning here (an eviction that a budget forbids, a lease that
+    // somebody else renews), and a back-off of its own: the client tries nothing again by itself.
+    let config = cli::cluster_config(matches).await;
+    let mut config = config.map_err(|error| anyhow!(error.sentence()))?;
+    // A watch says something more often, if only how far it is.
+    config.read_timeout.get_or_insert(SILENCE_MAX);
     Ok(config)
 }
 
 fn flag(matches: &ArgMatches, name: &str) -> Option<String> {
     matches.try_get_one::<String>(name).ok().flatten().cloned()
-}
-
-/// The file that --kubeconfig names.
-fn kubeconfig_of(matches: &ArgMatches) -> Option<PathBuf> {
-    matches
-        .try_get_one::<PathBuf>("kubeconfig")
-        .ok()
-        .flatten()
-        .cloned()
 }
 
 /// Ctrl-C, or the signal that ends a pod.
@@ -248,16 +219,27 @@ pub async fn stop_on_signal(shutdown: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
-    #[test]
-    fn the_controller_works_with_the_kubeconfig_that_is_named() {
+    const KUBECONFIG: &str = "
+clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: a, user: {token: t}}]
+contexts: [{name: a, context: {cluster: a, user: a, namespace: team}}]
+current-context: a
+";
+
+    #[tokio::test]
+    async fn the_controller_works_with_the_kubeconfig_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, KUBECONFIG).unwrap();
+        let file = file.to_str().unwrap();
         let matches = crate::args::command()
-            .try_get_matches_from(["weir", "controller", "--kubeconfig", "/some/file"])
+            .try_get_matches_from(["weir", "controller", "--kubeconfig", file])
             .unwrap();
-        assert_eq!(
-            kubeconfig_of(&matches).as_deref(),
-            Some(Path::new("/some/file"))
-        );
+        let config = cluster_config(&matches).await.unwrap();
+        assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:1/");
+        assert_eq!(config.default_namespace, "team");
+        assert_eq!(config.read_timeout, Some(SILENCE_MAX));
+        assert!(!config.default_retry);
     }
 }

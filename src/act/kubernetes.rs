@@ -2,10 +2,10 @@
 
 use super::Kinds;
 use crate::cache::Caches;
-use crate::error::{Error, Result, code_of};
+use crate::error::{Error, Result, chain, code_of};
 use crate::lease::Leadership;
 use kube::api::{
-    DeleteParams, EvictParams, GetParams, Patch, PatchParams, PostParams, Preconditions,
+    DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
     PropagationPolicy,
 };
 use kube::core::{DynamicObject, Request};
@@ -169,10 +169,30 @@ impl Kubernetes {
     /// An object of the name is there already, though no cache shows it (another's, or without
     /// the label that the watch selects by): the planner has to see it to decide.
     async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
-        let request = Request::new(api.resource_url()).get(&target.name, &GetParams::default());
-        if let Ok(answer) = self.send(request).await {
-            self.caches.absorb(target, &answer);
+        match live(api, &target.name).await {
+            Ok(found) => {
+                for object in found {
+                    let mut object = json!(object);
+                    // Members of a list do without.
+                    object["apiVersion"] = json!(target.api_version);
+                    object["kind"] = json!(target.kind);
+                    self.caches.absorb(target, &object.to_string());
+                }
+            }
+            Err(error) => {
+                tracing::warn!(object = %target, error = chain(&error), "what has this name already can't be looked at");
+            }
         }
+    }
+
+    /// Whether an object is there now, whatever the caches say. One that can't be looked at is not.
+    pub async fn exists(&self, target: &ObjectKey) -> bool {
+        let Ok(api) = self.api(target).await else {
+            return false;
+        };
+        live(&api, &target.name)
+            .await
+            .is_ok_and(|found| !found.is_empty())
     }
 
     async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
@@ -267,6 +287,13 @@ impl Kubernetes {
             None => api,
         })
     }
+}
+
+/// The object of that name, if there is one. A list of one: it needs no right that a watch does not
+/// need.
+async fn live(api: &Api<DynamicObject>, name: &str) -> Result<Vec<DynamicObject>, kube::Error> {
+    let only = ListParams::default().fields(&format!("metadata.name={name}"));
+    Ok(api.list(&only).await?.items)
 }
 
 fn preconditions(guard: &Guard) -> Option<Preconditions> {

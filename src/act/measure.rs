@@ -5,10 +5,13 @@ use super::Fetch;
 use super::http::fetch_all;
 use crate::clock::Clock;
 use crate::queue::{Key, Kind, Queue};
-use api::Measurement;
+use api::{AnalysisPhase, Measurement};
 use engine::metric::{self, Step};
+use futures::FutureExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Answer, MetricTask, ObjectKey, TaskId};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 
@@ -99,7 +102,7 @@ impl Measurer {
         );
         let owned = task.clone();
         let handle = tokio::spawn(async move {
-            let measurement = measure(&owned, fetch.as_ref(), clock).await;
+            let measurement = guarded(&owned, fetch.as_ref(), clock).await;
             let namespace = owned.run.namespace.clone().unwrap_or_default();
             inbox.put(owned.id.clone(), owned.run.clone(), measurement);
             running
@@ -152,6 +155,25 @@ impl Drop for Measurer {
             measurement.handle.abort();
         }
     }
+}
+
+/// A provider that panics has measured nothing: a run that waited for it would wait for ever.
+async fn guarded(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurement {
+    let began = clock.now();
+    let measured = AssertUnwindSafe(measure(task, fetch, clock)).catch_unwind();
+    measured.await.unwrap_or_else(|panic| {
+        let why = crate::error::panic_message(panic.as_ref());
+        tracing::error!(run = %task.run, metric = task.id.metric, why, "measuring panicked; this is a bug of Weir");
+        Measurement {
+            phase: AnalysisPhase::Error,
+            message: format!("measuring panicked: {why}; this is a bug of Weir"),
+            started_at: Some(Time(began)),
+            finished_at: Some(Time(clock.now())),
+            value: String::new(),
+            metadata: BTreeMap::new(),
+            resume_at: None,
+        }
+    })
 }
 
 async fn measure(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurement {

@@ -4,11 +4,13 @@
 mod dynamic;
 mod one;
 mod slim;
+mod stored;
 mod triggers;
 mod trouble;
 
 pub use dynamic::{Dynamic, json_of};
-pub use one::{Cache, Change, Name, controller_ref, watch, watch_guarded};
+pub use one::{Cache, Change, Name, controller_ref, watch};
+pub use stored::{Stored, watch_stored};
 pub use triggers::Triggers;
 
 use api::{
@@ -20,6 +22,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
 use plan::ObjectKey;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -65,11 +68,11 @@ impl Caches {
     /// Takes over the answer to a write of our own, as the API server has sent it.
     pub fn absorb(&self, key: &ObjectKey, answer: &str) {
         match (key.group(), key.kind.as_str()) {
-            ("argoproj.io", "Rollout") => take(&self.rollouts, answer),
-            ("argoproj.io", "AnalysisRun") => take(&self.analysis_runs, answer),
-            ("argoproj.io", "AnalysisTemplate") => take(&self.analysis_templates, answer),
-            ("argoproj.io", "Experiment") => take(&self.experiments, answer),
-            ("argoproj.io", "Application") => take(&self.applications, answer),
+            ("argoproj.io", "Rollout") => take_stored(&self.rollouts, answer),
+            ("argoproj.io", "AnalysisRun") => take_stored(&self.analysis_runs, answer),
+            ("argoproj.io", "AnalysisTemplate") => take_stored(&self.analysis_templates, answer),
+            ("argoproj.io", "Experiment") => take_stored(&self.experiments, answer),
+            ("argoproj.io", "Application") => take_stored(&self.applications, answer),
             ("apps", "ReplicaSet") => take(&self.replica_sets, answer),
             ("", "Service") => take(&self.services, answer),
             ("", "Pod") => take(&self.pods, answer),
@@ -142,6 +145,20 @@ fn take<K: Resource + DeserializeOwned + 'static>(cache: &Cache<K>, answer: &str
     match serde_json::from_str::<K>(answer) {
         Ok(object) => cache.absorb(slim::slim(object)),
         // The watch will say the same with a better message.
+        Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
+    }
+}
+
+/// As the watch of a custom resource would bring it.
+fn take_stored<K>(cache: &Cache<K>, answer: &str)
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + JsonSchema + 'static,
+{
+    match serde_json::from_str::<Stored<K>>(answer) {
+        Ok(Stored::Read { object, .. }) => cache.absorb(slim::slim(object)),
+        Ok(Stored::Unreadable { error, .. }) => {
+            tracing::debug!(error, "an answer can't be read");
+        }
         Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
     }
 }

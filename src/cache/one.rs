@@ -12,7 +12,6 @@ use super::slim::slim;
 use super::trouble::{Trouble, is_not_served};
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher as watch_kind;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
@@ -275,6 +274,13 @@ impl<K: Resource> Cache<K> {
         }
     }
 
+    /// Something of that name is there, though it can't be read: what was known of it stays.
+    pub(super) fn keep(&self, name: Name) {
+        if let Some(listed) = &mut self.write().listed {
+            listed.insert(name);
+        }
+    }
+
     fn list_started(&self) {
         self.write().listed = Some(BTreeSet::new());
     }
@@ -299,7 +305,7 @@ impl<K: Resource> Cache<K> {
         self.ready.send_replace(true);
     }
 
-    fn take(&self, event: Event<K>) {
+    pub(super) fn take(&self, event: Event<K>) {
         match event {
             Event::Apply(object) | Event::InitApply(object) => self.apply(object),
             Event::Delete(object) => self.delete(&object),
@@ -351,30 +357,7 @@ pub async fn watch<K>(
     .await;
 }
 
-/// As [`watch`], for custom resources: an object that can't be decoded is left out and reported,
-/// and stops nothing.
-pub async fn watch_guarded<K>(
-    api: Api<DeserializeGuard<K>>,
-    config: watcher::Config,
-    what: &'static str,
-    cache: Arc<Cache<K>>,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let take = |event| match unguard(event, what) {
-        Decoded::Event(event) => cache.take(slim_event(event)),
-        Decoded::Invalid { namespace, name } => {
-            cache.absorb_deletion(&namespace, &name, None);
-        }
-    };
-    // No CRD, no objects; when it comes, the watch begins.
-    follow(watch_kind(api, config), what, take, || {
-        cache.without_watch();
-    })
-    .await;
-}
-
-fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
+pub(super) fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
     match event {
         Event::Apply(object) => Event::Apply(slim(object)),
         Event::InitApply(object) => Event::InitApply(slim(object)),
@@ -382,40 +365,7 @@ fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
     }
 }
 
-enum Decoded<K> {
-    Event(Event<K>),
-    Invalid { namespace: String, name: String },
-}
-
-fn unguard<K: Resource<DynamicType = ()>>(
-    event: Event<DeserializeGuard<K>>,
-    what: &'static str,
-) -> Decoded<K> {
-    let decode = |guard: DeserializeGuard<K>, wrap: fn(K) -> Event<K>| match guard.0 {
-        Ok(object) => Decoded::Event(wrap(object)),
-        Err(invalid) => {
-            let namespace = invalid.metadata.namespace.unwrap_or_default();
-            let name = invalid.metadata.name.unwrap_or_default();
-            tracing::error!(
-                kind = what,
-                namespace,
-                name,
-                error = invalid.error,
-                "this object can't be decoded and is left alone until it is corrected"
-            );
-            Decoded::Invalid { namespace, name }
-        }
-    };
-    match event {
-        Event::Apply(guard) => decode(guard, Event::Apply),
-        Event::InitApply(guard) => decode(guard, Event::InitApply),
-        Event::Delete(guard) => decode(guard, Event::Delete),
-        Event::Init => Decoded::Event(Event::Init),
-        Event::InitDone => Decoded::Event(Event::InitDone),
-    }
-}
-
-async fn follow<K>(
+pub(super) async fn follow<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
     what: &'static str,
     mut take: impl FnMut(Event<K>),

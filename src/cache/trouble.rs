@@ -107,7 +107,11 @@ fn remedy(error: &Error) -> &'static str {
         Some(403) => {
             "; grant list and watch, as the roles of `weir install --dry-run` do (`weir check` names every right that is missing)"
         }
-        _ => "",
+        Some(429 | 500..) => {
+            "; the API server is starting, overloaded or failing: if it stays so, see to it"
+        }
+        Some(_) => "",
+        None => "; see that the API server can be reached from here, and that it runs",
     }
 }
 

@@ -4,6 +4,7 @@ use crate::observe;
 use crate::queue::Key;
 use api::{AnalysisRun, AnalysisRunStatus};
 use engine::analysis::{self, AnalysisRunSnapshot};
+use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
 use plan::{Action, ObjectKey, Plan};
 use std::sync::Arc;
@@ -45,9 +46,12 @@ impl Driver for AnalysisRunDriver {
     /// the same again at once.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, AnalysisRunStatus>) -> bool {
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
-            let (Action::Create { object }, Err(message)) = (action, outcome) else {
+            let (Action::Create { object }, Err(failure)) = (action, outcome) else {
                 continue;
             };
+            if failure.kind == RefusalKind::Failed {
+                continue;
+            }
             let Some(id) = analysis::jobs::task_of(object) else {
                 continue;
             };
@@ -57,7 +61,7 @@ impl Driver for AnalysisRunDriver {
                 &key.namespace,
                 &key.name,
             );
-            let measurement = analysis::jobs::refused(message, cx.clock.now());
+            let measurement = analysis::jobs::refused(&failure.message, cx.clock.now());
             cx.measurer.inbox.put(id, run, measurement);
             return true;
         }

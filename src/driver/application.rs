@@ -3,6 +3,7 @@ use crate::error::Result;
 use crate::observe;
 use crate::queue::Key;
 use api::{Application, ApplicationStatus};
+use engine::snapshot::RefusalKind;
 use gitops::sync::{self, ApplicationSnapshot, Inbox};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -41,8 +42,14 @@ impl Driver for ApplicationDriver {
     }
 
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ApplicationStatus>) -> bool {
-        cx.outcomes
-            .absorb(key, Inbox::collect(pass.plan, &pass.outcomes));
+        // What could not be done is no result: it is done again.
+        let results = pass.outcomes.iter().filter_map(|outcome| match outcome {
+            Ok(()) => Some(Ok(())),
+            Err(failure) if failure.kind == RefusalKind::Failed => None,
+            Err(failure) => Some(Err(failure.message.clone())),
+        });
+        let results: Vec<_> = results.collect();
+        cx.outcomes.absorb(key, Inbox::collect(pass.plan, &results));
         true
     }
 

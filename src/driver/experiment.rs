@@ -4,6 +4,7 @@ use crate::observe;
 use crate::queue::{Key, Kind};
 use api::{Experiment, ExperimentStatus};
 use engine::experiment::{ExperimentSnapshot, Refused};
+use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use plan::{Action, Plan};
@@ -58,10 +59,11 @@ impl Driver for ExperimentDriver {
                         cx.experiment_refusals.forget(key);
                     }
                 }
-                Err(message) => {
+                Err(failure) if failure.kind == RefusalKind::Failed => {}
+                Err(failure) => {
                     let refused = Refused {
                         object,
-                        message: message.clone(),
+                        message: failure.message.clone(),
                         at: cx.clock.now(),
                     };
                     cx.experiment_refusals.note(key, refused);

@@ -19,9 +19,10 @@ pub use kept::Kept;
 use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Renderer, subject};
 use crate::cache::Caches;
 use crate::clock::Clock;
-use crate::error::{Error, Result, Retry};
+use crate::error::{Error, Result, Retry, panic_message};
 use crate::monitor::{Metrics, Subject};
 use crate::queue::{Key, Kind, Outcome, Queue};
+use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
@@ -48,7 +49,10 @@ pub struct Context {
     pub digests: Kept<Arc<engine::snapshot::Digest>>,
     /// Writes for Experiments that it refused.
     pub experiment_refusals: Kept<engine::experiment::Refused>,
+    /// Uids of the Rollouts that were met.
     pub known: Kept<String>,
+    /// What was said last of an object whose passes fail.
+    pub complaints: Kept<String>,
     pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,
@@ -91,7 +95,8 @@ pub trait Driver: Send + Sync {
     fn plan(&self, cx: &Context, snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Status>;
 
     /// What came of the plan's actions, in order and up to the first failure. True: failures
-    /// are results that a next plan has to see, rather than reasons to back off.
+    /// are results that a next plan has to see; those that would only repeat themselves are then no
+    /// reason to back off.
     fn acted(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
         false
     }
@@ -119,8 +124,15 @@ pub trait Driver: Send + Sync {
 #[derive(Debug)]
 pub struct Pass<'a, S> {
     pub plan: &'a Plan<S>,
+    pub outcomes: Vec<Result<(), Failure>>,
+}
+
+/// An action that failed, and not because the view of the cluster was old.
+#[derive(Clone, Debug)]
+pub struct Failure {
     /// In the words of the API server.
-    pub outcomes: Vec<Result<(), String>>,
+    pub message: String,
+    pub kind: RefusalKind,
 }
 
 /// Works on one key and says when to look at it again. Never fails: failures are logged, with
@@ -139,8 +151,11 @@ pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
     let server = server_of(cx, key);
     cx.metrics.pass(key, started.elapsed(), failed, &server);
     match result {
-        Ok(outcome) => outcome,
-        Err(error) => report(key, &error),
+        Ok(outcome) => {
+            cx.complaints.forget(key);
+            outcome
+        }
+        Err(error) => report(cx, key, &error),
     }
 }
 
@@ -154,20 +169,28 @@ fn server_of(cx: &Context, key: &Key) -> String {
     server.unwrap_or_default()
 }
 
-fn report(key: &Key, error: &Error) -> Outcome {
-    match error.retry() {
+/// Says what failed, and what to do about it: once, however often it fails.
+fn report(cx: &Context, key: &Key, error: &Error) -> Outcome {
+    let (why, remedy) = (error.chain(), error.remedy());
+    let retry = error.retry();
+    let is_old =
+        retry != Retry::Stale && cx.complaints.note(key, why.clone()).as_ref() == Some(&why);
+    let category = error.category();
+    match retry {
         Retry::Stale => {
-            tracing::debug!(%key, error = error.chain(), "the world changed meanwhile, planning again");
-            Outcome::Retry
+            tracing::debug!(%key, error = why, "the world changed meanwhile, planning again");
         }
+        _ if is_old => tracing::debug!(%key, category, error = why, "pass failed again"),
         Retry::Backoff => {
-            tracing::warn!(%key, category = error.category(), error = error.chain(), "pass failed, trying again");
-            Outcome::Retry
+            tracing::warn!(%key, category, error = why, remedy, "pass failed, trying again");
         }
         Retry::Never => {
-            tracing::error!(%key, category = error.category(), error = error.chain(), "pass failed, waiting for a change");
-            Outcome::AwaitChange
+            tracing::error!(%key, category, error = why, remedy, "pass failed, waiting for a change");
         }
+    }
+    match retry {
+        Retry::Stale | Retry::Backoff => Outcome::Retry,
+        Retry::Never => Outcome::AwaitChange,
     }
 }
 
@@ -198,15 +221,9 @@ async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Resul
 
 /// A planner that panics costs its own object a pass and nothing else.
 fn guarded_plan<S>(key: &Key, plan: impl FnOnce() -> Plan<S>) -> Result<Plan<S>> {
-    catch_unwind(AssertUnwindSafe(plan)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Error::Panic {
-            key: key.to_string(),
-            message: text.to_owned(),
-        }
+    catch_unwind(AssertUnwindSafe(plan)).map_err(|panic| Error::Panic {
+        key: key.to_string(),
+        message: panic_message(panic.as_ref()).to_owned(),
     })
 }
 
@@ -249,20 +266,40 @@ async fn carry_out<D: Driver>(
     }
     let taken = driver.acted(cx, key, &Pass { plan, outcomes });
     match failure {
-        Some(error) if taken && error.is_refusal() => return Ok(Written::Partly),
+        Some(error) if taken && error.refusal() != RefusalKind::Failed => {
+            return Ok(Written::Partly);
+        }
         Some(error) => return Err(error),
         None => {}
     }
     if let Some(difference) = status_difference::<D>(root, &plan.status)? {
         let patch = at_version(json!({"status": difference}), version.as_deref());
         let subresource = D::STATUS_SUBRESOURCE;
-        cx.kubernetes
+        let stored = cx
+            .kubernetes
             .patch(&target, PatchKind::Merge, &patch, subresource)
-            .await?;
+            .await;
+        if let Err(error) = stored {
+            return Err(without_status(cx, target, subresource, error).await);
+        }
         written = Written::Everything;
     }
     announce(cx, key, root, &plan.releases).await?;
     Ok(written)
+}
+
+/// A status that is not found, of an object that is: the same answer as for one that is gone.
+async fn without_status(
+    cx: &Context,
+    object: ObjectKey,
+    subresource: Option<&str>,
+    error: Error,
+) -> Error {
+    let is_missing = subresource.is_some() && error.code() == Some(404);
+    if is_missing && cx.kubernetes.exists(&object).await {
+        return Error::NoStatus { object };
+    }
+    error
 }
 
 /// What a merge patch of the status has to say; `None` when the stored one is as planned.
@@ -314,7 +351,7 @@ fn reference<R: Resource<DynamicType = ()>>(root: &R) -> ObjectReference {
 }
 
 /// Carries actions out in order, up to the first failure.
-async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), String>>, Option<Error>) {
+async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), Failure>>, Option<Error>) {
     let mut outcomes = Vec::with_capacity(actions.len());
     for action in actions {
         let done = match action {
@@ -328,8 +365,11 @@ async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), String>>, Opti
             Ok(()) => outcomes.push(Ok(())),
             Err(error) => {
                 // A conflict says nothing of the object, only that the view of it was old.
-                if error.is_refusal() {
-                    outcomes.push(Err(error.chain()));
+                if error.retry() != Retry::Stale {
+                    outcomes.push(Err(Failure {
+                        message: error.chain(),
+                        kind: error.refusal(),
+                    }));
                 }
                 return (outcomes, Some(error));
             }

@@ -57,8 +57,7 @@ impl Driver for RolloutDriver {
         engine::rollout::plan(snapshot, &cx.config, now)
     }
 
-    /// A ReplicaSet that the API server will not create is something to tell of, not a reason to
-    /// try again at once.
+    /// A ReplicaSet that the API server will not or could not create is something to tell of.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
             let Action::Create { object } = action else {
@@ -71,11 +70,12 @@ impl Driver for RolloutDriver {
                 Ok(()) => {
                     cx.refusals.forget(key);
                 }
-                Err(message) => {
+                Err(failure) => {
                     let name = object.pointer("/metadata/name").and_then(Value::as_str);
                     let refusal = Refusal {
                         replica_set: name.unwrap_or_default().to_owned(),
-                        message: message.clone(),
+                        message: failure.message.clone(),
+                        kind: failure.kind,
                         at: cx.clock.now(),
                     };
                     cx.refusals.note(key, refusal);

@@ -1,12 +1,15 @@
 use super::{Context, Driver};
-use crate::error::Result;
+use crate::cache::Stored;
+use crate::error::{Error, Result};
 use crate::queue::Key;
-use engine::service::ServiceSnapshot;
+use api::Rollout;
+use engine::service::{self, ServiceSnapshot};
 use engine::snapshot::references;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
-use kube::ResourceExt;
-use plan::Plan;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use plan::{ObjectKey, Plan};
 use std::sync::Arc;
 
 pub(super) struct ServiceDriver;
@@ -26,11 +29,17 @@ impl Driver for ServiceDriver {
     }
 
     async fn observe(&self, cx: &Context, root: Arc<Service>) -> Result<ServiceSnapshot> {
+        let namespace = root.namespace().unwrap_or_default();
+        let mut rollouts = match service::owner(&root) {
+            // Nothing would be done with it.
+            _ if !service::has_hash(&root) => Vec::new(),
+            Some(owner) => match cx.caches.rollouts.get(&namespace, owner) {
+                Some(rollout) => vec![rollout],
+                None => unwatched(cx, &namespace, owner).await?,
+            },
+            None => cx.caches.rollouts.in_namespace(&namespace),
+        };
         let name = root.name_any();
-        let mut rollouts = cx
-            .caches
-            .rollouts
-            .in_namespace(&root.namespace().unwrap_or_default());
         rollouts.retain(|rollout| references(rollout).services.contains(&name));
         let rollouts = rollouts.iter().map(|rollout| rollout.name_any()).collect();
         Ok(ServiceSnapshot {
@@ -40,6 +49,29 @@ impl Driver for ServiceDriver {
     }
 
     fn plan(&self, _: &Context, snapshot: &ServiceSnapshot, _: Timestamp) -> Plan<()> {
-        engine::service::plan(snapshot)
+        service::plan(snapshot)
     }
+}
+
+/// A Rollout that no cache has: there is none, or another controller looks after it.
+async fn unwatched(cx: &Context, namespace: &str, name: &str) -> Result<Vec<Arc<Rollout>>> {
+    let object = || ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", namespace, name);
+    let failed = |source| Error::Read {
+        object: object(),
+        source: Box::new(source),
+    };
+    let rollouts: Api<Stored<Rollout>> = Api::namespaced(cx.client.clone(), namespace);
+    // A list of one: it needs no right that the watch does not need.
+    let only = ListParams::default().fields(&format!("metadata.name={name}"));
+    let found = rollouts.list(&only).await.map_err(failed)?.items;
+    found
+        .into_iter()
+        .map(|stored| match stored {
+            Stored::Read { object, .. } => Ok(Arc::new(object)),
+            Stored::Unreadable { error: why, .. } => Err(Error::Unreadable {
+                object: object(),
+                why,
+            }),
+        })
+        .collect()
 }

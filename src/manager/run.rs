@@ -43,6 +43,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     let monitor = options.monitor.clone();
     let client = observed(client, monitor.metrics.clone());
     let queue = Queue::new(monitor.metrics.queue.clone()).limited_to(options.only);
+    queue.stand_by();
     let queue = Arc::new(queue);
     let kinds = Arc::new(Kinds::new(client.clone()));
     let dynamic = Dynamic::new(client.clone(), kinds.clone(), options.namespace.clone());
@@ -87,8 +88,10 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
             () = shutdown.cancelled() => break,
             () = seat.leadership.acquired() => {}
         }
+        term.queue.begin();
         requeue_everything(&term.caches, &term.queue);
         term.serve(&shutdown).await;
+        term.queue.stand_by();
     }
     seat.leave().await;
 }

@@ -64,6 +64,7 @@ impl Term {
             digests: Kept::default(),
             experiment_refusals: Kept::default(),
             known: Kept::default(),
+            complaints: Kept::default(),
             metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),
             queue: self.queue.clone(),
@@ -88,9 +89,12 @@ async fn work(cx: Arc<Context>, over: CancellationToken) {
 }
 
 /// Looks at every object again from time to time, in case an event was lost: each at its own moment
-/// of the period, so that ten thousand of them are no storm.
+/// of the period, so that ten thousand of them are no storm. Without a period, never.
 async fn resync(cx: Arc<Context>, over: CancellationToken) {
-    let period = Duration::from_secs(cx.config.resync_s.max(1).unsigned_abs());
+    let Some(seconds) = u64::try_from(cx.config.resync_s).ok().filter(|s| *s > 0) else {
+        return;
+    };
+    let period = Duration::from_secs(seconds);
     loop {
         tokio::select! {
             () = over.cancelled() => return,

@@ -1,7 +1,7 @@
 //! Which kinds are watched from the start, and which of their objects.
 
 use super::Options;
-use crate::cache::{Caches, watch, watch_guarded};
+use crate::cache::{Caches, watch, watch_stored};
 use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL, INSTANCE_ID_LABEL};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::watcher;
@@ -26,7 +26,7 @@ pub(super) fn start(
     let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
     macro_rules! custom {
         ($kind:literal, $cache:ident, $config:expr) => {
-            tasks.spawn(watch_guarded(
+            tasks.spawn(watch_stored(
                 scoped(client, namespace),
                 $config,
                 $kind,
@@ -44,7 +44,7 @@ pub(super) fn start(
     let cluster_templates = caches.cluster_analysis_templates.clone();
     match namespace {
         None => {
-            tasks.spawn(watch_guarded(
+            tasks.spawn(watch_stored(
                 Api::all(client.clone()),
                 ours(),
                 "ClusterAnalysisTemplate",

@@ -264,6 +264,7 @@ fn analysis_runs(page: &mut Page, runs: &[Arc<AnalysisRun>]) {
                     ("namespace", namespace.as_str()),
                     ("name", name.as_str()),
                     ("metric", result.name.as_str()),
+                    ("type", provider_of(&run.spec.metrics, &result.name)),
                     ("dry_run", if result.dry_run { "true" } else { "false" }),
                     ("phase", phase.as_str()),
                 ];
@@ -271,6 +272,15 @@ fn analysis_runs(page: &mut Page, runs: &[Arc<AnalysisRun>]) {
             }
         }
     }
+}
+
+/// Who answers a metric, by the name in its result: arguments are filled in there.
+fn provider_of(metrics: &[Metric], name: &str) -> &'static str {
+    let is_it = |metric: &&Metric| match metric.name.split_once("{{") {
+        Some((start, _)) => name.starts_with(start),
+        None => metric.name == name,
+    };
+    metrics.iter().find(is_it).map_or("", provider)
 }
 
 fn templates(page: &mut Page, caches: &Caches) {

@@ -3,7 +3,9 @@
 use crate::cache::{Cache, Caches, json_of};
 use crate::error::{Error, Result};
 use api::Rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references, workload_users};
+use engine::snapshot::{
+    Inbox, RolloutSnapshot, TemplateSet, needs_pods, references, workload_users,
+};
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
 use serde_json::Value;
@@ -44,7 +46,7 @@ pub async fn rollout(
             .map(|service| (name.clone(), service))
     });
     let replica_sets = owned(&caches.replica_sets, &rollout);
-    let pods = if wanted.pods {
+    let pods = if needs_pods(&wanted, &replica_sets) {
         pods_of(caches, &namespace, &replica_sets)
     } else {
         Vec::new()

@@ -80,16 +80,28 @@ async fn server(
         ),
         _ => Finding::good(name),
     });
-    if let Some(skew) = skew(client, now).await
-        && skew.abs() > SKEW_MAX
-    {
-        findings.push(Finding::doubt(
-            format!("this machine's clock and the API server's differ by {skew:#}"),
-            "set the clocks of your machines by NTP: pauses and deadlines are counted by them \
-             (leader election is not)",
-        ));
+    if let Some(skew) = too_far(client, now).await {
+        findings.push(Finding::doubt(differ(skew), SKEW_REMEDY));
     }
     Ok(())
+}
+
+const SKEW_REMEDY: &str = "set the clocks of your machines by NTP: pauses and deadlines are counted by them (leader election is not)";
+
+fn differ(skew: SignedDuration) -> String {
+    format!("this machine's clock and the API server's differ by {skew:#}")
+}
+
+/// For a controller that starts: says so if the clocks differ by more than a moment.
+pub async fn warn_of_clock(client: Client, now: Timestamp) {
+    if let Some(skew) = too_far(&client, now).await {
+        tracing::warn!(remedy = SKEW_REMEDY, "{}", differ(skew));
+    }
+}
+
+async fn too_far(client: &Client, now: Timestamp) -> Option<SignedDuration> {
+    let skew = skew(client, now).await?;
+    (skew.abs() > SKEW_MAX).then_some(skew)
 }
 
 /// How far ahead this machine is; `None` if the API server does not say what time it is.

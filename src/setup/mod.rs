@@ -7,6 +7,6 @@ mod definitions;
 mod install;
 mod report;
 
-pub use check::{CheckOptions, check};
+pub use check::{CheckOptions, check, warn_of_clock};
 pub use install::{InstallOptions, install};
 pub use report::{Finding, Report};

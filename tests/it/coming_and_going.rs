@@ -2,7 +2,7 @@
 
 use crate::world::{NAMESPACE, World, gvk};
 use apiserver::DeleteOptions;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const ROLLOUT: &str = "
 apiVersion: argoproj.io/v1alpha1
@@ -60,43 +60,30 @@ async fn a_rollout_is_greeted_once_and_its_end_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_set_that_is_refused_is_told_of_and_tried_again() {
+async fn a_template_that_only_the_api_server_finds_unfit_is_an_invalid_spec() {
     let world = World::start();
     world.apply(ROLLOUT);
     world.until_phase("app", "Healthy").await;
     // The API server of the cluster is pickier than the planner.
     world.set_image("app", "demo:green ");
-    let live = world
-        .until("app", 30, |live| progressing(live)["status"] == "False")
-        .await;
-    let condition = progressing(&live);
-    assert_eq!(condition["reason"], "ReplicaSetCreateError");
-    let message = condition["message"].as_str().unwrap().to_owned();
+    let live = world.until_phase("app", "Degraded").await;
+    let message = live["status"]["message"].as_str().unwrap().to_owned();
     assert!(
-        message.starts_with("Failed to create new replica set \"app-")
-            && message.contains("must not have leading or trailing whitespace"),
+        message.starts_with(
+            "InvalidSpec: The Rollout \"app\" is invalid: spec.template.spec.containers[0].image"
+        ) && message.contains("must not have leading or trailing whitespace"),
         "{message}"
     );
-    assert_eq!(
-        messages(&world, "ReplicaSetCreateError"),
-        std::slice::from_ref(&message)
-    );
+    let generation = live["metadata"]["generation"].to_string();
+    assert_eq!(live["status"]["observedGeneration"], generation.as_str());
     // It rests between the tries, and says nothing twice.
     let version = live["metadata"]["resourceVersion"].clone();
     world.sleep(300).await;
     assert_eq!(world.rollout("app")["metadata"]["resourceVersion"], version);
-    assert_eq!(messages(&world, "ReplicaSetCreateError"), [message]);
     assert_eq!(world.sizes().len(), 1);
     world.set_image("app", "demo:green");
     world.until_phase("app", "Healthy").await;
     assert_eq!(world.sizes()["demo:green"], 2);
-}
-
-fn progressing(rollout: &Value) -> Value {
-    let conditions = rollout["status"]["conditions"].as_array();
-    let of_type = |condition: &&Value| condition["type"] == "Progressing";
-    let found = conditions.into_iter().flatten().find(of_type);
-    found.cloned().unwrap_or_else(|| json!({}))
 }
 
 fn referring(name: &str) -> String {

@@ -158,7 +158,10 @@ async fn a_good_experiment_lets_the_update_go_on_and_leaves_nothing_running() {
     assert_eq!(live["status"]["currentStepIndex"], 1);
     assert_eq!(live["status"]["canary"]["currentExperiment"], Value::Null);
     let experiment = phase_is(&world, &name, "Successful").unwrap();
-    assert_eq!(experiment["status"]["message"], Value::Null);
+    assert_eq!(
+        experiment["status"]["message"],
+        "Required AnalysisRuns completed"
+    );
     until(&world, "its pods and its service go", || {
         let gone = |template: &str| {
             let set = world.get("ReplicaSet", &format!("{name}-{template}"));

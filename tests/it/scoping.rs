@@ -72,6 +72,97 @@ async fn an_instance_looks_after_its_own_objects_only() {
     assert_eq!(world.sizes()["demo:green"], 1);
 }
 
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: app}
+  ports: [{port: 80}]
+";
+
+/// [`ROLLOUT`] of that name, with blue-green by the service `web`.
+fn switching(name: &str) -> String {
+    let named = ROLLOUT.replacen("  name: app\n", &format!("  name: {name}\n"), 1);
+    named.replace("canary: {}", "blueGreen: {activeService: web}")
+}
+
+fn selected(world: &World) -> serde_json::Value {
+    let service = world.get("Service", "web").unwrap();
+    service["spec"]["selector"]["rollouts-pod-template-hash"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_of_another_instance_are_left_alone() {
+    // The controller of the world has no instance id.
+    let world = World::start();
+    start(&world, world.api.client(), |options| {
+        options.config.instance_id = Some("blue".to_owned());
+    });
+    let blue = switching("app").replacen(
+        "  name: app\n",
+        &format!("  name: app\n  labels: {{{LABEL}: blue}}\n"),
+        1,
+    );
+    world.apply(SERVICE);
+    world.apply(&blue);
+    world.until_phase("app", "Healthy").await;
+    let hash = selected(&world);
+    assert!(hash.is_string(), "{hash}");
+    let version = world.get("Service", "web").unwrap()["metadata"]["resourceVersion"].clone();
+    // More than one resync.
+    world.sleep(2000).await;
+    assert_eq!(
+        world.get("Service", "web").unwrap()["metadata"]["resourceVersion"],
+        version
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_of_a_rollout_that_was_renamed_goes_to_the_new_one() {
+    let world = World::start();
+    world.apply(SERVICE);
+    world.apply(&switching("before"));
+    world.until_phase("before", "Healthy").await;
+    world.apply(&switching("after"));
+    // Two can't have it.
+    world.until_phase("after", "Degraded").await;
+    world.delete("Rollout", "before");
+    world.until_phase("after", "Healthy").await;
+    let service = world.get("Service", "web").unwrap();
+    let owner =
+        &service["metadata"]["annotations"]["argo-rollouts.argoproj.io/managed-by-rollouts"];
+    assert_eq!(owner, "after");
+    assert_eq!(
+        selected(&world),
+        world.rollout("after")["status"]["stableRS"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_does_not_fit_its_type_is_not_taken_for_deleted() {
+    let world = World::start();
+    world.apply(SERVICE);
+    world.apply(&switching("app"));
+    world.until_phase("app", "Healthy").await;
+    let hash = selected(&world);
+    // A controller of another version has stored it, or somebody by hand.
+    world.merge(
+        "Rollout",
+        "app",
+        Some("status"),
+        json!({"status": {"phase": "Splendid"}}),
+    );
+    world.sleep(60).await;
+    assert_eq!(selected(&world), hash);
+    assert_eq!(world.rollout("app")["status"]["phase"], "Healthy");
+    let deleted = world
+        .events("app")
+        .into_iter()
+        .filter(|event| event.contains("RolloutDeleted"));
+    assert_eq!(deleted.count(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_namespaced_controller_asks_for_nothing_outside_and_still_deploys() {
     let mut world = GitWorld::start();

@@ -73,7 +73,11 @@ pub const RULES: &[Rule] = &[
     rule(
         Watched,
         ARGO,
-        &["rollouts/finalizers"],
+        &[
+            "rollouts/finalizers",
+            "analysisruns/finalizers",
+            "experiments/finalizers",
+        ],
         &["update"],
         "owner references, where the API server checks them",
     ),

@@ -15,9 +15,26 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ServiceSnapshot {
     pub service: Arc<Service>,
-    /// Names of the Rollouts in its namespace whose [`crate::snapshot::References::services`] hold
-    /// it.
+    /// Names of the Rollouts that count and whose [`crate::snapshot::References::services`] hold it: if
+    /// it has an [`owner`], that one alone, whichever controller looks after it; otherwise all of its
+    /// namespace.
     pub referenced_by: Vec<String>,
+}
+
+/// The Rollout that a service says it is managed by. Only this one holds it: a second that names the
+/// service has to wait, and gets it once the first is gone or names it no longer.
+pub fn owner(service: &Service) -> Option<&str> {
+    let annotations = service.metadata.annotations.as_ref()?;
+    annotations.get(MANAGED_BY_ANNOTATION).map(String::as_str)
+}
+
+/// Whether anything of a service may have to be cleaned up.
+pub fn has_hash(service: &Service) -> bool {
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| selector.contains_key(HASH_LABEL))
 }
 
 /// Removes the hash from the selector of a service that no Rollout names any more. Nothing else of
@@ -25,17 +42,11 @@ pub struct ServiceSnapshot {
 pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
     let mut plan = Plan::idle(());
     let service = &snapshot.service;
-    let selector = service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.as_ref());
-    let has_hash = selector.is_some_and(|selector| selector.contains_key(HASH_LABEL));
-    let annotations = service.metadata.annotations.as_ref();
-    let owner = annotations.and_then(|annotations| annotations.get(MANAGED_BY_ANNOTATION));
+    let owner = owner(service);
     let mut owners = service.metadata.owner_references.iter().flatten();
     let of_experiment =
         owners.any(|owner| owner.controller == Some(true) && owner.kind == "Experiment");
-    if !has_hash || of_experiment || !snapshot.referenced_by.is_empty() {
+    if !has_hash(service) || of_experiment || !snapshot.referenced_by.is_empty() {
         return plan;
     }
     let mut patch = json!({"spec": {"selector": {HASH_LABEL: Value::Null}}});

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::rollout::Digest;
-pub use crate::rollout::references::{references, workload_users};
+pub use crate::rollout::references::{needs_pods, references, workload_users};
 
 /// The analysis templates that a Rollout can name: those of its namespace and those of the
 /// cluster, by name.
@@ -34,7 +34,7 @@ pub struct RolloutSnapshot {
     /// have no controller, or whose name begins with `<rollout>-`. Any order; those that are none of
     /// the planner's business are ignored.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
-    /// The pods that the owned ReplicaSets control. May be empty unless [`References::pods`].
+    /// The pods that the owned ReplicaSets control. May be empty unless [`needs_pods`].
     pub pods: Vec<Arc<Pod>>,
     /// Services of the namespace by name: those of [`References::services`] that exist.
     pub services: BTreeMap<String, Arc<Service>>,
@@ -68,18 +68,30 @@ pub struct WorkloadUser {
 pub struct Inbox {
     /// What routers said about the last weight, by router name; `true` is "arrived".
     pub weights_verified: BTreeMap<String, bool>,
-    /// The last ReplicaSet that the API server would not create, until one is created.
+    /// The last ReplicaSet that was not created, until one is.
     pub refused: Option<Refusal>,
 }
 
-/// The API server said no, and would say it again.
+/// A ReplicaSet was not created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Name of the ReplicaSet.
     pub replica_set: String,
     /// In the words of the API server.
     pub message: String,
+    pub kind: RefusalKind,
     pub at: Timestamp,
+}
+
+/// Why a write was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The object makes no sense to the API server (422): the template is at fault.
+    Invalid,
+    /// The API server said no, and would say it again: a quota, a policy, a missing right.
+    Refused,
+    /// It could not be done: no answer, or an error of the server or of a webhook.
+    Failed,
 }
 
 /// What a Rollout refers to by name.
@@ -96,7 +108,7 @@ pub struct References {
     pub owned_kinds: BTreeSet<(String, String)>,
     /// The object that `spec.workloadRef` names.
     pub workload: Option<ObjectKey>,
-    /// Whether the plan needs the single pods (restart, ephemeral metadata).
+    /// Whether the spec needs the single pods (restart, ephemeral metadata); see [`needs_pods`].
     pub pods: bool,
 }
 

@@ -3,7 +3,9 @@
 use crate::ground::Change;
 use crate::object::{Body, Id, Kind, Object};
 use api::{Rollout, RolloutStatus};
-use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet, references, workload_users};
+use engine::snapshot::{
+    Inbox, RolloutSnapshot, TemplateSet, needs_pods, references, workload_users,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -178,7 +180,7 @@ impl View {
                 Body::ReplicaSet(set) if owned(id, object) => {
                     snapshot.replica_sets.push(set.clone());
                 }
-                Body::Pod(pod) if wanted.pods => snapshot.pods.push(pod.clone()),
+                Body::Pod(pod) => snapshot.pods.push(pod.clone()),
                 Body::Service(service) if wanted.services.contains(&*id.name) => {
                     snapshot
                         .services
@@ -205,6 +207,9 @@ impl View {
                 }
                 _ => {}
             }
+        }
+        if !needs_pods(&wanted, &snapshot.replica_sets) {
+            snapshot.pods.clear();
         }
         snapshot
     }

@@ -17,20 +17,22 @@ pub(crate) fn int_of(value: Option<&IntOrString>, absent: i32) -> i32 {
     }
 }
 
-/// The values of arguments by name; `secret` gives that of a secret argument.
+/// The values of arguments by name; `secret` gives that of a secret argument. One that has none is an
+/// error, whether a metric uses it or not.
 pub(crate) fn values(
     args: &[Argument],
     mut secret: impl FnMut(&api::SecretKeyRef) -> Result<String, String>,
-) -> Result<BTreeMap<String, Option<String>>, String> {
+) -> Result<BTreeMap<String, String>, String> {
     let mut values = BTreeMap::new();
     for arg in args {
         let reference = arg
             .value_from
             .as_ref()
             .and_then(|from| from.secret_key_ref.as_ref());
-        let value = match reference {
-            Some(reference) => Some(secret(reference)?),
-            None => arg.value.clone(),
+        let value = match (reference, &arg.value) {
+            (Some(reference), _) => secret(reference)?,
+            (None, Some(value)) => value.clone(),
+            (None, None) => return Err(format!("argument \"{}\" was not supplied", arg.name)),
         };
         values.insert(arg.name.clone(), value);
     }
@@ -40,7 +42,7 @@ pub(crate) fn values(
 /// The metric with its arguments filled in, as JSON.
 pub(crate) fn substitute(
     metric: &Metric,
-    values: &BTreeMap<String, Option<String>>,
+    values: &BTreeMap<String, String>,
 ) -> Result<Value, String> {
     let template = serde_json::to_string(metric).map_err(|error| error.to_string())?;
     let mut filled = String::with_capacity(template.len());
@@ -61,13 +63,9 @@ pub(crate) fn substitute(
 }
 
 /// The value of a tag, quoted as Go does, without the quotes.
-fn escaped(tag: &str, values: &BTreeMap<String, Option<String>>) -> Result<String, String> {
+fn escaped(tag: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
     let Some(value) = tag.strip_prefix("args.").and_then(|name| values.get(name)) else {
         return Err(format!("failed to resolve {{{{{tag}}}}}"));
-    };
-    let Some(value) = value else {
-        let name = &tag["args.".len()..];
-        return Err(format!("argument \"{name}\" was not supplied"));
     };
     let quoted = number::quote(value);
     Ok(quoted[1..quoted.len() - 1].to_owned())

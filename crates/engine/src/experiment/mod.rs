@@ -30,4 +30,5 @@ mod validate;
 mod tests;
 
 pub use pipeline::plan;
+pub(crate) use services::has_ports;
 pub use snapshot::{ExperimentSnapshot, Refused};

@@ -78,7 +78,8 @@ impl Context<'_> {
                 worst = (phase, message);
             }
         }
-        if worst.0 == AnalysisPhase::Running && is_requirement_met(self.spec, &self.status) {
+        let well = severity(worst.0) <= severity(AnalysisPhase::Running);
+        if well && is_requirement_met(self.spec, &self.status) {
             let message = "Required AnalysisRuns completed".to_owned();
             return (AnalysisPhase::Successful, message);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 impl Context<'_> {
     /// Makes the Service of a template whose spec has one, and removes it once the last pod is gone.
+    /// Pods without ports get none: there is nothing that it could lead to.
     pub(super) fn serve(&mut self, template: &mut Template<'_>, set: &OwnedSet) {
         let Some(wanted) = &template.spec.service else {
             return;
@@ -18,6 +19,10 @@ impl Context<'_> {
             if set.available() == 0 {
                 self.remove_services(template);
             }
+            return;
+        }
+        if !has_ports(template.spec.template.as_value()) {
+            self.decide("no-service", "no container of the template has ports");
             return;
         }
         let own = wanted.name.as_deref().filter(|name| !name.is_empty());
@@ -53,12 +58,6 @@ impl Context<'_> {
             return Err(why);
         }
         let ports = ports(template.spec.template.as_value());
-        if ports.is_empty() {
-            return Err(
-                "no container of the template has ports; add containerPort, or leave the service out"
-                    .to_owned(),
-            );
-        }
         self.decide("create-service", name);
         self.actions.push(Action::Create {
             object: Box::new(json!({
@@ -107,6 +106,11 @@ impl Context<'_> {
         template.status.service_name.clear();
         template.status.pod_template_hash.clear();
     }
+}
+
+/// Whether a Service could lead to pods of that template.
+pub(crate) fn has_ports(template: &Value) -> bool {
+    !ports(template).is_empty()
 }
 
 /// A port for each port of each container; those that a service could not tell apart only once.

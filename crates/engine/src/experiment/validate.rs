@@ -55,7 +55,9 @@ pub(super) fn spec(experiment: &Experiment) -> Result<(), String> {
         }
     }
     analyses(spec)?;
-    match spec.duration.as_deref().map(duration::parse_go) {
+    // To Go an empty duration is none.
+    let duration = spec.duration.as_deref().filter(|text| !text.is_empty());
+    match duration.map(duration::parse_go) {
         Some(Err(error)) => Err(format!("spec.duration: {error}")),
         _ => Ok(()),
     }

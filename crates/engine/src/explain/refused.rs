@@ -1,6 +1,6 @@
 //! What only the memory of the controller has, read back from the status.
 
-use crate::snapshot::Refusal;
+use crate::snapshot::{Refusal, RefusalKind};
 use api::Rollout;
 use api::constants::{condition, reason};
 
@@ -16,6 +16,7 @@ pub fn refused(rollout: &Rollout) -> Option<Refusal> {
     Some(Refusal {
         replica_set: replica_set.to_owned(),
         message: message.to_owned(),
+        kind: RefusalKind::Refused,
         at: progressing.last_update_time.0,
     })
 }

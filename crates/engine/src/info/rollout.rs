@@ -151,7 +151,11 @@ impl RolloutInfo {
                 .map_or(set_weight, |all| all.canary.weight);
         }
         let canary = self.replica_sets.iter().find(|set| set.canary);
-        canary.map_or(0, |set| set.available * max / status.available_replicas)
+        canary.map_or(0, |set| {
+            let all = i64::from(status.available_replicas);
+            let weight = i64::from(set.available) * i64::from(max) / all;
+            i32::try_from(weight).unwrap_or(max)
+        })
     }
 }
 

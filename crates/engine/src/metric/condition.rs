@@ -2,7 +2,6 @@
 
 use api::{AnalysisPhase, Metric};
 use expr::{Env, Program, Value};
-use gocompat::number;
 use jiff::Timestamp;
 
 /// The phase of a measurement with this result. The error is the sentence of an Error measurement.
@@ -27,9 +26,9 @@ pub(super) fn evaluate(
 
 fn holds(text: &str, name: &str, env: &Env) -> Result<bool, String> {
     let answer = Program::compile(text, env)
-        .map_err(|error| error.to_string())
+        .map_err(words)
         .and_then(|program| {
-            let value = program.run(env).map_err(|error| error.to_string())?;
+            let value = program.run(env).map_err(words)?;
             match value {
                 Value::Bool(holds) => Ok(holds),
                 other => Err(format!(
@@ -44,18 +43,21 @@ fn holds(text: &str, name: &str, env: &Env) -> Result<bool, String> {
         } else {
             error.as_str()
         };
-        format!(
-            "could not evaluate {name} {}: {reason}",
-            number::quote(text)
-        )
+        format!("could not evaluate {name} \"{text}\": {reason}")
     })
+}
+
+/// What is wrong, without the drawing of its place: a message of a status is one line, and the
+/// expression stands in it already. Nothing is changed in it, so that secrets are still found.
+fn words(error: expr::Error) -> String {
+    error.message
 }
 
 /// A time of a range query, from an expression.
 pub(super) fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let env = Env::time(now);
-    let program = Program::compile(text, &env).map_err(|error| error.to_string())?;
-    match program.run(&env).map_err(|error| error.to_string())? {
+    let program = Program::compile(text, &env).map_err(words)?;
+    match program.run(&env).map_err(words)? {
         Value::Time(time) => Ok(time.timestamp()),
         other => Err(format!(
             "expected time.Time, but got {}",

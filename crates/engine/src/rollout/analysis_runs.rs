@@ -133,13 +133,7 @@ impl Context<'_> {
     pub(crate) fn analyse_blue_green(&mut self) {
         let roles = [Role::PrePromotion, Role::PostPromotion];
         let outcomes: Vec<Outcome> = if self.is_cancelling_runs() {
-            let kept: Vec<Outcome> = roles.into_iter().map(|role| self.keep(role)).collect();
-            for outcome in &kept {
-                if let Outcome::Kept(run) = outcome {
-                    self.terminate(run);
-                }
-            }
-            kept
+            roles.into_iter().map(|role| self.retire(role)).collect()
         } else {
             roles
                 .into_iter()
@@ -155,6 +149,15 @@ impl Context<'_> {
 
     fn keep(&self, role: Role) -> Outcome {
         self.current_run(role).map_or(Outcome::None, Outcome::Kept)
+    }
+
+    /// Ends a run whose time is over. The status goes on naming it: it says how the pods were tested.
+    fn retire(&mut self, role: Role) -> Outcome {
+        let outcome = self.keep(role);
+        if let Outcome::Kept(run) = &outcome {
+            self.terminate(run);
+        }
+        outcome
     }
 
     fn step_outcome(&mut self) -> Outcome {
@@ -178,7 +181,9 @@ impl Context<'_> {
         let Some(background) = &canary.analysis else {
             return Outcome::None;
         };
-        let started = self.step_index().unwrap_or(0) >= background.starting_step.unwrap_or(0);
+        // Without steps there is none to wait for.
+        let starting_step = background.starting_step.unwrap_or(0);
+        let started = self.step_index().is_none_or(|index| index >= starting_step);
         if background.analysis.is_empty() || !started {
             return Outcome::None;
         }
@@ -201,9 +206,17 @@ impl Context<'_> {
                 self.is_post_promotion_skipped(),
             ),
         };
-        let Some(analysis) = analysis.filter(|analysis| !analysis.is_empty() && !skipped) else {
+        let Some(analysis) = analysis.filter(|analysis| !analysis.is_empty()) else {
             return Outcome::None;
         };
+        if skipped {
+            let over = role == Role::PrePromotion && self.is_new_active();
+            return if over {
+                self.retire(role)
+            } else {
+                Outcome::None
+            };
+        }
         if self.pause(PauseReason::InconclusiveAnalysisRun).is_some() {
             return self.keep(role);
         }
@@ -382,27 +395,31 @@ impl Context<'_> {
     /// The pre-promotion analysis passed, or there is none.
     pub(crate) fn is_pre_promotion_done(&self) -> bool {
         let strategy = self.rollout.spec.blue_green();
-        let configured = strategy.is_some_and(|strategy| {
-            strategy
-                .pre_promotion_analysis
-                .as_ref()
-                .is_some_and(|analysis| !analysis.is_empty())
-        });
-        !configured
+        let analysis = strategy.and_then(|strategy| strategy.pre_promotion_analysis.as_ref());
+        analysis.is_none_or(RolloutAnalysis::is_empty)
             || self.current_run(Role::PrePromotion).is_some_and(|run| {
                 phase(&run) == Some(AnalysisPhase::Successful) && self.stored.aborted_at.is_none()
             })
     }
 
+    /// Whether anything is analysed after the switch. An analysis without templates is none.
+    pub(crate) fn has_post_promotion_analysis(&self) -> bool {
+        let strategy = self.rollout.spec.blue_green();
+        let analysis = strategy.and_then(|strategy| strategy.post_promotion_analysis.as_ref());
+        analysis.is_some_and(|analysis| !analysis.is_empty())
+    }
+
     fn is_pre_promotion_skipped(&self) -> bool {
-        let active = self.stored_active_selector();
         let Some(new) = self.new_set() else {
             return true;
         };
-        if self.new == self.stable || active.is_empty() || active == new.hash() {
+        let unused = self.active_selector().is_empty();
+        if self.new == self.stable || unused || self.is_new_active() {
             return true;
         }
-        if self.current_run(Role::PrePromotion).is_some() {
+        // One that is to be repeated waits for the pods as the first one did.
+        let current = self.current_run(Role::PrePromotion);
+        if current.is_some_and(|run| !self.is_new_run_needed(Role::PrePromotion, &run)) {
             return false;
         }
         let preview = self
@@ -416,21 +433,19 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the active service selects the new pods.
+    fn is_new_active(&self) -> bool {
+        let active = self.active_selector();
+        !active.is_empty() && self.new_set().is_some_and(|new| new.hash() == active)
+    }
+
     pub(crate) fn is_post_promotion_skipped(&self) -> bool {
         let Some(new) = self.new_set() else {
             return true;
         };
-        if self.new == self.stable || self.stored_active_selector() != new.hash() {
+        if self.new == self.stable || self.active_selector() != new.hash() {
             return true;
         }
         self.current_run(Role::PostPromotion).is_none() && !new.is_saturated(self.replicas())
-    }
-
-    /// What the active service selects.
-    fn stored_active_selector(&self) -> String {
-        let strategy = self.rollout.spec.blue_green();
-        strategy.map_or_else(String::new, |strategy| {
-            self.selector(&strategy.active_service)
-        })
     }
 }

@@ -101,8 +101,9 @@ impl Context<'_> {
         }
         if let Some(strategy) = &self.rollout.spec.strategy.blue_green {
             let blue_green = &status.blue_green;
+            let preview = strategy.preview_service.as_deref().unwrap_or_default();
             return blue_green.active_selector == *current
-                && (strategy.preview_service.is_none() || blue_green.preview_selector == *current);
+                && (preview.is_empty() || blue_green.preview_selector == *current);
         }
         let steps = self.step_count();
         (steps == 0 || status.current_step_index == Some(steps))
@@ -289,11 +290,13 @@ impl Context<'_> {
             })
     }
 
-    /// An old ReplicaSet waits for its delay to pass.
+    /// An old ReplicaSet waits for its delay to pass. One that has no pods any more waits for nothing:
+    /// an abort leaves the annotation behind, and it would switch the deadline off for good.
     fn is_waiting_for_deadline(&self) -> bool {
-        self.others()
-            .into_iter()
-            .any(|index| self.sets[index].has_deadline())
+        self.others().into_iter().any(|index| {
+            let set = &self.sets[index];
+            set.has_deadline() && (set.replicas > 0 || set.live_replicas() > 0)
+        })
     }
 
     fn deadline_s(&self) -> i64 {
@@ -334,17 +337,15 @@ impl Context<'_> {
         self.pauses.abort(message);
     }
 
-    /// Looks again when the deadline passes (§3.17).
+    /// Looks again when the deadline passes (§3.17). That the pods were all there once settles nothing:
+    /// those that died under a pause of the user's own are missed when it ends.
     pub(crate) fn wake_for_deadline(&mut self) {
         let Some(progressing) = find(&self.status, condition::PROGRESSING) else {
             return;
         };
         let settled = matches!(
             progressing.reason.as_str(),
-            reason::ROLLOUT_ABORTED
-                | reason::ROLLOUT_PAUSED
-                | reason::PROGRESS_DEADLINE_EXCEEDED
-                | reason::NEW_REPLICA_SET_AVAILABLE
+            reason::ROLLOUT_ABORTED | reason::ROLLOUT_PAUSED | reason::PROGRESS_DEADLINE_EXCEEDED
         );
         if settled || self.is_healthy() || self.is_indefinite() || self.is_waiting_for_deadline() {
             return;

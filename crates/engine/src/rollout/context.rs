@@ -40,8 +40,12 @@ pub(crate) struct Context<'a> {
     pub(crate) selectors: BTreeMap<String, String>,
     /// Traffic weights after this pass.
     pub(crate) weights: Option<TrafficWeights>,
+    /// The canary's weight that the stable pods could not take the rest of yet.
+    pub(crate) held_weight: Option<i32>,
     /// A router could not be told what this pass wants of it.
     pub(crate) is_routing_broken: bool,
+    /// Pods are evicted in this pass: none are scaled away beside them.
+    pub(crate) is_evicting: bool,
     /// Actions in the order in which they were decided, before the ReplicaSets' patches.
     pub(crate) actions: Vec<Action>,
     /// Actions after the ReplicaSets' patches.

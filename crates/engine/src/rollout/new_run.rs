@@ -1,12 +1,15 @@
 //! A new AnalysisRun: its name, labels and spec (rollouts.md §3.24, §4.1).
 
 use super::analysis_runs::{Role, is_completed, phase};
+use super::conditions;
 use super::context::Context;
 use crate::analysis::template::{self, TemplateError};
 use api::constants::{
     HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL, STEP_INDEX_LABEL,
+    condition,
 };
 use api::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, RolloutAnalysis};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -53,7 +56,7 @@ impl Context<'_> {
 
     /// A run of ours that says the same: one that goes on, or one that is done already but that no
     /// status names yet, because the pass that made it never got to store one. A run from before a
-    /// retry does not count.
+    /// retry does not count, nor one from before other steps.
     fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
         let mut owners = run.metadata.owner_references.iter().flatten();
         if !owners.any(|owner| owner.uid == self.uid()) || run.spec != *spec {
@@ -70,11 +73,22 @@ impl Context<'_> {
         let created = run.metadata.creation_timestamp.as_ref();
         match (began, created) {
             (Some(began), Some(created)) if created.0 == began.0 => {
-                phase == AnalysisPhase::Successful
+                phase == AnalysisPhase::Successful && self.is_untold(created.0)
             }
-            (Some(began), Some(created)) => created.0 > began.0,
+            (Some(began), Some(created)) => created.0 > began.0 && self.is_untold(created.0),
             _ => false,
         }
+    }
+
+    /// Whether what was made at that time can be the work of a pass that never got to store its
+    /// status: the stored status tells of no progress since. The record of the duration alone can't
+    /// say so: it goes on when the steps begin again during a rollback.
+    pub(super) fn is_untold(&self, created: Timestamp) -> bool {
+        // As stored: this pass may have begun to change its own copy.
+        let status = self.snapshot.rollout.status.as_ref();
+        let progressing =
+            status.and_then(|status| conditions::find(status, condition::PROGRESSING));
+        progressing.is_some_and(|progressing| created >= progressing.last_update_time.0)
     }
 
     fn run_spec(&self, analysis: &RolloutAnalysis) -> Result<AnalysisRunSpec, TemplateError> {

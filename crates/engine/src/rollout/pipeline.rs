@@ -90,7 +90,7 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
     let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout);
     let error = spec_error((&rollout, &digest), snapshot, config);
     let mut cx = Context::new(snapshot, config, now, (rollout, digest));
-    if let Some(message) = error {
+    if let Some(message) = error.or_else(|| cx.unfit_template()) {
         return invalid(cx, &message);
     }
     cx.note_workload_generation();

@@ -2,14 +2,17 @@
 
 use crate::snapshot::{References, TemplateName, WorkloadUser};
 use crate::traffic::{self, nginx};
+use api::constants::EPHEMERAL_METADATA_ANNOTATION;
 use api::{BlueGreenStrategy, CanaryStrategy, Rollout, RolloutAnalysis};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use plan::ObjectKey;
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 /// Everything that the spec of a Rollout refers to by name. Pure; cheap enough for every event.
 pub fn references(rollout: &Rollout) -> References {
     let mut refs = References {
-        pods: needs_pods(rollout),
+        pods: concerns_pods(rollout),
         ..References::default()
     };
     let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
@@ -84,8 +87,19 @@ fn may_own_ingresses(rollout: &Rollout) -> bool {
         || status.is_some_and(|status| status.canary.weights.is_some())
 }
 
+/// Whether the plan needs the single pods, given the ReplicaSets of its snapshot. Metadata that pods
+/// have got is taken back even when the spec speaks of none any more: what is to go is on record in their
+/// ReplicaSet, and the record goes with it.
+pub fn needs_pods(references: &References, replica_sets: &[Arc<ReplicaSet>]) -> bool {
+    let has_record = |set: &Arc<ReplicaSet>| {
+        let annotations = set.metadata.annotations.as_ref();
+        annotations.is_some_and(|all| all.contains_key(EPHEMERAL_METADATA_ANNOTATION))
+    };
+    references.pods || replica_sets.iter().any(has_record)
+}
+
 /// Single pods matter to a restart that is not done, and to metadata that follows the arms.
-fn needs_pods(rollout: &Rollout) -> bool {
+fn concerns_pods(rollout: &Rollout) -> bool {
     let restarted = rollout
         .status
         .as_ref()

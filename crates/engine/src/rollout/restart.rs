@@ -3,25 +3,25 @@
 use super::amount::{self, Round};
 use super::context::Context;
 use super::replica_set::rfc3339_seconds;
-use super::time::{plus_seconds, time, whole_seconds};
+use super::time::{plus_seconds, seconds_between, time, whole_seconds};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Guard, ObjectKey, WaitingOn};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long to wait for evicted pods to be replaced before looking again.
 const RECHECK_S: i64 = 30;
 
 impl Context<'_> {
-    /// Evicts as many old pods as the floor of available ones allows. Whether it evicted any: then no
-    /// ReplicaSet is sized in this pass, so that the two cannot add up.
-    pub(crate) fn restart_pods(&mut self) -> bool {
+    /// Evicts as many old pods as the floor of available ones allows.
+    pub(crate) fn restart_pods(&mut self) {
         let Some(restart_at) = self.rollout.spec.restart_at.clone() else {
-            return false;
+            return;
         };
         if !self.is_restart_pending() {
-            return false;
+            return;
         }
         if restart_at.0 >= self.now {
             // Strictly later than the time asked for.
@@ -31,24 +31,21 @@ impl Context<'_> {
                 object: "restart".to_owned(),
                 why: format!("it is to begin at {}", rfc3339_seconds(until)),
             });
-            return false;
+            return;
         }
         let pods = self.owned_pods();
         let available = pods.iter().filter(|pod| self.is_available(pod)).count() as i32;
         let wanted: i32 = self.sets.iter().map(|set| set.replicas).sum();
         let floor = self.replicas().max(wanted) - self.restart_concurrency();
         let mut budget = available - floor;
-        // Pods are dated by whole seconds: one made a moment after the restart is not from before it.
-        let asked = whole_seconds(restart_at.0);
-        let old: Vec<&Arc<Pod>> = pods
-            .iter()
-            .filter(|pod| created(pod).is_some_and(|created| created < asked))
-            .collect();
-        let mut evicts = false;
+        let old = self.pods_to_restart(&pods, restart_at.0);
+        let mut spare = self.spare_pods(&pods);
         for pod in &old {
-            if budget <= 0 || pod.metadata.deletion_timestamp.is_some() {
+            let left = spare.entry(owner_uid(pod).to_owned()).or_insert(1);
+            if budget <= 0 || *left <= 0 || pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
+            *left -= 1;
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             self.actions.push(Action::Evict {
                 pod: ObjectKey::namespaced("v1", "Pod", self.namespace(), name),
@@ -59,7 +56,7 @@ impl Context<'_> {
             });
             self.decide("restart", format!("{name} is from before the restart"));
             budget -= 1;
-            evicts = true;
+            self.is_evicting = true;
         }
         // Done when they are seen to be gone: an eviction may be refused (the peer does not look).
         if old.is_empty() {
@@ -68,7 +65,40 @@ impl Context<'_> {
             self.wake_at(plus_seconds(self.now, RECHECK_S));
             self.wait_for_restart(&restart_at, old.len());
         }
-        evicts
+    }
+
+    /// Pods that each ReplicaSet, by uid, can do without at once: all but one, since somebody has to
+    /// answer what is sent to it (the peer counts over all together); the only one too, or it would
+    /// never be restarted.
+    fn spare_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
+        let mut spare = BTreeMap::new();
+        for pod in pods.iter().filter(|pod| self.is_available(pod)) {
+            *spare.entry(owner_uid(pod).to_owned()).or_insert(0) += 1;
+        }
+        for pods in spare.values_mut() {
+            *pods = (*pods - 1).max(1);
+        }
+        spare
+    }
+
+    /// Pods from before the restart, oldest first. At each later look another one comes first: an
+    /// eviction that a disruption budget refuses is not remembered anywhere, and must not stand in the
+    /// way of those that it would let go.
+    fn pods_to_restart<'p>(
+        &self,
+        pods: &'p [Arc<Pod>],
+        restart_at: Timestamp,
+    ) -> Vec<&'p Arc<Pod>> {
+        // Pods are dated by whole seconds: one made a moment after the restart is not from before it.
+        let asked = whole_seconds(restart_at);
+        let mut old: Vec<&Arc<Pod>> = pods
+            .iter()
+            .filter(|pod| created(pod).is_some_and(|created| created < asked))
+            .collect();
+        let look = seconds_between(restart_at, self.now) / RECHECK_S;
+        let first = usize::try_from(look).unwrap_or(0) % old.len().max(1);
+        old.rotate_left(first);
+        old
     }
 
     /// Whether a restart was asked for that is not done. Stored times have whole seconds.
@@ -117,7 +147,7 @@ impl Context<'_> {
             })
     }
 
-    /// How many pods may be away at once.
+    /// How many pods may be away at once: never more than there are to be.
     fn restart_concurrency(&self) -> i32 {
         let replicas = self.replicas();
         let spec = &self.rollout.spec;
@@ -126,8 +156,16 @@ impl Context<'_> {
             (None, Some(strategy)) => strategy.max_unavailable_or_default(),
             (None, None) => return 1,
         };
-        amount::pods(&unavailable, replicas, Round::Down).max(1)
+        let unavailable = amount::pods(&unavailable, replicas, Round::Down);
+        unavailable.min(replicas).max(1)
     }
+}
+
+/// Of the ReplicaSet; empty without one.
+fn owner_uid(pod: &Pod) -> &str {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    owner.map_or("", |owner| &owner.uid)
 }
 
 fn created(pod: &Pod) -> Option<Timestamp> {

@@ -8,7 +8,7 @@ use super::replica_set::{OwnedSet, merge, revision_of};
 use super::template;
 use super::time::plus_seconds;
 use crate::config::Config;
-use crate::snapshot::RolloutSnapshot;
+use crate::snapshot::{Refusal, RefusalKind, RolloutSnapshot};
 use api::constants::{
     self, DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION, condition, reason,
@@ -53,7 +53,9 @@ impl<'a> Context<'a> {
             now,
             status: base_status(&stored),
             weights: stored.canary.weights.clone(),
+            held_weight: None,
             is_routing_broken: false,
+            is_evicting: false,
             current_hash: String::new(),
             step_hash: String::new(),
             sets: Vec::new(),
@@ -158,9 +160,9 @@ impl<'a> Context<'a> {
         let template = self.rollout.spec.pod_template().as_value();
         let by_label = self.sets.iter().position(|set| set.hash() == hash);
         self.new = by_label.or_else(|| {
-            self.sets
-                .iter()
-                .position(|set| template::is_same(&set.live, template))
+            let wanted = template::canonical(template);
+            let is_same = |set: &OwnedSet| template::is_same(&set.live, &wanted);
+            self.sets.iter().position(is_same)
         });
         self.current_hash = match self.new_set() {
             Some(set) => set.hash().to_owned(),
@@ -238,21 +240,25 @@ impl<'a> Context<'a> {
         true
     }
 
-    /// The API server would not create the ReplicaSet a moment ago: says so, and leaves it be for a
-    /// while (§2.4).
+    /// The ReplicaSet was not created a moment ago: says so (§2.4). Whether it is left be: for a while
+    /// if the API server would only say the same again; otherwise the attempts go on, with the pauses
+    /// of whoever makes them, once that they fail is in the status.
     fn report_refusal(&mut self, name: &str) -> bool {
-        let refused = self.snapshot.inbox.refused.as_ref();
-        let Some(refusal) = refused.filter(|refusal| refusal.replica_set == name) else {
+        let Some((refusal, again)) = self.recent_refusal(name) else {
             return false;
         };
-        let again = plus_seconds(refusal.at, REFUSED_RETRY_S);
-        if again <= self.now {
+        let failed = refusal.kind == RefusalKind::Failed;
+        let what = format!("Failed to create new replica set \"{name}\": ");
+        let message = format!("{what}{}", refusal.message);
+        let told = conditions::find(&self.status, condition::PROGRESSING).is_some_and(|told| {
+            // Each attempt may fail with other words.
+            let lately = plus_seconds(told.last_update_time.0, REFUSED_RETRY_S) > self.now;
+            told.message == message || (failed && lately && told.message.starts_with(&what))
+        });
+        if told && failed {
             return false;
         }
-        let why = &refusal.message;
-        let message = format!("Failed to create new replica set \"{name}\": {why}");
-        let stored = conditions::find(&self.status, condition::PROGRESSING);
-        if stored.is_none_or(|stored| stored.message != message) {
+        if !told {
             conditions::remove(&mut self.status, condition::PROGRESSING);
             let change = Change {
                 kind: condition::PROGRESSING,
@@ -266,6 +272,32 @@ impl<'a> Context<'a> {
         self.wait_for_fix(message);
         self.wake_at(again);
         true
+    }
+
+    /// That this ReplicaSet was not created, and until when it is so.
+    fn recent_refusal(&self, name: &str) -> Option<(Refusal, Timestamp)> {
+        let refused = self.snapshot.inbox.refused.as_ref();
+        let refusal = refused.filter(|refusal| refusal.replica_set == name)?;
+        let again = plus_seconds(refusal.at, REFUSED_RETRY_S);
+        (again > self.now).then(|| (refusal.clone(), again))
+    }
+
+    /// What the API server has against the pod template, where no check of ours found anything (§1.7):
+    /// in its words, which begin with the path.
+    pub(crate) fn unfit_template(&self) -> Option<String> {
+        let refused = self.snapshot.inbox.refused.as_ref();
+        let is_of_template = refused.is_some_and(|refusal| refusal.kind == RefusalKind::Invalid);
+        if !is_of_template || self.new.is_some() {
+            return None;
+        }
+        let name = format!("{}-{}", self.name(), self.current_hash);
+        let (refusal, _) = self.recent_refusal(&name)?;
+        let words = refusal.message.split_once("is invalid: ");
+        Some(
+            words
+                .map_or(&*refusal.message, |(_, words)| words)
+                .to_owned(),
+        )
     }
 
     fn new_set_manifest(&self, name: &str, revision: i64) -> Value {

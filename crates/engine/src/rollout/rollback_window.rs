@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::replica_set::OwnedSet;
+use jiff::Timestamp;
 
 const EXPERIMENT_ANNOTATION: &str = api::constants::EXPERIMENT_NAME_ANNOTATION;
 
@@ -31,8 +32,12 @@ impl Context<'_> {
         }
     }
 
-    /// Few enough revisions lie between the new ReplicaSet and the younger stable one.
+    /// Few enough revisions lie between the new ReplicaSet and the younger stable one. What somebody
+    /// has aborted stays so until a retry (with the peer, an abort is dropped without a word).
     pub(crate) fn is_within_rollback_window(&self) -> bool {
+        if self.stored.abort {
+            return false;
+        }
         let Some(revisions) = self.rollout.spec.rollback_window_revisions() else {
             return false;
         };
@@ -61,15 +66,39 @@ impl Context<'_> {
         self.is_rollback() && (self.new == self.stable || warm || self.is_within_rollback_window())
     }
 
-    /// The new ReplicaSet had a scale-down deadline ahead of it when the pass began.
-    pub(crate) fn is_new_set_warm(&self) -> bool {
+    /// The new ReplicaSet has a scale-down deadline ahead of it, or had one when the update to it began
+    /// and has kept its pods since: a way back that began as a fast one goes on as one, however long a
+    /// pod of it takes.
+    fn is_new_set_warm(&self) -> bool {
         let Some(set) = self.new_set() else {
             return false;
         };
         let annotations = set.live.metadata.annotations.as_ref();
-        annotations
+        let deadline = annotations
             .and_then(|all| all.get(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION))
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-            .is_some_and(|deadline| deadline > self.now)
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        deadline.is_some_and(|deadline| {
+            let was_ahead = self.update_began().is_some_and(|began| deadline > began);
+            deadline > self.now || (was_ahead && set.live_replicas() > 0)
+        })
+    }
+
+    /// When the update under way began.
+    fn update_began(&self) -> Option<Timestamp> {
+        let record = self.stored.duration.as_ref()?;
+        let began = record.rollout_started_at.as_ref()?;
+        record.finished_at.is_none().then_some(began.0)
+    }
+
+    /// Whether blue-green is going back to pods that were to be scaled down, and the active service
+    /// has not come to them yet. Their deadline is what tells that they were, so until then it stays.
+    pub(crate) fn is_going_back_to_warm_pods(&self) -> bool {
+        let active = self.active_selector();
+        self.rollout.spec.blue_green().is_some()
+            && !self.is_aborted()
+            && self.new != self.stable
+            && self.is_rollback()
+            && self.is_new_set_warm()
+            && self.new_set().is_some_and(|new| new.hash() != active)
     }
 }

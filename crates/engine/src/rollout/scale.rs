@@ -4,6 +4,7 @@ use super::context::Context;
 use super::replica_set::{OwnedSet, rfc3339_seconds};
 use super::time::plus_seconds;
 use api::constants::{DESIRED_REPLICAS_ANNOTATION, reason};
+use jiff::Timestamp;
 use plan::WaitingOn;
 
 /// A delay before pods go away.
@@ -16,8 +17,13 @@ pub(crate) enum Delay {
 }
 
 impl Context<'_> {
-    /// Gives a ReplicaSet `replicas` pods; whether that changes its size.
+    /// Gives a ReplicaSet `replicas` pods; whether that changes its size. Beside evictions it may only
+    /// grow, so that the two cannot add up; and grow it must: an eviction may be refused for ever,
+    /// until there are more pods.
     pub(crate) fn scale(&mut self, index: usize, replicas: i32) -> bool {
+        if self.is_evicting && replicas < self.sets[index].replicas {
+            return false;
+        }
         let rollout_replicas = self.replicas();
         let delays_on_abort = self.delays_scale_down_on_abort();
         let set = &mut self.sets[index];
@@ -61,6 +67,7 @@ impl Context<'_> {
     /// Cancels a scheduled scale-down of the sets that are in use.
     pub(crate) fn keep_current_sets(&mut self) {
         if !self.delays_scale_down_on_abort()
+            && !self.is_going_back_to_warm_pods()
             && let Some(new) = self.new
         {
             self.sets[new].remove_deadline();
@@ -119,7 +126,7 @@ impl Context<'_> {
             return self.scale(new, target);
         }
         let now = self.now;
-        match self.sets[new].deadline() {
+        match self.deadline_of_abort(new) {
             Some(deadline) if deadline <= now => self.scale(new, 0),
             Some(_) => {
                 self.sync_desired_annotation(new);
@@ -144,6 +151,17 @@ impl Context<'_> {
                 false
             }
         }
+    }
+
+    /// The deadline that a set has because of the abort. One from before it (of pods that an update went
+    /// back to) is none: the abort has a delay of its own.
+    fn deadline_of_abort(&self, index: usize) -> Option<Timestamp> {
+        let aborted_at = self.stored.aborted_at.as_ref()?.0;
+        let Delay::Seconds(delay) = self.abort_delay() else {
+            return None;
+        };
+        let deadline = self.sets[index].deadline()?;
+        (deadline >= plus_seconds(aborted_at, delay)).then_some(deadline)
     }
 
     /// Comes back when the deadline of a ReplicaSet passes.

@@ -154,9 +154,6 @@ impl Context<'_> {
     }
 
     fn pending_promotion(&self) -> &'static str {
-        let analysis = self.rollout.spec.blue_green();
-        let configured =
-            analysis.is_some_and(|strategy| strategy.post_promotion_analysis.is_some());
         let run = self
             .status
             .blue_green
@@ -165,7 +162,7 @@ impl Context<'_> {
         let done = run
             .and_then(|run| run.status)
             .is_some_and(super::analysis_runs::is_completed);
-        if configured && !done {
+        if self.has_post_promotion_analysis() && !done {
             "waiting for analysis to complete"
         } else {
             "waiting for post-promotion verification to complete"

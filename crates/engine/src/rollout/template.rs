@@ -1,15 +1,16 @@
 //! Whether two pod templates mean the same (rollouts.md §2.4, case 3): a ReplicaSet that another
 //! controller made with another hash is recognised by its template.
 //!
-//! The API server fills in defaults; both sides get the same ones here before they are compared.
+//! The API server fills in defaults; both sides get the same ones here before they are compared. What
+//! Go leaves out when it writes a template (zeros, for the most part) is left out before that: the other
+//! controller has sent its templates that way, and the API server has put defaults there.
 
 use api::constants::{EPHEMERAL_METADATA_ANNOTATION, HASH_LABEL};
-use gocompat::quantity::Quantity;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::{Map, Value, json};
 
-/// Whether a ReplicaSet was made from `template`.
-pub(crate) fn is_same(set: &ReplicaSet, template: &Value) -> bool {
+/// Whether a ReplicaSet was made from a template, of which `wanted` is the [`canonical`] form.
+pub(crate) fn is_same(set: &ReplicaSet, wanted: &Value) -> bool {
     let Some(spec) = &set.spec else { return false };
     let Ok(mut live) = serde_json::to_value(&spec.template) else {
         return false;
@@ -18,15 +19,20 @@ pub(crate) fn is_same(set: &ReplicaSet, template: &Value) -> bool {
     if let Some(record) = annotations.and_then(|all| all.get(EPHEMERAL_METADATA_ANNOTATION)) {
         remove_recorded(&mut live, record);
     }
-    normalise(&mut live);
-    live == canonical(template)
+    canonical(&live) == *wanted
 }
 
 /// A template as every API server would keep it: defaults filled in, what means nothing left out.
 pub(crate) fn canonical(template: &Value) -> Value {
-    let mut canonical = typed(template);
+    let mut canonical = typed(&as_go_writes(template));
     normalise(&mut canonical);
     canonical
+}
+
+/// Without Go's zeros, and with quantities in their canonical form.
+fn as_go_writes(template: &Value) -> Value {
+    let written = gocompat::hash::canonical_template(template);
+    serde_json::from_str(&written).unwrap_or_else(|_| template.clone())
 }
 
 /// Through the typed template and back: unknown fields vanish, as they do in the live object.
@@ -143,19 +149,6 @@ fn default_field(field: Option<&mut Value>) {
     }
 }
 
-/// The API server writes quantities in their canonical form.
-fn canonical_quantities(resources: &mut Value) {
-    for amounts in ["limits", "requests"] {
-        let amounts = resources.get_mut(amounts).and_then(Value::as_object_mut);
-        for amount in amounts.into_iter().flat_map(Map::values_mut) {
-            let text = amount.as_str().and_then(|text| Quantity::parse(text).ok());
-            if let Some(quantity) = text {
-                *amount = json!(quantity.canonical());
-            }
-        }
-    }
-}
-
 fn default_container(container: &mut Map<String, Value>, on_host: bool) {
     let image = container
         .get("image")
@@ -184,9 +177,6 @@ fn default_container(container: &mut Map<String, Value>, on_host: bool) {
     }
     for variable in items(container.get_mut("env")) {
         default_field(variable.pointer_mut("/valueFrom/fieldRef"));
-    }
-    if let Some(resources) = container.get_mut("resources") {
-        canonical_quantities(resources);
     }
     for hook in ["postStart", "preStop"] {
         let lifecycle = container.get_mut("lifecycle");
@@ -243,5 +233,99 @@ fn prune(value: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(prune),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+    use serde_json::{Value, json};
+
+    /// A template with these fields in its only container, and others beside it.
+    fn template(container: &Value, pod: &Value) -> Value {
+        let mut all = json!({"name": "web", "image": "web:1"});
+        let mut spec = pod.clone();
+        for (field, value) in container.as_object().into_iter().flatten() {
+            all[field] = value.clone();
+        }
+        spec["containers"] = json!([all]);
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": spec})
+    }
+
+    /// What its author wrote, and what the API server keeps of what Go made of it.
+    #[test]
+    fn what_go_leaves_out_makes_no_other_template() {
+        let none = json!({});
+        let probe = json!({
+            "tcpSocket": {"port": 80},
+            "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3,
+        });
+        let zero_probe = json!({
+            "tcpSocket": {"port": 80}, "initialDelaySeconds": 0, "periodSeconds": 0,
+        });
+        let of_resource = |divisor: Value| {
+            let mut field = json!({"resource": "limits.cpu"});
+            field["divisor"] = divisor;
+            json!({"env": [{"name": "CPU", "valueFrom": {"resourceFieldRef": field}}]})
+        };
+        let cache =
+            |size: &str| json!({"volumes": [{"name": "c", "emptyDir": {"sizeLimit": size}}]});
+        for (written, kept) in [
+            (
+                template(&json!({"env": [{"name": "A", "value": ""}]}), &none),
+                template(&json!({"env": [{"name": "A"}]}), &none),
+            ),
+            (
+                template(&json!({"readinessProbe": zero_probe}), &none),
+                template(&json!({"readinessProbe": probe}), &none),
+            ),
+            (
+                template(&none, &json!({"hostNetwork": false, "hostPID": false})),
+                template(&none, &none),
+            ),
+            (
+                template(
+                    &json!({"volumeMounts": [{"name": "c", "mountPath": "/c", "readOnly": false}]}),
+                    &none,
+                ),
+                template(
+                    &json!({"volumeMounts": [{"name": "c", "mountPath": "/c"}]}),
+                    &none,
+                ),
+            ),
+            (
+                template(&of_resource(Value::Null), &none),
+                template(&of_resource(json!("0")), &none),
+            ),
+            (
+                template(&none, &cache("1024Mi")),
+                template(&none, &cache("1Gi")),
+            ),
+            (
+                template(&json!({"resources": {"limits": {"cpu": 1}}}), &none),
+                template(&json!({"resources": {"limits": {"cpu": "1"}}}), &none),
+            ),
+        ] {
+            assert_eq!(canonical(&written), canonical(&kept), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_zero_that_means_something_makes_another_template() {
+        let none = json!({});
+        let probe = |period: i32| json!({"readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": period}});
+        for (one, other) in [
+            (
+                template(&none, &json!({"terminationGracePeriodSeconds": 0})),
+                template(&none, &none),
+            ),
+            (
+                template(&none, &json!({"automountServiceAccountToken": false})),
+                template(&none, &none),
+            ),
+            (template(&probe(5), &none), template(&probe(0), &none)),
+        ] {
+            assert_ne!(canonical(&one), canonical(&other), "{one}");
+        }
     }
 }

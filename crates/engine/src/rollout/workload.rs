@@ -21,17 +21,19 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String
     let api_version = reference.api_version.as_deref().unwrap_or_default();
     let name = reference.name.as_deref().unwrap_or_default();
     let (group, resource) = match (api_version, kind) {
-        ("apps/v1", "Deployment") => ("apps", "deployment.apps"),
-        ("apps/v1", "ReplicaSet") => ("apps", "replicaset.apps"),
-        ("v1", "PodTemplate") => ("", "podtemplate"),
+        ("apps/v1", "Deployment") => ("apps", "deployments.apps"),
+        ("apps/v1", "ReplicaSet") => ("apps", "replicasets.apps"),
+        ("v1", "PodTemplate") => ("", "podtemplates"),
         _ => {
             let group = api_version.split_once('/').map_or("", |(group, _)| group);
             let message = format!("workload of type {group}/{kind} is not supported");
             return Err(invalid(name, &message));
         }
     };
+    let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
+    let workload_name = format!("{resource} \"{namespace}/{name}\"");
     let Some(workload) = &snapshot.workload else {
-        let message = format!("{resource} \"{name}\" not found");
+        let message = format!("{workload_name} not found");
         return Err(invalid(name, &message));
     };
     let in_spec = group == "apps";
@@ -41,7 +43,7 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String
         "/template"
     });
     let Some(template) = template.filter(|template| template.is_object()) else {
-        let message = format!("{resource} \"{name}\" has no pod template");
+        let message = format!("{workload_name} has no pod template");
         return Err(invalid(name, &message));
     };
     rollout.spec.template = Some(PodTemplate::from(template.clone()));
@@ -82,7 +84,8 @@ impl Context<'_> {
     }
 
     /// Takes the pods of the referenced Deployment away as those of the first revision come
-    /// (`scaleDown`): all at once when the Rollout is healthy, or one by one.
+    /// (`scaleDown`): all at once when the Rollout is healthy, or one by one. Until it is healthy the
+    /// Deployment gets them back where the Rollout loses its own.
     pub(crate) fn scale_down_workload(&mut self) {
         let Some(reference) = self.rollout.spec.workload_ref.clone() else {
             return;
@@ -97,7 +100,8 @@ impl Context<'_> {
             ScaleDownOnSuccess::OnSuccess => return,
             ScaleDownOnSuccess::Progressively => {
                 let ready: i32 = self.sets.iter().map(OwnedSet::ready).sum();
-                if ready == 0 {
+                let shrinks = |new: &OwnedSet| new.replicas < new.live_replicas();
+                if ready == 0 && !self.new_set().is_some_and(shrinks) {
                     return;
                 }
                 (self.replicas() - ready).max(0)
@@ -111,7 +115,7 @@ impl Context<'_> {
             return;
         };
         let live = workload.pointer("/spec/replicas").and_then(Value::as_i64);
-        if live.unwrap_or(1) <= i64::from(replicas) {
+        if live.unwrap_or(1) == i64::from(replicas) {
             return;
         }
         let text = |field: &str| {
@@ -132,6 +136,6 @@ impl Context<'_> {
             subresource: None,
             guard,
         });
-        self.decide("scale-down-workload", format!("{name}: {replicas} pods"));
+        self.decide("scale-workload", format!("{name}: {replicas} pods"));
     }
 }

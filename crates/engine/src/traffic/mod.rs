@@ -10,7 +10,9 @@ pub mod nginx;
 mod router;
 
 pub use managed_rules::ManagedRoute;
-pub use router::{Arms, Change, Observed, RouteError, Want, apply, objects, observed, unsupported};
+pub use router::{
+    Arms, Change, Observed, RouteError, Want, apply, has_router, objects, observed, unsupported,
+};
 
 #[cfg(test)]
 mod tests;

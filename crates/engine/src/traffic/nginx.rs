@@ -109,7 +109,8 @@ impl<'a> Nginx<'a> {
         Ok(())
     }
 
-    /// What the live canary Ingresses give the canary service, and leave for the stable one.
+    /// What the live canary Ingresses give the canary service, and leave for the stable one. Where there
+    /// is none beside a stable Ingress, the stable service gets everything.
     pub(super) fn read(
         self,
         live: &BTreeMap<ObjectKey, Arc<Value>>,
@@ -122,7 +123,14 @@ impl<'a> Nginx<'a> {
             text.parse::<i64>().ok()
         };
         let share = |stable: &str| {
-            let ingress = live.get(&key(namespace, &canary_name(rollout, stable)))?;
+            let Some(ingress) = live.get(&key(namespace, &canary_name(rollout, stable))) else {
+                let is_there = live.contains_key(&key(namespace, stable));
+                return is_there.then_some(Share {
+                    canary: 0,
+                    stable: DEFAULT_TOTAL,
+                    total: DEFAULT_TOTAL,
+                });
+            };
             let total = number(ingress, "canary-weight-total").unwrap_or(DEFAULT_TOTAL);
             let canary = number(ingress, "canary-weight")?.clamp(0, total.max(0));
             Some(Share {

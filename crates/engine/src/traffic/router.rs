@@ -69,6 +69,13 @@ pub struct Change {
     pub events: Vec<(&'static str, String)>,
 }
 
+/// Whether anything divides the traffic: settings without a router move none.
+pub fn has_router(routing: &RolloutTrafficRouting) -> bool {
+    routing.nginx.is_some()
+        || routing.plugins.contains_key(gateway_api::PLUGIN)
+        || !unsupported(routing).is_empty()
+}
+
 /// The objects that the routers of Rollout `rollout` read and change.
 pub fn objects(routing: &RolloutTrafficRouting, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
     let mut objects = Vec::new();

@@ -11,9 +11,11 @@ pub(super) fn check(strategy: &CanaryStrategy) -> Check {
     ping_pong(strategy)?;
     if let Some(routing) = &strategy.traffic_routing {
         required_services(strategy, routing)?;
-        max_weight(routing)?;
     }
     delays(strategy)?;
+    if let Some(routing) = &strategy.traffic_routing {
+        max_weight(routing)?;
+    }
     for (index, step) in strategy.steps.iter().enumerate() {
         let path = format!("{PATH}.steps[{index}]");
         steps::check(&path, strategy, step)?;

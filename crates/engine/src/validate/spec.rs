@@ -21,15 +21,18 @@ pub fn spec_of_accepted(rollout: &Rollout) -> Option<SpecError> {
 }
 
 /// What is wrong with `workloadRef` in a Rollout as stored, before its template is filled in: there
-/// must be none beside it (§1.7, 2).
+/// must be none beside it (§1.7, 2). What comes before that in the order of §1.7 is told first.
 pub fn stored(rollout: &Rollout) -> Option<SpecError> {
     let spec = &rollout.spec;
-    (spec.workload_ref.is_some() && !spec.pod_template().is_empty()).then(|| {
-        SpecError::internal(
-            "spec.template",
-            "template must be empty for workload reference rollout",
-        )
-    })
+    if spec.workload_ref.is_none() || spec.pod_template().is_empty() {
+        return None;
+    }
+    let beside = SpecError::internal(
+        "spec.template",
+        "template must be empty for workload reference rollout",
+    );
+    let count = non_negative("spec.replicas", spec.replicas);
+    Some(count.err().unwrap_or(beside))
 }
 
 fn template(spec: &RolloutSpec, check: impl Fn(&PodTemplate, &LabelSelector) -> Check) -> Check {

@@ -57,7 +57,10 @@ pub(super) fn check(path: &str, strategy: &CanaryStrategy, step: &CanaryStep) ->
     }
     if let Some(experiment) = &step.experiment {
         weights(&format!("{path}.experiment"), strategy, step, experiment)?;
-        if let Some(Err(error)) = experiment.duration.as_deref().map(parse_go) {
+        // To Go an empty duration is none.
+        let duration = experiment.duration.as_deref();
+        let duration = duration.filter(|text| !text.is_empty());
+        if let Some(Err(error)) = duration.map(parse_go) {
             let path = format!("{path}.experiment.duration");
             return Err(SpecError::invalid_whole(path, &error.to_string()));
         }

@@ -5,8 +5,9 @@ use crate::operations::{
 };
 use crate::swarm::manifests;
 use crate::world::World;
-use engine::snapshot::Refusal;
-use plan::{Action, ObjectKey, WaitingOn};
+use engine::config::Config;
+use engine::snapshot::{Refusal, RefusalKind};
+use plan::{Action, ObjectKey, Plan, WaitingOn};
 use serde_json::{Value, json};
 
 fn delete_set(world: &mut World, hash: &str) {
@@ -277,7 +278,7 @@ fn a_refused_replica_set_is_told_once_and_tried_again_later() {
     let mut world = deployed(&routed(), 2);
     update(&mut world, 1);
     let mut snapshot = world.snapshot();
-    let config = engine::config::Config::default();
+    let config = Config::default();
     let plan = engine::rollout::plan(&snapshot, &config, world.now);
     let Action::Create { object } = &plan.actions[0] else {
         panic!("a new template makes a ReplicaSet");
@@ -286,6 +287,7 @@ fn a_refused_replica_set_is_told_once_and_tried_again_later() {
     snapshot.inbox.refused = Some(Refusal {
         replica_set: name.to_owned(),
         message: "exceeded quota".to_owned(),
+        kind: RefusalKind::Refused,
         at: world.now,
     });
     let told = engine::rollout::plan(&snapshot, &config, world.now);
@@ -315,6 +317,64 @@ fn a_refused_replica_set_is_told_once_and_tried_again_later() {
     };
     let retried = engine::rollout::plan(&snapshot, &config, at);
     assert!(matches!(retried.actions[0], Action::Create { .. }));
+}
+
+/// A world whose next ReplicaSet was not created, and that ReplicaSet's name.
+fn not_created(kind: RefusalKind, message: &str) -> (World, Refusal) {
+    let mut world = deployed(&routed(), 2);
+    update(&mut world, 1);
+    let plan = engine::rollout::plan(&world.snapshot(), &Config::default(), world.now);
+    let Action::Create { object } = &plan.actions[0] else {
+        panic!("a new template makes a ReplicaSet");
+    };
+    let refusal = Refusal {
+        replica_set: object["metadata"]["name"].as_str().unwrap().to_owned(),
+        message: message.to_owned(),
+        kind,
+        at: world.now,
+    };
+    (world, refusal)
+}
+
+fn plan_with(world: &World, refusal: &Refusal) -> Plan<api::RolloutStatus> {
+    let mut snapshot = world.snapshot();
+    snapshot.inbox.refused = Some(refusal.clone());
+    engine::rollout::plan(&snapshot, &Config::default(), world.now)
+}
+
+#[test]
+fn a_replica_set_that_could_not_be_created_is_told_once_while_attempts_go_on() {
+    let (mut world, mut refusal) = not_created(RefusalKind::Failed, "failed calling webhook");
+    let told = plan_with(&world, &refusal);
+    assert_eq!((told.actions.len(), told.releases.len()), (0, 1));
+    let condition = told.status.conditions.last().unwrap();
+    assert_eq!(condition.reason, "ReplicaSetCreateError");
+    user(&mut world, &json!({"status": told.status}));
+    // The next attempt fails with other words.
+    refusal.message = "failed calling webhook: timeout".to_owned();
+    let again = plan_with(&world, &refusal);
+    assert!(matches!(again.actions[0], Action::Create { .. }));
+}
+
+#[test]
+fn a_template_that_only_the_api_server_finds_unfit_is_an_invalid_spec() {
+    let words = "ReplicaSet.apps \"app-1\" is invalid: spec.template.spec.volumes[0].secret.secretName: Required value";
+    let (world, refusal) = not_created(RefusalKind::Invalid, words);
+    let told = plan_with(&world, &refusal);
+    assert_eq!(told.actions, []);
+    assert_eq!(told.status.phase, Some(api::RolloutPhase::Degraded));
+    let name = world.rollout()["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        told.status.message,
+        format!(
+            "InvalidSpec: The Rollout \"{name}\" is invalid: spec.template.spec.volumes[0].secret.secretName: Required value"
+        )
+    );
+    let generation = world.rollout()["metadata"]["generation"].to_string();
+    assert_eq!(told.status.observed_generation, generation);
 }
 
 #[test]

@@ -147,11 +147,19 @@ fn a_workload_reference_to_itself_or_to_nothing_is_told() {
         ),
         (
             reference("apps/v1", "Deployment", "gone"),
-            "\"gone\": deployment.apps \"gone\" not found",
+            "\"gone\": deployments.apps \"demo/gone\" not found",
         ),
         (
             reference("apps/v1", "Deployment", ""),
-            "\"\": deployment.apps \"\" not found",
+            "\"\": deployments.apps \"demo/\" not found",
+        ),
+        (
+            reference("apps/v1", "ReplicaSet", "gone"),
+            "\"gone\": replicasets.apps \"demo/gone\" not found",
+        ),
+        (
+            reference("v1", "PodTemplate", "gone"),
+            "\"gone\": podtemplates \"demo/gone\" not found",
         ),
         (
             reference("", "", ""),
@@ -243,8 +251,14 @@ fn a_rollout_and_an_autoscaler_that_disagree_come_to_rest() {
 #[test]
 fn a_workload_without_a_pod_template_is_told() {
     for (template, why) in [
-        (json!(5), "deployment.apps \"shop\" has no pod template"),
-        (Value::Null, "deployment.apps \"shop\" has no pod template"),
+        (
+            json!(5),
+            "deployments.apps \"demo/shop\" has no pod template",
+        ),
+        (
+            Value::Null,
+            "deployments.apps \"demo/shop\" has no pod template",
+        ),
         (json!({"metadata": 5, "spec": []}), "is invalid: spec."),
     ] {
         let mut world = deployed(&routed(), 2);

@@ -4,7 +4,9 @@
 use api::Rollout;
 use engine::config::Config;
 use engine::explain::{Names, Seen, explain};
-use engine::snapshot::{Inbox, Refusal, RolloutSnapshot, TemplateSet, WorkloadUser, references};
+use engine::snapshot::{
+    Inbox, Refusal, RefusalKind, RolloutSnapshot, TemplateSet, WorkloadUser, references,
+};
 use jiff::Timestamp;
 use plan::{Action, ObjectKey, Plan};
 use serde::de::DeserializeOwned;
@@ -474,6 +476,19 @@ fn decoded<T: DeserializeOwned>(objects: Vec<Value>) -> Vec<Arc<T>> {
     objects.into_iter().filter_map(decode).collect()
 }
 
+fn refusal(bytes: &mut Bytes<'_>) -> Option<Refusal> {
+    bytes.yes().then(|| Refusal {
+        replica_set: "app-aaa".to_owned(),
+        message: bytes.name(),
+        kind: if bytes.yes() {
+            RefusalKind::Invalid
+        } else {
+            RefusalKind::Failed
+        },
+        at: Timestamp::UNIX_EPOCH,
+    })
+}
+
 /// `None`: the Rollout is none, and never comes to a planner.
 fn snapshot(bytes: &mut Bytes<'_>) -> Option<RolloutSnapshot> {
     let rollout: Rollout = serde_json::from_value(rollout(bytes)).ok()?;
@@ -518,11 +533,7 @@ fn snapshot(bytes: &mut Bytes<'_>) -> Option<RolloutSnapshot> {
         .is_some()
         .then(|| object(bytes))
         .filter(|object| !object.is_null());
-    let refused = bytes.yes().then(|| Refusal {
-        replica_set: "app-aaa".to_owned(),
-        message: bytes.name(),
-        at: Timestamp::UNIX_EPOCH,
-    });
+    let refused = refusal(bytes);
     let workload_users = (0..bytes.next() % 3)
         .map(|_| WorkloadUser {
             created: bytes.yes().then_some(Timestamp::UNIX_EPOCH),

@@ -1,7 +1,7 @@
 //! The experiment step of a Rollout, with the Experiments that it makes (rollouts.md §3.11, §3.13).
 
 use crate::operations::{current, smoke, status, update, user, weight};
-use crate::swarm::manifests;
+use crate::swarm::{manifests, template};
 use crate::world::{Script, World};
 use plan::{ObjectKey, WaitingOn};
 use serde_json::{Value, json};
@@ -226,6 +226,32 @@ fn its_weights_are_backends_of_the_route_for_as_long_as_it_runs() {
     world.sleep(60.0);
     let left = world.keys("Service").into_iter();
     assert!(left.into_iter().all(|key| !key.name.starts_with("app-")));
+}
+
+/// The peer runs it without any traffic, and what is measured then says nothing.
+#[test]
+fn a_weight_for_pods_without_ports_is_told() {
+    let strategy = json!({"canary": {
+        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    let mut world = deployed(&strategy);
+    let mut pods = template(1);
+    pods["spec"]["containers"][0]["ports"] = Value::Null;
+    user(
+        &mut world,
+        &json!({"spec": {"template": {"spec": pods["spec"]}}}),
+    );
+    world.sleep(5.0);
+    let plan = world.last_plan.clone().unwrap();
+    let says = plan.trace.waiting_on.iter().any(|wait| {
+        matches!(wait, WaitingOn::Fix { message }
+            if message.starts_with("the experiment's template 'new' has a weight, but no container"))
+    });
+    assert!(says, "{:#?}", plan.trace);
+    assert!(names(&world).is_empty());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::swarm::manifests;
 use crate::world::{World, parse};
 use engine::config::Config;
 use engine::explain::{Names, Seen, explain};
-use engine::snapshot::{Refusal, RolloutSnapshot};
+use engine::snapshot::{Refusal, RefusalKind, RolloutSnapshot};
 use plan::ObjectKey;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -521,6 +521,7 @@ fn a_replica_set_that_the_api_server_refuses() {
     snapshot.inbox.refused = Some(Refusal {
         replica_set: object["metadata"]["name"].as_str().unwrap().to_owned(),
         message: "exceeded quota: count/replicasets.apps".to_owned(),
+        kind: RefusalKind::Refused,
         at: world.now,
     });
     golden_of("replica_set_refused", &world, &snapshot);

@@ -181,6 +181,103 @@ fn a_fast_way_back_with_blue_green_has_no_preview() {
     }
 }
 
+/// A second revision by blue-green without automatic promotion, promoted by hand a moment ago; the hash
+/// of the first, whose pods are still there.
+fn promoted_by_hand(preview: Option<i32>) -> (World, String) {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    strategy["blueGreen"]["previewReplicaCount"] = json!(preview);
+    let mut world = deployed(&strategy, 5);
+    let first = current(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    until(&mut world, "Healthy");
+    world.sleep(5.0);
+    (world, first)
+}
+
+/// One of the old pods has just been replaced; or all are broken for longer than they were to stay.
+#[test]
+fn a_fast_way_back_with_blue_green_waits_for_its_pods_and_stays_fast() {
+    for (preview, broken) in [
+        (None, false),
+        (None, true),
+        (Some(1), false),
+        (Some(1), true),
+    ] {
+        let (mut world, first) = promoted_by_hand(preview);
+        let second = current(&world);
+        world.delete_pod(&first);
+        if broken {
+            world.kill_pods(&first);
+        }
+        update(&mut world, 0);
+        world.settle();
+        if broken {
+            world.sleep(120.0);
+        }
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(size(&world, &first), 5, "{page}");
+        assert_eq!(world.selected("active"), Some(second), "{page}");
+        assert_eq!(status(&world, "pauseConditions"), Value::Null, "{page}");
+        if broken {
+            for key in world.keys("Pod") {
+                if key.name.contains(&first) {
+                    world.objects.remove(&key);
+                }
+            }
+        }
+        world.sleep(5.0);
+        let page = format!("{:#}", world.rollout()["status"]);
+        assert_eq!(world.selected("active"), Some(first.clone()), "{page}");
+        assert_eq!(
+            (status(&world, "phase"), stable(&world)),
+            (json!("Healthy"), first.clone()),
+            "{page}"
+        );
+        // Nothing is left that would take the pods away.
+        world.sleep(120.0);
+        assert_eq!(size(&world, &first), 5);
+        let mut sets = world.keys("ReplicaSet").into_iter();
+        let key = sets.find(|key| key.name.ends_with(&first)).unwrap();
+        let annotations = &world.objects[&key]["metadata"]["annotations"];
+        assert_eq!(annotations["scale-down-deadline"], Value::Null);
+    }
+}
+
+#[test]
+fn an_abort_of_a_way_back_gives_its_pods_a_delay_of_their_own() {
+    let (mut world, first) = promoted_by_hand(None);
+    world.kill_pods(&first);
+    update(&mut world, 0);
+    world.sleep(20.0);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    // The delay from before would have ended meanwhile.
+    world.sleep(20.0);
+    assert_eq!(size(&world, &first), 5);
+    world.sleep(20.0);
+    assert_eq!(size(&world, &first), 0);
+    assert_eq!(status(&world, "phase"), "Degraded");
+}
+
+#[test]
+fn an_analysis_without_templates_holds_no_promotion() {
+    let mut strategy = blue_green(30);
+    let strategy_of = &mut strategy["blueGreen"];
+    strategy_of["prePromotionAnalysis"] = json!({"templates": []});
+    strategy_of["postPromotionAnalysis"] = json!({"args": [{"name": "a", "value": "b"}]});
+    strategy_of["scaleDownDelaySeconds"] = Value::Null;
+    let mut world = deployed(&strategy, 2);
+    let first = current(&world);
+    update(&mut world, 1);
+    world.sleep(5.0);
+    assert_eq!(status(&world, "phase"), "Healthy");
+    assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
+    world.sleep(60.0);
+    assert_eq!(size(&world, &first), 0);
+}
+
 #[test]
 fn a_retry_with_blue_green_begins_with_the_preview() {
     for analyses in [false, true] {

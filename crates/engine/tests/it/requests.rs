@@ -143,6 +143,7 @@ fn a_full_promotion_during_a_users_pause_is_carried_out_when_the_pause_is_over()
         scaled,
         scaled_dynamically,
         manual(),
+        previewed(),
     ] {
         let mut world = paused(&strategy);
         let (before, pods, active) = (weight(&world), world.sizes(), world.selected("active"));
@@ -157,6 +158,53 @@ fn a_full_promotion_during_a_users_pause_is_carried_out_when_the_pause_is_over()
         until(&mut world, "Healthy");
         assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
     }
+}
+
+#[test]
+fn a_users_pause_during_a_full_promotion_leaves_the_preview_its_pods() {
+    let mut world = paused(&previewed());
+    let (new, old) = (current(&world), world.selected("active"));
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    world.settle();
+    // All of them are there, and not all are ready.
+    assert_eq!(
+        (size(&world, &new), world.selected("active")),
+        (5, old.clone())
+    );
+    hold(&mut world, true);
+    world.sleep(60.0);
+    assert_eq!((size(&world, &new), world.selected("active")), (5, old));
+    hold(&mut world, false);
+    until(&mut world, "Healthy");
+    assert_eq!(world.selected("active"), Some(new));
+}
+
+#[test]
+fn a_full_promotion_after_the_switch_waits_for_the_end_of_a_users_pause() {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["postPromotionAnalysis"] =
+        json!({"templates": [{"templateName": "smoke"}]});
+    let mut objects = manifests(&strategy, 5);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    let old = current(&world);
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let new = current(&world);
+    assert_eq!(world.selected("active"), Some(new.clone()));
+    hold(&mut world, true);
+    world.sleep(5.0);
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    world.sleep(120.0);
+    assert_eq!(status(&world, "promoteFull"), true);
+    assert_eq!(
+        (status(&world, "stableRS"), size(&world, &old)),
+        (json!(old), 5)
+    );
+    hold(&mut world, false);
+    until(&mut world, "Healthy");
+    assert_eq!(status(&world, "stableRS"), json!(new));
 }
 
 #[test]

@@ -101,7 +101,9 @@ impl World {
             return None;
         }
         let mut allowed = self.allowed_weight();
-        if stable.is_some_and(|stable| self.ready_of(stable) == 0) {
+        let replicas = self.rollout()["spec"]["replicas"].as_i64().unwrap_or(1);
+        let too_few = |stable| self.ready_of(stable) * 100 < replicas * (100 - allowed);
+        if stable.is_some_and(too_few) {
             // As after an abort: what nobody else can take yet stays where it is.
             allowed = allowed.max(self.recorded_weight());
         }

@@ -8,7 +8,7 @@ use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};
 use engine::config::Config;
 use engine::rollout;
-use engine::snapshot::{Inbox, RolloutSnapshot, references, workload_users};
+use engine::snapshot::{Inbox, RolloutSnapshot, needs_pods, references, workload_users};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
 use serde_json::{Value, json};
@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) turned: bool,
     /// A disruption budget says no.
     pub(crate) refuses_evictions: bool,
+    /// A disruption budget says no for the pods of these hashes.
+    pub(crate) protected: BTreeSet<String>,
     /// Whether every plan is made twice and compared.
     pub(crate) plans_twice: bool,
     pods_made: usize,
@@ -93,6 +95,7 @@ impl World {
             evicted: 0,
             turned: false,
             refuses_evictions: false,
+            protected: BTreeSet::new(),
             plans_twice: true,
             pods_made: 0,
             version: 0,
@@ -210,16 +213,17 @@ impl World {
             self.objects.get(&key).cloned().map(Arc::new)
         });
         let all = parse::<Rollout>(typed("Rollout"));
+        let replica_sets = parse(typed("ReplicaSet"));
         RolloutSnapshot {
             digest: None,
             workload_users: workload_users(&rollout, all.iter().map(AsRef::as_ref)),
             rollout: Arc::new(rollout),
-            replica_sets: parse(typed("ReplicaSet")),
-            pods: if refs.pods {
+            pods: if needs_pods(&refs, &replica_sets) {
                 parse(typed("Pod"))
             } else {
                 Vec::new()
             },
+            replica_sets,
             services,
             analysis_runs: parse::<AnalysisRun>(typed("AnalysisRun")),
             experiments: parse::<Experiment>(typed("Experiment")),
@@ -340,6 +344,7 @@ impl World {
             }
             // The executor takes a refusal for no failure.
             Action::Evict { .. } if self.refuses_evictions => {}
+            Action::Evict { pod, .. } if self.is_protected(pod) => {}
             Action::Evict { pod, .. } => {
                 self.objects.remove(pod);
                 self.ready_at.remove(pod);
@@ -349,6 +354,10 @@ impl World {
                 panic!("a Rollout plan has no such action: {action:?}")
             }
         }
+    }
+
+    fn is_protected(&self, pod: &ObjectKey) -> bool {
+        self.protected.iter().any(|hash| pod.name.contains(hash))
     }
 
     /// Removes an object and everything that belongs to it, as the garbage collector does.

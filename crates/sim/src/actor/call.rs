@@ -164,9 +164,11 @@ pub(super) fn action(
             Facts::of_truth(&*shared.ground, actor.rollout),
             Facts::of_view(&pass.view, actor.rollout),
         );
-        shared
-            .checks
-            .compare(now, (&truth, &after.0), (&pass.seen, &after.1));
+        let checks = &mut shared.checks;
+        if matches!(action, Action::Evict { .. }) {
+            checks.evicted(now, &pass.seen, (&truth, &after.0));
+        }
+        checks.compare(now, (&truth, &after.0), (&pass.seen, &after.1));
         pass.seen = after.1;
     }
     match written {

@@ -1,6 +1,6 @@
 //! The rules of deeds: what an action may be done to.
 
-use super::{Change, Checks};
+use super::{Change, Checks, Facts};
 use crate::object::{Id, Kind, Object, size_of};
 use api::{AnalysisPhase, Rollout};
 use plan::Action;
@@ -59,9 +59,29 @@ impl Checks {
                     self.report(at_ms, "a deletion of pods", format!("{id}"));
                 }
             }
-            Action::Evict { .. } => {}
+            Action::Evict { pod, .. } => self.evict(at_ms, change, &pod.name),
             Action::Apply { .. } | Action::Measure(_) => {
                 self.report(at_ms, "an action that is none of a Rollout", String::new());
+            }
+        }
+    }
+
+    /// A pod of the Rollout.
+    fn evict(&mut self, at_ms: i64, change: &Change<'_>, name: &str) {
+        let mut sets = change.seen.sets.iter();
+        if !sets.any(|set| name.contains(&set.hash)) {
+            self.report(at_ms, "an eviction of something else", name);
+        }
+    }
+
+    /// An arm that was seen to have two ready pods keeps one, whoever is evicted.
+    pub fn evicted(&mut self, at_ms: i64, seen: &Facts, (before, after): (&Facts, &Facts)) {
+        for set in &seen.sets {
+            let hash = &set.hash;
+            let taken = before.ready_of(hash) > 0 && after.ready_of(hash) == 0;
+            if taken && set.ready > 1 && before.gets_traffic(hash) {
+                let what = format!("the last of {} ready pods of {hash}", set.ready);
+                self.report(at_ms, "an eviction of a whole arm", what);
             }
         }
     }

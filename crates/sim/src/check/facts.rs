@@ -151,6 +151,14 @@ impl Facts {
         canary_service(rollout, self.status())
     }
 
+    /// Whether requests are sent to the pods of that hash.
+    pub fn gets_traffic(&self, hash: &str) -> bool {
+        let active = self.rollout.as_ref().and_then(|own| own.spec.blue_green());
+        let of_active = active.and_then(|strategy| self.selected(&strategy.active_service));
+        let mut weights = self.weights.iter().filter(|(_, weight)| *weight > 0);
+        of_active == Some(hash) || weights.any(|(service, _)| self.selected(service) == Some(hash))
+    }
+
     pub fn weight(&self, service: &str) -> Option<i32> {
         let mut weights = self.weights.iter();
         Some(weights.find(|(name, _)| name == service)?.1)

@@ -76,6 +76,13 @@ impl Checks {
 
     /// After an action: what it has made worse, in truth and in the actor's own view.
     pub fn compare(&mut self, at_ms: i64, truth: (&Facts, &Facts), seen: (&Facts, &Facts)) {
+        if rules::is_outage(truth.0, truth.1) && rules::is_outage(seen.0, seen.1) {
+            self.report(
+                at_ms,
+                "an outage",
+                "nobody who is ready gets any traffic now",
+            );
+        }
         let truly = worse(&shortfalls(truth.0), &shortfalls(truth.1));
         if truly.is_empty() {
             return;
@@ -85,7 +92,8 @@ impl Checks {
         for ((rule, on), by) in &truly {
             // An arm that was none until now: its service selected everybody, or a revision that is
             // neither stable nor current. What it lacks is not this action's doing.
-            let is_new_arm = superseded || truth.0.selected(on).is_none();
+            let is_superseded = superseded && truth.0.canary_service() == Some(on);
+            let is_new_arm = is_superseded || truth.0.selected(on).is_none();
             // Without stable pods there was no step to be held to; one that comes into being makes
             // nobody's weight larger.
             let is_new_stable = rules::is_stable_gone(truth.0);

@@ -116,7 +116,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         }
         let is_canary = facts.canary_service() == Some(service);
         let others_ready = facts.ready() - ready;
-        if others_ready > 0 && !(scaled && is_canary) && !is_superseded(facts) {
+        if others_ready > 0 && !(is_canary && (scaled || is_superseded(facts))) {
             let needed = facts.replicas() * weight / max_weight.max(1);
             let rule = (ARM_TOO_SMALL, service.clone());
             found.insert(rule, needed - ready);
@@ -126,6 +126,30 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }
+}
+
+/// Whether an action leaves nobody to answer, where somebody was there before: the ready pods behind
+/// what gets traffic, of whichever revision.
+pub(super) fn is_outage(before: &Facts, after: &Facts) -> bool {
+    let asked = after.rollout.is_some() && after.replicas() > 0;
+    asked && serving(before).is_some_and(|pods| pods > 0) && serving(after) == Some(0)
+}
+
+/// Ready pods behind what gets traffic; `None` where a service takes all pods or none is known.
+fn serving(facts: &Facts) -> Option<i32> {
+    let rollout = facts.rollout.as_ref()?;
+    if let Some(strategy) = rollout.spec.blue_green() {
+        return facts
+            .selected(&strategy.active_service)
+            .map(|hash| facts.ready_of(hash));
+    }
+    // Without a router, the floor of available pods says how many there are to be: none, perhaps.
+    rollout.spec.traffic_routing()?;
+    let mut ready = 0;
+    for (service, _) in facts.weights.iter().filter(|(_, weight)| *weight > 0) {
+        ready += facts.ready_of(facts.selected(service)?);
+    }
+    (!facts.weights.is_empty()).then_some(ready)
 }
 
 /// Whether the active service selected nobody before, so that a few pods are a rescue.

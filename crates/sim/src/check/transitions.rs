@@ -48,6 +48,8 @@ impl Change<'_> {
         let mut found = Vec::new();
         found.extend(self.generation());
         found.extend(self.step(&before, pauses));
+        found.extend(self.start(&before));
+        found.extend(self.paused(&before));
         found.extend(self.promotion(&before));
         found.extend(self.abort(&before));
         found
@@ -82,6 +84,61 @@ impl Change<'_> {
         let ahead = told.parse::<i64>().is_ok_and(|told| told > generation);
         (ahead || (*told != generation.to_string() && !kept)).then(|| {
             format!("observedGeneration {told} is not the generation {generation} that was planned")
+        })
+    }
+
+    /// A new revision begins with the first step, or needs none. Steps that are done as soon as they begin
+    /// may be told of together with it; pauses and analyses never are.
+    fn start(&self, before: &RolloutStatus) -> Option<String> {
+        let steps = self.planned.spec.canary_steps();
+        let is_new = before.current_pod_hash != self.after.current_pod_hash;
+        let index = usize::try_from(self.after.current_step_index.unwrap_or(0)).ok()?;
+        let mut done = steps.get(..index)?.iter();
+        let skips = done.any(|step| step.pause.is_some() || step.analysis.is_some());
+        (is_new && index < steps.len() && skips)
+            .then(|| format!("a new revision begins at step {index} of {}", steps.len()))
+    }
+
+    /// What a user has paused does not move on.
+    fn paused(&self, before: &RolloutStatus) -> Option<String> {
+        let same = before.current_pod_hash == self.after.current_pod_hash
+            && before.current_step_hash == self.after.current_step_hash;
+        let asked = self.after.abort || before.abort || before.promote_full;
+        let moves = same && !asked && !before.stable_rs.is_empty();
+        if !self.planned.spec.is_paused() || !moves {
+            return None;
+        }
+        let weight = |status: &RolloutStatus| {
+            let weights = status.canary.weights.as_ref();
+            weights.map_or(0, |weights| weights.canary.weight)
+        };
+        let index = |status: &RolloutStatus| status.current_step_index.unwrap_or(0);
+        // With all steps done and all pods there, what is new is stable, whoever pauses.
+        let to_do = index(before) < self.planned.spec.canary_steps().len() as i32;
+        if to_do && before.stable_rs != self.after.stable_rs {
+            let new = &self.after.stable_rs;
+            return Some(format!("{new} is promoted in a user's pause"));
+        }
+        let updates = before.stable_rs != before.current_pod_hash;
+        if updates && index(self.after) > index(before) {
+            return Some(format!(
+                "step {} begins in a user's pause",
+                index(self.after)
+            ));
+        }
+        let alone = self.seen.set(&before.stable_rs).is_none();
+        // What was lost with its pods comes back with them.
+        let steps = self.planned.spec.canary_steps();
+        let index_before = usize::try_from(index(before)).unwrap_or(0);
+        let mut done = steps[..steps.len().min(index_before)].iter().rev();
+        let given = done.find_map(|step| step.set_weight).unwrap_or(0);
+        let allowed = weight(before).max(given);
+        (updates && !alone && weight(self.after) > allowed).then(|| {
+            format!(
+                "the canary's weight goes from {} to {} in a user's pause",
+                weight(before),
+                weight(self.after)
+            )
         })
     }
 
@@ -239,8 +296,7 @@ impl Change<'_> {
         let moved_on = before.current_pod_hash != self.after.current_pod_hash
             || self.after.stable_rs == self.after.current_pod_hash
             || before.promote_full
-            || before.current_step_hash != self.after.current_step_hash
-            || self.planned.spec.rollback_window_revisions().is_some();
+            || before.current_step_hash != self.after.current_step_hash;
         (!self.after.abort && before.abort && !moved_on).then(|| "an abort is forgotten".to_owned())
     }
 

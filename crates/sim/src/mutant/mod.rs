@@ -72,6 +72,9 @@ mutants! {
     RunsTwice = "runs-twice",
     TalksAtRest = "talks-at-rest",
     SaysNothingOfWaiting = "says-nothing-of-waiting",
+    IgnoresPause = "ignores-pause",
+    KeepsStep = "keeps-step",
+    RestartsAll = "restarts-all",
 }
 
 impl Mutant {

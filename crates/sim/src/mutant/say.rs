@@ -168,6 +168,9 @@ fn status(
         Mutant::RepeatsStep if advanced && status.current_step_index >= Some(2) => {
             status.current_step_index = Some(0);
         }
+        Mutant::KeepsStep if status.current_pod_hash != stored.current_pod_hash => {
+            status.current_step_index = stored.current_step_index;
+        }
         Mutant::NeverPauses => status.pause_conditions.clear(),
         Mutant::ForgetsPromotion => status.controller_pause = !status.pause_conditions.is_empty(),
         Mutant::DropsFullPromotion => status.promote_full = false,
@@ -181,6 +184,22 @@ fn status(
         Mutant::ForgetsStatus if !plan.actions.is_empty() => *status = stored,
         Mutant::TalksAtRest => status.message = now.to_string(),
         _ => {}
+    }
+}
+
+/// All pods of an arm at once, wherever one is evicted.
+fn restart_all(snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
+    let evicts = |action: &Action| matches!(action, Action::Evict { .. });
+    if !plan.actions.iter().any(evicts) {
+        return;
+    }
+    plan.actions.retain(|action| !evicts(action));
+    for pod in &snapshot.pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        plan.actions.push(Action::Evict {
+            pod: Id::new(Kind::Pod, name).key(),
+            guard: Guard::default(),
+        });
     }
 }
 
@@ -211,6 +230,7 @@ fn additions(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<Rollout
             let patch = json!({"metadata": {"annotations": {"touched": "yes"}}});
             plan.actions.push(merge(&id, patch));
         }
+        Mutant::RestartsAll => restart_all(snapshot, plan),
         Mutant::RunsTwice => {
             let runs: Vec<Action> = plan.actions.iter().filter_map(twin).collect();
             plan.actions.extend(runs);

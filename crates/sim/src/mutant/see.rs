@@ -37,6 +37,11 @@ pub(super) fn distort(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
                 *began = began.checked_sub(EARLY).unwrap_or(*began);
             }
         }),
+        Mutant::IgnoresPause => {
+            let rollout: &mut Rollout = Arc::make_mut(&mut snapshot.rollout);
+            rollout.spec.paused = None;
+            snapshot.digest = None;
+        }
         Mutant::IgnoresAbort => status(snapshot, |status| status.abort = false),
         Mutant::ForgetsWeights => status(snapshot, |status| status.canary.weights = None),
         Mutant::IgnoresPromotion => status(snapshot, |status| status.promote_full = false),

@@ -317,6 +317,37 @@ fn long_names_are_cut_and_never_shared() {
     assert_eq!(*told, words);
 }
 
+/// What counts is what the names come to, and only that of metrics before it.
+#[test]
+fn names_are_compared_with_their_arguments_filled_in() {
+    let long = "a-metric-with-a-long-name-";
+    let metrics = json!([
+        metric("{{args.long}}1", json!({})),
+        metric("short", json!({})),
+        metric(&format!("{long}2"), json!({})),
+    ]);
+    let mut snapshot = snapshot(metrics);
+    let args = json!([{"name": "long", "value": long}]);
+    let run = Arc::make_mut(&mut snapshot.run);
+    run.spec.args = serde_json::from_value(args).expect("arguments");
+    let planned = pass(&mut snapshot, now());
+    let names = names(&snapshot);
+    assert_eq!(
+        names,
+        [
+            format!("{UID}.a-metric-with-a-long-nam.1"),
+            format!("{UID}.short.1"),
+        ]
+    );
+    let told = &planned.status.metric_results[2].measurements[0].message;
+    assert!(
+        told.starts_with(&format!(
+            "the Job would have the name of that of metric \"{long}1\""
+        )),
+        "{told}"
+    );
+}
+
 /// The namespace that the operator has set: nothing can be owned across namespaces, so the label says
 /// whose a Job is.
 #[test]

@@ -10,7 +10,7 @@ use api::constants::{
     ANALYSIS_RUN_NAMESPACE_ANNOTATION, ANALYSIS_RUN_UID_LABEL, JOB_NAME_METADATA,
     JOB_NAMESPACE_METADATA,
 };
-use api::{AnalysisPhase, JobMetric, Measurement};
+use api::{AnalysisPhase, JobMetric, Measurement, Metric};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -68,11 +68,12 @@ pub(super) enum Start {
     Failed(Measurement),
 }
 
-/// Begins a measurement.
+/// Begins a measurement. `earlier` are the metrics of the run before this one.
 pub(super) fn start(
     snapshot: &AnalysisRunSnapshot,
     metric: &JobMetric,
     id: &TaskId,
+    earlier: &[Metric],
     now: Timestamp,
 ) -> Start {
     let name = name(id);
@@ -85,7 +86,7 @@ pub(super) fn start(
     ]);
     let failed =
         |message: String| Start::Failed(ended(&begun(now), AnalysisPhase::Error, &message, now));
-    if let Some(other) = namesake(snapshot, id, &name) {
+    if let Some(other) = namesake(earlier, id, &name) {
         return failed(format!(
             "the Job would have the name of that of metric {other:?}, {name:?}: long names of metrics \
              are cut, shorten them"
@@ -111,10 +112,9 @@ pub(super) fn start(
 }
 
 /// An earlier metric of the run whose Jobs would have the same names.
-fn namesake<'s>(snapshot: &'s AnalysisRunSnapshot, id: &TaskId, own: &str) -> Option<&'s str> {
-    let metrics = snapshot.run.spec.metrics.iter();
-    let earlier = metrics.take_while(|metric| metric.name != id.metric);
+fn namesake<'m>(earlier: &'m [Metric], id: &TaskId, own: &str) -> Option<&'m str> {
     let mut names = earlier
+        .iter()
         .filter(|metric| metric.provider.job.is_some())
         .map(|metric| metric.name.as_str());
     names.find(|other| {

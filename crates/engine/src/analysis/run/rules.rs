@@ -13,21 +13,16 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Each rule is a regular expression that must match at least one metric name; the error says
-    /// which does not.
-    pub(super) fn of(spec: &AnalysisRunSpec) -> Result<Self, String> {
+    /// Each rule is a regular expression that must match at least one name of `metrics`, which are those
+    /// of the spec with their arguments filled in; the error says which does not.
+    pub(super) fn of(spec: &AnalysisRunSpec, metrics: &[Metric]) -> Result<Self, String> {
         let mut rules = Self::default();
         for (index, rule) in spec.dry_run.iter().enumerate() {
-            let names = matching("dryRun", index, &rule.metric_name, &spec.metrics)?;
+            let names = matching("dryRun", index, &rule.metric_name, metrics)?;
             rules.dry_run.extend(names);
         }
         for (index, rule) in spec.measurement_retention.iter().enumerate() {
-            let names = matching(
-                "measurementRetention",
-                index,
-                &rule.metric_name,
-                &spec.metrics,
-            )?;
+            let names = matching("measurementRetention", index, &rule.metric_name, metrics)?;
             let limit = usize::try_from(rule.limit).unwrap_or(0);
             rules
                 .kept

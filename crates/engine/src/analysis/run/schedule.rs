@@ -35,16 +35,17 @@ pub(super) enum Due {
     Follow,
 }
 
-/// How many measurements make a metric complete; `None` for any number.
+/// How many measurements make a metric complete; `None` for any number. An empty interval is none.
 pub(super) fn effective_count(metric: &Metric) -> Option<i32> {
+    let interval = metric.interval.as_deref().unwrap_or_default();
     match int_of(metric.count.as_ref(), 0) {
-        0 if metric.interval.is_none() => Some(1),
+        0 if interval.is_empty() => Some(1),
         0 => None,
         count => Some(count),
     }
 }
 
-/// Nanoseconds of a duration that validation has accepted.
+/// Nanoseconds of a duration that validation has accepted; none for an empty text.
 fn nanos(text: Option<&str>) -> Option<i64> {
     text.and_then(|text| duration::parse_go(text).ok())
 }

@@ -81,7 +81,7 @@ fn prepare(snapshot: &AnalysisRunSnapshot) -> Result<(Resolved, Rules), String> 
     let mut resolved = Resolved::of(snapshot).map_err(arguments)?;
     let invalid = |error: String| format!("Analysis spec invalid: {error}");
     validate_metrics(&resolved.metrics).map_err(|error| invalid(error.to_string()))?;
-    let rules = Rules::of(&snapshot.run.spec).map_err(invalid)?;
+    let rules = Rules::of(&snapshot.run.spec, &resolved.metrics).map_err(invalid)?;
     resolved.reveal(snapshot).map_err(arguments)?;
     Ok((resolved, rules))
 }
@@ -171,7 +171,8 @@ impl Pass<'_> {
             Err(id) => id,
         };
         if let Some(job) = self.resolved.job(index) {
-            let measurement = match jobs::start(self.snapshot, &job, &id, self.now) {
+            let earlier = &self.resolved.metrics[..index];
+            let measurement = match jobs::start(self.snapshot, &job, &id, earlier, self.now) {
                 Start::Job(create, begun) => {
                     seen.actions.extend(create);
                     begun

@@ -24,7 +24,7 @@ impl Resolved {
     pub(super) fn of(snapshot: &AnalysisRunSnapshot) -> Result<Self, String> {
         let spec = &snapshot.run.spec;
         let plain = arguments::values(&spec.args, |_| Ok(SECRET_PLACEHOLDER.to_owned()))?;
-        let fill = |values: &BTreeMap<String, Option<String>>| {
+        let fill = |values: &BTreeMap<String, String>| {
             let metrics = spec.metrics.iter();
             metrics
                 .map(|metric| arguments::substitute(metric, values))

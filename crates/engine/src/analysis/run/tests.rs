@@ -434,6 +434,36 @@ fn dry_run_metrics_are_told_apart() {
     );
 }
 
+/// The name of a metric may be an argument: rules are about what it comes to.
+#[test]
+fn rules_match_the_names_that_metrics_have_in_the_end() {
+    let more = json!({ "count": 4, "interval": "1s", "failureLimit": 4 });
+    let spec = json!({
+        "metrics": [metric("{{ args.which }}-rate", &more)],
+        "args": [{ "name": "which", "value": "error" }],
+        "dryRun": [{ "metricName": "^error-rate$" }],
+        "measurementRetention": [{ "metricName": "^error-rate$", "limit": 2 }],
+    });
+    let mut world = World::new(&spec).answers("error-rate", &vec![phase("Failed"); 4]);
+    world.run();
+    let last = world.status();
+    assert_eq!(last["phase"], "Successful", "{last:#}");
+    assert_eq!(last["dryRunSummary"]["count"], 1);
+    let result = &last["metricResults"][0];
+    assert_eq!(result["dryRun"], true);
+    assert_eq!(result["measurements"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn an_empty_interval_is_none() {
+    let more = json!({ "interval": "", "initialDelay": "" });
+    let spec = json!({ "metrics": [metric("a", &more)] });
+    let mut world = World::new(&spec).answers("a", &vec![phase("Successful"); 3]);
+    world.run();
+    assert_eq!(world.status()["phase"], "Successful");
+    assert_eq!(world.status()["metricResults"][0]["count"], 1);
+}
+
 #[test]
 fn old_measurements_are_trimmed() {
     let spec = |retention: Value| {
@@ -481,6 +511,7 @@ fn early_errors_end_the_run_with_a_completion_time() {
     insta::assert_snapshot!(ends(&with("{{args.x}}", json!([]))), @"Unable to resolve metric arguments: failed to resolve {{args.x}}");
     insta::assert_snapshot!(ends(&with("{{ other }}", json!([]))), @"Unable to resolve metric arguments: failed to resolve {{other}}");
     insta::assert_snapshot!(ends(&with("{{args.x}}", json!([{ "name": "x" }]))), @r#"Unable to resolve metric arguments: argument "x" was not supplied"#);
+    insta::assert_snapshot!(ends(&with("{{other}}", json!([{ "name": "unused" }]))), @r#"Unable to resolve metric arguments: argument "unused" was not supplied"#);
     insta::assert_snapshot!(ends(&with("true", secret)), @r#"Unable to resolve metric arguments: secrets "n" not found"#);
     insta::assert_snapshot!(ends(&json!({ "metrics": [] })), @"Analysis spec invalid: no metrics specified");
     insta::assert_snapshot!(

@@ -234,6 +234,16 @@ fn problem(changes: &Value) -> String {
         .map_or_else(String::new, |error| error.to_string())
 }
 
+/// To Go an empty text is one that nobody has written.
+#[test]
+fn empty_durations_are_none() {
+    assert_eq!(problem(&json!({ "interval": "", "initialDelay": "" })), "");
+    assert_eq!(
+        problem(&json!({ "count": 2, "interval": "" })),
+        "metrics[0]: interval must be specified when count > 1"
+    );
+}
+
 #[test]
 fn wrong_metrics_are_told() {
     assert_eq!(problem(&json!({})), "");

@@ -68,7 +68,7 @@ fn check(metric: &Metric) -> Result<(), String> {
         )?;
     }
     require(
-        count <= 1 || metric.interval.is_some(),
+        count <= 1 || written(metric.interval.as_deref()).is_some(),
         "interval must be specified when count > 1",
     )?;
     check_duration("interval", metric.interval.as_deref())?;
@@ -81,10 +81,15 @@ fn check(metric: &Metric) -> Result<(), String> {
 }
 
 fn check_duration(what: &str, text: Option<&str>) -> Result<(), String> {
-    match text.map(duration::parse_go) {
+    match written(text).map(duration::parse_go) {
         Some(Err(error)) => Err(format!("invalid {what} string: {error}")),
         _ => Ok(()),
     }
+}
+
+/// To Go an empty text is one that nobody has written.
+fn written(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// How many providers a metric names; each plugin is one.

@@ -181,6 +181,29 @@ fn the_required_ones_end_it() {
 }
 
 #[test]
+fn the_required_ones_end_it_although_nothing_else_goes_on() {
+    let required = json!({"requiredForCompletion": true});
+    let analyses = json!([analysis("a", required), analysis("b", json!({}))]);
+    for (others, more) in [
+        (1, json!({})),
+        (2, json!({})),
+        (2, json!({"duration": "10s"})),
+    ] {
+        let mut some = analyses.clone();
+        some.as_array_mut().expect("a list").truncate(others);
+        let mut lab = Lab::running(measured(some, more));
+        for run in &["exp-b", "exp-a"][2 - others..] {
+            lab.run_says(run, json!({"phase": "Successful"}));
+        }
+        lab.sleep(11);
+        assert_eq!(
+            (lab.phase(), lab.message()),
+            ("Successful", "Required AnalysisRuns completed")
+        );
+    }
+}
+
+#[test]
 fn the_end_of_the_duration_waits_for_required_analyses_only() {
     let analyses = json!([analysis("a", json!({}))]);
     let mut lab = Lab::running(measured(analyses, json!({"duration": "10s"})));

@@ -69,6 +69,13 @@ fn what_makes_no_sense_is_a_condition_and_nothing_else() {
 }
 
 #[test]
+fn an_empty_duration_is_none() {
+    let mut lab = Lab::running(json!({"templates": [template("a")], "duration": ""}));
+    lab.sleep(3600);
+    assert_eq!(lab.phase(), "Running");
+}
+
+#[test]
 fn a_corrected_spec_goes_on() {
     let mut lab = Lab::new(json!({"templates": [template("a"), template("a")]}));
     lab.settle();

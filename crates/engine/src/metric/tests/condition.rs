@@ -34,18 +34,12 @@ fn conditions_decide_the_phase() {
 }
 
 #[test]
-fn conditions_that_fail_are_told_with_their_place() {
+fn conditions_that_fail_are_told_in_one_line() {
     let json = |json: Json| Value::from_json(&json);
-    insta::assert_snapshot!(phase(Some("nope == 1"), None, &json(json!(1))), @r#"
-    could not evaluate successCondition "nope == 1": unknown name nope (1:1)
-     | nope == 1
-     | ^
-    "#);
-    insta::assert_snapshot!(phase(None, Some("result > 5"), &json(json!("x"))), @r#"
-    could not evaluate failureCondition "result > 5": invalid operation: > (mismatched types string and int) (1:8)
-     | result > 5
-     | .......^
-    "#);
+    insta::assert_snapshot!(phase(Some("nope == 1"), None, &json(json!(1))), @r#"could not evaluate successCondition "nope == 1": unknown name nope"#);
+    insta::assert_snapshot!(phase(None, Some("result > 5"), &json(json!("x"))), @r#"could not evaluate failureCondition "result > 5": invalid operation: > (mismatched types string and int)"#);
+    // The expression as it was written.
+    insta::assert_snapshot!(phase(Some(r#"result == "a\b" + nope"#), None, &json(json!(1))), @r#"could not evaluate successCondition "result == "a\b" + nope": unknown name nope"#);
     insta::assert_snapshot!(phase(Some("result"), None, &json(json!(1))), @r#"could not evaluate successCondition "result": expected bool, but got float64"#);
     insta::assert_snapshot!(phase(Some("asInt(result)"), None, &json(json!(1))), @r#"could not evaluate successCondition "asInt(result)": expected bool, but got int64"#);
     let no_data = r#"could not evaluate successCondition "result[0] > 1": metric result is nil or empty: no data returned from the metric provider"#;
@@ -88,9 +82,8 @@ fn times_are_expressions_without_a_result() {
         time("1", now()).expect_err("a number"),
         "expected time.Time, but got int"
     );
-    assert!(
-        time("result", now())
-            .expect_err("no result")
-            .starts_with("unknown name result")
+    assert_eq!(
+        time("result", now()).expect_err("no result"),
+        "unknown name result"
     );
 }

@@ -9,9 +9,8 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
         cx.start_blue_green_over();
         return;
     }
-    if !cx.restart_pods() {
-        cx.size_blue_green();
-    }
+    cx.restart_pods();
+    cx.size_blue_green();
     cx.pause_before_switch();
     cx.switch_active();
     cx.analyse_blue_green();

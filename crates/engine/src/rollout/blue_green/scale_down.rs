@@ -27,14 +27,13 @@ impl Context<'_> {
     /// Nothing is scaled down before the post-promotion analysis has passed, unless a delay was
     /// chosen.
     fn is_waiting_for_post_promotion(&self) -> bool {
-        let strategy = self.blue_green();
         let run = self
             .stored
             .blue_green
             .post_promotion_analysis_run_status
             .as_ref();
-        strategy.post_promotion_analysis.is_some()
-            && strategy.scale_down_delay_seconds.is_none()
+        self.has_post_promotion_analysis()
+            && self.blue_green().scale_down_delay_seconds.is_none()
             && !self.is_post_promotion_skipped()
             && run.and_then(|run| run.status) != Some(AnalysisPhase::Successful)
     }

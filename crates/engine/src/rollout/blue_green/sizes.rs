@@ -27,8 +27,16 @@ impl Context<'_> {
         let previewed = active.is_some() && active != new && self.new != self.stable;
         // A fast way back has no preview, so nobody would ever raise it to full size (the peer waits
         // for ever).
-        if !previewed || self.is_promote_full() || self.is_fast_rollback() {
+        if !previewed || self.is_fast_rollback() {
             return replicas;
+        }
+        if self.is_promote_full() {
+            let paused = self.rollout.spec.is_paused();
+            return if paused {
+                self.held_preview(preview)
+            } else {
+                replicas
+            };
         }
         if self.current_hash != self.stored_current() {
             return preview;
@@ -37,6 +45,13 @@ impl Context<'_> {
             return replicas;
         }
         preview
+    }
+
+    /// A full promotion during a pause of the user's own stays on record: the preview keeps the pods it
+    /// has until the pause is over.
+    fn held_preview(&self, preview: i32) -> i32 {
+        let has = self.new_set().map_or(0, |new| new.replicas);
+        has.min(self.replicas()).max(preview)
     }
 
     /// How many available pods the pause waits for.

@@ -69,7 +69,9 @@ impl Context<'_> {
             return None;
         }
         if self.is_promote_full() {
-            return Some("Full promotion requested".to_owned());
+            // A pause of the user's own comes first; the request stays.
+            let paused = self.rollout.spec.is_paused();
+            return (!paused).then(|| "Full promotion requested".to_owned());
         }
         if self.is_fast_rollback() {
             let within = self.is_within_rollback_window();
@@ -85,14 +87,14 @@ impl Context<'_> {
         if self.is_aborted() {
             return None;
         }
-        let analyses = self.blue_green().post_promotion_analysis.is_some();
         let run = self
             .status
             .blue_green
             .post_promotion_analysis_run_status
             .as_ref();
         let passed = run.and_then(|run| run.status) == Some(AnalysisPhase::Successful);
-        (!analyses || passed).then(|| "Completed blue-green update".to_owned())
+        (!self.has_post_promotion_analysis() || passed)
+            .then(|| "Completed blue-green update".to_owned())
     }
 
     /// The preview passed with its few pods; now it may have all of them.

@@ -26,7 +26,8 @@ impl Context<'_> {
         BlueGreen(Arc::clone(&self.rollout))
     }
 
-    pub(super) fn active_selector(&self) -> String {
+    /// What the active service selects after this pass; empty without one.
+    pub(crate) fn active_selector(&self) -> String {
         self.selector(&self.blue_green().active_service)
     }
 

@@ -7,7 +7,7 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
         cx.start_over();
         return;
     }
-    let evicted = cx.restart_pods();
+    cx.restart_pods();
     cx.sync_metadata();
     cx.forget_old_revisions();
     cx.point_services();
@@ -19,9 +19,7 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     // could not be moved keeps its pods.
     let begins = cx.pauses.is_adding() || cx.pauses.is_adding_abort();
     if !begins && routed {
-        if !evicted {
-            cx.size_canary();
-        }
+        cx.size_canary();
         cx.pause_at_step();
     }
     cx.finish_canary_status();

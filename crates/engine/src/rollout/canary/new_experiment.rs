@@ -2,6 +2,7 @@
 
 use super::experiment::{is_going_on, phase};
 use crate::analysis::template;
+use crate::experiment::has_ports;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::{OwnedSet, merge};
 use crate::rollout::template::canonical;
@@ -63,7 +64,7 @@ impl Context<'_> {
 
     /// One of ours that says the same: one that goes on, or one that has succeeded already but that
     /// no status names yet, because the pass that made it never got to store one. One from before a
-    /// retry does not count.
+    /// retry does not count, nor one from before other steps.
     fn is_experiment_reusable(&self, experiment: &Arc<Experiment>, spec: &ExperimentSpec) -> bool {
         let owned = self
             .owned_experiments()
@@ -80,7 +81,8 @@ impl Context<'_> {
         self.stored.canary.current_experiment.is_empty()
             && self.stored.aborted_at.is_none()
             && phase(experiment) == Some(AnalysisPhase::Successful)
-            && matches!((began, created), (Some(began), Some(created)) if created.0 >= began.0)
+            && matches!((began, created), (Some(began), Some(created))
+                if created.0 >= began.0 && self.is_untold(created.0))
     }
 
     fn experiment_spec(&self, step: &RolloutExperimentStep) -> Result<ExperimentSpec, String> {
@@ -131,6 +133,14 @@ impl Context<'_> {
             )
         })?;
         let mut pods = serde_json::to_value(&spec.template).map_err(|error| error.to_string())?;
+        if template.weight.is_some_and(|weight| weight > 0) && !has_ports(&pods) {
+            return Err(format!(
+                "the experiment's template '{}' has a weight, but no container of the {which} pods \
+                 has ports, so that no service leads to them: add containerPort, or leave the weight \
+                 out",
+                template.name
+            ));
+        }
         merge(&mut pods, json!({"metadata": template.metadata}));
         let mut selector = template
             .selector

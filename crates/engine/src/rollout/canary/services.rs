@@ -1,5 +1,6 @@
 //! The services of a canary (rollouts.md §3.12).
 
+use super::traffic::share;
 use crate::rollout::context::Context;
 use crate::rollout::services::Gate;
 use api::PingPongType;
@@ -34,8 +35,8 @@ impl Context<'_> {
     fn pods_for_stable_service(&self) -> i32 {
         let weights = self.stored.canary.weights.as_ref();
         weights.map_or(0, |weights| {
-            let max_weight = self.canary().max_traffic_weight().max(1);
-            self.replicas() * weights.stable.weight / max_weight
+            let max_weight = self.canary().max_traffic_weight();
+            share(self.replicas(), weights.stable.weight, max_weight)
         })
     }
 
@@ -43,8 +44,8 @@ impl Context<'_> {
     fn pods_for_canary_service(&self) -> i32 {
         let weights = self.stored.canary.weights.as_ref();
         let weight = weights.map_or(0, |weights| weights.canary.weight);
-        let share = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
-        share.max(i32::from(weight > 0))
+        let max_weight = self.canary().max_traffic_weight();
+        share(self.replicas(), weight, max_weight).max(i32::from(weight > 0))
     }
 
     /// With ping-pong, the services swap roles at each promotion instead of changing pods. The one in

@@ -49,10 +49,17 @@ impl Context<'_> {
         } else {
             // By the weights of the pass before: pods go only after their traffic has gone. Nothing
             // was routed yet: then all of it is there. Traffic that comes back in this pass counts too.
-            let unrouted = self.all_to_stable();
-            let recorded = self.stored.canary.weights.as_ref().unwrap_or(&unrouted);
-            let before = self.routed_split(Some(recorded)).stable;
-            before.max(self.routed_split(self.weights.as_ref()).stable)
+            // What no router divides does not wait for one.
+            let unrouted = self.has_router().then(|| self.all_to_stable());
+            let recorded = self.stored.canary.weights.as_ref().or(unrouted.as_ref());
+            let before = self.routed_split(recorded).stable;
+            let sized = before.max(self.routed_split(self.weights.as_ref()).stable);
+            // And traffic that waits for the pods to come back to.
+            let rest = |weight| self.canary().max_traffic_weight() - weight;
+            let awaited = self
+                .held_weight
+                .map_or(0, |held| self.ceil_share(rest(held)));
+            sized.max(awaited)
         };
         self.scale(stable, size)
     }

@@ -273,10 +273,12 @@ impl Routed {
         let mut stable = share(self.max_weight - weight);
         let mut canary = canary;
         if let Some(recorded) = self.recorded {
-            // What still gets traffic keeps the pods for it.
-            stable = stable.max(share(recorded.stable));
+            // What still gets traffic keeps the pods for it. A weight may be of a larger whole, from
+            // before somebody made that smaller.
+            let kept = |weight| share(weight).min(self.replicas);
+            stable = stable.max(kept(recorded.stable));
             if self.aborted {
-                canary = canary.max(share(recorded.canary));
+                canary = canary.max(kept(recorded.canary));
             }
         }
         Split {

@@ -238,15 +238,16 @@ impl Context<'_> {
         })
     }
 
-    /// Whether the routers have the weight of the step after this pass. Where nobody could serve it,
-    /// or nobody else could, it is not asked for.
+    /// Whether the routers have the weight of the step after this pass; as long as they were told none,
+    /// they have 0. Where nobody could serve it, or nobody else could, it is not asked for.
     fn is_weight_given(&self, weight: i32) -> bool {
-        let given = self.weights.as_ref().map(|weights| weights.canary.weight);
+        let weights = self.weights.as_ref();
+        let given = weights.map_or(0, |weights| weights.canary.weight);
         let pointless = self.replicas() == 0
             || self.is_stable_lost()
             || self.is_fully_promoted()
             || (weight > 0 && self.routed_split(None).new == 0);
-        given.is_none_or(|given| given == weight) || pointless
+        given == weight || pointless || !self.has_router()
     }
 
     fn is_weight_verified(&mut self) -> bool {
@@ -339,7 +340,7 @@ pub(super) fn meets(
                 let share = f64::from(available) / f64::from(desired.max(1)) * 100.0;
                 desired == 0 || share >= f64::from(threshold.value) - 1e-10
             }
-            ReplicaProgressThresholdType::Pods => available >= threshold.value,
+            ReplicaProgressThresholdType::Pods => available >= threshold.value.min(desired),
         },
     }
 }

@@ -29,7 +29,8 @@ impl Context<'_> {
     /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if a
     /// router could not be told.
     pub(super) fn route_traffic(&mut self) -> bool {
-        let Some(routing) = self.rollout.spec.traffic_routing().cloned() else {
+        let routing = self.rollout.spec.traffic_routing();
+        let Some(routing) = routing.filter(|_| self.has_router()).cloned() else {
             self.weights = None;
             return true;
         };
@@ -37,8 +38,10 @@ impl Context<'_> {
         let weight = self.weight_that_arrives(weight);
         let observed = self.observed_weights();
         let weight = self.weight_that_is_served(weight, observed);
+        let weight = self.weight_in_a_halt(weight);
         let moves_weights = self.is_stable_ready_for(weight, observed);
         if !moves_weights {
+            self.held_weight = Some(weight);
             self.decide(
                 "hold-weight",
                 format!("the stable pods cannot take what a canary weight of {weight} leaves"),
@@ -189,7 +192,7 @@ impl Context<'_> {
         if weight <= has || self.is_stable_lost() || self.canary_scale().is_some() {
             return weight;
         }
-        let needed = self.replicas() * weight / self.canary().max_traffic_weight().max(1);
+        let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
         let threshold = self.threshold();
         let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
         if new.lasting() >= needed || few_do {
@@ -197,6 +200,25 @@ impl Context<'_> {
         } else {
             has
         }
+    }
+
+    /// While nothing may move, the canary gets no more than it has, or than the steps before have given
+    /// it: that comes back with its pods.
+    fn weight_in_a_halt(&self, weight: i32) -> i32 {
+        let goes_back = self.is_aborted() || self.is_fully_promoted() || self.is_stable_lost();
+        if goes_back || !self.is_halted() {
+            return weight;
+        }
+        weight.min(self.recorded_weight().max(self.weight_before_step()))
+    }
+
+    /// What the status says that the pods of the new revision get.
+    fn recorded_weight(&self) -> i32 {
+        let recorded = self.stored.canary.weights.as_ref();
+        let hash = self.new_set().map_or("", OwnedSet::hash);
+        recorded
+            .filter(|weights| weights.canary.pod_template_hash == hash)
+            .map_or(0, |weights| weights.canary.weight)
     }
 
     /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
@@ -213,17 +235,15 @@ impl Context<'_> {
         {
             return weight;
         }
-        let recorded = self.stored.canary.weights.as_ref();
-        let recorded = recorded
-            .filter(|weights| weights.canary.pod_template_hash == new.hash())
-            .map_or(0, |weights| weights.canary.weight);
-        recorded.min(weight)
+        self.recorded_weight().min(weight)
     }
 
     /// After an abort, or on the way back: what the stable pods cannot take yet stays where it is.
     pub(super) fn rollback_weight(&self) -> i32 {
         let replicas = self.replicas();
-        let (Some(stable), true) = (self.stable_set(), self.is_dynamic_stable()) else {
+        // Of ping and pong, none can be turned to the stable pods; an ordinary canary service is.
+        let in_portions = self.is_dynamic_stable() || self.canary().ping_pong.is_some();
+        let Some(stable) = self.stable_set().filter(|_| in_portions) else {
             return 0;
         };
         if self.new.is_none() || replicas == 0 {
@@ -274,24 +294,39 @@ impl Context<'_> {
         if observed.is_some_and(|observed| rest < observed.stable) {
             return true;
         }
+        // What an experiment leaves behind is given back while its pods are there, or nobody is.
+        if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
+            return stable.available() > 0;
+        }
         // However little is left: somebody has to answer it.
         let least = i32::from(rest > 0 && self.replicas() > 0);
         let needed = share(rest, self.replicas(), max_weight).max(least);
         let available = stable.lasting();
-        // Ready pods that are not available yet answer all the same, and so do those of all revisions
-        // behind a service that nobody has pointed at one.
-        let dead_canary = self.new_set().is_some_and(|new| new.ready() == 0)
-            && !self.selector(&self.arm_services().canary).is_empty()
-            && self
-                .stored
-                .canary
-                .weights
-                .as_ref()
-                .is_some_and(|w| w.canary.weight > 0);
+        let recorded = self.stored.canary.weights.as_ref();
+        let has = recorded.is_some_and(|weights| weights.canary.weight > 0);
+        let dead_canary = has && self.is_canary_dead();
         available >= needed
             || (self.threshold().is_some()
                 && meets(self.threshold().as_ref(), Some(stable), needed))
             || (dead_canary && available > 0)
+    }
+
+    /// The stable arm would get no more than it has, but for destinations that nobody wants any more.
+    fn is_left_behind(&self, rest: i32, observed: Observed) -> bool {
+        let additional = self.experiment_destinations();
+        let wanted: i32 = additional.iter().map(|one| one.weight).sum();
+        let all = self.canary().max_traffic_weight();
+        let left = all - observed.canary - observed.stable - wanted;
+        left > 0 && rest - wanted <= observed.stable + left
+    }
+
+    /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are not
+    /// available yet answer all the same, and so do those of all revisions behind a service that nobody
+    /// has pointed at one.
+    fn is_canary_dead(&self) -> bool {
+        let hash = self.selector(&self.arm_services().canary);
+        let selected = self.set_by_hash(&hash);
+        !hash.is_empty() && selected.is_none_or(|selected| selected.ready() == 0)
     }
 
     fn weight_record(&self, weight: i32) -> TrafficWeights {
@@ -380,6 +415,7 @@ fn listed(destinations: &[WeightDestination]) -> String {
 }
 
 /// `whole * part / of`, which need not fit 32 bits on the way.
-fn share(whole: i32, part: i32, of: i32) -> i32 {
-    (i64::from(whole) * i64::from(part) / i64::from(of.max(1))) as i32
+pub(super) fn share(whole: i32, part: i32, of: i32) -> i32 {
+    let share = i64::from(whole) * i64::from(part) / i64::from(of.max(1));
+    i32::try_from(share).unwrap_or(i32::MAX)
 }

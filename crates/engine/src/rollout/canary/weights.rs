@@ -4,9 +4,17 @@ use super::limits::surge_and_unavailable;
 use super::split::{self, Arm, Basic, CanaryScale, Recorded, Routed, Split};
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
+use crate::traffic;
 use api::TrafficWeights;
 
 impl Context<'_> {
+    /// Whether a router divides the traffic. `trafficRouting` without any has the sizes of a routed
+    /// canary and no weights (§3.13).
+    pub(super) fn has_router(&self) -> bool {
+        let routing = self.rollout.spec.traffic_routing();
+        routing.is_some_and(traffic::has_router)
+    }
+
     /// Nothing to weigh against: the first revision, or the stable one again.
     fn is_single_armed(&self) -> bool {
         self.is_promote_full() || self.stored_stable().is_empty() || self.is_fully_promoted()

@@ -84,10 +84,12 @@ fn supplied(args: &[AnalysisRunArgument], rollout: &Rollout) -> Result<Vec<Argum
 
 /// The metrics of a run, with placeholders for secrets and for what is known later.
 fn filled_in(run: &AnalysisRunSpec) -> Result<Vec<Metric>, String> {
-    let mut values = arguments::values(&run.args, |_| Ok(LATER.to_owned()))?;
-    for value in values.values_mut() {
-        value.get_or_insert_with(|| LATER.to_owned());
-    }
+    let known = |arg: &Argument| Argument {
+        value: arg.value.clone().or_else(|| Some(LATER.to_owned())),
+        ..arg.clone()
+    };
+    let args: Vec<Argument> = run.args.iter().map(known).collect();
+    let values = arguments::values(&args, |_| Ok(LATER.to_owned()))?;
     run.metrics
         .iter()
         .map(|metric| arguments::typed(arguments::substitute(metric, &values)?))
@@ -96,7 +98,8 @@ fn filled_in(run: &AnalysisRunSpec) -> Result<Vec<Metric>, String> {
 
 /// Measured again and again, with no number of times.
 fn never_ends(metric: &Metric) -> bool {
-    metric.interval.is_some() && arguments::int_of(metric.count.as_ref(), 0) == 0
+    let interval = metric.interval.as_deref().unwrap_or_default();
+    !interval.is_empty() && arguments::int_of(metric.count.as_ref(), 0) == 0
 }
 
 /// Every analysis of a Rollout that has templates.

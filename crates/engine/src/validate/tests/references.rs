@@ -407,3 +407,19 @@ fn two_templates_with_the_same_metric_do_not_fit() {
          [a b]\": two metrics have the same name 'rate'"
     );
 }
+
+/// The rules of a step are for its own run; the peer lays them over those of every other run too.
+#[test]
+fn dry_run_rules_of_a_step_are_its_own() {
+    let dry = json!([{"metricName": "rate"}]);
+    let mut snapshot = snapshot(&json!({"strategy": {"canary": {
+        "analysis": {"templates": [{"templateName": "background"}]},
+        "steps": [{"analysis": {"templates": [{"templateName": "step"}], "dryRun": dry}}],
+    }}}));
+    let template = json!({"metrics": [{"name": "rate", "provider": {"web": {"url": "u"}}}]});
+    let mut background = template.clone();
+    background["dryRun"] = dry;
+    add_template(&mut snapshot, "background", background);
+    add_template(&mut snapshot, "step", template);
+    assert_eq!(complaint(&snapshot), "");
+}

@@ -120,6 +120,12 @@ fn a_workload_reference_stands_in_for_selector_and_template() {
         stored(&rollout(&resolved)).unwrap().to_string(),
         "spec.template: Internal error: template must be empty for workload reference rollout"
     );
+    // The number of replicas comes before it.
+    let negative = json!({"workloadRef": reference, "replicas": -1});
+    assert_eq!(
+        stored(&rollout(&negative)).unwrap().to_string(),
+        "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+    );
 }
 
 #[test]

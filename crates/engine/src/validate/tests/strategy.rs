@@ -223,6 +223,15 @@ fn canary_delays_and_weights() {
             "spec.strategy.canary.dynamicStableScale: Invalid value: true: dynamicStableScale and \
              scaleDownDelaySeconds exclude each other",
         ),
+        // The delays come before the greatest weight.
+        (
+            routed(
+                json!({"smi": {}, "maxTrafficWeight": 1000}),
+                json!({"dynamicStableScale": true, "scaleDownDelaySeconds": 30}),
+            ),
+            "spec.strategy.canary.dynamicStableScale: Invalid value: true: dynamicStableScale and \
+             scaleDownDelaySeconds exclude each other",
+        ),
         (routed(gateway(), json!({"dynamicStableScale": true})), ""),
         (canary(json!({"dynamicStableScale": false})), ""),
         (
