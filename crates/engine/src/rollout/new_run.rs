@@ -35,17 +35,37 @@ impl Context<'_> {
     ) -> Result<RunRequest, TemplateError> {
         let spec = self.run_spec(analysis)?;
         let base = self.run_base_name(role);
+        if let Some(run) = self.reusable_run(role, &base, &spec) {
+            return Ok(RunRequest::Reuse(run));
+        }
         let mut name = base.clone();
         let mut attempt = 0;
-        while let Some(run) = self.run_named(&name) {
-            if self.is_reusable(role, &run, &spec) {
-                return Ok(RunRequest::Reuse(run));
-            }
+        while self.run_named(&name).is_some() {
             attempt += 1;
             name = format!("{base}.{attempt}");
         }
         let object = Box::new(self.run_manifest(role, analysis, &name, spec));
         Ok(RunRequest::Create { name, object })
+    }
+
+    /// The first that counts, of the runs that have a name for this purpose: one before it may have been
+    /// deleted.
+    fn reusable_run(
+        &self,
+        role: Role,
+        base: &str,
+        spec: &AnalysisRunSpec,
+    ) -> Option<Arc<AnalysisRun>> {
+        let attempt = |run: &AnalysisRun| match run.metadata.name.as_deref()?.strip_prefix(base)? {
+            "" => Some(0),
+            number => number.strip_prefix('.')?.parse::<u32>().ok(),
+        };
+        let runs = self.snapshot.analysis_runs.iter();
+        let numbered = runs.filter_map(|run| Some((attempt(run)?, run)));
+        numbered
+            .filter(|(_, run)| self.is_reusable(role, run, spec))
+            .min_by_key(|(attempt, _)| *attempt)
+            .map(|(_, run)| Arc::clone(run))
     }
 
     fn run_named(&self, name: &str) -> Option<Arc<AnalysisRun>> {
