@@ -103,7 +103,9 @@ impl Change<'_> {
     fn paused(&self, before: &RolloutStatus) -> Option<String> {
         let same = before.current_pod_hash == self.after.current_pod_hash
             && before.current_step_hash == self.after.current_step_hash;
-        let asked = self.after.abort || before.abort || before.promote_full;
+        // The window is there for those who want back at once.
+        let in_window = self.planned.spec.rollback_window_revisions().is_some();
+        let asked = self.after.abort || before.abort || before.promote_full || in_window;
         let moves = same && !asked && !before.stable_rs.is_empty();
         if !self.planned.spec.is_paused() || !moves {
             return None;
@@ -132,7 +134,10 @@ impl Change<'_> {
         let index_before = usize::try_from(index(before)).unwrap_or(0);
         let mut done = steps[..steps.len().min(index_before)].iter().rev();
         let given = done.find_map(|step| step.set_weight).unwrap_or(0);
-        let allowed = weight(before).max(given);
+        // What the route says, whoever turned it, is recorded while it may not move.
+        let service = canary_service(self.planned, Some(before)).unwrap_or_default();
+        let live = self.seen.weight(service).unwrap_or(0);
+        let allowed = weight(before).max(given).max(live);
         (updates && !alone && weight(self.after) > allowed).then(|| {
             format!(
                 "the canary's weight goes from {} to {} in a user's pause",
