@@ -2,7 +2,7 @@
 
 use super::amount::{self, Round};
 use super::context::Context;
-use super::replica_set::rfc3339_seconds;
+use super::replica_set::{OwnedSet, rfc3339_seconds};
 use super::time::{plus_seconds, seconds_between, time, whole_seconds};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -41,11 +41,17 @@ impl Context<'_> {
         let old = self.pods_to_restart(&pods, restart_at.0);
         let mut spare = self.spare_pods(&pods);
         for pod in &old {
-            let left = spare.entry(owner_uid(pod).to_owned()).or_insert(1);
-            if budget <= 0 || *left <= 0 || pod.metadata.deletion_timestamp.is_some() {
+            if budget <= 0 || pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            *left -= 1;
+            // One that answers nothing is missed by nobody.
+            if self.is_available(pod) {
+                let left = spare.entry(owner_uid(pod).to_owned()).or_insert(0);
+                if *left <= 0 {
+                    continue;
+                }
+                *left -= 1;
+            }
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             self.actions.push(Action::Evict {
                 pod: ObjectKey::namespaced("v1", "Pod", self.namespace(), name),
@@ -67,18 +73,17 @@ impl Context<'_> {
         }
     }
 
-    /// Pods that each ReplicaSet, by uid, can do without at once: all but one, since somebody has to
-    /// answer what is sent to it (the peer counts over all together); the only one too, or it would
-    /// never be restarted.
+    /// Available pods that each ReplicaSet, by uid, can do without at once: all but one, since somebody
+    /// has to answer what is sent to it (the peer counts over all together). One that is to have a single
+    /// pod can do without it, or that would never be restarted.
     fn spare_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
-        let mut spare = BTreeMap::new();
-        for pod in pods.iter().filter(|pod| self.is_available(pod)) {
-            *spare.entry(owner_uid(pod).to_owned()).or_insert(0) += 1;
-        }
-        for pods in spare.values_mut() {
-            *pods = (*pods - 1).max(1);
-        }
-        spare
+        let of_set = |set: &OwnedSet| {
+            let mut own = pods.iter().filter(|pod| owner_uid(pod) == set.uid());
+            let available = own.by_ref().filter(|pod| self.is_available(pod)).count() as i32;
+            let kept = i32::from(set.replicas > 1);
+            (set.uid().to_owned(), available - kept)
+        };
+        self.sets.iter().map(of_set).collect()
     }
 
     /// Pods from before the restart, oldest first. At each later look another one comes first: an
