@@ -3,8 +3,9 @@
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user,
 };
+use crate::outcomes;
 use crate::swarm::manifests;
-use crate::world::{Script, World};
+use crate::world::World;
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
@@ -21,15 +22,13 @@ fn with_smoke(strategy: &Value) -> World {
     world
 }
 
-/// What a run says a second after it was begun.
-fn says(world: &mut World, run: &str, phase: &str) {
-    let script = Script {
-        after_s: 1,
-        seen_running: true,
-        phase: phase.to_owned(),
-        message: String::new(),
-    };
-    world.scripts.insert(run.to_owned(), script);
+fn times_out(world: &mut World) {
+    until(world, "Degraded");
+    let message = status(world, "message");
+    assert!(
+        message.as_str().unwrap().contains("timed out progressing"),
+        "{message}"
+    );
 }
 
 fn names(world: &World, kind: &str) -> Vec<String> {
@@ -66,7 +65,7 @@ fn rolled_back_and_edited(step: &Value, scripts: &[&str]) -> (World, String) {
         world.settle();
         let hash = current(world);
         for script in scripts {
-            says(
+            outcomes::script(
                 world,
                 &format!("app-{hash}-{revision}-0{script}"),
                 "Successful",
@@ -144,14 +143,14 @@ fn the_status_names_the_pre_promotion_run_after_the_switch() {
     world.settle();
     let new = current(&world);
     let (pre, post) = (format!("app-{new}-2-pre"), format!("app-{new}-2-post"));
-    says(&mut world, &pre, "Successful");
+    outcomes::script(&mut world, &pre, "Successful");
     world.sleep(30.0);
     let named = |world: &World, field: &str| status(world, "blueGreen")[field]["name"].clone();
     assert_eq!(world.selected("active"), Some(new));
     assert_eq!(named(&world, "postPromotionAnalysisRunStatus"), json!(post));
     assert_eq!(named(&world, "prePromotionAnalysisRunStatus"), json!(pre));
     // It tells of the update until the next one.
-    says(&mut world, &post, "Successful");
+    outcomes::script(&mut world, &post, "Successful");
     until(&mut world, "Healthy");
     assert_eq!(named(&world, "prePromotionAnalysisRunStatus"), json!(pre));
     update(&mut world, 2);
@@ -186,7 +185,7 @@ fn a_retry_tests_the_new_pods_when_they_are_there() {
     world.settle();
     let new = current(&world);
     let pre = format!("app-{new}-2-pre");
-    says(&mut world, &pre, "Failed");
+    outcomes::script(&mut world, &pre, "Failed");
     until(&mut world, "Degraded");
     world.sleep(60.0);
     assert_eq!(size(&world, &new), 0);
@@ -236,12 +235,7 @@ fn a_leftover_of_an_abort_does_not_stop_the_clock() {
     assert!(left, "no trap without it");
     world.dead_images.insert("demo:does-not-exist".to_owned());
     update(&mut world, 3);
-    until(&mut world, "Degraded");
-    let message = status(&world, "message");
-    assert!(
-        message.as_str().unwrap().contains("timed out progressing"),
-        "{message}"
-    );
+    times_out(&mut world);
 }
 
 /// Its condition says that all pods were there, and nothing that happens tells of the time.
@@ -257,12 +251,7 @@ fn pods_that_die_under_a_pause_are_missed_after_it() {
     world.kill_pods(&stable);
     world.sleep(2.0);
     pause(&mut world, false);
-    until(&mut world, "Degraded");
-    let message = status(&world, "message");
-    assert!(
-        message.as_str().unwrap().contains("timed out progressing"),
-        "{message}"
-    );
+    times_out(&mut world);
 }
 
 /// To Go an empty text is one that nobody has written.
@@ -283,7 +272,7 @@ fn empty_durations_are_none() {
     update(&mut world, 1);
     world.settle();
     let hash = current(&world);
-    says(&mut world, &format!("app-{hash}-2-0"), "Successful");
+    outcomes::script(&mut world, &format!("app-{hash}-2-0"), "Successful");
     world.sleep(3600.0);
     assert_eq!(status(&world, "currentStepIndex"), 1);
     let experiment = world.experiment(&format!("app-{hash}-2-1"));

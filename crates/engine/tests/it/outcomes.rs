@@ -322,7 +322,8 @@ fn a_retry_with_blue_green_begins_with_the_preview() {
     }
 }
 
-fn script(world: &mut World, run: &str, phase: &str) {
+/// What a run says a second after it was begun.
+pub(crate) fn script(world: &mut World, run: &str, phase: &str) {
     let script = Script {
         after_s: 1,
         seen_running: true,
