@@ -1,22 +1,26 @@
 //! What many Rollouts cost: time, processor, memory and requests of the controller. No check, figures.
 //!
 //! `--rounds N` Rollouts (500) of two pods and five steps with two pauses of two seconds are applied, updated, and left alone
-//! for half a minute.
+//! for half a minute. Suite `floor` is the same with Deployments, which the cluster's own controller updates.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::time::Instant;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
 
 use crate::context::Context;
+use crate::ground::Ground;
 use crate::ground::audit;
 use crate::ground::controller::{Installation, PORT};
-use crate::ground::objects::{ROLLOUT, is_observed, text};
-use crate::ground::{Ground, until};
+use crate::ground::objects::{Kind, ROLLOUT, is_observed, number, text};
 use crate::report::Report;
 
-const ROLLOUTS: usize = 500;
+const OBJECTS: usize = 500;
 const NAMESPACE: &str = "bench";
 const AT_ONCE: usize = 20;
 const LIMIT: Duration = Duration::from_mins(10);
@@ -24,6 +28,48 @@ const IDLE: Duration = Duration::from_secs(30);
 const USER: &str = "system:serviceaccount:argo-rollouts:weir";
 /// Unit of the times in `/proc/PID/stat`; 100 on every Linux that matters here.
 const TICKS_PER_S: f64 = 100.0;
+/// What is released, and when it is done.
+struct Load {
+    kind: Kind,
+    manifest: &'static str,
+    is_done: fn(&Value) -> bool,
+}
+
+const ROLLOUTS: Load = Load {
+    kind: ROLLOUT,
+    manifest: MANIFEST,
+    is_done: |rollout| {
+        text(rollout, "/status/phase") == "Healthy"
+            && text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
+            && is_observed(rollout)
+    },
+};
+
+/// The same pods without a step, moved by the cluster's own controller: what no controller can be quicker than.
+const DEPLOYMENTS: Load = Load {
+    kind: ("apps/v1", "Deployment"),
+    manifest: "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $NAME}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: $NAME}}
+  template:
+    metadata: {labels: {app: $NAME}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: app, image: 'weir/demo:$TAG'}]
+",
+    is_done: |deployment| {
+        let generation = number(deployment, "/metadata/generation");
+        let counts = ["replicas", "updatedReplicas", "availableReplicas"];
+        let count = |field: &str| number(deployment, &format!("/status/{field}"));
+        number(deployment, "/status/observedGeneration") == generation
+            && counts.iter().all(|field| count(field) == 2)
+    },
+};
+
 const MANIFEST: &str = "
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
@@ -51,11 +97,12 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
     let pid = controller.pid().context("the controller has ended")?;
     let bench = Bench {
         ground: &ground,
-        rollouts: context.args.rounds.unwrap_or(ROLLOUTS),
+        load: ROLLOUTS,
+        objects: context.args.rounds.unwrap_or(OBJECTS),
         pid,
     };
     let start = bench.sample()?;
-    println!("{} rollouts, controller at rest: {start}", bench.rollouts);
+    println!("{} rollouts, controller at rest: {start}", bench.objects);
     let create = bench.phase("create", Some("v1")).await?;
     let update = bench.phase("update", Some("v2")).await?;
     let idle = bench.phase("idle", None).await?;
@@ -63,11 +110,31 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
     println!(
         "create and update: {:.1} CPU seconds, {:.1} requests per rollout; idle: {:.2} CPU seconds, {} requests",
         create.cpu_s + update.cpu_s,
-        asked as f64 / bench.rollouts as f64,
+        asked as f64 / bench.objects as f64,
         idle.cpu_s,
         idle.requests,
     );
     controller.stop().await?;
+    let mut report = Report::default();
+    report.pass();
+    Ok(report)
+}
+
+/// The times that the cluster itself needs for the pods.
+pub(super) async fn floor(context: &Context) -> Result<Report> {
+    let ground = Ground::lay(context)?;
+    let bench = Bench {
+        ground: &ground,
+        load: DEPLOYMENTS,
+        objects: context.args.rounds.unwrap_or(OBJECTS),
+        pid: std::process::id(),
+    };
+    for (phase, tag) in [("create", "v1"), ("update", "v2")] {
+        let start = Instant::now();
+        bench.release(tag).await?;
+        let took = start.elapsed().as_secs_f64();
+        println!("{phase}: {took:.1} s for {} Deployments", bench.objects);
+    }
     let mut report = Report::default();
     report.pass();
     Ok(report)
@@ -98,7 +165,8 @@ impl std::fmt::Display for Sample {
 
 struct Bench<'a> {
     ground: &'a Ground,
-    rollouts: usize,
+    load: Load,
+    objects: usize,
     pid: u32,
 }
 
@@ -118,7 +186,7 @@ impl Bench<'_> {
         for ((verb, resource), count) in rows {
             println!(
                 "  {verb} {resource}: {count}, {:.2} per rollout",
-                count as f64 / self.rollouts as f64
+                count as f64 / self.objects as f64
             );
         }
         Ok(Cost {
@@ -128,35 +196,49 @@ impl Bench<'_> {
     }
 
     async fn release(&self, tag: &str) -> Result<()> {
-        let objects = &self.ground.objects;
-        objects.namespace(NAMESPACE).await?;
-        let applied = (0..self.rollouts).map(|n| async move {
-            let manifest = MANIFEST.replace("$NAME", &format!("app-{n}"));
-            objects
-                .apply(NAMESPACE, &manifest.replace("$TAG", tag))
-                .await
+        self.ground.objects.namespace(NAMESPACE).await?;
+        let what = format!("not all are at {tag} after {} s", LIMIT.as_secs());
+        let converged = async { timeout(LIMIT, self.watch(tag)).await.context(what)? };
+        tokio::try_join!(self.apply(tag), converged)?;
+        Ok(())
+    }
+
+    async fn apply(&self, tag: &str) -> Result<()> {
+        let applied = (0..self.objects).map(|n| async move {
+            let manifest = self.load.manifest.replace("$NAME", &format!("app-{n}"));
+            let manifest = manifest.replace("$TAG", tag);
+            self.ground.objects.apply(NAMESPACE, &manifest).await
         });
         stream::iter(applied)
             .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+            .try_collect()
+            .await
+    }
+
+    /// Until all are at `tag`. A watch: whoever lists so many objects again and again keeps the API server
+    /// busier than a controller does.
+    async fn watch(&self, tag: &str) -> Result<()> {
         let image = format!("weir/demo:{tag}");
-        until(&format!("all are at {tag}"), LIMIT, async || {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let rollouts = objects.list(ROLLOUT, Some(NAMESPACE), "").await?;
-            let there = rollouts.iter().filter(|rollout| {
-                text(rollout, "/status/phase") == "Healthy"
-                    && text(rollout, "/spec/template/spec/containers/0/image") == image
-                    && text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
-                    && is_observed(rollout)
-            });
-            let there = there.count();
-            if there < self.rollouts {
-                bail!("{there} of {}", self.rollouts);
+        let kind = self.load.kind;
+        let api = self.ground.objects.api(kind, Some(NAMESPACE)).await?;
+        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let mut events = events.boxed();
+        let mut there = BTreeSet::new();
+        while there.len() < self.objects {
+            let event = events.next().await.context("the watch has ended")?;
+            let Ok(Event::Apply(object) | Event::InitApply(object)) = event else {
+                continue;
+            };
+            let object = serde_json::to_value(object)?;
+            let name = text(&object, "/metadata/name").to_owned();
+            let has_image = text(&object, "/spec/template/spec/containers/0/image") == image;
+            if has_image && (self.load.is_done)(&object) {
+                there.insert(name);
+            } else {
+                there.remove(&name);
             }
-            Ok(Some(()))
-        })
-        .await
+        }
+        Ok(())
     }
 
     fn requests(&self) -> Result<Vec<audit::Request>> {

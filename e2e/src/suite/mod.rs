@@ -39,6 +39,8 @@ pub(crate) enum Suite {
     Containers,
     /// What many Rollouts cost; no check, figures
     Bench,
+    /// What as many Deployments take; no check, figures
+    Floor,
 }
 
 impl Suite {
@@ -53,6 +55,7 @@ impl Suite {
             Self::Timelines => timelines::run(context).await,
             Self::Containers => containers::run(context).await,
             Self::Bench => bench::run(context).await,
+            Self::Floor => bench::floor(context).await,
         }
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Suite {
             Self::Timelines => "timelines",
             Self::Containers => "containers",
             Self::Bench => "bench",
+            Self::Floor => "floor",
         })
     }
 }
