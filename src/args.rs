@@ -29,7 +29,16 @@ pub enum Runs {
 #[derive(Debug, Args)]
 pub struct ControllerArgs {
     /// Watch and manage only the namespace that the controller runs in, or --namespace
-    #[arg(long)]
+    #[arg(
+        long,
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        hide_default_value = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
     pub namespaced: bool,
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
     #[arg(long, value_name = "ID")]
@@ -478,6 +487,34 @@ mod tests {
         assert_eq!(lease, Duration::from_secs(90));
         let error = controller(&["--leader-election-retry-period=-1s"]).unwrap_err();
         assert!(error.contains("negative"), "{error}");
+    }
+
+    #[test]
+    fn one_namespace_only_is_said_as_go_programs_say_it() {
+        for (line, want) in [
+            (&[][..], false),
+            (&["--namespaced"], true),
+            (&["--namespaced", "--qps=40"], true),
+            (&["--namespaced=true"], true),
+            (&["--namespaced=false"], false),
+        ] {
+            assert_eq!(controller(line).unwrap().namespaced, want, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_format_of_logs_may_be_empty() {
+        for (line, want) in [
+            (&[][..], LogFormat::Text),
+            (&["--logformat="], LogFormat::Text),
+            (&["--logformat", ""], LogFormat::Text),
+            (&["--logformat=text"], LogFormat::Text),
+            (&["--logformat=json"], LogFormat::Json),
+        ] {
+            let logs = controller(line).unwrap().logs;
+            assert_eq!(logs.logformat, want, "{line:?}");
+        }
+        assert!(controller(&["--logformat=xml"]).is_err());
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
     tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall.now()));
+    let config = planner(&args);
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
     let cache = args
@@ -95,11 +96,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         namespace,
         only: args.controllers.map(ControllerName::kind),
         workers: usize::from(args.rollout_threads),
-        config: engine::config::Config {
-            resync_s: args.rollout_resync,
-            instance_id: args.instance_id,
-            deny_mutable_tags: args.deny_mutable_tags,
-        },
+        config,
         metric_defaults: engine::analysis::MetricDefaults {
             prometheus_address: args.prometheus_address,
             job_namespace: args.jobs.analysis_job_namespace,
@@ -120,6 +117,16 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     manager::run(client, options, shutdown).await;
     drop(endpoints);
     Ok(())
+}
+
+/// What the planners go by.
+fn planner(args: &ControllerArgs) -> engine::config::Config {
+    engine::config::Config {
+        resync_s: args.rollout_resync,
+        // An empty id is none: objects with such a label would be nobody's.
+        instance_id: args.instance_id.clone().filter(|id| !id.is_empty()),
+        deny_mutable_tags: args.deny_mutable_tags,
+    }
 }
 
 async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
@@ -226,6 +233,19 @@ users: [{name: a, user: {token: t}}]
 contexts: [{name: a, context: {cluster: a, user: a, namespace: team}}]
 current-context: a
 ";
+
+    #[test]
+    fn an_empty_instance_id_is_none() {
+        for (given, want) in [("", None), ("blue", Some("blue"))] {
+            let matches = crate::args::command()
+                .try_get_matches_from(["weir", "controller", "--instance-id", given])
+                .unwrap();
+            let Some(Runs::Controller(args)) = crate::args::runs(&matches) else {
+                panic!("it runs the controller");
+            };
+            assert_eq!(planner(&args).instance_id.as_deref(), want);
+        }
+    }
 
     #[tokio::test]
     async fn the_controller_works_with_the_kubeconfig_that_is_named() {

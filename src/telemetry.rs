@@ -7,7 +7,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// `--logformat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
+    /// The peer's default is an empty word, and so it may be written out.
     #[default]
+    #[value(alias = "")]
     Text,
     Json,
 }

@@ -28,6 +28,19 @@ pub struct CheckOptions {
     pub service_account: Option<String>,
 }
 
+impl CheckOptions {
+    /// What is to be installed, as far as it matters here.
+    fn settings(&self, namespace: &str) -> Settings {
+        Settings {
+            namespace: namespace.to_owned(),
+            namespaced: self.namespaced,
+            // An empty id is none.
+            instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
+            ..Settings::default()
+        }
+    }
+}
+
 /// Looks at a cluster. `namespace` is the controller's; `now` what this machine's clock says.
 pub async fn check(
     client: &Client,
@@ -35,12 +48,7 @@ pub async fn check(
     namespace: &str,
     now: Timestamp,
 ) -> Report {
-    let settings = Settings {
-        namespace: namespace.to_owned(),
-        namespaced: options.namespaced,
-        instance_id: options.instance_id.clone(),
-        ..Settings::default()
-    };
+    let settings = options.settings(namespace);
     let mut findings = Vec::new();
     if let Err(finding) = server(client, now, &mut findings).await {
         // Nothing else could be asked.
@@ -111,4 +119,20 @@ async fn skew(client: &Client, now: Timestamp) -> Option<SignedDuration> {
     let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
     let theirs = rfc2822::parse(date).ok()?.timestamp();
     Some(now.duration_since(theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_instance_id_is_none() {
+        for (given, want) in [("", None), ("blue", Some("blue"))] {
+            let options = CheckOptions {
+                instance_id: Some(given.to_owned()),
+                ..CheckOptions::default()
+            };
+            assert_eq!(options.settings("ns").instance_id.as_deref(), want);
+        }
+    }
 }

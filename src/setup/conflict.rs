@@ -111,7 +111,7 @@ fn is_another_instance(deployment: &Deployment, settings: &Settings) -> bool {
             theirs = words.next().cloned();
         }
     }
-    theirs != settings.instance_id
+    theirs.filter(|id| !id.is_empty()) != settings.instance_id
 }
 
 fn of_deployment(deployment: &Deployment) -> Finding {

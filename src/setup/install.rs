@@ -37,7 +37,8 @@ impl InstallOptions {
             namespace: namespace.unwrap_or_else(|| Settings::NAMESPACE.to_owned()),
             namespaced: self.namespaced,
             image: image.unwrap_or_default(),
-            instance_id: self.instance_id.clone(),
+            // An empty id is none.
+            instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
         }
     }
 }
@@ -69,4 +70,20 @@ pub async fn install(client: &Client, settings: &Settings, out: &mut impl Write)
         writeln!(out, "{kind} {name} applied")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_instance_id_is_none() {
+        for (given, want) in [("", None), ("blue", Some("blue"))] {
+            let options = InstallOptions {
+                instance_id: Some(given.to_owned()),
+                ..InstallOptions::default()
+            };
+            assert_eq!(options.settings(None).instance_id.as_deref(), want);
+        }
+    }
 }

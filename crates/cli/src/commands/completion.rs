@@ -11,7 +11,10 @@ pub(super) fn cli() -> Command {
         .arg(
             Arg::new("SHELL")
                 .help("The shell")
+                // Without one this is a mistake, and not a page of help: what is printed here is
+                // read by a shell.
                 .required(true)
+                .value_name("bash|zsh|fish|powershell|elvish")
                 .value_parser(clap::value_parser!(Shell)),
         )
 }

@@ -68,13 +68,18 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
             Ok(()) => break,
             Err(error) if is_conflict(&error) && attempt < TRIES => {}
             Err(error) => {
-                let what = format!("change the image of {} \"{name}\"", target.kind());
+                let what = format!(
+                    "change the image of {} \"{}\"",
+                    target.kind(),
+                    target.name()
+                );
                 return Err(Error::api(what)(error));
             }
         }
     }
+    let (kind, name) = (target.kind(), target.name());
     cx.term
-        .line(format_args!("{} \"{name}\" image updated", target.kind()))?;
+        .line(format_args!("{kind} \"{name}\" image updated"))?;
     Ok(())
 }
 

@@ -46,6 +46,11 @@ impl Target {
         self.resource.kind.to_lowercase()
     }
 
+    /// The name of the object, which need not be that of the Rollout.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the pod template stands.
     pub(super) fn template_path(&self) -> &'static str {
         if self.resource.kind == "PodTemplate" {

@@ -16,12 +16,18 @@ pub(super) fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
     cx.term
         .line(format_args!("{file}: v{}", env!("CARGO_PKG_VERSION")))?;
     if !args.get_flag("short") {
-        let commit = known(option_env!("WEIR_COMMIT"));
-        let date = known(option_env!("WEIR_BUILD_DATE"));
         let platform = platform(std::env::consts::OS, std::env::consts::ARCH);
-        cx.term.line(format_args!("  BuildDate: {date}"))?;
-        cx.term.line(format_args!("  GitCommit: {commit}"))?;
-        cx.term.line(format_args!("  Platform: {platform}"))?;
+        for (name, value) in [
+            ("BuildDate", known(option_env!("WEIR_BUILD_DATE"))),
+            ("GitCommit", known(option_env!("WEIR_COMMIT"))),
+            ("GitTreeState", known(option_env!("WEIR_TREE_STATE"))),
+            // There is no Go. The lines are there for whoever looks for them.
+            ("GoVersion", "none"),
+            ("Compiler", "rustc"),
+            ("Platform", &platform),
+        ] {
+            cx.term.line(format_args!("  {name}: {value}"))?;
+        }
     }
     Ok(())
 }

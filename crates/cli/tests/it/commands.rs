@@ -203,7 +203,7 @@ async fn set_image_changes_the_rollout_or_its_workload() {
         },
     }));
     let out = world.run(&["set", "image", "ref", "*=demo:red"]).await.ok();
-    assert_eq!(out, "deployment \"ref\" image updated\n");
+    assert_eq!(out, "deployment \"work\" image updated\n");
     assert_eq!(image(&world.get("Deployment", "work")), "demo:red");
 }
 

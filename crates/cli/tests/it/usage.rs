@@ -42,6 +42,8 @@ fn a_mistake_names_the_flag_and_exits_with_2() {
             "--request-timeout",
         ),
         (&["create"], "--filename"),
+        (&["completion"], "bash|zsh|fish|powershell"),
+        (&["completion", "csh"], "bash"),
         (
             &["create", "ar", "--from", "a", "-a", "value"],
             "NAME=VALUE",
@@ -169,6 +171,27 @@ async fn version_and_completion_need_no_cluster() {
     assert_eq!(
         captured.out(),
         format!("kubectl-weir: v{}\n", env!("CARGO_PKG_VERSION"))
+    );
+    cli::execute(&mut cx, ["kubectl-weir", "version"])
+        .await
+        .unwrap();
+    let printed = captured.out();
+    let printed = printed.lines().rev().take(6).map(|line| {
+        let (name, value) = line.split_once(": ").unwrap();
+        assert!(!value.is_empty(), "{line}");
+        name.to_owned()
+    });
+    let names: Vec<String> = printed.collect();
+    assert_eq!(
+        names,
+        [
+            "  Platform",
+            "  Compiler",
+            "  GoVersion",
+            "  GitTreeState",
+            "  GitCommit",
+            "  BuildDate"
+        ]
     );
     for shell in ["bash", "zsh", "fish", "powershell"] {
         cli::execute(&mut cx, ["kubectl-weir", "completion", shell])
