@@ -3,11 +3,11 @@ use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
 use api::{Experiment, ExperimentStatus};
-use engine::experiment::{ExperimentSnapshot, Refused};
+use engine::experiment::{ExperimentSnapshot, Refusals, Refused};
 use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use plan::{Action, Plan};
+use plan::Plan;
 use std::sync::Arc;
 
 pub(super) struct ExperimentDriver;
@@ -32,7 +32,7 @@ impl Driver for ExperimentDriver {
             root.namespace().unwrap_or_default(),
             root.name_any(),
         );
-        let refused = cx.experiment_refusals.of(&key);
+        let refused = cx.experiment_refusals.of(&key).unwrap_or_default();
         Ok(observe::experiment(&cx.caches, root, refused))
     }
 
@@ -48,30 +48,14 @@ impl Driver for ExperimentDriver {
     /// What the API server will not have is something for the status to tell, not a reason to try
     /// again at once.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ExperimentStatus>) -> bool {
-        let known = cx.experiment_refusals.of(key);
-        for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
-            let Some(object) = target(action) else {
-                continue;
-            };
-            match outcome {
-                Ok(()) => {
-                    if known.as_ref().is_some_and(|known| known.object == object) {
-                        cx.experiment_refusals.forget(key);
-                    }
-                }
-                Err(failure) if failure.kind == RefusalKind::Failed => {}
-                Err(failure) => {
-                    let refused = Refused {
-                        object,
-                        message: failure.message.clone(),
-                        at: cx.clock.now(),
-                    };
-                    cx.experiment_refusals.note(key, refused);
-                    return true;
-                }
-            }
+        let known = cx.experiment_refusals.of(key).unwrap_or_default();
+        let (refused, is_new) = learn(known, pass, cx.clock.now());
+        if refused.is_empty() {
+            cx.experiment_refusals.forget(key);
+        } else {
+            cx.experiment_refusals.note(key, refused);
         }
-        false
+        is_new
     }
 
     async fn gone(&self, cx: &Context, key: &Key) {
@@ -79,10 +63,84 @@ impl Driver for ExperimentDriver {
     }
 }
 
-fn target(action: &Action) -> Option<plan::ObjectKey> {
-    match action {
-        Action::Create { object } => Some(crate::act::key_of(object)),
-        Action::Patch { target, .. } | Action::Delete { target, .. } => Some(target.clone()),
-        Action::Apply { .. } | Action::Evict { .. } | Action::Measure(_) => None,
+/// What is refused after a pass, and whether the pass was told so. All refusals are kept until it is time
+/// to try again: the status waits for a pass in which nothing is refused that was not known before.
+fn learn(known: Refusals, pass: &Pass<'_, ExperimentStatus>, now: Timestamp) -> (Refusals, bool) {
+    let mut refused = known;
+    refused.retain(|_, refused| refused.until() > now);
+    let mut is_new = false;
+    for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
+        let Some(object) = action.target() else {
+            continue;
+        };
+        match outcome {
+            Ok(()) => {
+                refused.remove(&object);
+            }
+            Err(failure) if failure.kind == RefusalKind::Failed => {}
+            Err(failure) => {
+                let message = failure.message.clone();
+                refused.insert(object, Refused { message, at: now });
+                is_new = true;
+            }
+        }
+    }
+    (refused, is_new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Failure;
+    use super::*;
+    use plan::Action;
+    use serde_json::json;
+
+    fn set(name: &str) -> Action {
+        let metadata = json!({"name": name, "namespace": "ns"});
+        let object = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata});
+        Action::Create {
+            object: Box::new(object),
+        }
+    }
+
+    /// What is known after a pass with this one action, by name.
+    fn after(
+        known: Refusals,
+        name: &str,
+        outcome: Option<RefusalKind>,
+        now: i64,
+    ) -> (Refusals, bool) {
+        let mut plan = Plan::idle(ExperimentStatus::default());
+        plan.actions.push(set(name));
+        let message = "no quota".to_owned();
+        let outcome = outcome.map_or(Ok(()), |kind| Err(Failure { message, kind }));
+        let pass = Pass {
+            plan: &plan,
+            outcomes: vec![outcome],
+        };
+        learn(known, &pass, Timestamp::from_second(now).unwrap())
+    }
+
+    fn names(refused: &Refusals) -> Vec<&str> {
+        refused.keys().map(|object| object.name.as_str()).collect()
+    }
+
+    #[test]
+    fn one_refusal_does_not_make_another_one_forgotten() {
+        let no = Some(RefusalKind::Refused);
+        let (known, is_new) = after(Refusals::new(), "a", no, 0);
+        assert!(is_new);
+        let (known, is_new) = after(known, "b", no, 1);
+        assert!(is_new);
+        assert_eq!(names(&known), ["a", "b"]);
+        // A failure is no answer.
+        let (known, is_new) = after(known, "a", Some(RefusalKind::Failed), 2);
+        assert!(!is_new);
+        assert_eq!(names(&known), ["a", "b"]);
+        let (known, _) = after(known, "a", None, 3);
+        assert_eq!(names(&known), ["b"]);
+        // It is time to try it again.
+        let (known, _) = after(known, "c", None, 21);
+        assert!(known.is_empty());
     }
 }

@@ -4,22 +4,22 @@ use crate::driver::Context;
 use crate::error::{Error, Result};
 use api::AnalysisRun;
 use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL};
-use engine::analysis::{AnalysisRunSnapshot, Secrets, needs, owning_rollout};
+use engine::analysis::{AnalysisRunSnapshot, SecretValues, Secrets, needs, owning_rollout};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use plan::{ObjectKey, Redacted};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// # Errors
-/// When a Secret could not be read. One that does not exist is not an error here: the planner says
-/// which argument lacks it.
+/// When a Secret could not be read. One that does not exist, or may not be read, is not an error here:
+/// the planner says so.
 pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<AnalysisRunSnapshot> {
     let namespace = run.namespace().unwrap_or_default();
     let rollout = owning_rollout(&run).and_then(|name| cx.caches.rollouts.get(&namespace, name));
     let wanted = needs(&run, rollout.as_deref());
-    let secrets = secrets(cx, &namespace, &wanted.secrets).await?;
+    let secrets = secrets(&cx.client, &namespace, &wanted.secrets).await?;
     Ok(AnalysisRunSnapshot {
         jobs: jobs(cx, cx.metric_defaults.job_namespace(&run), &run),
         job_pods: job_pods(cx, cx.metric_defaults.job_namespace(&run), &run),
@@ -33,25 +33,37 @@ pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<Analysi
 }
 
 /// Read when they are needed and never kept: a Secret is looked at by whoever must use it.
-async fn secrets(cx: &Context, namespace: &str, names: &BTreeSet<String>) -> Result<Secrets> {
-    let api: Api<Secret> = Api::namespaced(cx.client.clone(), namespace);
+async fn secrets(client: &Client, namespace: &str, names: &BTreeSet<String>) -> Result<Secrets> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut secrets = Secrets::new();
     for name in names {
-        let found = api.get_opt(name).await.map_err(|source| {
-            let object = ObjectKey::namespaced("v1", "Secret", namespace, name);
-            Error::Read {
-                object,
+        let answer = match api.get_opt(name).await {
+            Ok(None) => continue,
+            Ok(Some(secret)) => Ok(values(secret)),
+            Err(source) => Err(refusal(&source).ok_or_else(|| Error::Read {
+                object: ObjectKey::namespaced("v1", "Secret", namespace, name),
                 source: Box::new(source),
-            }
-        })?;
-        if let Some(secret) = found {
-            secrets.insert(name.clone(), values(secret));
-        }
+            })?),
+        };
+        secrets.insert(name.clone(), answer);
     }
     Ok(secrets)
 }
 
-fn values(secret: Secret) -> BTreeMap<String, Redacted<String>> {
+/// The words of an API server that has looked at the request and will not give the Secret, however
+/// often it is asked. A 401 is about the controller, not the Secret: it is asked again.
+fn refusal(error: &kube::Error) -> Option<String> {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 | 408 | 429 => None,
+            400..500 => Some(status.message.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn values(secret: Secret) -> SecretValues {
     let data = secret.data.unwrap_or_default().into_iter();
     data.filter_map(|(key, value)| Some((key, Redacted::new(String::from_utf8(value.0).ok()?))))
         .collect()
@@ -90,4 +102,47 @@ fn pods(cx: &Context, namespace: &str, hashes: &BTreeSet<String>) -> Vec<Arc<Pod
             .is_some_and(|hash| hashes.contains(hash))
     });
     pods
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use std::convert::Infallible;
+
+    /// What comes of reading the Secret `s` if the API server answers so.
+    async fn read(code: u16) -> Result<Secrets> {
+        let answer = match code {
+            200 => json!({"metadata": {"name": "s"}, "data": {"k": "dg=="}}),
+            code => {
+                let reason = if code == 404 { "NotFound" } else { "Test" };
+                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                    "message": "the test says so", "reason": reason, "code": code})
+            }
+        };
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+            *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let client = Client::new(service, "ns");
+        secrets(&client, "ns", &BTreeSet::from(["s".to_owned()])).await
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_may_not_be_read_is_an_answer_and_a_failure_is_none() {
+        let given = read(200).await.unwrap().remove("s").unwrap().unwrap();
+        assert_eq!(given["k"].reveal(), "v");
+        assert_eq!(read(404).await.unwrap(), Secrets::new());
+        for code in [400, 403, 422] {
+            let secrets = read(code).await.unwrap();
+            assert_eq!(secrets["s"], Err("the test says so".to_owned()), "{code}");
+        }
+        for code in [401, 408, 429, 500, 503] {
+            let error = read(code).await.unwrap_err();
+            assert!(matches!(error, Error::Read { .. }), "{code}: {error}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::rollout::{templates, unique};
 use crate::cache::{Cache, Caches};
 use api::Experiment;
-use engine::experiment::{ExperimentSnapshot, Refused};
+use engine::experiment::{ExperimentSnapshot, Refusals};
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub fn experiment(
     caches: &Caches,
     experiment: Arc<Experiment>,
-    refused: Option<Refused>,
+    refused: Refusals,
 ) -> ExperimentSnapshot {
     let namespace = experiment.namespace().unwrap_or_default();
     let named: BTreeSet<String> = experiment

@@ -266,3 +266,22 @@ async fn pods_that_the_api_server_will_not_have_are_an_error() {
         "{told:#?}"
     );
 }
+
+/// One refusal after the other: each is told.
+#[tokio::test(start_paused = true)]
+async fn several_sets_of_pods_that_the_api_server_will_not_have_are_an_error() {
+    let world = World::start();
+    let wrong = EXPERIMENT.replace("{matchLabels: {app: alone}}", "{matchLabels: {app: other}}");
+    let (_, one) = wrong.split_once("  templates:\n").unwrap();
+    let two = one
+        .replace("name: one", "name: two")
+        .replace("service: {name: alone}", "service: {}");
+    world.apply(&format!("{wrong}{}", two.trim_start_matches('\n')));
+    let experiment = until(&world, "it says so", || phase_is(&world, "alone", "Error")).await;
+    for (index, template) in ["one", "two"].iter().enumerate() {
+        let status = &experiment["status"]["templateStatuses"][index];
+        let message = status["message"].as_str().unwrap_or_default();
+        let words = format!("Failed to create ReplicaSet for template '{template}': ");
+        assert!(message.starts_with(&words), "{status}");
+    }
+}

@@ -10,6 +10,7 @@
 //! - A run whose arguments or spec are wrong gets a `completedAt`, so that its TTL applies; and the
 //!   TTL has a timer.
 //! - Secret values are replaced by `*****` in metadata as well, not only in messages.
+//! - A Job that still goes on when its run ends is deleted, also if no status names it.
 //! - An error of any argument taken from a Rollout is reported, not only that of the last one.
 
 pub(crate) mod arguments;
@@ -19,4 +20,6 @@ pub mod template;
 pub(crate) mod time;
 
 pub use run::{jobs, plan, settled};
-pub use snapshot::{AnalysisRunSnapshot, MetricDefaults, Needs, Secrets, needs, owning_rollout};
+pub use snapshot::{
+    AnalysisRunSnapshot, MetricDefaults, Needs, SecretValues, Secrets, needs, owning_rollout,
+};

@@ -1,3 +1,4 @@
+use super::run::completed;
 use api::constants::HASH_LABEL;
 use api::{AnalysisRun, Measurement, PodsMetric, Rollout};
 use k8s_openapi::api::batch::v1::Job;
@@ -6,8 +7,12 @@ use plan::{Redacted, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Secrets of the run's namespace: name, key, value. A secret that does not exist is not in it.
-pub type Secrets = BTreeMap<String, BTreeMap<String, Redacted<String>>>;
+/// Secrets of the run's namespace, by name. One that does not exist is not in it; of one that the API
+/// server refuses to give, its words are.
+pub type Secrets = BTreeMap<String, Result<SecretValues, String>>;
+
+/// What a Secret holds, by key.
+pub type SecretValues = BTreeMap<String, Redacted<String>>;
 
 /// Everything that the plan of one AnalysisRun depends on, besides the time.
 #[derive(Clone, Debug)]
@@ -15,7 +20,7 @@ pub struct AnalysisRunSnapshot {
     pub run: Arc<AnalysisRun>,
     /// What [`owning_rollout`] names, if it exists.
     pub rollout: Option<Arc<Rollout>>,
-    /// Those of [`Needs::secrets`] that exist.
+    /// Those of [`Needs::secrets`] that exist, or may not be read.
     pub secrets: Secrets,
     /// The pods of the run's namespace whose `rollouts-pod-template-hash` is one of
     /// [`Needs::pod_hashes`].
@@ -66,8 +71,13 @@ pub fn owning_rollout(run: &AnalysisRun) -> Option<&str> {
     Some(owner.name.as_str())
 }
 
-/// Which objects the snapshot of `run` needs; `rollout` is what [`owning_rollout`] names.
+/// Which objects the snapshot of `run` needs; `rollout` is what [`owning_rollout`] names. A run that is
+/// over needs none: nothing that can't be read stands in the way of its TTL.
 pub fn needs(run: &AnalysisRun, rollout: Option<&Rollout>) -> Needs {
+    let phase = run.status.as_ref().and_then(|status| status.phase);
+    if phase.is_some_and(completed) {
+        return Needs::default();
+    }
     let references = run.spec.args.iter().filter_map(|arg| {
         let from = arg.value_from.as_ref()?;
         from.secret_key_ref.as_ref()
@@ -195,5 +205,18 @@ mod tests {
         let needs = needs(&run, None);
         assert_eq!(needs.secrets.into_iter().collect::<Vec<_>>(), ["s"]);
         assert!(needs.pod_hashes.is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_over_needs_nothing() {
+        let from = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+        let args = json!([{ "name": "a", "valueFrom": from }]);
+        let mut run = run(&json!({ "pods": {} }), &args);
+        for (phase, is_over) in [("Running", false), ("Successful", true), ("Error", true)] {
+            let status = json!({ "phase": phase });
+            run.status = serde_json::from_value(status).expect("a status");
+            let needs = needs(&run, Some(&rollout()));
+            assert_eq!(needs == Needs::default(), is_over, "{phase}");
+        }
     }
 }

@@ -20,7 +20,7 @@ impl Context<'_> {
                 .find(|run| run.name == analysis.name)
                 .cloned();
             let status = match &stored {
-                Some(stored) => Some(self.follow(stored)),
+                Some(stored) => Some(self.follow(analysis, stored)),
                 None if self.terminating => None,
                 None if self.stored.available_at.is_none() => self.check_template(analysis),
                 None => Some(self.start(analysis)),
@@ -28,6 +28,21 @@ impl Context<'_> {
             if let Some(status) = status {
                 self.announce_run(stored.as_ref(), &status);
                 self.status.analysis_runs.push(status);
+            }
+        }
+        if self.terminating {
+            self.terminate_others();
+        }
+    }
+
+    /// Ends runs that no status tells of: an earlier pass made them, but not the status that names
+    /// them.
+    fn terminate_others(&mut self) {
+        for run in &self.snapshot.analysis_runs {
+            let mut told = self.status.analysis_runs.iter();
+            if told.all(|status| Some(&status.analysis_run) != run.metadata.name.as_ref()) {
+                let phase = run.status.as_ref().and_then(|status| status.phase);
+                self.terminate(run, phase);
             }
         }
     }
@@ -88,13 +103,17 @@ impl Context<'_> {
 
     /// Mirrors the run; ends it when everything ends. After the end of the Experiment nothing is
     /// mirrored any more.
-    fn follow(&mut self, stored: &ExperimentAnalysisRunStatus) -> ExperimentAnalysisRunStatus {
+    fn follow(
+        &mut self,
+        analysis: &ExperimentAnalysisTemplateRef,
+        stored: &ExperimentAnalysisRunStatus,
+    ) -> ExperimentAnalysisRunStatus {
         if stored.analysis_run.is_empty() {
             // It never began.
             return stored.clone();
         }
         let Some(run) = self.run_named(&stored.analysis_run) else {
-            return self.lost(stored);
+            return self.lost(analysis, stored);
         };
         let live = run.status.as_ref();
         let phase = live.and_then(|status| status.phase);
@@ -117,9 +136,15 @@ impl Context<'_> {
         }
     }
 
-    /// Somebody has deleted the run: what it would have said is not known.
-    fn lost(&self, stored: &ExperimentAnalysisRunStatus) -> ExperimentAnalysisRunStatus {
-        if is_over(stored.phase) || self.terminating {
+    /// Somebody has deleted the run: what it would have said is not known. Of an Experiment that comes
+    /// to its end anyway, only the required ones count: it waits for them.
+    fn lost(
+        &self,
+        analysis: &ExperimentAnalysisTemplateRef,
+        stored: &ExperimentAnalysisRunStatus,
+    ) -> ExperimentAnalysisRunStatus {
+        let matters = !self.terminating || analysis.required_for_completion == Some(true);
+        if is_over(stored.phase) || is_over(self.stored.phase) || !matters {
             return stored.clone();
         }
         ExperimentAnalysisRunStatus {
@@ -140,6 +165,10 @@ impl Context<'_> {
             return;
         }
         let name = run.metadata.name.as_deref().unwrap_or_default();
+        if let Some(why) = self.refusal("AnalysisRun", name) {
+            self.decide("terminate-analysis-later", format!("{name}: {why}"));
+            return;
+        }
         self.event(
             reason::ANALYSIS_RUN_TERMINATING,
             format!("Terminating AnalysisRun '{name}'"),

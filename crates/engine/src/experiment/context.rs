@@ -2,16 +2,12 @@
 
 use super::ExperimentSnapshot;
 use crate::config::Config;
-use crate::rollout::time::plus_seconds;
 use api::constants::{EXPERIMENT_NAME_ANNOTATION, EXPERIMENT_TEMPLATE_NAME_ANNOTATION};
 use api::{AnalysisPhase, ExperimentSpec, ExperimentStatus, TemplateStatus, TemplateStatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, WaitingOn};
 use std::collections::BTreeMap;
-
-/// How long a write that the API server refused is not tried again.
-const REFUSED_RETRY_S: i64 = 20;
 
 /// The state of one call of [`super::plan`].
 #[derive(Debug)]
@@ -129,13 +125,14 @@ impl Context<'_> {
     /// What the API server said when that object was last written, if it refused a moment ago; the
     /// next attempt is then due later.
     pub(super) fn refusal(&mut self, kind: &str, name: &str) -> Option<String> {
-        let refused = self.snapshot.refused.as_ref()?;
-        let again = plus_seconds(refused.at, REFUSED_RETRY_S);
-        if refused.object.kind != kind || refused.object.name != name || again <= self.now {
+        let mut all = self.snapshot.refused.iter();
+        let (_, refused) = all.find(|(object, _)| object.kind == kind && object.name == name)?;
+        let (again, message) = (refused.until(), refused.message.clone());
+        if again <= self.now {
             return None;
         }
         self.wake_at(again);
-        Some(refused.message.clone())
+        Some(message)
     }
 
     /// When the Experiment has run for its duration; `None` before its pods were available, and for
@@ -161,6 +158,7 @@ impl Context<'_> {
 
     pub(super) fn tell(&mut self, kind: EventKind, reason: &'static str, message: String) {
         self.releases.push(Release::Event {
+            of: None,
             kind,
             reason,
             message,

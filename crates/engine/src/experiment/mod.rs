@@ -10,6 +10,7 @@
 //!   template that can never start.
 //! - A service with a name of its own is created once, not on every pass.
 //! - An experiment that is terminated before its required analyses have ended comes to an end.
+//! - So does one whose required analysis is gone by then; and a run that no status names ends with it.
 //! - A `duration` never ends early: times are rounded up to whole seconds.
 //! - Templates or a duration that make no sense are a condition.
 
@@ -31,4 +32,4 @@ mod tests;
 
 pub use pipeline::plan;
 pub(crate) use services::has_ports;
-pub use snapshot::{ExperimentSnapshot, Refused};
+pub use snapshot::{ExperimentSnapshot, Refusals, Refused};

@@ -50,8 +50,7 @@ impl Context<'_> {
                 "Failed to create ReplicaSet for template '{}': {why}",
                 template.spec.name
             );
-            self.warn(reason::REPLICA_SET_CREATE_ERROR, message.clone());
-            template.error = Some(message);
+            self.fail(template, reason::REPLICA_SET_CREATE_ERROR, message);
             return;
         }
         let object = Box::new(self.set_manifest(template, &name));
@@ -102,29 +101,39 @@ impl Context<'_> {
             set.remove_deadline();
             template.replicas()
         };
-        if target == live {
-            self.actions.extend(set.patch());
+        set.replicas = target;
+        let Some(patch) = set.patch() else {
             return target;
-        }
+        };
         if let Some(why) = self.refusal("ReplicaSet", set.name()) {
+            // The delay before it is a part of a scale-down.
+            let desired = if template.over { 0 } else { target };
             let message = format!(
-                "Unable to scale ReplicaSet for template '{}' to desired replica count '{target}': {why}",
+                "Unable to scale ReplicaSet for template '{}' to desired replica count '{desired}': {why}",
                 template.spec.name
             );
-            self.warn(reason::REPLICA_SET_UPDATE_ERROR, message.clone());
-            template.error = Some(message);
+            self.fail(template, reason::REPLICA_SET_UPDATE_ERROR, message);
             return live;
         }
-        set.replicas = target;
-        let direction = if target > live { "up" } else { "down" };
-        let name = set.name();
-        self.event(
-            reason::SCALING_REPLICA_SET,
-            format!("Scaled {direction} ReplicaSet {name} from {live} to {target}"),
-        );
-        self.decide("scale", format!("{name}: {live} -> {target} pods"));
-        self.actions.extend(set.patch());
+        if target != live {
+            let direction = if target > live { "up" } else { "down" };
+            let name = set.name();
+            self.event(
+                reason::SCALING_REPLICA_SET,
+                format!("Scaled {direction} ReplicaSet {name} from {live} to {target}"),
+            );
+            self.decide("scale", format!("{name}: {live} -> {target} pods"));
+        }
+        self.actions.push(patch);
         target
+    }
+
+    /// Told once: for as long as the status says it.
+    fn fail(&mut self, template: &mut Template<'_>, reason: &'static str, message: String) {
+        if template.status.message != message {
+            self.warn(reason, message.clone());
+        }
+        template.error = Some(message);
     }
 
     /// The pods stay for the delay, so that whoever sends them requests can stop before they go.

@@ -9,6 +9,7 @@ use super::{jobs, plan};
 use crate::analysis::{AnalysisRunSnapshot, MetricDefaults};
 use api::AnalysisRunStatus;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Next, Plan, Propagation};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -272,6 +273,64 @@ fn a_terminated_run_deletes_the_job_with_its_pods() {
         result(&planned)["measurements"][0]["message"],
         "Metric Terminated"
     );
+}
+
+fn deleted(plan: &Plan<AnalysisRunStatus>) -> Vec<&str> {
+    let targets = plan.actions.iter().map(|action| match action {
+        Action::Delete {
+            target,
+            propagation: Propagation::Foreground,
+            ..
+        } => target.name.as_str(),
+        other => panic!("a deletion: {other:?}"),
+    });
+    targets.collect()
+}
+
+/// The controller died between the Job and the status that names it.
+#[test]
+fn a_terminated_run_deletes_a_job_of_which_no_status_tells() {
+    let metrics = json!([metric("check", json!({})), metric("other", json!({}))]);
+    let mut snapshot = snapshot(metrics);
+    pass(&mut snapshot, now());
+    let run = Arc::make_mut(&mut snapshot.run);
+    run.status = None;
+    run.spec.terminate = Some(true);
+    // One has ended, and one that has the name of another run's is none of ours.
+    end(&mut snapshot, "Complete");
+    let mut foreign = (*snapshot.jobs[0]).clone();
+    foreign.metadata.name = Some(format!("{UID}.check.2"));
+    foreign.metadata.owner_references = None;
+    snapshot.jobs.push(Arc::new(foreign));
+    let planned = pass(&mut snapshot, now());
+    assert_eq!(deleted(&planned), [format!("{UID}.check.1")]);
+    assert_eq!(planned.status.phase, Some(api::AnalysisPhase::Successful));
+    assert_eq!(pass(&mut snapshot, now()).actions, []);
+}
+
+#[test]
+fn a_job_that_is_on_its_way_out_is_not_deleted_again() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    let job = Arc::make_mut(&mut snapshot.jobs[0]);
+    job.metadata.deletion_timestamp = Some(Time(now()));
+    let run = Arc::make_mut(&mut snapshot.run);
+    run.status = None;
+    run.spec.terminate = Some(true);
+    assert_eq!(pass(&mut snapshot, now()).actions, []);
+}
+
+/// Somebody edits the run, or takes away a Secret of it, while a Job is under way.
+#[test]
+fn a_run_that_ends_with_an_error_leaves_no_job_behind() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    let args = json!([{"name": "none"}]);
+    let run = Arc::make_mut(&mut snapshot.run);
+    run.spec.args = serde_json::from_value(args).expect("arguments");
+    let planned = pass(&mut snapshot, now());
+    assert_eq!(planned.status.phase, Some(api::AnalysisPhase::Error));
+    assert_eq!(deleted(&planned), [format!("{UID}.check.1")]);
 }
 
 #[test]

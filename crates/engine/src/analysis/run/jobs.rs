@@ -10,13 +10,13 @@ use api::constants::{
     ANALYSIS_RUN_NAMESPACE_ANNOTATION, ANALYSIS_RUN_UID_LABEL, JOB_NAME_METADATA,
     JOB_NAMESPACE_METADATA,
 };
-use api::{AnalysisPhase, JobMetric, Measurement, Metric};
+use api::{AnalysisPhase, AnalysisRunStatus, JobMetric, Measurement, Metric};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use plan::{Action, Guard, ObjectKey, Propagation, TaskId};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Longest name of a Job whose pods can carry it as a label.
@@ -250,20 +250,26 @@ pub(super) fn follow(
         let message = format!("jobs.batch {name:?} not found");
         return end(AnalysisPhase::Error, &message);
     };
-    let conditions = job
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    for condition in conditions.filter(|condition| condition.status == "True") {
-        match condition.type_.as_str() {
-            "Complete" => return end(AnalysisPhase::Successful, ""),
-            "Failed" => return end(AnalysisPhase::Failed, ""),
-            _ => {}
-        }
+    if let Some(phase) = end_of(job) {
+        return end(phase, "");
     }
     let stuck = snapshot.job_pods.iter().filter(|pod| is_of(pod, job));
     let message = stuck.into_iter().find_map(|pod| never_starts(pod))?;
     end(AnalysisPhase::Inconclusive, &message)
+}
+
+/// What a Job has come to; `None` while it goes on.
+fn end_of(job: &Job) -> Option<AnalysisPhase> {
+    let conditions = job
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let mut held = conditions.filter(|condition| condition.status == "True");
+    held.find_map(|condition| match condition.type_.as_str() {
+        "Complete" => Some(AnalysisPhase::Successful),
+        "Failed" => Some(AnalysisPhase::Failed),
+        _ => None,
+    })
 }
 
 fn is_of(pod: &Pod, job: &Job) -> bool {
@@ -313,6 +319,33 @@ pub(super) fn delete(
     let name = measurement.metadata.get(JOB_NAME_METADATA)?;
     let job = find(snapshot, name).filter(|job| is_ours(snapshot, job))?;
     Some(deletion(job, propagation))
+}
+
+/// The deletions of Jobs of the run that go on and are none of a measurement that `is_known`. An earlier
+/// pass may have made one without the status that names it.
+pub(super) fn delete_strays(
+    snapshot: &AnalysisRunSnapshot,
+    status: &AnalysisRunStatus,
+    is_known: impl Fn(&Measurement) -> bool,
+) -> Vec<Action> {
+    let results = status.metric_results.iter();
+    let known: BTreeSet<&str> = results
+        .flat_map(|result| &result.measurements)
+        .filter(|measurement| is_known(measurement))
+        .filter_map(|measurement| measurement.metadata.get(JOB_NAME_METADATA))
+        .map(String::as_str)
+        .collect();
+    let is_stray = |job: &Job| {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        job.metadata.deletion_timestamp.is_none()
+            && end_of(job).is_none()
+            && !known.contains(name)
+            && is_ours(snapshot, job)
+    };
+    let strays = snapshot.jobs.iter().filter(|job| is_stray(job));
+    strays
+        .map(|job| deletion(job, Propagation::Foreground))
+        .collect()
 }
 
 fn deletion(job: &Job, propagation: Propagation) -> Action {

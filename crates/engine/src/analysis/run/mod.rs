@@ -13,4 +13,5 @@ mod job_tests;
 #[cfg(test)]
 mod tests;
 
+pub(super) use schedule::completed;
 pub use sync::{plan, settled};

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 const RETRY_NS: i64 = 10_000_000_000;
 
 /// Successful, Failed, Error and Inconclusive are final.
-pub(super) fn completed(phase: AnalysisPhase) -> bool {
+pub(in crate::analysis) fn completed(phase: AnalysisPhase) -> bool {
     matches!(
         phase,
         AnalysisPhase::Successful

@@ -41,7 +41,7 @@ pub fn plan(snapshot: &AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunS
             pass.run(plan)
         }
         Err(message) => {
-            fail(&mut plan, message, now);
+            fail(snapshot, &mut plan, message, now);
             ttl::apply(run, &key, &mut plan, now);
             plan
         }
@@ -86,9 +86,16 @@ fn prepare(snapshot: &AnalysisRunSnapshot) -> Result<(Resolved, Rules), String> 
     Ok((resolved, rules))
 }
 
-/// Ends the run before it measured anything.
-fn fail(plan: &mut Plan<AnalysisRunStatus>, message: String, now: Timestamp) {
+/// Ends the run, whatever is under way.
+fn fail(
+    snapshot: &AnalysisRunSnapshot,
+    plan: &mut Plan<AnalysisRunStatus>,
+    message: String,
+    now: Timestamp,
+) {
     plan.trace.decide("fail", message.clone());
+    let has_ended = |measurement: &Measurement| measurement.finished_at.is_some();
+    plan.actions = jobs::delete_strays(snapshot, &plan.status, has_ended);
     plan.status.phase = Some(AnalysisPhase::Error);
     plan.status.message = message;
     // The peer leaves it out, so that its TTL never applies.
@@ -121,6 +128,10 @@ impl Pass<'_> {
     fn run(&self, mut plan: Plan<AnalysisRunStatus>) -> Plan<AnalysisRunStatus> {
         let terminating = self.terminating(&plan.status);
         let mut seen = Seen::default();
+        if terminating {
+            // Those of measurements are stopped with them.
+            seen.actions = jobs::delete_strays(self.snapshot, &plan.status, |_| true);
+        }
         for (index, metric) in self.resolved.metrics.iter().enumerate() {
             match due(metric, &plan.status, terminating, self.now) {
                 Due::No | Due::At(_) => {}
@@ -477,6 +488,7 @@ fn metric_event(metric: &str, phase: AnalysisPhase) -> Release {
         _ => (EventKind::Normal, "MetricSuccessful"),
     };
     Release::Event {
+        of: None,
         kind,
         reason,
         message: format!("Metric '{metric}' Completed. Result: {phase}"),
@@ -491,6 +503,7 @@ fn run_event(phase: AnalysisPhase) -> Release {
         _ => (EventKind::Normal, "AnalysisRunSuccessful"),
     };
     Release::Event {
+        of: None,
         kind,
         reason,
         message: format!("Analysis Completed. Result: {phase}"),

@@ -4,6 +4,7 @@ use crate::analysis::arguments::{self, SECRET_PLACEHOLDER};
 use crate::analysis::snapshot::{AnalysisRunSnapshot, Arms};
 use crate::metric;
 use api::{JobMetric, Metric, SecretKeyRef};
+use gocompat::number;
 use plan::{MetricTask, ObjectKey, Redacted, TaskId};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ pub(super) struct Resolved {
     pub(super) metrics: Vec<Metric>,
     /// With everything, as JSON.
     complete: Vec<Redacted<Value>>,
-    /// Secret values, to be kept out of messages.
+    /// Secret values, in the forms that messages may have them in, to be kept out of there.
     secrets: Vec<Redacted<String>>,
 }
 
@@ -50,6 +51,7 @@ impl Resolved {
             secrets.push(value.clone());
             Ok(value.reveal().clone())
         })?;
+        let secrets = forms(&secrets);
         let mut complete = Vec::with_capacity(spec.metrics.len());
         for metric in &spec.metrics {
             let filled = arguments::substitute(metric, &values)
@@ -108,9 +110,28 @@ impl Resolved {
     }
 }
 
+/// What a message may have in place of secrets: the values, without the newline that a file ends with,
+/// and all of that as Go quotes it. Longest first, so that none leaves the rest of another one.
+fn forms(secrets: &[Redacted<String>]) -> Vec<Redacted<String>> {
+    let mut forms = Vec::new();
+    for secret in secrets {
+        let secret = secret.reveal().as_str();
+        for form in [secret, secret.trim()] {
+            let quoted = number::quote(form);
+            forms.push(form.to_owned());
+            forms.push(quoted[1..quoted.len() - 1].to_owned());
+        }
+    }
+    forms.retain(|form| !form.is_empty());
+    forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    forms.dedup();
+    forms.into_iter().map(Redacted::new).collect()
+}
+
+/// `secrets` are [`forms`].
 fn hide(text: &str, secrets: &[Redacted<String>]) -> String {
     let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.reveal().is_empty()) {
+    for secret in secrets {
         text = text.replace(secret.reveal(), "*****");
     }
     text
@@ -124,6 +145,7 @@ fn secret(
     let Some(secret) = snapshot.secrets.get(name) else {
         return Err(format!("secrets \"{name}\" not found"));
     };
+    let secret = secret.as_ref().map_err(Clone::clone)?;
     secret
         .get(key)
         .cloned()

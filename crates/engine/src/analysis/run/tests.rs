@@ -64,7 +64,9 @@ impl World {
     }
 
     fn secret(mut self, name: &str, key: &str, value: &str) -> Self {
-        let keys = self.snapshot.secrets.entry(name.to_owned()).or_default();
+        let secrets = self.snapshot.secrets.entry(name.to_owned());
+        let keys = secrets.or_insert_with(|| Ok(BTreeMap::new()));
+        let keys = keys.as_mut().expect("it can be read");
         keys.insert(key.to_owned(), Redacted::new(value.to_owned()));
         self
     }
@@ -97,6 +99,7 @@ impl World {
                 kind,
                 reason,
                 message,
+                ..
             } = release
             else {
                 panic!("no run releases {release:?}");
@@ -536,6 +539,62 @@ fn a_missing_key_of_a_secret_is_named() {
         world.status()["message"],
         "Unable to resolve metric arguments: key 'k' does not exist in secret 'n'"
     );
+}
+
+#[test]
+fn a_secret_that_may_not_be_read_ends_the_run_with_the_words_of_the_api_server() {
+    let spec = json!({
+        "metrics": [metric("a", &json!({}))],
+        "args": [{ "name": "s", "valueFrom": { "secretKeyRef": { "name": "n", "key": "k" } } }],
+    });
+    let forbidden = "secrets \"n\" is forbidden: User \"weir\" cannot get resource";
+    let mut world = World::new(&spec);
+    let secrets = &mut world.snapshot.secrets;
+    secrets.insert("n".to_owned(), Err(forbidden.to_owned()));
+    world.run();
+    assert_eq!(world.status()["phase"], "Error");
+    assert_eq!(
+        world.status()["message"],
+        format!("Unable to resolve metric arguments: {forbidden}")
+    );
+}
+
+/// A URL is quoted as Go does, one secret is the beginning of the other, and a file ends with a newline.
+#[test]
+fn secrets_are_hidden_in_whatever_form_a_message_has_them() {
+    let reference = |key: &str| json!({ "secretKeyRef": { "name": "n", "key": key } });
+    let spec = json!({
+        "metrics": [json!({
+            "name": "a",
+            "provider": { "web": { "url": "http://h/{{args.short}}/?key={{args.long}}" } },
+        })],
+        "args": [
+            { "name": "short", "valueFrom": reference("short") },
+            { "name": "long", "valueFrom": reference("long") },
+            { "name": "none", "valueFrom": reference("none") },
+        ],
+    });
+    let mut world = World::new(&spec)
+        .secret("n", "short", "pass")
+        .secret("n", "long", "pass\"w\\ord\n")
+        .secret("n", "none", "");
+    world.network = Some(BTreeMap::new());
+    world.pass();
+    world.pass();
+    let measurement = &world.status()["metricResults"][0]["measurements"][0];
+    assert_eq!(
+        measurement["message"],
+        "Get \"http://h/*****/?key=*****\": dial tcp 127.0.0.1:1: connect: connection refused"
+    );
+
+    let answer = json!({ "phase": "Error", "message": "no pass\"w\\ord, nor pass\"w\\ord\n" });
+    world.network = None;
+    world.script.insert("a".to_owned(), vec![answer]);
+    world.now += SignedDuration::from_secs(10);
+    world.pass();
+    world.pass();
+    let measurement = &world.status()["metricResults"][0]["measurements"][1];
+    assert_eq!(measurement["message"], "no *****, nor *****");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::lab::{Lab, template};
+use plan::Next;
 use serde_json::{Value, json};
 
 fn analysis(name: &str, more: Value) -> Value {
@@ -288,6 +289,67 @@ fn a_run_that_somebody_deletes_is_an_error() {
         (lab.phase(), lab.message()),
         ("Error", "AnalysisRun 'exp-a' is gone")
     );
+}
+
+#[test]
+fn a_required_run_that_is_gone_is_not_waited_for() {
+    let required = json!({"requiredForCompletion": true});
+    for (more, phase, message) in [
+        (required, "Error", "AnalysisRun 'exp-a' is gone"),
+        (json!({}), "Successful", ""),
+    ] {
+        let analyses = json!([analysis("a", more)]);
+        let mut lab = Lab::running(measured(analyses, json!({})));
+        lab.run_says("exp-a", json!({"phase": "Running"}));
+        lab.settle();
+        lab.experiment["spec"]["terminate"] = json!(true);
+        lab.objects
+            .remove(&("AnalysisRun".to_owned(), "exp-a".to_owned()));
+        lab.settle();
+        assert_eq!((lab.phase(), lab.message()), (phase, message));
+        // What it has come to stays.
+        lab.sleep(60);
+        assert_eq!(lab.phase(), phase);
+    }
+}
+
+#[test]
+fn a_run_of_which_no_status_tells_ends_with_the_experiment() {
+    let analyses = json!([analysis("a", json!({}))]);
+    let mut lab = Lab::new(measured(analyses, json!({})));
+    lab.settle();
+    lab.pods_come();
+    lab.pass();
+    let before = lab.experiment["status"].clone();
+    lab.pass();
+    let foreign = json!({"metadata": {"name": "exp-b"}, "spec": {"metrics": []}});
+    lab.objects
+        .insert(("AnalysisRun".to_owned(), "exp-b".to_owned()), foreign);
+    // The controller died between the run and the status; then somebody ends it all.
+    lab.experiment["status"] = before;
+    lab.experiment["spec"]["terminate"] = json!(true);
+    lab.settle();
+    assert_eq!(lab.phase(), "Successful");
+    let ended =
+        |run: &str| lab.get("AnalysisRun", run).expect("a run")["spec"]["terminate"] == true;
+    assert!(ended("exp-a"));
+    assert!(!ended("exp-b"), "it is somebody else's");
+    assert!(lab.has_event("Normal AnalysisRunTerminating Terminating AnalysisRun 'exp-a'"));
+}
+
+#[test]
+fn a_run_that_will_not_be_ended_is_tried_again_later() {
+    let analyses = json!([analysis("a", json!({}))]);
+    let mut lab = Lab::running(measured(analyses, json!({})));
+    lab.refuse("AnalysisRun", "exp-a", "not today");
+    lab.experiment["spec"]["terminate"] = json!(true);
+    let plan = lab.settle();
+    assert_eq!(lab.phase(), "Successful");
+    let until = lab.refused.values().next().expect("one").until();
+    assert_eq!(plan.next, Next::At(until));
+    lab.sleep(20);
+    let run = lab.get("AnalysisRun", "exp-a").expect("a run");
+    assert_eq!(run["spec"]["terminate"], true);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use crate::config::Config;
-use crate::experiment::{ExperimentSnapshot, Refused, plan};
+use crate::experiment::{ExperimentSnapshot, Refusals, Refused, plan};
 use crate::rollout::replica_set::merge;
 use crate::snapshot::TemplateSet;
 use api::{AnalysisTemplate, ExperimentStatus};
@@ -16,7 +16,7 @@ pub(super) struct Lab {
     /// By kind and name.
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) templates: TemplateSet,
-    pub(super) refused: Option<Refused>,
+    pub(super) refused: Refusals,
     /// `Type Reason message`, those on the Rollout with a star before them.
     pub(super) events: Vec<String>,
     pub(super) config: Config,
@@ -75,7 +75,7 @@ impl Lab {
             }),
             objects: BTreeMap::new(),
             templates,
-            refused: None,
+            refused: Refusals::new(),
             events: Vec::new(),
             config: Config::default(),
         }
@@ -124,6 +124,7 @@ impl Lab {
                     kind,
                     reason,
                     message,
+                    ..
                 } => ("", kind, reason, message),
                 Release::EventOn {
                     object,
@@ -240,11 +241,12 @@ impl Lab {
     }
 
     pub(super) fn refuse(&mut self, kind: &str, name: &str, message: &str) {
-        self.refused = Some(Refused {
-            object: ObjectKey::namespaced("v1", kind, "ns", name),
+        let refused = Refused {
             message: message.to_owned(),
             at: self.now,
-        });
+        };
+        self.refused
+            .insert(ObjectKey::namespaced("v1", kind, "ns", name), refused);
     }
 
     /// What an analysis says.

@@ -237,6 +237,31 @@ fn a_refused_replica_set_is_an_error_with_the_words_of_the_api_server() {
 }
 
 #[test]
+fn whatever_is_refused_is_told_and_tried_again_later() {
+    let mut lab = Lab::new(two(json!({})));
+    lab.refuse("ReplicaSet", "exp-base", "no quota");
+    lab.refuse("ReplicaSet", "exp-new", "no quota");
+    let plan = lab.pass();
+    assert_eq!(plan.actions, []);
+    for template in ["base", "new"] {
+        let status = lab.template_status(template);
+        let message = format!("Failed to create ReplicaSet for template '{template}': no quota");
+        assert_eq!(status["status"], "Error");
+        assert_eq!(status["message"], message.as_str());
+    }
+    let until = lab.refused.values().next().expect("two").until();
+    assert_eq!(plan.next, Next::At(until));
+    lab.settle();
+    assert_eq!(lab.phase(), "Error");
+
+    let mut lab = Lab::new(two(json!({})));
+    lab.refuse("ReplicaSet", "exp-base", "no quota");
+    lab.refuse("ReplicaSet", "exp-new", "no quota");
+    lab.now = until;
+    assert_eq!(lab.plan().actions.len(), 2);
+}
+
+#[test]
 fn a_refused_scaling_is_an_error_too() {
     let mut lab = Lab::new(two(json!({})));
     lab.pass();
@@ -246,6 +271,25 @@ fn a_refused_scaling_is_an_error_too() {
         "Unable to scale ReplicaSet for template 'new' to desired replica count '1': not today";
     assert_eq!((lab.phase(), lab.message()), ("Error", message));
     assert!(lab.has_event(&format!("Warning ReplicaSetUpdateError {message}")));
+}
+
+#[test]
+fn a_refused_end_is_told_once_while_the_pods_stay() {
+    let mut lab = Lab::running(two(json!({})));
+    lab.experiment["spec"]["terminate"] = json!(true);
+    lab.refuse("ReplicaSet", "exp-new", "not today");
+    let plan = lab.settle();
+    let message =
+        "Unable to scale ReplicaSet for template 'new' to desired replica count '0': not today";
+    assert_eq!((lab.phase(), lab.message()), ("Error", message));
+    let told = format!("Warning ReplicaSetUpdateError {message}");
+    assert_eq!(lab.events.iter().filter(|event| **event == told).count(), 1);
+    let until = lab.refused.values().next().expect("one").until();
+    assert_eq!(plan.next, Next::At(until));
+    lab.refused.clear();
+    lab.sleep(31);
+    lab.sleep(31);
+    assert_eq!((lab.size("exp-base"), lab.size("exp-new")), (0, 0));
 }
 
 #[test]
