@@ -158,6 +158,14 @@ impl Error {
     pub fn chain(&self) -> String {
         chain(self)
     }
+
+    /// What came of a write, in the words of the API server: without what was tried.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Write { source, .. } => chain(source.as_ref()),
+            other => other.chain(),
+        }
+    }
 }
 
 /// An error and its sources on one line.
@@ -193,5 +201,27 @@ pub fn code_of(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_api_server_come_without_what_was_tried() {
+        let message = "replicasets.apps \"x\" is forbidden: exceeded quota";
+        let status = kube::core::Status {
+            message: message.to_owned(),
+            code: 403,
+            ..kube::core::Status::default()
+        };
+        let error = Error::Write {
+            verb: "creating",
+            object: ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", "x"),
+            source: Box::new(kube::Error::Api(Box::new(status))),
+        };
+        assert_eq!(error.words(), message);
+        assert!(error.chain().starts_with("creating "), "{}", error.chain());
     }
 }

@@ -81,7 +81,7 @@ impl Kubernetes {
                 propagation,
             } => self.delete(target, guard, *propagation).await,
             Action::Evict { pod, guard } => self.evict(pod, guard).await,
-            Action::Measure(_) => Ok(()),
+            Action::Attempt(_) | Action::Measure(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@
 //! is empty.
 
 mod analysis_run;
+mod announce;
 mod application;
 mod experiment;
 mod kept;
@@ -16,17 +17,16 @@ mod service;
 
 pub use kept::Kept;
 
-use crate::act::{Events, Kinds, Kubernetes, Measurer, Occurrence, Outcomes, Renderer, subject};
+use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry, panic_message};
-use crate::monitor::{Metrics, Subject};
+use crate::monitor::Metrics;
 use crate::queue::{Key, Kind, Outcome, Queue};
 use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, ResourceExt};
-use plan::{Action, Next, ObjectKey, PatchKind, Plan, Release};
+use plan::{Action, Next, ObjectKey, PatchKind, Plan};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,7 +48,7 @@ pub struct Context {
     /// What the specs of Rollouts come to.
     pub digests: Kept<Arc<engine::snapshot::Digest>>,
     /// Writes for Experiments that it refused.
-    pub experiment_refusals: Kept<engine::experiment::Refused>,
+    pub experiment_refusals: Kept<engine::experiment::Refusals>,
     /// Uids of the Rollouts that were met.
     pub known: Kept<String>,
     /// What was said last of an object whose passes fail.
@@ -246,6 +246,7 @@ async fn carry_out<D: Driver>(
     let target = key_of(root);
     let mut version = root.resource_version();
     let mut written = Written::Nothing;
+    let mut done = Vec::new();
     if let Some(patch) = &plan.root.patch {
         let patch = at_version(patch.clone(), version.as_deref());
         version = cx
@@ -253,24 +254,28 @@ async fn carry_out<D: Driver>(
             .patch(&target, PatchKind::Merge, &patch, None)
             .await?;
         written = Written::Everything;
+        done.push(target.clone());
     }
-    let (outcomes, failure) = act(cx, &plan.actions).await;
-    // What an eviction leads to is seen when the pod goes; one that was refused is tried again when
-    // the plan says so, not at once.
-    if plan
-        .actions
-        .iter()
-        .any(|action| !matches!(action, Action::Measure(_) | Action::Evict { .. }))
-    {
-        written = Written::Everything;
+    let (outcomes, failure) = act(cx, key, &plan.actions).await;
+    let acted = plan.actions.iter().zip(&outcomes);
+    let successes = acted.filter(|(_, outcome)| outcome.is_ok());
+    for (action, _) in successes {
+        // What an eviction leads to is seen when the pod goes; one that was refused is tried again when
+        // the plan says so, not at once.
+        if !matches!(action, Action::Measure(_) | Action::Evict { .. }) {
+            written = Written::Everything;
+        }
+        done.extend(action.target());
     }
     let taken = driver.acted(cx, key, &Pass { plan, outcomes });
-    match failure {
-        Some(error) if taken && error.refusal() != RefusalKind::Failed => {
-            return Ok(Written::Partly);
-        }
-        Some(error) => return Err(error),
-        None => {}
+    if let Some(error) = failure {
+        announce::writes(cx, key, root, (&plan.releases, &done)).await?;
+        let is_result = taken && error.refusal() != RefusalKind::Failed;
+        return if is_result {
+            Ok(Written::Partly)
+        } else {
+            Err(error)
+        };
     }
     if let Some(difference) = status_difference::<D>(root, &plan.status)? {
         let patch = at_version(json!({"status": difference}), version.as_deref());
@@ -280,11 +285,12 @@ async fn carry_out<D: Driver>(
             .patch(&target, PatchKind::Merge, &patch, subresource)
             .await;
         if let Err(error) = stored {
+            announce::writes(cx, key, root, (&plan.releases, &done)).await?;
             return Err(without_status(cx, target, subresource, error).await);
         }
         written = Written::Everything;
     }
-    announce(cx, key, root, &plan.releases).await?;
+    announce::all(cx, key, root, &plan.releases).await?;
     Ok(written)
 }
 
@@ -314,114 +320,42 @@ fn status_difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<O
     Ok(crate::diff::merge_diff(&stored, &planned).filter(|_| planned.is_object()))
 }
 
-async fn announce<R>(cx: &Context, key: &Key, root: &R, releases: &[Release]) -> Result<()>
-where
-    R: Resource<DynamicType = ()> + Serialize + Sync,
-{
-    let is_event =
-        |release: &Release| matches!(release, Release::Event { .. } | Release::EventOn { .. });
-    let object = if releases.iter().all(is_event) {
-        Value::Null
-    } else {
-        encode(root)?
-    };
-    let about = reference(root);
-    for release in releases {
-        let subject = Subject {
-            key,
-            object: &object,
-        };
-        cx.metrics.release(subject, release);
-        tell(cx, (key, &about), release).await;
-    }
-    Ok(())
-}
-
-fn reference<R: Resource<DynamicType = ()>>(root: &R) -> ObjectReference {
-    let meta = root.meta();
-    ObjectReference {
-        api_version: Some(R::api_version(&()).into_owned()),
-        kind: Some(R::kind(&()).into_owned()),
-        namespace: meta.namespace.clone(),
-        name: meta.name.clone(),
-        uid: meta.uid.clone(),
-        resource_version: meta.resource_version.clone(),
-        ..ObjectReference::default()
-    }
-}
-
-/// Carries actions out in order, up to the first failure.
-async fn act(cx: &Context, actions: &[Action]) -> (Vec<Result<(), Failure>>, Option<Error>) {
+/// Carries actions out in order, up to the first failure that is not one of an attempt.
+async fn act(
+    cx: &Context,
+    key: &Key,
+    actions: &[Action],
+) -> (Vec<Result<(), Failure>>, Option<Error>) {
     let mut outcomes = Vec::with_capacity(actions.len());
     for action in actions {
-        let done = match action {
+        let done = match action.deed() {
             Action::Measure(task) => {
                 cx.measurer.start(task);
                 Ok(())
             }
-            action => cx.kubernetes.execute(action).await,
+            deed => cx.kubernetes.execute(deed).await,
         };
-        match done {
-            Ok(()) => outcomes.push(Ok(())),
-            Err(error) => {
-                // A conflict says nothing of the object, only that the view of it was old.
-                if error.retry() != Retry::Stale {
-                    outcomes.push(Err(Failure {
-                        message: error.chain(),
-                        kind: error.refusal(),
-                    }));
-                }
-                return (outcomes, Some(error));
-            }
+        let Err(error) = done else {
+            outcomes.push(Ok(()));
+            continue;
+        };
+        let failure = Failure {
+            message: error.words(),
+            kind: error.refusal(),
+        };
+        if matches!(action, Action::Attempt(_)) {
+            let (why, remedy) = (error.chain(), error.remedy());
+            tracing::warn!(%key, error = why, remedy, "an attempt failed, the rest goes on");
+            outcomes.push(Err(failure));
+            continue;
         }
+        // A conflict says nothing of the object, only that the view of it was old.
+        if error.retry() != Retry::Stale {
+            outcomes.push(Err(failure));
+        }
+        return (outcomes, Some(error));
     }
     (outcomes, None)
-}
-
-async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Release) {
-    match release {
-        Release::Event {
-            kind,
-            reason,
-            message,
-        } => {
-            cx.events
-                .publish(Occurrence {
-                    object: root,
-                    kind: *kind,
-                    reason,
-                    message,
-                })
-                .await;
-        }
-        Release::EventOn {
-            object,
-            uid,
-            kind,
-            reason,
-            message,
-        } => {
-            cx.events
-                .publish(Occurrence {
-                    object: &subject(object, uid),
-                    kind: *kind,
-                    reason,
-                    message,
-                })
-                .await;
-        }
-        Release::Completed {
-            status, total_s, ..
-        } => {
-            tracing::info!(object = %key, status, total_s, "rollout finished");
-        }
-        Release::Synced {
-            phase, duration_s, ..
-        } => tracing::info!(object = %key, phase, duration_s, "sync finished"),
-        Release::SyncFailed { reason } => {
-            tracing::warn!(object = %key, reason, "an attempt to sync failed, its status says why");
-        }
-    }
 }
 
 /// A patch that is refused unless the object is still the one that was planned with.

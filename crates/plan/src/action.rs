@@ -31,9 +31,45 @@ pub enum Action {
     /// Evicts a pod through its `eviction` subresource; a refusal by a disruption budget is
     /// not a failure.
     Evict { pod: ObjectKey, guard: Guard },
+    /// The same, but nothing else waits for it: a failure is logged, the pass goes on, and the next plan
+    /// tries again.
+    Attempt(Box<Self>),
     /// Takes one measurement; the answer comes back in the inbox of a later snapshot. A task
     /// whose id is under way already is not started again.
     Measure(Box<MetricTask>),
+}
+
+impl Action {
+    /// What is done, attempted or not.
+    pub fn deed(&self) -> &Self {
+        match self {
+            Self::Attempt(deed) => deed.deed(),
+            deed => deed,
+        }
+    }
+
+    /// The object that is written; `None` for a measurement, and for a manifest without a name.
+    pub fn target(&self) -> Option<ObjectKey> {
+        match self.deed() {
+            Self::Create { object } | Self::Apply { object, .. } => key_of(object),
+            Self::Patch { target, .. } | Self::Delete { target, .. } => Some(target.clone()),
+            Self::Evict { pod, .. } => Some(pod.clone()),
+            Self::Attempt(_) | Self::Measure(_) => None,
+        }
+    }
+}
+
+fn key_of(manifest: &Value) -> Option<ObjectKey> {
+    let text = |pointer: &str| {
+        let found = manifest.pointer(pointer).and_then(Value::as_str);
+        found.map(str::to_owned)
+    };
+    Some(ObjectKey {
+        api_version: text("/apiVersion")?,
+        kind: text("/kind")?,
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name")?,
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

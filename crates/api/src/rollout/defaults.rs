@@ -131,7 +131,7 @@ impl BlueGreenStrategy {
 
     /// `autoPromotionSeconds`, 0 if absent (§1.2).
     pub fn auto_promotion_s(&self) -> i32 {
-        self.auto_promotion_seconds.unwrap_or(0)
+        self.auto_promotion_seconds.unwrap_or(0).max(0)
     }
 
     /// `maxUnavailable`, the text `25` if absent, which counts as a percentage (§1.2).

@@ -119,7 +119,7 @@ impl Teller<'_> {
 }
 
 fn said(action: &Action) -> String {
-    match action {
+    match action.deed() {
         Action::Create { object } | Action::Apply { object, .. } => {
             let text = |at: &str| object.pointer(at).and_then(|value| value.as_str());
             let (kind, name) = (text("/kind"), text("/metadata/name"));
@@ -132,6 +132,6 @@ fn said(action: &Action) -> String {
         Action::Patch { target, .. } => format!("patch {} {}", target.kind, target.name),
         Action::Delete { target, .. } => format!("delete {} {}", target.kind, target.name),
         Action::Evict { pod, .. } => format!("evict Pod {}", pod.name),
-        Action::Measure(_) => "measure".to_owned(),
+        Action::Attempt(_) | Action::Measure(_) => "measure".to_owned(),
     }
 }

@@ -331,6 +331,7 @@ impl Context<'_> {
             AnalysisPhase::Inconclusive => (EventKind::Normal, reason::ANALYSIS_RUN_INCONCLUSIVE),
         };
         self.releases.push(Release::Event {
+            of: None,
             kind,
             reason,
             message: format!(
@@ -427,7 +428,9 @@ impl Context<'_> {
             .spec
             .blue_green()
             .and_then(|b| b.preview_replica_count);
-        match preview {
+        // An analysis may have been added after the preview had passed: then all pods are on their way.
+        let is_passed = self.stored.blue_green.scale_up_preview_check_point;
+        match preview.filter(|_| !is_passed) {
             Some(preview) => new.replicas != preview || new.available() != preview,
             None => !new.is_saturated(self.replicas()),
         }

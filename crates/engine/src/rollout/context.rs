@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::snapshot::{References, RolloutSnapshot};
 use api::{Rollout, RolloutStatus, TrafficWeights};
 use jiff::Timestamp;
-use plan::{Action, EventKind, Next, Plan, Release, RootPatch, Trace, WaitingOn};
+use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, WaitingOn};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,14 +140,46 @@ impl Context<'_> {
 
     pub(crate) fn event(&mut self, reason: &'static str, message: impl Into<String>) {
         self.releases.push(Release::Event {
+            of: None,
             kind: EventKind::Normal,
             reason,
             message: message.into(),
         });
     }
 
+    /// Tells of the write of an object.
+    pub(crate) fn event_of(
+        &mut self,
+        object: ObjectKey,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        self.releases.push(Release::Event {
+            of: Some(object),
+            kind: EventKind::Normal,
+            reason,
+            message: message.into(),
+        });
+    }
+
+    /// The address of one of the Rollout's ReplicaSets.
+    pub(crate) fn replica_set_key(&self, name: &str) -> ObjectKey {
+        ObjectKey::namespaced("apps/v1", "ReplicaSet", self.namespace(), name)
+    }
+
+    /// The address of the Rollout itself.
+    pub(crate) fn own_key(&self) -> ObjectKey {
+        ObjectKey::namespaced(
+            "argoproj.io/v1alpha1",
+            "Rollout",
+            self.namespace(),
+            self.name(),
+        )
+    }
+
     pub(crate) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
         self.releases.push(Release::Event {
+            of: None,
             kind: EventKind::Warning,
             reason,
             message: message.into(),

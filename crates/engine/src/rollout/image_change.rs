@@ -31,7 +31,8 @@ impl Context<'_> {
             0 => String::new(),
             surplus => format!(", and those of {surplus} more containers"),
         };
-        self.event(
+        self.event_of(
+            self.own_key(),
             reason::IMAGES_UPDATED,
             format!("Images of revision {revision}: {told}{rest}"),
         );

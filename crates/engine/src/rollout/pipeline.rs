@@ -53,7 +53,10 @@ fn look_ahead(
     let first = current_step(&snapshot);
     for _ in 1..MAX_PASSES {
         Arc::make_mut(&mut snapshot.rollout).status = Some(plan.status.clone());
-        let next = pass(&snapshot, config, now);
+        let mut next = pass(&snapshot, config, now);
+        // What a pass would tell again as long as nothing changes was told.
+        next.releases
+            .retain(|release| !plan.releases.contains(release));
         let step = plan.status.current_step_index;
         let is_second_step = step != first && next.status.current_step_index != step;
         if is_second_step || !is_of_status_only(&next) {

@@ -34,12 +34,13 @@ impl Context<'_> {
             return;
         }
         let pods = self.owned_pods();
-        let available = pods.iter().filter(|pod| self.is_available(pod)).count() as i32;
+        let lasting = self.lasting_pods(&pods);
+        let available: i32 = lasting.values().sum();
         let wanted: i32 = self.sets.iter().map(|set| set.replicas).sum();
         let floor = self.replicas().max(wanted) - self.restart_concurrency();
         let mut budget = available - floor;
         let old = self.pods_to_restart(&pods, restart_at.0);
-        let mut spare = self.spare_pods(&pods);
+        let mut spare = self.spare_pods(lasting);
         for pod in &old {
             if budget <= 0 || pod.metadata.deletion_timestamp.is_some() {
                 continue;
@@ -73,17 +74,27 @@ impl Context<'_> {
         }
     }
 
-    /// Available pods that each ReplicaSet, by uid, can do without at once: all but one, since somebody
-    /// has to answer what is sent to it (the peer counts over all together). One that is to have a single
-    /// pod can do without it, or that would never be restarted.
-    fn spare_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
+    /// Available pods of each ReplicaSet, by uid, without those that its size has no room for: they go by
+    /// themselves.
+    fn lasting_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
         let of_set = |set: &OwnedSet| {
-            let mut own = pods.iter().filter(|pod| owner_uid(pod) == set.uid());
-            let available = own.by_ref().filter(|pod| self.is_available(pod)).count() as i32;
-            let kept = i32::from(set.replicas > 1);
-            (set.uid().to_owned(), available - kept)
+            let own = pods.iter().filter(|pod| owner_uid(pod) == set.uid());
+            let available = own.filter(|pod| self.is_available(pod)).count() as i32;
+            (set.uid().to_owned(), available.min(set.replicas))
         };
         self.sets.iter().map(of_set).collect()
+    }
+
+    /// How many of them a ReplicaSet can do without at once: all but one, since somebody has to answer what
+    /// is sent to it (the peer counts over all together). One that is to have a single pod can do without
+    /// it, or that would never be restarted.
+    fn spare_pods(&self, mut lasting: BTreeMap<String, i32>) -> BTreeMap<String, i32> {
+        for set in self.sets.iter().filter(|set| set.replicas > 1) {
+            if let Some(available) = lasting.get_mut(set.uid()) {
+                *available -= 1;
+            }
+        }
+        lasting
     }
 
     /// Pods from before the restart, oldest first. At each later look another one comes first: an

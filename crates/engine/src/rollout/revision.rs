@@ -121,6 +121,10 @@ impl<'a> Context<'a> {
         owners.push(self.owner_reference());
         set.extra
             .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
+        // Whose Rollout is gone, or has another uid now, would lose its pods to the garbage collector. This
+        // changes nothing, and fails unless the Rollout is as it was seen.
+        let uid = self.uid().to_owned();
+        self.patch_root(json!({"metadata": {"uid": uid}}));
         let name = set.name().to_owned();
         self.decide(
             "adopt",
@@ -198,6 +202,7 @@ impl<'a> Context<'a> {
             .iter()
             .any(|set| set.metadata.name.as_deref() == Some(&name));
         self.status = self.stored.clone();
+        self.forget_invalid_spec();
         if taken {
             let count = self.stored.collision_count.unwrap_or(0) + 1;
             self.status.collision_count = Some(count);
@@ -217,7 +222,8 @@ impl<'a> Context<'a> {
             object: Box::new(self.new_set_manifest(&name, revision)),
         });
         self.announce_revision(revision);
-        self.event(
+        self.event_of(
+            self.replica_set_key(&name),
             reason::NEW_REPLICA_SET_CREATED,
             format!("Created ReplicaSet {name} (revision {revision})"),
         );
@@ -238,6 +244,19 @@ impl<'a> Context<'a> {
             why: "it is being created".to_owned(),
         });
         true
+    }
+
+    /// The spec is fine by now, whatever becomes of its ReplicaSet (§1.7).
+    fn forget_invalid_spec(&mut self) {
+        if conditions::find(&self.status, condition::INVALID_SPEC).is_none() {
+            return;
+        }
+        conditions::remove(&mut self.status, condition::INVALID_SPEC);
+        let generation = self.rollout.metadata.generation.unwrap_or(0);
+        self.status.observed_generation = generation.to_string();
+        let (phase, message) = self.phase();
+        self.status.phase = Some(phase);
+        self.status.message = message;
     }
 
     /// The ReplicaSet was not created a moment ago: says so (§2.4). Whether it is left be: for a while
@@ -415,7 +434,8 @@ impl<'a> Context<'a> {
         self.patch_root(
             json!({"metadata": {"annotations": {REVISION_ANNOTATION: revision.to_string()}}}),
         );
-        self.event(
+        self.event_of(
+            self.own_key(),
             reason::ROLLOUT_UPDATED,
             format!("Rollout updated to revision {revision}"),
         );

@@ -1,7 +1,7 @@
 //! Going back: to the stable revision, or to one that is still warm (rollouts.md §3.15, §3.16).
 
 use super::context::Context;
-use super::replica_set::OwnedSet;
+use super::replica_set::{OwnedSet, revision_of};
 use jiff::Timestamp;
 
 const EXPERIMENT_ANNOTATION: &str = api::constants::EXPERIMENT_NAME_ANNOTATION;
@@ -12,7 +12,8 @@ fn is_older(a: &OwnedSet, b: &OwnedSet) -> bool {
     (a.created(), original_revision(a)) < (b.created(), original_revision(b))
 }
 
-/// The revision that a ReplicaSet was made for; later ones are in its history.
+/// The revision that a ReplicaSet was made for; later ones are in its history, but for the one that this
+/// pass gives it.
 fn original_revision(set: &OwnedSet) -> i64 {
     let annotations = set.live.metadata.annotations.as_ref();
     let history = annotations
@@ -20,7 +21,7 @@ fn original_revision(set: &OwnedSet) -> i64 {
     history
         .and_then(|history| history.split(',').next())
         .and_then(|first| first.trim().parse().ok())
-        .unwrap_or_else(|| set.revision())
+        .unwrap_or_else(|| annotations.map_or(0, revision_of))
 }
 
 impl Context<'_> {
@@ -35,7 +36,7 @@ impl Context<'_> {
     /// Few enough revisions lie between the new ReplicaSet and the younger stable one. What somebody
     /// has aborted stays so until a retry (with the peer, an abort is dropped without a word).
     pub(crate) fn is_within_rollback_window(&self) -> bool {
-        if self.stored.abort {
+        if self.stored.abort && !self.pauses.is_removing_abort() {
             return false;
         }
         let Some(revisions) = self.rollout.spec.rollback_window_revisions() else {
@@ -70,7 +71,10 @@ impl Context<'_> {
     /// and has kept its pods since: a way back that began as a fast one goes on as one, however long a
     /// pod of it takes.
     fn is_new_set_warm(&self) -> bool {
-        let Some(set) = self.new_set() else {
+        // The deadline of an abort that was taken back says that the update is tried again, not that it goes
+        // back to pods that were fine.
+        let is_retried = self.stored.aborted_at.is_some() && !self.stored.abort;
+        let Some(set) = self.new_set().filter(|_| !is_retried) else {
             return false;
         };
         let annotations = set.live.metadata.annotations.as_ref();

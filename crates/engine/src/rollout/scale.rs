@@ -46,7 +46,8 @@ impl Context<'_> {
         }
         let direction = if replicas > old { "up" } else { "down" };
         let (name, revision) = (set.name().to_owned(), set.revision());
-        self.event(
+        self.event_of(
+            self.replica_set_key(&name),
             reason::SCALING_REPLICA_SET,
             format!(
                 "Scaled {direction} ReplicaSet {name} (revision {revision}) from {old} to {replicas}"

@@ -118,7 +118,8 @@ impl Context<'_> {
             }
             if old != hash {
                 patch["spec"] = json!({"selector": {HASH_LABEL: hash}});
-                self.event(
+                self.event_of(
+                    ObjectKey::namespaced("v1", "Service", self.namespace(), &name),
                     reason::SWITCH_SERVICE,
                     format!("Switched selector for service '{name}' from '{old}' to '{hash}'"),
                 );

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::replica_set::OwnedSet;
+use super::time::plus_seconds;
 use crate::snapshot::RolloutSnapshot;
 use api::constants::WORKLOAD_GENERATION_ANNOTATION;
 use api::{PodTemplate, Rollout, RolloutPhase, ScaleDownOnSuccess};
@@ -9,6 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// How long a workload that could not be scaled is left be.
+const RETRY_S: i64 = 20;
 
 /// Fills in template, selector and the workload's generation. The error is the sentence for the
 /// author of the Rollout.
@@ -125,17 +129,20 @@ impl Context<'_> {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
+        // Its status changes all the time, which is no reason to plan again.
         let guard = Guard {
             uid: text("uid"),
-            resource_version: text("resourceVersion"),
+            resource_version: None,
         };
-        self.deletions.push(Action::Patch {
+        // The update does not wait for a Deployment that somebody keeps us from scaling (§3.18).
+        self.deletions.push(Action::Attempt(Box::new(Action::Patch {
             target: ObjectKey::namespaced("apps/v1", "Deployment", self.namespace(), name),
             kind: PatchKind::Merge,
             patch: json!({"spec": {"replicas": replicas}}),
             subresource: None,
             guard,
-        });
+        })));
+        self.wake_at(plus_seconds(self.now, RETRY_S));
         self.decide("scale-workload", format!("{name}: {replicas} pods"));
     }
 }

@@ -270,6 +270,11 @@ pub(super) fn arms(rule: &Value, want: &Want<'_>) -> Option<(usize, usize)> {
     positions(rule, want.canary_service, want.stable_service)
 }
 
+/// Whether a backend is one of the two.
+pub(super) fn is_arm(backend: &Value, want: &Want<'_>) -> bool {
+    is_service(backend, want.canary_service) || is_service(backend, want.stable_service)
+}
+
 fn positions(rule: &Value, canary: &str, stable: &str) -> Option<(usize, usize)> {
     let backends = rule.get("backendRefs")?.as_array()?;
     let position = |service| backends.iter().position(|b| is_service(b, service));

@@ -41,7 +41,7 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
     let rules = rules.unwrap_or(&none);
     let recorded = recorded(route);
-    let ours = positions(rules, &recorded);
+    let ours = positions(rules, &recorded, want);
     let own: Vec<&Value> = (0..rules.len())
         .filter(|at| !ours.contains(at))
         .map(|at| &rules[at])
@@ -52,7 +52,7 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
         .filter(|_| takes_rules)
         .flat_map(|managed| added(managed, &own, want))
         .collect();
-    let record: Vec<Value> = wanted.iter().map(identity).collect();
+    let record: Vec<Value> = wanted.iter().map(|rule| identity(rule, want)).collect();
     let in_place = ours.iter().copied().eq(0..wanted.len());
     if in_place && record == recorded {
         return Vec::new();
@@ -101,14 +101,17 @@ fn recorded(route: &Value) -> Vec<Value> {
         .unwrap_or_default()
 }
 
-/// A rule as it is recorded: without its weights, which move, and its name, which older versions of
-/// the API drop.
-fn identity(rule: &Value) -> Value {
+/// A rule as it is recorded: without its weights, which move, without its name, which older versions of
+/// the API drop, and of its backends the two arms, since those of experiments come and go.
+fn identity(rule: &Value, want: &Want<'_>) -> Value {
     let mut rule = rule.clone();
     if let Some(rule) = rule.as_object_mut() {
         rule.remove("name");
     }
-    let backends = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
+    let mut backends = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
+    if let Some(backends) = &mut backends {
+        backends.retain(|backend| super::gateway_api::is_arm(backend, want));
+    }
     for backend in backends.into_iter().flatten() {
         if let Some(backend) = backend.as_object_mut() {
             backend.remove("weight");
@@ -118,15 +121,17 @@ fn identity(rule: &Value) -> Value {
 }
 
 /// Positions of the recorded rules, ascending. One that is gone, or was edited into another, has
-/// none.
-fn positions(rules: &[Value], recorded: &[Value]) -> Vec<usize> {
+/// none. Filters count: but for its filter, a mirrored rule may be the route's own.
+fn positions(rules: &[Value], recorded: &[Value], want: &Want<'_>) -> Vec<usize> {
+    let live: Vec<Value> = rules.iter().map(|rule| identity(rule, want)).collect();
     let mut found = Vec::new();
     for record in recorded {
+        let record = identity(record, want);
         let position = (0..rules.len()).find(|at| {
             !found.contains(at)
-                && ["matches", "backendRefs"].iter().all(|field| {
+                && ["matches", "filters", "backendRefs"].iter().all(|field| {
                     let of = |rule: &Value| rule.get(*field).cloned().unwrap_or_default();
-                    covers(&of(record), &of(&rules[*at]))
+                    covers(&of(&record), &of(&live[*at]))
                 })
         });
         found.extend(position);

@@ -274,6 +274,43 @@ fn a_restart_in_the_future_is_waited_for() {
 }
 
 #[test]
+fn a_spec_that_was_put_right_is_not_called_invalid_for_a_refused_replica_set() {
+    let mut world = deployed(&routed(), 2);
+    let services = world.keys("Service").into_iter();
+    let service = services.clone().find(|key| key.name == "canary").unwrap();
+    let object = world.objects.remove(&service).unwrap();
+    update(&mut world, 1);
+    world.sleep(1.0);
+    assert!(
+        status(&world, "message")
+            .as_str()
+            .unwrap()
+            .contains("InvalidSpec")
+    );
+    world.store(&service, object);
+    let mut snapshot = world.snapshot();
+    let config = Config::default();
+    let name = engine::rollout::plan(&snapshot, &config, world.now)
+        .actions
+        .iter()
+        .find_map(|action| action.target().filter(|target| target.kind == "ReplicaSet"))
+        .unwrap()
+        .name;
+    snapshot.inbox.refused = Some(Refusal {
+        replica_set: name,
+        message: "exceeded quota".to_owned(),
+        kind: RefusalKind::Refused,
+        at: world.now,
+    });
+    let told = engine::rollout::plan(&snapshot, &config, world.now).status;
+    let invalid = told.conditions.iter().any(|one| one.type_ == "InvalidSpec");
+    assert!(
+        !invalid && !told.message.contains("InvalidSpec"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_refused_replica_set_is_told_once_and_tried_again_later() {
     let mut world = deployed(&routed(), 2);
     update(&mut world, 1);

@@ -142,6 +142,6 @@ fn secrets(world: &World) -> Secrets {
             .collect()
     };
     let keys = world.keys("Secret").into_iter();
-    keys.map(|key| (key.name.clone(), values(&world.objects[&key])))
+    keys.map(|key| (key.name.clone(), Ok(values(&world.objects[&key]))))
         .collect()
 }

@@ -599,7 +599,7 @@ fn check_action(snapshot: &RolloutSnapshot, action: &Action) {
             .and_then(Value::as_i64)
             .is_some_and(|n| n < 0)
     };
-    match action {
+    match action.deed() {
         Action::Create { object } => assert!(!negative(object), "{object}"),
         Action::Patch { target, patch, .. } => {
             assert!(!negative(patch), "{target}: {patch}");
@@ -615,7 +615,9 @@ fn check_action(snapshot: &RolloutSnapshot, action: &Action) {
             );
         }
         Action::Evict { .. } => {}
-        Action::Apply { .. } | Action::Measure(_) => panic!("no action of a Rollout: {action:?}"),
+        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+            panic!("no action of a Rollout: {action:?}")
+        }
     }
 }
 

@@ -282,6 +282,50 @@ fn an_abort_takes_its_share_of_the_traffic_away_and_ends_it() {
     assert_eq!(phase(&world, &name(&world)), "Running");
 }
 
+/// An update of 40 that is at an experiment with a share of 10, and has lost a stable pod since.
+fn at_shares_without_a_stable_pod(dynamic: bool) -> World {
+    let share = json!([{"name": "new", "specRef": "canary", "weight": 10}]);
+    let strategy = json!({"canary": {
+        "steps": [
+            {"setWeight": 50},
+            {"pause": {"duration": 20}},
+            {"experiment": {"templates": share}},
+            {"pause": {}},
+        ],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "dynamicStableScale": dynamic,
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    let mut world = deployed(&strategy);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| weight(world) == 50));
+    world.dead_images.insert("demo:blue".to_owned());
+    let stable = status(&world, "stableRS").as_str().unwrap().to_owned();
+    world.delete_pod(&stable);
+    assert!(world.run_until(|world| phase(world, &name(world)) == "Running"));
+    world.sleep(5.0);
+    world
+}
+
+#[test]
+fn a_share_that_leaves_the_stable_pods_less_is_given_though_one_is_missing() {
+    let world = at_shares_without_a_stable_pod(true);
+    let shares: Vec<i64> = backends(&world).iter().map(|one| one.2).collect();
+    assert_eq!(shares, [40, 50, 10]);
+}
+
+#[test]
+fn a_share_is_given_back_when_its_pods_go_whatever_is_held() {
+    let mut world = at_shares_without_a_stable_pod(true);
+    let experiment = name(&world);
+    update(&mut world, 2);
+    world.settle();
+    assert!(is_terminated(&world, &experiment));
+    let shares: Vec<i64> = backends(&world).iter().map(|one| one.2).collect();
+    assert_eq!(shares, [50, 50], "the canary's part waits for stable pods");
+}
+
 #[test]
 fn a_failed_experiment_aborts_the_update() {
     let mut world = deployed(&measured());

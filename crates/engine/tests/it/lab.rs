@@ -3,7 +3,7 @@
 use crate::world::{NAMESPACE, World, merge_patch, parse};
 use api::{AnalysisRun, Experiment};
 use engine::config::Config;
-use engine::experiment::{self, ExperimentSnapshot};
+use engine::experiment::{self, ExperimentSnapshot, Refusals};
 use engine::snapshot::TemplateSet;
 use plan::{Next, ObjectKey, Plan, Release};
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl World {
                 .collect(),
             analysis_runs: parse::<AnalysisRun>(all("AnalysisRun")),
             templates: self.templates(),
-            refused: None,
+            refused: Refusals::new(),
         }
     }
 
@@ -84,6 +84,7 @@ impl World {
                 kind,
                 reason,
                 message,
+                ..
             }
             | Release::EventOn {
                 kind,

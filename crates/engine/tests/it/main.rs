@@ -31,5 +31,6 @@ mod single_pods;
 mod swarm;
 mod timelines;
 mod vectors;
+mod ways_back;
 mod workloads;
 mod world;

@@ -332,3 +332,33 @@ pub(crate) fn script(world: &mut World, run: &str, phase: &str) {
     };
     world.scripts.insert(run.to_owned(), script);
 }
+
+/// The delay of the abort does not make the pods that failed an analysis ones to go back to at once.
+#[test]
+fn a_retry_of_a_way_back_is_analysed_again() {
+    let mut strategy = blue_green(5);
+    strategy["blueGreen"]["prePromotionAnalysis"] =
+        json!({"templates": [{"templateName": "smoke"}]});
+    let mut objects = manifests(&strategy, 3);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    let first = current(&world);
+    update(&mut world, 1);
+    world.settle();
+    let second = current(&world);
+    script(&mut world, &format!("app-{second}-2-pre"), "Successful");
+    until(&mut world, "Healthy");
+    world.sleep(60.0);
+    assert_eq!(size(&world, &first), 0);
+    update(&mut world, 0);
+    world.settle();
+    script(&mut world, &format!("app-{first}-3-pre"), "Failed");
+    until(&mut world, "Degraded");
+    world.sleep(1.0);
+    user(&mut world, &json!({"status": {"abort": false}}));
+    world.sleep(20.0);
+    assert_eq!(world.selected("active"), Some(second));
+    let runs = world.keys("AnalysisRun").into_iter();
+    assert_eq!(runs.filter(|run| run.name.contains(&first)).count(), 2);
+}

@@ -3,6 +3,7 @@
 use crate::operations::{current, status, until, user};
 use crate::swarm::{manifests, template};
 use crate::world::World;
+use plan::Action;
 use serde_json::{Value, json};
 
 /// Five pods each, wanted; those of an image that never starts where `dead`.
@@ -59,4 +60,25 @@ fn a_rollout_that_shrinks_takes_the_deployment_with_it_though_no_pod_is_ready() 
     user(&mut world, &json!({"spec": {"replicas": 3}}));
     world.sleep(5.0);
     assert_eq!(deployment_size(&world), 3);
+}
+
+/// The update goes on without, and tries again.
+#[test]
+fn nothing_waits_for_a_deployment_that_cannot_be_scaled() {
+    let mut world = handed_over(false);
+    until(&mut world, "Healthy");
+    let key = world.keys("Deployment").remove(0);
+    world.user_patch(&key, &json!({"spec": {"replicas": 5}}));
+    let plan = world.plan();
+    let scalings = plan.actions.iter().filter_map(Action::target);
+    assert!(
+        scalings
+            .filter(|target| target.kind == "Deployment")
+            .count()
+            == 1
+    );
+    let plan::Next::At(at) = plan.next else {
+        panic!("nobody tries again");
+    };
+    assert!(at.duration_since(world.now).as_secs() <= 20);
 }

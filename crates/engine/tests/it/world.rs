@@ -235,7 +235,7 @@ impl World {
     }
 
     /// One pass: plan, act, store the status. Whether anything changed.
-    fn reconcile(&mut self) -> bool {
+    pub(crate) fn reconcile(&mut self) -> bool {
         let before = self.version_of_world();
         let snapshot = self.snapshot();
         let config = Config::default();
@@ -285,6 +285,7 @@ impl World {
                 kind,
                 reason,
                 message,
+                ..
             } = release
             {
                 let event = (
@@ -305,7 +306,7 @@ impl World {
 
     /// `planner` is the uid of the object that was planned.
     pub(crate) fn act(&mut self, action: &Action, planner: &str) {
-        match action {
+        match action.deed() {
             Action::Create { object } => {
                 let _ = self.create((**object).clone());
             }
@@ -350,7 +351,7 @@ impl World {
                 self.ready_at.remove(pod);
                 self.evicted += 1;
             }
-            Action::Apply { .. } | Action::Measure(_) => {
+            Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
                 panic!("a Rollout plan has no such action: {action:?}")
             }
         }

@@ -330,7 +330,7 @@ fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTr
         .and_then(Value::as_str)
         .and_then(|text| serde_json::from_str::<Vec<Value>>(text).ok());
     if let Some(record) = record {
-        return recorded_rules(rules, &record);
+        return recorded_rules(rules, &record, arms);
     }
     let is_candidate = |rule: &Value| match resource::list(rule, "/backendRefs") {
         [only] => {
@@ -349,15 +349,21 @@ fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTr
         .collect()
 }
 
-/// Positions of recorded rules, as the engine finds them: by matches and backends.
-fn recorded_rules(rules: &[Value], record: &[Value]) -> BTreeSet<usize> {
+/// Positions of recorded rules, as the engine finds them: by matches, filters, and those backends that are
+/// arms.
+fn recorded_rules(rules: &[Value], record: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
+    let of = |rule: &Value, field: &str| {
+        let mut value = rule.get(field).cloned().unwrap_or_default();
+        if let ("backendRefs", Some(backends)) = (field, value.as_array_mut()) {
+            backends.retain(|backend| arms.contains(backend_name(backend)));
+        }
+        value
+    };
     let mut found = BTreeSet::new();
     for one in record {
         let is_it = |rule: &Value| {
-            ["matches", "backendRefs"].iter().all(|field| {
-                let of = |rule: &Value| rule.get(*field).cloned().unwrap_or_default();
-                covers(&of(one), &of(rule))
-            })
+            let mut fields = ["matches", "filters", "backendRefs"].iter();
+            fields.all(|field| covers(&of(one, field), &of(rule, field)))
         };
         let position = (0..rules.len()).find(|at| !found.contains(at) && is_it(&rules[*at]));
         found.extend(position);

@@ -35,6 +35,7 @@ pub(super) fn begin(cx: &mut Context<'_>, operation: Operation) {
         _ => String::new(),
     };
     cx.plan.releases.push(Release::Event {
+        of: None,
         kind: EventKind::Normal,
         reason: OPERATION_STARTED,
         message: format!("Initiated {how} sync to '{to}'{by}"),
@@ -203,6 +204,7 @@ fn completed(cx: &Context<'_>, state: &OperationState) -> Release {
         )
     };
     Release::Event {
+        of: None,
         kind,
         reason: OPERATION_COMPLETED,
         message: text,

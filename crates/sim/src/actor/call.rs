@@ -124,12 +124,7 @@ pub(super) fn status(actor: &mut Actor<'_>, pass: &Pass, shared: &mut Shared) ->
 }
 
 fn target(action: &Action) -> Option<Id> {
-    match action {
-        Action::Create { object } | Action::Apply { object, .. } => Id::of_json(object),
-        Action::Patch { target, .. } | Action::Delete { target, .. } => Id::of_key(target),
-        Action::Evict { pod, .. } => Id::of_key(pod),
-        Action::Measure(_) => None,
-    }
+    Id::of_key(&action.target()?)
 }
 
 pub(super) fn action(
@@ -183,7 +178,13 @@ pub(super) fn action(
                     actor.view.absorb(&id, object);
                 }
             }
-            answer
+            let crashes = matches!(answer, Answer::Crash { .. });
+            let is_attempt = matches!(action, Action::Attempt(_));
+            if is_attempt && !crashes {
+                Answer::Done
+            } else {
+                answer
+            }
         }
     }
 }
@@ -206,7 +207,7 @@ fn absorb(view: &mut View, id: &Id, done: Done) {
 
 fn execute(action: &Action, id: &Id, shared: &mut Shared) -> Result<Done, Refused> {
     let now = shared.now_ms;
-    match action {
+    match action.deed() {
         Action::Create { object } => {
             let created = shared.ground.create(now, (**object).clone())?;
             shared.wrote(format_args!("create {id}"));
@@ -241,7 +242,7 @@ fn execute(action: &Action, id: &Id, shared: &mut Shared) -> Result<Done, Refuse
             }
             Ok(Done::Unseen)
         }
-        Action::Apply { .. } | Action::Measure(_) => {
+        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
             Err(Refused::Invalid("no such action here".to_owned()))
         }
     }

@@ -26,7 +26,7 @@ fn is_ours(rollout: &Rollout, object: &Object) -> bool {
 impl Checks {
     /// Checks an action before it is carried out.
     pub fn deed(&mut self, at_ms: i64, deed: &Deed<'_>, change: &Change<'_>) {
-        match deed.action {
+        match deed.action.deed() {
             Action::Create { object } => self.create(at_ms, deed, change, object),
             Action::Patch { target, patch, .. } => {
                 let (Some(id), Some(live)) = (Id::of_key(target), deed.live) else {
@@ -60,7 +60,7 @@ impl Checks {
                 }
             }
             Action::Evict { pod, .. } => self.evict(at_ms, change, &pod.name),
-            Action::Apply { .. } | Action::Measure(_) => {
+            Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
                 self.report(at_ms, "an action that is none of a Rollout", String::new());
             }
         }

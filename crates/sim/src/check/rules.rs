@@ -131,12 +131,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
 /// Whether an action leaves nobody to answer, where somebody was there before: the ready pods behind
 /// what gets traffic, of whichever revision.
 pub(super) fn is_outage(before: &Facts, after: &Facts) -> bool {
-    // Back at the stable template, the canary's pods go whatever becomes of the stable ones: a fault that
-    // is known (seed 4100), and to be mended before this exception goes.
-    let back = after
-        .status()
-        .is_some_and(|own| own.stable_rs == own.current_pod_hash);
-    let asked = after.rollout.is_some() && after.replicas() > 0 && !back;
+    let asked = after.rollout.is_some() && after.replicas() > 0;
     asked && serving(before).is_some_and(|pods| pods > 0) && serving(after) == Some(0)
 }
 

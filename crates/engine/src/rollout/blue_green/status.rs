@@ -62,7 +62,7 @@ impl Context<'_> {
     /// Why the new revision becomes the stable one, if it does.
     fn blue_green_promotion(&self) -> Option<String> {
         let active = &self.status.blue_green.active_selector;
-        if self.stored_stable().is_empty() || active.is_empty() {
+        if self.stored_stable().is_empty() || (active.is_empty() && !self.is_stable_serving()) {
             return Some("Initial deploy".to_owned());
         }
         if *active != self.status.current_pod_hash {
@@ -95,6 +95,13 @@ impl Context<'_> {
         let passed = run.and_then(|run| run.status) == Some(AnalysisPhase::Successful);
         (!self.has_post_promotion_analysis() || passed)
             .then(|| "Completed blue-green update".to_owned())
+    }
+
+    /// Whether stable pods may still be what an active service without a hash leads to: of a canary before,
+    /// or since somebody made the service anew. They stay until the new ones can take their place.
+    fn is_stable_serving(&self) -> bool {
+        let is_ready = |new: &OwnedSet| new.is_saturated(self.replicas());
+        self.stable.is_some() && self.stable != self.new && !self.new_set().is_some_and(is_ready)
     }
 
     /// The preview passed with its few pods; now it may have all of them.

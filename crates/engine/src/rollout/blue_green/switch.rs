@@ -86,7 +86,9 @@ impl Context<'_> {
         let saturated = self
             .new_set()
             .is_some_and(|new| new.is_saturated(self.replicas()));
-        if self.is_halted() || !self.is_ready_for_pause() || !saturated {
+        // A pause keeps traffic where it is; where nobody answers any more there is nothing to keep.
+        let held = self.is_halted() && !(self.is_stable_lost() && self.is_active_lost());
+        if held || !self.is_ready_for_pause() || !saturated {
             let missing = |&index: &usize| self.sets[index].available() < self.sets[index].replicas;
             if let Some(new) = self.new.filter(missing) {
                 self.wait_for_pods(new);

@@ -31,19 +31,22 @@ impl Context<'_> {
         }
     }
 
-    /// Pods for what the routers were told to send to the stable service.
+    /// Pods for what the routers send to the stable service.
     fn pods_for_stable_service(&self) -> i32 {
-        let weights = self.stored.canary.weights.as_ref();
-        weights.map_or(0, |weights| {
-            let max_weight = self.canary().max_traffic_weight();
-            share(self.replicas(), weights.stable.weight, max_weight)
-        })
+        let recorded = self.stored.canary.weights.as_ref();
+        let told = recorded.map_or(0, |weights| weights.stable.weight);
+        let seen = self.observed_weights().map_or(0, |seen| seen.stable);
+        let max_weight = self.canary().max_traffic_weight();
+        share(self.replicas(), told.max(seen), max_weight)
     }
 
-    /// Pods for what the routers were told to send to the canary service.
+    /// Pods for what the routers send to the canary service: by the status, and by their objects, since a
+    /// pass may have ended between the two.
     fn pods_for_canary_service(&self) -> i32 {
-        let weights = self.stored.canary.weights.as_ref();
-        let weight = weights.map_or(0, |weights| weights.canary.weight);
+        let recorded = self.stored.canary.weights.as_ref();
+        let told = recorded.map_or(0, |weights| weights.canary.weight);
+        let seen = self.observed_weights().map_or(0, |seen| seen.canary);
+        let weight = told.max(seen);
         let max_weight = self.canary().max_traffic_weight();
         share(self.replicas(), weight, max_weight).max(i32::from(weight > 0))
     }

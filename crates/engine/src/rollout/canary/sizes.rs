@@ -98,11 +98,25 @@ impl Context<'_> {
                 .is_some_and(|new| weights.canary.pod_template_hash == new.hash())
         });
         let lowered = held > self.step_weight() || (held > 0 && wanted == 0);
-        let stays = !self.is_aborted() || self.canary().ping_pong.is_some();
+        let service = self.arm_services().canary;
+        let leads_here = self
+            .new_set()
+            .is_some_and(|new| self.selector(&service) == new.hash());
+        let stays = !self.is_aborted() || self.canary().ping_pong.is_some() || leads_here;
         if of_new && lowered && stays {
-            self.ceil_share(held)
+            self.at_least_min_pods(self.ceil_share(held))
         } else {
             0
+        }
+    }
+
+    /// `minPodsPerReplicaSet` (§3.10).
+    fn at_least_min_pods(&self, pods: i32) -> i32 {
+        let least = self.canary().min_pods_per_replica_set.unwrap_or(0);
+        if pods > 0 {
+            pods.max(least.min(self.replicas()))
+        } else {
+            pods
         }
     }
 
@@ -119,7 +133,10 @@ impl Context<'_> {
         let mut scaled = false;
         for &index in &others {
             let available = self.sets[index].available();
-            if self.sets[index].replicas > available && self.sets[index].is_observed() {
+            // Pods that get requests are kept: unready ones may be back in a moment, and if they went, the
+            // rest would have to answer for them.
+            let is_idle = !self.has_traffic(index);
+            if is_idle && self.sets[index].replicas > available && self.sets[index].is_observed() {
                 scaled |= self.scale(index, available);
             }
         }
@@ -148,6 +165,24 @@ impl Context<'_> {
             }
         }
         scaled
+    }
+
+    /// Whether a router gives a ReplicaSet requests, by what was told it or by what it does.
+    fn has_traffic(&self, index: usize) -> bool {
+        if !self.has_router() {
+            return false;
+        }
+        let hash = self.sets[index].hash();
+        let weights = self.stored.canary.weights.iter().chain(&self.weights);
+        let mut told = weights.flat_map(|weights| [&weights.canary, &weights.stable]);
+        if told.any(|arm| arm.weight > 0 && arm.pod_template_hash == hash) {
+            return true;
+        }
+        let services = self.arm_services();
+        let seen = self.observed_weights();
+        let (canary, stable) = seen.map_or((0, 0), |seen| (seen.canary, seen.stable));
+        (canary > 0 && self.selector(&services.canary) == hash)
+            || (stable > 0 && self.selector(&services.stable) == hash)
     }
 
     fn superseded_size(&mut self, index: usize, size: i32, down: i32, delayed: &mut i32) -> i32 {

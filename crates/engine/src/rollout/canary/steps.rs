@@ -332,7 +332,8 @@ pub(super) fn meets(
     let Some(set) = set else {
         return desired == 0;
     };
-    let available = set.available();
+    // Of pods that are about to go, none is progress.
+    let available = set.lasting();
     match threshold.filter(|threshold| threshold.value >= 0) {
         None => set.replicas == desired && set.live_replicas() == desired && available == desired,
         Some(threshold) => match threshold.type_ {

@@ -39,17 +39,13 @@ impl Context<'_> {
         let observed = self.observed_weights();
         let weight = self.weight_that_is_served(weight, observed);
         let weight = self.weight_in_a_halt(weight);
-        let moves_weights = self.is_stable_ready_for(weight, observed);
-        if !moves_weights {
-            self.held_weight = Some(weight);
-            self.decide(
-                "hold-weight",
-                format!("the stable pods cannot take what a canary weight of {weight} leaves"),
-            );
-            if let Some(stable) = self.stable {
-                self.wait_for_pods(stable);
-            }
+        let may_move = self.is_stable_ready_for(weight, observed);
+        if !may_move {
+            self.hold(weight);
         }
+        let back = observed.filter(|seen| !may_move && self.can_take_shares_back(*seen));
+        let moves_weights = may_move || back.is_some();
+        let weight = back.map_or(weight, |seen| seen.canary);
         let canary = self.canary();
         let services = self.arm_services();
         let weights = self.weight_record(weight);
@@ -73,10 +69,10 @@ impl Context<'_> {
         match traffic::apply(&routing, &self.snapshot.objects, &want) {
             Ok(change) => {
                 self.note_routing(&want, change);
-                if moves_weights {
-                    self.record_weights(weights);
-                } else {
-                    self.record_observed(observed);
+                match back {
+                    Some(_) => self.record_shares_given_back(&weights),
+                    None if moves_weights => self.record_weights(weights),
+                    None => self.record_observed(observed),
                 }
                 true
             }
@@ -91,6 +87,18 @@ impl Context<'_> {
                 self.wake_at(crate::rollout::time::plus_seconds(self.now, RETRY_S));
                 false
             }
+        }
+    }
+
+    /// The weight stays where it is until the stable pods can take what the wanted one leaves them.
+    fn hold(&mut self, weight: i32) {
+        self.held_weight = Some(weight);
+        self.decide(
+            "hold-weight",
+            format!("the stable pods cannot take what a canary weight of {weight} leaves"),
+        );
+        if let Some(stable) = self.stable {
+            self.wait_for_pods(stable);
         }
     }
 
@@ -123,7 +131,9 @@ impl Context<'_> {
     pub(super) fn wanted_weight(&mut self) -> i32 {
         let max_weight = self.canary().max_traffic_weight();
         if self.is_rolling_back_dynamically() {
-            return self.rollback_weight();
+            // What nobody answers has nothing to wait for.
+            let is_dead = self.is_canary_dead();
+            return if is_dead { 0 } else { self.rollback_weight() };
         }
         if self.is_fully_promoted() {
             return 0;
@@ -250,7 +260,13 @@ impl Context<'_> {
             return 0;
         }
         let max_weight = self.canary().max_traffic_weight();
-        let desired = self.desired_canary_weight();
+        // Back at the stable template, the steps say nothing about what the canary keeps.
+        let is_back = self.new == self.stable;
+        let desired = if is_back {
+            0
+        } else {
+            self.desired_canary_weight()
+        };
         let able = share(max_weight, stable.lasting(), replicas);
         let unable = (max_weight - able).max(0);
         let Some(weights) = &self.stored.canary.weights else {
@@ -290,7 +306,7 @@ impl Context<'_> {
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
         };
-        let rest = max_weight - weight;
+        let rest = max_weight - weight - self.weight_of_experiments();
         if observed.is_some_and(|observed| rest < observed.stable) {
             return true;
         }
@@ -311,13 +327,27 @@ impl Context<'_> {
             || (dead_canary && available > 0)
     }
 
+    /// What the templates of a running experiment get.
+    fn weight_of_experiments(&self) -> i32 {
+        let additional = self.experiment_destinations();
+        additional.iter().map(|one| one.weight).sum()
+    }
+
     /// The stable arm would get no more than it has, but for destinations that nobody wants any more.
     fn is_left_behind(&self, rest: i32, observed: Observed) -> bool {
-        let additional = self.experiment_destinations();
-        let wanted: i32 = additional.iter().map(|one| one.weight).sum();
         let all = self.canary().max_traffic_weight();
-        let left = all - observed.canary - observed.stable - wanted;
-        left > 0 && rest - wanted <= observed.stable + left
+        let left = all - observed.canary - observed.stable - self.weight_of_experiments();
+        left > 0 && rest <= observed.stable + left
+    }
+
+    /// While the canary's weight is held, an experiment may end, and its pods go: its share can't wait.
+    fn can_take_shares_back(&self, observed: Observed) -> bool {
+        let all = self.canary().max_traffic_weight();
+        let rest = all - observed.canary - self.weight_of_experiments();
+        let is_there = self
+            .stable_set()
+            .is_some_and(|stable| stable.available() > 0);
+        is_there && self.is_left_behind(rest, observed)
     }
 
     /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are not
@@ -372,6 +402,16 @@ impl Context<'_> {
             weights.canary.weight = observed.canary;
             weights.stable.weight = observed.stable;
         }
+    }
+
+    /// Of a pass that gave the shares of an experiment back and moved nothing else: the canary's part stays
+    /// what it was, whichever revision it is of.
+    fn record_shares_given_back(&mut self, given: &TrafficWeights) {
+        let mut weights = self.weights.clone().unwrap_or_else(|| given.clone());
+        weights.canary.weight = given.canary.weight;
+        weights.stable.weight = given.stable.weight;
+        weights.additional.clone_from(&given.additional);
+        self.record_weights(weights);
     }
 
     fn record_weights(&mut self, weights: TrafficWeights) {

@@ -115,7 +115,12 @@ impl Context<'_> {
             min_pods: canary.min_pods_per_replica_set,
             aborted: self.is_aborted(),
             recorded: weights.map(|weights| Recorded {
-                canary: weights.canary.weight,
+                // What a superseded canary still gets is no reason for pods of this one.
+                canary: if weights.canary.pod_template_hash == self.current_hash {
+                    weights.canary.weight
+                } else {
+                    0
+                },
                 // What an experiment takes away for a while comes back all at once.
                 stable: weights.stable.weight
                     + weights.additional.iter().map(|one| one.weight).sum::<i32>(),

@@ -86,6 +86,7 @@ fn perform(object: &mut Value, operation: &Value) {
     ) {
         (Value::Object(parent), Some("add")) => drop(parent.insert(last, value)),
         (Value::Object(parent), Some("remove")) => drop(parent.remove(&last)),
+        (Value::Array(parent), Some("add")) if last == "-" => parent.push(value),
         (Value::Array(parent), Some("add")) => parent.insert(at(), value),
         (Value::Array(parent), Some("remove")) => drop(parent.remove(at())),
         (parent, op) => panic!("{op:?} in {parent}"),
@@ -275,6 +276,49 @@ fn what_was_added_is_taken_away_and_nothing_else() {
     held.moves_weights = false;
     let (held, _) = after(&placed, &held);
     assert_eq!(held.1["spec"]["rules"], own, "the weight stays at 20");
+}
+
+/// As the API server holds it, a mirrored rule differs from its own one in the filter alone.
+#[test]
+fn a_rule_of_the_routes_own_is_not_taken_for_its_mirror() {
+    let any = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
+    let own = json!([{"matches": any, "backendRefs": backends(json!(20), json!(80))}]);
+    let live = http(own.clone());
+    let routes = [mirror(json!([{"path": {"prefix": "/"}}]), None)];
+    let ((key, placed), _) = after(&live, &with_routes(20, &routes));
+    assert_eq!(placed["spec"]["rules"].as_array().map(Vec::len), Some(2));
+    // Somebody applies the route as it is in Git.
+    let mut applied = (*placed).clone();
+    applied["spec"]["rules"] = own.clone();
+    let applied = (key, Arc::new(applied));
+    let (bare, _) = after(&applied, &want(20));
+    assert_eq!(bare.1["spec"]["rules"], own);
+    let (again, _) = after(&applied, &with_routes(20, &routes));
+    assert_eq!(again.1["spec"]["rules"], placed["spec"]["rules"]);
+}
+
+#[test]
+fn a_mirrored_rule_is_known_by_its_arms_whatever_an_experiment_adds() {
+    let live = http(json!([{"backendRefs": backends(json!(20), json!(80))}]));
+    let routes = [mirror(json!([{"path": {"prefix": "/"}}]), None)];
+    let (placed, _) = after(&live, &with_routes(20, &routes));
+    let shares = [api::WeightDestination {
+        weight: 5,
+        service_name: "trial".to_owned(),
+        pod_template_hash: "x".to_owned(),
+    }];
+    let mut more = with_routes(20, &routes);
+    more.additional = &shares;
+    let mut route = placed;
+    for _ in 0..3 {
+        (route, _) = after(&route, &more);
+        assert_eq!(route.1["spec"]["rules"].as_array().map(Vec::len), Some(2));
+    }
+    let former = ["trial".to_owned()];
+    let mut less = want(20);
+    less.former = &former;
+    let (bare, _) = after(&route, &less);
+    assert_eq!(bare.1["spec"]["rules"], live.1["spec"]["rules"]);
 }
 
 #[test]

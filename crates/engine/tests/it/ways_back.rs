@@ -1,0 +1,251 @@
+//! Ways back from an update, at the moments at which pods of one arm are missing: traffic comes before
+//! pods, and pods that get requests stay.
+
+use crate::operations::{
+    blue_green, current, deployed, paused, routed, size, status, until, update, user, weight,
+};
+use crate::world::{Script, World};
+use serde_json::{Value, json};
+
+/// Weights by dynamicStableScale, and steps of their own.
+fn dynamic(steps: &Value) -> Value {
+    let mut strategy = routed();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["steps"] = steps.clone();
+    strategy
+}
+
+fn stable(world: &World) -> String {
+    status(world, "stableRS").as_str().unwrap().to_owned()
+}
+
+fn has_event(world: &World, reason: &str) -> bool {
+    world.events.iter().any(|(_, told, _)| told == reason)
+}
+
+#[test]
+fn an_undo_into_the_window_right_after_an_abort_keeps_the_warm_pods() {
+    let mut strategy = routed();
+    strategy["canary"]["scaleDownDelaySeconds"] = json!(3600);
+    strategy["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    let mut world = deployed(&strategy, 5);
+    let first = current(&world);
+    user(
+        &mut world,
+        &json!({"spec": {"rollbackWindow": {"revisions": 3}}}),
+    );
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    until(&mut world, "Healthy");
+    update(&mut world, 2);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(5.0);
+    assert_eq!(size(&world, &first), 5);
+    update(&mut world, 0);
+    for _ in 0..100 {
+        world.sleep(0.1);
+        assert_eq!(size(&world, &first), 5);
+    }
+    assert!(
+        has_event(&world, "SkipSteps"),
+        "{:#?} {:#}",
+        world.events,
+        world.rollout()["status"]
+    );
+    assert_eq!(stable(&world), first);
+}
+
+#[test]
+fn a_dead_canary_gives_its_traffic_back_with_the_first_stable_pod() {
+    let mut world = paused(&dynamic(&json!([{"setWeight": 100}, {"pause": {}}])));
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    assert_eq!((weight(&world), size(&world, &first)), (100, 0));
+    world.kill_pods(&second);
+    world.dead_images.insert("demo:green".to_owned());
+    update(&mut world, 0);
+    assert!(world.run_until(|world| world.ready_of(&first) > 0));
+    // One of them does not stay.
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&first);
+    world.settle();
+    assert!(world.ready_of(&first) < 5);
+    assert_eq!(weight(&world), 0);
+}
+
+#[test]
+fn an_explicit_delay_of_zero_keeps_pods_that_get_requests() {
+    let mut strategy = routed();
+    strategy["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    world.kill_pods(&first);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!((weight(&world), world.ready_of(&second)), (40, 2));
+}
+
+/// A superseded canary with all the traffic, whose stable pods do not come.
+fn superseded() -> (World, String) {
+    let mut world = paused(&dynamic(&json!([{"setWeight": 100}, {"pause": {}}])));
+    world.sleep(5.0);
+    let second = current(&world);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(5.0);
+    assert_eq!(weight(&world), 100);
+    (world, second)
+}
+
+#[test]
+fn unready_pods_of_a_superseded_canary_stay_while_it_has_the_traffic() {
+    let (mut world, second) = superseded();
+    for _ in 0..3 {
+        world.delete_pod(&second);
+    }
+    world.sleep(30.0);
+    assert_eq!((size(&world, &second), world.ready_of(&second)), (5, 5));
+}
+
+#[test]
+fn an_abort_gives_a_canary_no_pods_for_the_weight_of_the_one_before() {
+    let (mut world, second) = superseded();
+    let third = current(&world);
+    let before = size(&world, &third);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert!(size(&world, &third) <= before, "{:?}", world.sizes());
+    assert_eq!((weight(&world), size(&world, &second)), (100, 5));
+}
+
+#[test]
+fn a_service_without_a_hash_does_not_make_unready_pods_stable() {
+    let mut world = deployed(&blue_green(30), 3);
+    let first = current(&world);
+    let service = world.keys("Service").into_iter();
+    let active = service.clone().find(|key| key.name == "active").unwrap();
+    let selector = json!({"rollouts-pod-template-hash": null});
+    world.dead_images.insert("demo:green".to_owned());
+    update(&mut world, 1);
+    world.user_patch(&active, &json!({"spec": {"selector": selector}}));
+    world.sleep(120.0);
+    assert_eq!((stable(&world), world.ready_of(&first)), (first, 3));
+}
+
+#[test]
+fn a_pause_does_not_keep_an_active_service_at_what_was_deleted() {
+    let mut world = deployed(&blue_green(30), 3);
+    let first = current(&world);
+    let old = world.keys("ReplicaSet").remove(0);
+    update(&mut world, 1);
+    world.settle();
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    assert_eq!(world.selected("active"), Some(first));
+    world.delete_set(&old);
+    world.sleep(60.0);
+    let new = current(&world);
+    assert!(world.ready_of(&new) > 0);
+    assert_eq!(world.selected("active"), Some(new));
+}
+
+#[test]
+fn no_seconds_and_less_than_none_are_no_wait() {
+    for seconds in [0, -1] {
+        let mut strategy = blue_green(30);
+        strategy["blueGreen"]["autoPromotionSeconds"] = json!(seconds);
+        let mut world = deployed(&strategy, 2);
+        update(&mut world, 1);
+        world.sleep(5.0);
+        assert_eq!(status(&world, "phase"), "Healthy", "{seconds}");
+        assert_eq!(world.selected("active"), Some(current(&world)));
+    }
+}
+
+#[test]
+fn whoever_adopts_asks_for_the_rollout_that_was_seen() {
+    let mut world = deployed(&routed(), 2);
+    let key = world.keys("ReplicaSet").remove(0);
+    world.user_patch(&key, &json!({"metadata": {"ownerReferences": null}}));
+    let uid = world.rollout()["metadata"]["uid"].clone();
+    let patch = world.plan().root.patch.unwrap();
+    assert_eq!(patch, json!({"metadata": {"uid": uid}}));
+}
+
+#[test]
+fn what_goes_wrong_on_paper_is_told_once() {
+    let field = json!({"fieldRef": {"fieldPath": "status.alb.loadBalancer.name"}});
+    let analysis = json!({
+        "templates": [{"templateName": "smoke"}],
+        "args": [{"name": "x", "valueFrom": field}],
+    });
+    let strategy =
+        json!({"canary": {"steps": [{"pause": {"duration": 5}}, {"analysis": analysis}]}});
+    let mut objects = crate::swarm::manifests(&strategy, 2);
+    objects.insert(0, crate::operations::smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    let mut told = 0;
+    for _ in 0..100 {
+        let plan = world.plan();
+        let errors = plan.releases.iter().filter(|release| {
+            matches!(
+                release,
+                plan::Release::Event {
+                    reason: "ReconciliationError",
+                    ..
+                }
+            )
+        });
+        let count = errors.count();
+        assert!(count < 2, "{:?}", plan.releases);
+        told += count;
+        world.sleep(0.2);
+    }
+    assert!(told > 0);
+}
+
+/// A ReplicaSet that was told to shrink counts with what it will have left.
+#[test]
+fn pods_on_their_way_out_meet_no_threshold() {
+    let strategy = json!({"canary": {
+        "replicaProgressThreshold": {"type": "Percent", "value": 100},
+        "steps": [{"setWeight": 92}, {"setWeight": 72}],
+    }});
+    let mut world = deployed(&strategy, 4);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "stableRS") == status(world, "currentPodHash")));
+    assert_eq!(world.ready_of(&current(&world)), 4);
+}
+
+#[test]
+fn an_analysis_that_is_added_after_the_preview_waits_for_all_pods() {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+    let mut objects = crate::swarm::manifests(&strategy, 4);
+    objects.insert(0, crate::operations::smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    world.settle();
+    let new = current(&world);
+    assert!(world.run_until(|world| size(world, &new) == 4));
+    let verdict = Script {
+        after_s: 5,
+        seen_running: true,
+        phase: "Successful".to_owned(),
+        message: String::new(),
+    };
+    world.scripts.insert(format!("app-{new}-2-pre"), verdict);
+    let analysis = json!({"templates": [{"templateName": "smoke"}]});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"blueGreen": {"prePromotionAnalysis": analysis}}}}),
+    );
+    world.sleep(60.0);
+    assert_eq!(world.keys("AnalysisRun").len(), 1);
+    assert_eq!(status(&world, "phase"), "Healthy");
+}
