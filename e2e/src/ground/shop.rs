@@ -1,4 +1,4 @@
-//! A workload behind the gateway, to be rolled out over and over: in one of three ways, under a host name of its own.
+//! A workload behind the gateway, to be rolled out over and over: in one of several ways, under a host name of its own.
 
 use std::fmt;
 
@@ -7,18 +7,25 @@ use std::fmt;
 pub(crate) enum Way {
     /// A canary by weights of an HTTPRoute.
     Weighted,
+    /// The same with `dynamicStableScale`: pods go as their traffic goes.
+    Dynamic,
     /// A canary by the number of pods behind one Service.
     Counted,
     /// Blue-green by the selector of the active Service.
     BlueGreen,
 }
 
-pub(crate) const WAYS: [Way; 3] = [Way::Weighted, Way::Counted, Way::BlueGreen];
+/// Those of one row at a time: together they would be more load than two cores carry.
+pub(crate) const WAYS: [&[Way]; 2] = [
+    &[Way::Weighted, Way::Counted, Way::BlueGreen],
+    &[Way::Dynamic],
+];
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Weighted => "weighted",
+            Self::Dynamic => "dynamic",
             Self::Counted => "counted",
             Self::BlueGreen => "blue-green",
         })
@@ -69,6 +76,22 @@ const WEIGHTED: &str = "
       stableService: shop
       canaryService: shop-canary
       scaleDownDelaySeconds: 3
+      abortScaleDownDelaySeconds: 3
+      trafficRouting:
+        plugins:
+          argoproj-labs/gatewayAPI: {httpRoute: shop}
+      steps:
+      - setWeight: 25
+      - pause: {duration: 2s}
+      - setWeight: 60
+      - pause: {duration: 2s}
+";
+
+const DYNAMIC: &str = "
+    canary:
+      stableService: shop
+      canaryService: shop-canary
+      dynamicStableScale: true
       abortScaleDownDelaySeconds: 3
       trafficRouting:
         plugins:
@@ -146,7 +169,7 @@ impl Shop {
         }
         text += &ROUTE.replace("$HOST", &self.host());
         text += "    - {name: shop, port: 80, weight: 100}\n";
-        if self.way == Way::Weighted {
+        if matches!(self.way, Way::Weighted | Way::Dynamic) {
             text += "    - {name: shop-canary, port: 80, weight: 0}\n";
         }
         text
@@ -156,6 +179,7 @@ impl Shop {
     pub(crate) fn rollout(&self, tag: &str) -> String {
         let strategy = match self.way {
             Way::Weighted => WEIGHTED,
+            Way::Dynamic => DYNAMIC,
             Way::Counted => COUNTED,
             Way::BlueGreen => BLUE_GREEN,
         };

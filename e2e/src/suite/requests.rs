@@ -72,13 +72,13 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
         ground,
     };
     let rounds = context.args.rounds.unwrap_or(ROUNDS);
-    let wanted = WAYS
-        .into_iter()
-        .filter(|way| way.to_string().contains(&context.args.only));
-    let campaigns = wanted.map(|way| Campaign::run(&stage, way, rounds));
     let mut report = Report::default();
-    for findings in join_all(campaigns).await {
-        for finding in findings {
+    for row in WAYS {
+        let wanted = row
+            .iter()
+            .filter(|way| way.to_string().contains(&context.args.only));
+        let campaigns = wanted.map(|way| Campaign::run(&stage, *way, rounds));
+        for finding in join_all(campaigns).await.into_iter().flatten() {
             match finding {
                 Ok(()) => report.pass(),
                 Err(error) => report.fail(&format_args!("{error:#}")),
@@ -251,7 +251,9 @@ impl<'a> Campaign<'a> {
                 text(rollout, "/status/currentPodHash") != text(rollout, "/status/stableRS");
             moving
                 && match way {
-                    Way::Weighted | Way::Counted => number(rollout, "/status/currentStepIndex") > 0,
+                    Way::Weighted | Way::Dynamic | Way::Counted => {
+                        number(rollout, "/status/currentStepIndex") > 0
+                    }
                     Way::BlueGreen => text(rollout, "/status/phase") == "Paused",
                 }
         })
