@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 pub const ROLLOUT: &str = "app";
 pub const ROUTE: &str = "app";
+pub const INGRESSES: [&str; 2] = ["app", "shop"];
 const SERVICES: [&str; 4] = ["active", "preview", "canary", "stable"];
 const IMAGES: [&str; 4] = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"];
 
@@ -80,6 +81,12 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
             {"name": "canary", "port": 80, "weight": 0},
         ]}]},
     }));
+    if spec
+        .pointer("/strategy/canary/trafficRouting/nginx")
+        .is_some()
+    {
+        objects.extend(INGRESSES.map(ingress));
+    }
     objects.push(json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisTemplate",
@@ -116,6 +123,26 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
     }
     objects.push(rollout);
     objects
+}
+
+/// An Ingress that leads to the stable service, among other things.
+fn ingress(name: &str) -> Value {
+    let path = |path: &str, service: &str| {
+        json!({
+            "path": path,
+            "pathType": "Prefix",
+            "backend": {"service": {"name": service, "port": {"number": 80}}},
+        })
+    };
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name, "annotations": {"kubernetes.io/ingress.class": "nginx"}},
+        "spec": {"rules": [
+            {"host": "a.example.com", "http": {"paths": [path("/", "stable")]}},
+            {"host": "b.example.com", "http": {"paths": [path("/", "somebody-elses")]}},
+        ]},
+    })
 }
 
 /// A ReplicaSet with a name and labels like ours, and another owner.

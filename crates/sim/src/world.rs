@@ -11,8 +11,8 @@ use crate::setup;
 use crate::view::Lags;
 use api::{Rollout, RolloutStatus};
 use engine::config::Config;
-use engine::snapshot::Digest;
-use plan::{Guard, Plan, Release};
+use engine::snapshot::{Digest, RefusalKind};
+use plan::{Action, Guard, Plan, Release};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 const QUIET_MS: i64 = 1_800_000;
 const RECOVERY_MS: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
+const NEVER: i64 = i64::MAX;
 /// Steps of the clock that no scenario needs.
 const MOMENTS_MAX: u32 = 200_000;
 /// Turns within one moment after which something spins.
@@ -41,6 +42,8 @@ pub struct Shared {
     pub statuses: u32,
     /// Evictions are refused before that.
     pub evicts_from: i64,
+    /// ReplicaSets are refused before that, and how.
+    pub creates_from: (i64, RefusalKind),
     /// How far clocks differ.
     pub skew_ms: i64,
     pub mutant: Option<Mutant>,
@@ -124,13 +127,15 @@ pub struct World {
     analyses_next: Option<i64>,
 }
 
-/// A lag for each kind; Deployments, which few worlds have, have that of ReplicaSets.
+/// A lag for each kind; Deployments and Ingresses, which few worlds have, have that of ReplicaSets and
+/// of routes.
 fn lags(rng: &mut ChaCha8Rng, most: i64) -> Lags {
     let mut lags: Lags = [0; Kind::ALL.len()];
     for lag in &mut lags[..Kind::Deployment as usize] {
         *lag = rng.random_range(1..=most.max(1));
     }
     lags[Kind::Deployment as usize] = lags[Kind::ReplicaSet as usize];
+    lags[Kind::Ingress as usize] = lags[Kind::HttpRoute as usize];
     lags
 }
 
@@ -180,6 +185,7 @@ impl World {
                 calls: 0,
                 statuses: 0,
                 evicts_from: 0,
+                creates_from: (0, RefusalKind::Failed),
                 skew_ms: 0,
                 mutant: None,
                 config: Config::default(),
@@ -320,7 +326,18 @@ impl World {
                     drop(self.shared.ground.delete(now, id, &guard, *linger_ms));
                 }
             }
-            Fault::RefuseEvictions { for_ms, .. } => self.shared.evicts_from = now + for_ms,
+            Fault::RefuseEvictions { for_ms, .. } => {
+                self.shared.evicts_from = self.shared.evicts_from.max(now + for_ms);
+            }
+            Fault::ForbidEvictions { .. } => self.shared.evicts_from = NEVER,
+            Fault::RefuseSets { for_ms, how, .. } => {
+                let kind = match how {
+                    0 => RefusalKind::Invalid,
+                    1 => RefusalKind::Refused,
+                    _ => RefusalKind::Failed,
+                };
+                self.shared.creates_from = (now + for_ms, kind);
+            }
             _ => {}
         }
     }
@@ -411,11 +428,16 @@ impl World {
             return;
         };
         let leader = leader.clone();
-        let Some((live, plan)) = leader.plan(&mut self.shared) else {
+        let Some((live, mut plan)) = leader.plan(&mut self.shared) else {
             return;
         };
         let stored = live.status.clone().unwrap_or_default();
-        for (rule, what) in check::at_rest(&plan, &stored) {
+        let evicts = |action: &Action| matches!(action, Action::Evict { .. });
+        if self.shared.evicts_from == NEVER {
+            // What is refused is tried again.
+            plan.actions.retain(|action| !evicts(action));
+        }
+        for (rule, what) in check::at_rest(&plan, &stored, &self.facts()) {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }
     }
@@ -424,7 +446,10 @@ impl World {
     pub fn heal(&mut self) {
         self.shared.note(format_args!("healed"));
         self.shared.faults.clear();
-        self.shared.evicts_from = 0;
+        if self.shared.evicts_from < NEVER {
+            self.shared.evicts_from = 0;
+        }
+        self.shared.creates_from.0 = 0;
         self.analyses.heal();
         let now = self.shared.now_ms;
         for controller in &mut self.controllers {
@@ -435,6 +460,10 @@ impl World {
     /// Somebody puts everything right and promotes in full; then there is one revision with all the
     /// traffic.
     pub fn recover(&mut self) {
+        let now = self.shared.now_ms;
+        self.shared.evicts_from = 0;
+        self.shared.ground.mend(now);
+        self.ground_next = Some(now);
         for act in [Act::Pause(false), Act::Scale(3), Act::Image(1)] {
             self.act(&act);
         }

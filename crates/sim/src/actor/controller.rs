@@ -11,6 +11,7 @@ use crate::view::{Lags, View};
 use crate::world::Shared;
 use api::{AnalysisPhase, Rollout, RolloutStatus};
 use engine::rollout;
+use engine::snapshot::Refusal;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub struct Controller {
     /// Down until then, and how old the list is that it begins with.
     down: Option<(i64, i64)>,
     pass: Option<Pass>,
+    /// The last ReplicaSet that the API server refused, until one is created.
+    refused: Option<Refusal>,
 }
 
 /// A plan that is being carried out.
@@ -89,6 +92,7 @@ impl Controller {
             failures: 0,
             down: None,
             pass: None,
+            refused: None,
         }
     }
 
@@ -109,6 +113,7 @@ impl Controller {
 
     pub fn crash(&mut self, until_ms: i64, stale_ms: i64) {
         self.pass = None;
+        self.refused = None;
         self.down = Some((until_ms, stale_ms));
     }
 
@@ -163,6 +168,7 @@ impl Controller {
     pub fn plan(&self, shared: &mut Shared) -> Option<(Arc<Rollout>, Plan<RolloutStatus>)> {
         let live = self.view.get(&self.rollout)?.rollout()?.clone();
         let mut snapshot = self.view.snapshot(&live);
+        snapshot.inbox.refused.clone_from(&self.refused);
         let now = stamp(shared.now_ms + self.skew_ms);
         let mutant = shared.mutant;
         if let Some(mutant) = mutant {
@@ -212,7 +218,12 @@ impl Controller {
         }
         let version = self.view.get(&self.rollout).map_or(0, |own| own.version);
         let (passed, failed) = self.runs(&plan.status.current_pod_hash);
-        let kinds = [Kind::ReplicaSet, Kind::Service, Kind::HttpRoute];
+        let kinds = [
+            Kind::ReplicaSet,
+            Kind::Service,
+            Kind::HttpRoute,
+            Kind::Ingress,
+        ];
         let versions = kinds
             .into_iter()
             .flat_map(|kind| self.view.of_kind(kind))
@@ -276,6 +287,8 @@ impl Controller {
                 self.pass = Some(pass);
             }
             Answer::Failed => self.fail(now),
+            // It has been taken note of, and is told of at once.
+            Answer::Refused => self.dirty = true,
             Answer::Crash { down_ms, stale_ms } => self.crash(now + down_ms, stale_ms),
         }
     }
@@ -286,7 +299,7 @@ impl Controller {
         if pass.planned.status.as_ref() != Some(&pass.plan.status) {
             match call::status(&mut self.actor(), &pass, shared) {
                 Answer::Done => pass.wrote = true,
-                Answer::Failed => return self.fail(now),
+                Answer::Failed | Answer::Refused => return self.fail(now),
                 Answer::Crash { down_ms, stale_ms } => {
                     return self.crash(now + down_ms, stale_ms);
                 }
@@ -302,6 +315,7 @@ impl Controller {
             view: &mut self.view,
             rollout: &self.rollout,
             skew_ms: self.skew_ms,
+            refused: &mut self.refused,
         }
     }
 

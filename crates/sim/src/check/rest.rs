@@ -1,12 +1,18 @@
 //! The rules of rest: what a world is like that nobody disturbs.
 
 use super::Facts;
+use api::constants::condition;
 use api::{RolloutPhase, RolloutStatus};
 use plan::Plan;
 
 /// A plan for a world at rest: nothing to do, nothing to say, and a reason to be where it is.
-pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'static str, String)> {
+pub fn at_rest(
+    plan: &Plan<RolloutStatus>,
+    stored: &RolloutStatus,
+    facts: &Facts,
+) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
+    found.extend(routes(plan, facts).map(|what| ("routes at rest", what)));
     if !plan.actions.is_empty() {
         found.push(("liveness", format!("still to be done: {:?}", plan.actions)));
     }
@@ -30,6 +36,23 @@ pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'sta
         ));
     }
     found
+}
+
+/// What is wrong with the routes: they say what the status says, all of them.
+fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let invalid = |own: &api::RolloutCondition| own.type_ == condition::INVALID_SPEC;
+    let rollout = facts.rollout.as_ref()?;
+    rollout.spec.traffic_routing()?;
+    if plan.status.conditions.iter().any(invalid) {
+        return None;
+    }
+    if !facts.odd_ingresses.is_empty() {
+        let odd = &facts.odd_ingresses;
+        return Some(format!("{odd:?} have other weights than the first Ingress"));
+    }
+    let told = plan.status.canary.weights.as_ref()?.canary.weight;
+    let live = facts.weight(facts.canary_service()?)?;
+    (told != live).then(|| format!("the canary has {live}, and the status says {told}"))
 }
 
 /// The fields of a status that are not as stored.
@@ -98,6 +121,10 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
         if selected != Some(stable) && replicas > 0 && !idle {
             found.push(("recovery", format!("{service} selects {selected:?}")));
         }
+    }
+    if facts.managed_rules > 0 && rollout.spec.traffic_routing().is_some() {
+        let left = facts.managed_rules;
+        found.push(("recovery", format!("{left} rules of steps are left")));
     }
     if rollout.spec.traffic_routing().is_some()
         && let Some(weight) = facts

@@ -168,7 +168,7 @@ impl Change<'_> {
         if to != from + 1 {
             return Some(format!("the step index goes from {from} to {to}"));
         }
-        if before.abort {
+        if before.abort && !before.promote_full {
             return Some(format!("step {from} ends in an aborted update"));
         }
         self.step_end(before, from, pauses)
@@ -180,6 +180,7 @@ impl Change<'_> {
         let step = &steps[usize::try_from(index).ok()?];
         let hash = &self.after.current_pod_hash;
         let ready = self.seen.ready_of(hash);
+        let least = |wanted| super::rules::least(self.seen, self.planned, index as usize, wanted);
         if let Some(pause) = &step.pause {
             let duration = match &pause.duration {
                 None => None,
@@ -206,7 +207,7 @@ impl Change<'_> {
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));
                 }
-                if ready < needed && !scaled {
+                if ready < least(needed) && !scaled {
                     return Some(format!(
                         "setWeight step {index} ends with {ready} ready pods"
                     ));
@@ -217,7 +218,7 @@ impl Change<'_> {
                 // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
                 let max_weight = canary.max_traffic_weight();
                 let needed = split::approximate(replicas, weight, max_weight, surge).new;
-                if ready < needed {
+                if ready < least(needed) {
                     return Some(format!(
                         "setWeight step {index} ends with {ready} ready pods of {needed}"
                     ));
@@ -228,7 +229,7 @@ impl Change<'_> {
             // With the stable pods gone there is nothing to scale against.
             let wanted = before.current_pod_hash != before.stable_rs
                 && self.seen.set(&before.stable_rs).is_some();
-            if wanted && ready < replicas {
+            if wanted && ready < least(replicas) {
                 return Some(format!(
                     "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"
                 ));
@@ -285,7 +286,10 @@ impl Change<'_> {
                 format!("{new} becomes stable but the active service selects {active:?}")
             });
         }
-        (ready < self.seen.replicas()).then(|| {
+        let past = self.planned.spec.canary_steps().len();
+        let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
+        let least = |step| super::rules::least(self.seen, self.planned, step, self.seen.replicas());
+        (ready < least(past).min(least(index))).then(|| {
             format!(
                 "{new} becomes stable with {ready} ready pods of {}",
                 self.seen.replicas()
