@@ -14,6 +14,31 @@ pub fn service(index: u8) -> Id {
     Id::new(Kind::Service, SERVICES[usize::from(index) % SERVICES.len()])
 }
 
+/// A template whose pods a service can lead to: those of Experiments need ports for that.
+pub fn template_with_ports(image: u8) -> Value {
+    let mut template = template(image);
+    template["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}]);
+    template
+}
+
+/// The template of a Rollout of this spec.
+pub fn template_for(spec: &Value, image: u8) -> Value {
+    if has_shares(spec) {
+        template_with_ports(image)
+    } else {
+        template(image)
+    }
+}
+
+/// Whether pods of Experiments get a share of the traffic.
+fn has_shares(spec: &Value) -> bool {
+    let steps = spec.pointer("/strategy/canary/steps");
+    let steps = steps.and_then(Value::as_array).into_iter().flatten();
+    let templates = steps.filter_map(|step| step.pointer("/experiment/templates")?.as_array());
+    let mut templates = templates.flatten();
+    templates.any(|template| template.get("weight").is_some())
+}
+
 /// The last image never starts.
 pub fn template(image: u8) -> Value {
     let image = IMAGES[usize::from(image) % IMAGES.len()];
@@ -106,7 +131,7 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
         "spec": {
             "replicas": 3,
             "selector": {"matchLabels": {"app": "app"}},
-            "template": template(0),
+            "template": template_for(spec, 0),
             "progressDeadlineSeconds": 60,
         },
     });

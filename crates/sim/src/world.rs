@@ -1,6 +1,6 @@
 //! The world: one clock, one store, and everybody's turn.
 
-use crate::actor::{Act, Analyses, Controller, Verdict, perform};
+use crate::actor::{Act, Analyses, Controller, Verdict, experiments, perform};
 use crate::check::{self, Breach, Checks, Facts};
 use crate::fault::Fault;
 use crate::ground::{Ground, Light, Pace};
@@ -125,6 +125,7 @@ pub struct World {
     seen: usize,
     ground_next: Option<i64>,
     analyses_next: Option<i64>,
+    experiments_next: Option<i64>,
 }
 
 /// A lag for each kind; Deployments and Ingresses, which few worlds have, have that of ReplicaSets and
@@ -205,6 +206,7 @@ impl World {
             seen: 0,
             ground_next: None,
             analyses_next: None,
+            experiments_next: None,
         };
         for timed in &scenario.acts {
             world.schedule(timed.at_ms, Due::Act(timed.act.clone()));
@@ -350,6 +352,7 @@ impl World {
             .chain(due)
             .chain(self.ground_next)
             .chain(self.analyses_next)
+            .chain(self.experiments_next)
             .min()
     }
 
@@ -368,8 +371,12 @@ impl World {
                 self.ground_next = self.shared.ground.tick(now);
                 self.analyses_next = self.analyses.step(&mut self.shared);
                 self.seen = self.shared.ground.changes().len();
+                // What they write is for the next turn.
+                self.experiments_next = experiments::step(&mut self.shared);
             } else if self.analyses_next.is_some_and(|at| at <= now) {
                 self.analyses_next = self.analyses.step(&mut self.shared);
+            } else if self.experiments_next.is_some_and(|at| at <= now) {
+                self.experiments_next = experiments::step(&mut self.shared);
             }
             for controller in &mut self.controllers {
                 controller.step(&mut self.shared);

@@ -5,7 +5,7 @@ use super::call::{self, Answer};
 use crate::check::{Change, Facts};
 use crate::fault::Call;
 use crate::mutant::Mutant;
-use crate::object::{Id, Kind, Object};
+use crate::object::{Body, Id, Kind, Object};
 use crate::time::{millis, stamp, whole};
 use crate::view::{Lags, View};
 use crate::world::Shared;
@@ -55,6 +55,7 @@ pub(super) struct Pass {
     /// Versions of everything that the planner saw.
     pub(super) versions: BTreeMap<Id, u64>,
     pub(super) passed: Vec<Option<i32>>,
+    pub(super) tried: Vec<i32>,
     pub(super) failed: bool,
     /// When it was planned.
     at_ms: i64,
@@ -72,6 +73,7 @@ impl Pass {
             after: &self.plan.status,
             seen: &self.seen,
             passed: &self.passed,
+            tried: &self.tried,
             failed: self.failed,
             at_ms: self.at_ms,
             skew_ms,
@@ -218,6 +220,8 @@ impl Controller {
         }
         let version = self.view.get(&self.rollout).map_or(0, |own| own.version);
         let (passed, failed) = self.runs(&plan.status.current_pod_hash);
+        let (tried, failed_experiment) = self.experiments(&plan.status.current_pod_hash);
+        let failed = failed || failed_experiment;
         let kinds = [
             Kind::ReplicaSet,
             Kind::Service,
@@ -237,6 +241,7 @@ impl Controller {
             seen: Facts::of_view(&self.view, &self.rollout),
             versions,
             passed,
+            tried,
             failed,
             at_ms: now,
             rooted: false,
@@ -264,6 +269,31 @@ impl Controller {
             }
         }
         (passed, failed)
+    }
+
+    /// The steps of the current revision that have a successful experiment, and whether any experiment
+    /// failed. An experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
+    fn experiments(&self, hash: &str) -> (Vec<i32>, bool) {
+        let mut tried = Vec::new();
+        let mut failed = false;
+        for (id, object) in self.view.of_kind(Kind::Experiment) {
+            let Body::Experiment(experiment) = &object.body else {
+                continue;
+            };
+            let phase = experiment.status.as_ref().and_then(|status| status.phase);
+            let words: Vec<&str> = id.name.split('-').collect();
+            let [_, own, _, step, ..] = words[..] else {
+                continue;
+            };
+            if own != hash {
+                continue;
+            }
+            failed |= matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if phase == Some(AnalysisPhase::Successful) {
+                tried.extend(step.parse::<i32>());
+            }
+        }
+        (tried, failed)
     }
 
     /// The next call of a pass.

@@ -53,7 +53,7 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
                 write(shared, &workload, &json!({"spec": {"template": template}}));
                 return None;
             }
-            None => json!({"spec": {"template": setup::template(*image)}}),
+            None => json!({"spec": {"template": template(*image, rollout, shared)}}),
         },
         Act::Abort => json!({"status": {"abort": true}}),
         Act::Retry => json!({"status": {"abort": false}}),
@@ -72,6 +72,16 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
     };
     write(shared, rollout, &patch);
     None
+}
+
+/// A template with ports, if the one that is there has some.
+fn template(image: u8, rollout: &Id, shared: &Shared) -> Value {
+    let live = shared.ground.get(rollout);
+    let live = live.map_or(Value::Null, |object| object.json());
+    match live.pointer("/spec/template/spec/containers/0/ports") {
+        Some(_) => setup::template_with_ports(image),
+        None => setup::template(image),
+    }
 }
 
 /// The Deployment that has the template, if the Rollout has none of its own.

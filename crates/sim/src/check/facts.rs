@@ -27,6 +27,8 @@ pub struct SetFacts {
 pub struct Facts {
     pub rollout: Option<Arc<Rollout>>,
     pub sets: Vec<SetFacts>,
+    /// Hash → ready pods, of the ReplicaSets of Experiments.
+    pub guests: Vec<(String, i32)>,
     /// Service → the hash that it selects; those without one are left out.
     pub services: Vec<(Arc<str>, String)>,
     /// Service → weight, of the rule that divides the traffic.
@@ -80,7 +82,11 @@ impl Facts {
                     .rollout
                     .as_ref()
                     .and_then(|rollout| rollout.metadata.uid.as_deref());
-                if object.controller().map(|owner| owner.uid.as_str()) == uid {
+                let owner = object.controller();
+                if owner.is_some_and(|owner| owner.kind == "Experiment") {
+                    let ready = ready(object).min(size_of(set));
+                    self.guests.push((hash_of(set).to_owned(), ready));
+                } else if owner.map(|owner| owner.uid.as_str()) == uid {
                     let size = size_of(set);
                     let ready = ready(object).min(size);
                     let waits = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
@@ -152,6 +158,21 @@ impl Facts {
 
     pub fn ready_of(&self, hash: &str) -> i32 {
         self.set(hash).map_or(0, |set| set.ready)
+    }
+
+    /// Ready pods behind the service of an Experiment, whose pods may have the hash of an arm; `None` if it
+    /// is a service of the Rollout's own.
+    pub fn guest(&self, service: &str) -> Option<i32> {
+        let rollout = self.rollout.as_ref().filter(|_| !self.guests.is_empty())?;
+        if engine::snapshot::references(rollout)
+            .services
+            .contains(service)
+        {
+            return None;
+        }
+        let hash = self.selected(service)?;
+        let guests = self.guests.iter().filter(|(own, _)| own == hash);
+        Some(guests.map(|(_, ready)| ready).sum())
     }
 
     pub fn is_warm(&self, hash: &str) -> bool {

@@ -119,6 +119,12 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             continue;
         };
         let weight = of_whole(*weight);
+        if let Some(ready) = facts.guest(service) {
+            if ready == 0 && facts.ready() > 0 {
+                found.insert((NOBODY_READY, service.clone()), 1);
+            }
+            continue;
+        }
         let ready = facts.ready_of(hash);
         if ready == 0 && facts.ready() > 0 {
             let rule = (NOBODY_READY, service.clone());
@@ -191,7 +197,8 @@ fn serving(facts: &Facts) -> Option<i32> {
     rollout.spec.traffic_routing()?;
     let mut ready = 0;
     for (service, _) in facts.weights.iter().filter(|(_, weight)| *weight > 0) {
-        ready += facts.ready_of(facts.selected(service)?);
+        let own = facts.ready_of(facts.selected(service)?);
+        ready += facts.guest(service).unwrap_or(own);
     }
     (!facts.weights.is_empty()).then_some(ready)
 }

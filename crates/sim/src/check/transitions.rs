@@ -16,6 +16,8 @@ pub struct Change<'a> {
     pub seen: &'a Facts,
     /// Successful analysis runs that the planner saw, by step index (`None`: no step's).
     pub passed: &'a [Option<i32>],
+    /// Steps whose experiments it saw to have succeeded.
+    pub tried: &'a [i32],
     /// Whether it saw a run that failed.
     pub failed: bool,
     /// When it was planned: a pause lasts from one plan to another, however slow the writes are.
@@ -94,7 +96,9 @@ impl Change<'_> {
         let is_new = before.current_pod_hash != self.after.current_pod_hash;
         let index = usize::try_from(self.after.current_step_index.unwrap_or(0)).ok()?;
         let mut done = steps.get(..index)?.iter();
-        let skips = done.any(|step| step.pause.is_some() || step.analysis.is_some());
+        let skips = done.any(|step| {
+            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        });
         (is_new && index < steps.len() && skips)
             .then(|| format!("a new revision begins at step {index} of {}", steps.len()))
     }
@@ -234,6 +238,11 @@ impl Change<'_> {
                     "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"
                 ));
             }
+        }
+        if step.experiment.is_some() && !self.tried.contains(&index) {
+            return Some(format!(
+                "experiment step {index} ends without a successful experiment"
+            ));
         }
         if step.analysis.is_some() && !self.passed.contains(&Some(index)) {
             return Some(format!(

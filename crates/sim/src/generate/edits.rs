@@ -99,7 +99,7 @@ fn settings(rng: &mut ChaCha8Rng, spec: &Value) -> Value {
         4 => json!({"rollbackWindow": {"revisions": rng.random_range(1..4)}}),
         5 => json!({"rollbackWindow": null}),
         6 if has_template => {
-            json!({"replicas": replicas, "template": setup::template(rng.random_range(0..3))})
+            json!({"replicas": replicas, "template": setup::template_for(spec, rng.random_range(0..3))})
         }
         _ => {
             json!({"replicas": replicas, "minReadySeconds": rng.random_range(0..3)})

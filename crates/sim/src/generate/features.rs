@@ -120,7 +120,13 @@ fn routed(rng: &mut ChaCha8Rng, fields: &mut Fields) {
 
 /// Weights are parts of another whole than before.
 pub(super) fn weigh_anew(step: &mut Value, (old, new): (i64, i64)) {
-    for path in ["/setWeight", "/setCanaryScale/weight"] {
+    let paths = [
+        "/setWeight",
+        "/setCanaryScale/weight",
+        "/experiment/templates/0/weight",
+        "/experiment/templates/1/weight",
+    ];
+    for path in paths {
         if let Some(weight) = step.pointer_mut(path) {
             *weight = json!(weight.as_i64().unwrap_or(0) * new / old);
         }

@@ -2,6 +2,7 @@
 //! everything happens hide what a few things do to each other.
 
 mod edits;
+mod experiments;
 mod features;
 
 use crate::actor::{Act, Verdict};
@@ -27,6 +28,7 @@ pub fn scenario(seed: u64) -> Scenario {
     refer_to_workload(seed, &mut spec);
     swap_services(seed, &mut spec);
     features::add(seed, &mut spec);
+    experiments::add(seed, &mut spec);
     let slow = rng.random_bool(0.2);
     let tempo = Tempo {
         lag_ms: one(&mut rng, &[1, 20, 200, 2_000]),

@@ -1,13 +1,14 @@
 //! Mutants that decide wrongly.
 
 use super::Mutant;
-use api::RolloutStatus;
+use api::{CanaryStep, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
 use plan::{Action, Plan};
 use serde_json::Value;
 
 pub(super) fn distort(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
     routes(mutant, snapshot, plan);
+    steps(mutant, snapshot, plan);
 }
 
 fn routes(mutant: Mutant, _snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
@@ -33,6 +34,33 @@ fn routes(mutant: Mutant, _snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutSt
             }
         }
         _ => {}
+    }
+}
+
+/// The step that the stored status is at, if the update goes on there after this plan.
+fn step_that_stays(
+    snapshot: &RolloutSnapshot,
+    plan: &Plan<RolloutStatus>,
+) -> Option<(i32, CanaryStep)> {
+    let stored = snapshot.rollout.status.as_ref()?;
+    let index = stored.current_step_index?;
+    let stays = !plan.status.abort
+        && !stored.abort
+        && stored.stable_rs != stored.current_pod_hash
+        && plan.status.current_pod_hash == stored.current_pod_hash
+        && plan.status.current_step_hash == stored.current_step_hash
+        && plan.status.current_step_index == Some(index);
+    let steps = snapshot.rollout.spec.canary_steps();
+    let step = steps.get(usize::try_from(index).ok()?)?;
+    stays.then(|| (index, step.clone()))
+}
+
+fn steps(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
+    let Some((index, step)) = step_that_stays(snapshot, plan) else {
+        return;
+    };
+    if mutant == Mutant::ForgetsExperiments && step.experiment.is_some() {
+        plan.status.current_step_index = Some(index + 1);
     }
 }
 

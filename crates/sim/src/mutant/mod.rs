@@ -79,6 +79,7 @@ mutants! {
     KeepsRules = "keeps-rules",
     ForgetsAnIngress = "forgets-an-ingress",
     RecordsAnotherWeight = "records-another-weight",
+    ForgetsExperiments = "forgets-experiments",
 }
 
 impl Mutant {
