@@ -275,6 +275,12 @@ impl World {
         if matches!(act, Act::Resume | Act::Skip) {
             self.shared.checks.resumed(self.shared.now_ms);
         }
+        // An abort that is withdrawn before the controller has seen it never was one.
+        let is_aborted = |own: &RolloutStatus| own.abort && own.aborted_at.is_some();
+        if matches!(act, Act::Retry) && self.facts().status().is_some_and(is_aborted) {
+            self.shared.checks.since_ms = self.shared.now_ms;
+            self.shared.checks.retried_ms = self.shared.now_ms;
+        }
         if matches!(act, Act::Resume)
             && let Some(status) = self.facts().status()
         {

@@ -110,6 +110,7 @@ pub(super) fn status(actor: &mut Actor<'_>, pass: &Pass, shared: &mut Shared) ->
             }
             shared.checks.pauses = pauses;
             change.note(&mut shared.checks.pauses);
+            shared.checks.note_beginning(&change);
             for what in shared.checks.lost(&change) {
                 shared.checks.report(now, "a lost request", what);
             }

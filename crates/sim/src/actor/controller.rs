@@ -2,7 +2,7 @@
 //! calls in which the world goes on.
 
 use super::call::{self, Answer};
-use crate::check::{Change, Facts};
+use crate::check::{Change, Checks, Facts};
 use crate::fault::Call;
 use crate::mutant::Mutant;
 use crate::object::{Body, Id, Kind, Object};
@@ -12,7 +12,7 @@ use crate::world::Shared;
 use api::{AnalysisPhase, Rollout, RolloutStatus};
 use engine::rollout;
 use engine::snapshot::Refusal;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,8 +219,9 @@ impl Controller {
             return;
         }
         let version = self.view.get(&self.rollout).map_or(0, |own| own.version);
-        let (passed, failed) = self.runs(&plan.status.current_pod_hash);
-        let (tried, failed_experiment) = self.experiments(&plan.status.current_pod_hash);
+        let of = Purpose::new(&planned, &plan.status, &shared.checks);
+        let (passed, failed) = self.runs(&of);
+        let (tried, failed_experiment) = self.experiments(&of);
         let failed = failed || failed_experiment;
         let kinds = [
             Kind::ReplicaSet,
@@ -251,29 +252,28 @@ impl Controller {
         });
     }
 
-    /// The successful runs of the current revision by step, and whether any run failed.
-    fn runs(&self, hash: &str) -> (Vec<Option<i32>>, bool) {
+    /// The successful runs of this update by step, and whether one failed.
+    fn runs(&self, of: &Purpose) -> (Vec<Option<i32>>, bool) {
         let mut passed = Vec::new();
         let mut failed = false;
         for (_, object) in self.view.of_kind(Kind::AnalysisRun) {
             let Some(run) = object.analysis_run() else {
                 continue;
             };
+            let (fails, passes) = of.counts(&run.metadata);
             let phase = run.status.as_ref().and_then(|status| status.phase);
-            failed |= matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            let label = |name: &str| run.metadata.labels.as_ref()?.get(name).cloned();
-            let own = label(api::constants::HASH_LABEL).is_some_and(|own| own == hash);
-            if own && phase == Some(AnalysisPhase::Successful) {
-                let step = label(api::constants::STEP_INDEX_LABEL);
+            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if passes && phase == Some(AnalysisPhase::Successful) {
+                let labels = run.metadata.labels.as_ref();
+                let step = labels.and_then(|all| all.get(api::constants::STEP_INDEX_LABEL));
                 passed.push(step.and_then(|step| step.parse().ok()));
             }
         }
         (passed, failed)
     }
 
-    /// The steps of the current revision that have a successful experiment, and whether any experiment
-    /// failed. An experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
-    fn experiments(&self, hash: &str) -> (Vec<i32>, bool) {
+    /// The steps of this update that have a successful experiment, and whether one failed. An experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
+    fn experiments(&self, of: &Purpose) -> (Vec<i32>, bool) {
         let mut tried = Vec::new();
         let mut failed = false;
         for (id, object) in self.view.of_kind(Kind::Experiment) {
@@ -282,14 +282,12 @@ impl Controller {
             };
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
             let words: Vec<&str> = id.name.split('-').collect();
-            let [_, own, _, step, ..] = words[..] else {
+            let [_, _, _, step, ..] = words[..] else {
                 continue;
             };
-            if own != hash {
-                continue;
-            }
-            failed |= matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            if phase == Some(AnalysisPhase::Successful) {
+            let (fails, passes) = of.counts(&experiment.metadata);
+            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if passes && phase == Some(AnalysisPhase::Successful) {
                 tried.extend(step.parse::<i32>());
             }
         }
@@ -355,6 +353,44 @@ impl Controller {
         self.not_before = now + delay;
         self.dirty = true;
     }
+}
+
+/// What an analysis or experiment must be of to tell anything about the update under way.
+#[derive(Debug)]
+struct Purpose {
+    hash: String,
+    revision: Option<String>,
+    since_ms: i64,
+    retried_ms: i64,
+}
+
+impl Purpose {
+    fn new(planned: &Rollout, status: &RolloutStatus, checks: &Checks) -> Self {
+        Self {
+            hash: status.current_pod_hash.clone(),
+            revision: revision(&planned.metadata).cloned(),
+            since_ms: checks.since_ms,
+            retried_ms: checks.retried_ms,
+        }
+    }
+
+    /// Whether it tells anything that it failed, and that it did not.
+    fn counts(&self, metadata: &ObjectMeta) -> (bool, bool) {
+        let labels = metadata.labels.as_ref();
+        let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));
+        let own = revision(metadata);
+        let same = own.is_none() || self.revision.is_none() || own == self.revision.as_ref();
+        // Times of creation have whole seconds.
+        let created = metadata.creation_timestamp.as_ref();
+        let after = |moment: i64| created.is_none_or(|own| millis(own.0) + 1_000 > moment);
+        let ours = hash == Some(&self.hash) && same;
+        (ours && after(self.retried_ms), ours && after(self.since_ms))
+    }
+}
+
+fn revision(metadata: &ObjectMeta) -> Option<&String> {
+    let annotations = metadata.annotations.as_ref()?;
+    annotations.get(api::constants::REVISION_ANNOTATION)
 }
 
 /// What becomes of times when they are stored: whole seconds.

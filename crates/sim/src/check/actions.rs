@@ -1,7 +1,7 @@
 //! The rules of deeds: what an action may be done to.
 
 use super::{Change, Checks, Facts};
-use crate::object::{Id, Kind, Object, size_of};
+use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
 use api::{AnalysisPhase, Rollout};
 use plan::Action;
 use serde_json::Value;
@@ -20,6 +20,16 @@ pub struct Deed<'a> {
 
 fn is_ours(rollout: &Rollout, object: &Object) -> bool {
     object.controller_uid() == rollout.metadata.uid.as_deref()
+}
+
+/// Whether it is an analysis run or an experiment that has not ended.
+fn goes_on(object: &Object) -> bool {
+    let phase = match &object.body {
+        Body::AnalysisRun(run) => run.status.as_ref().and_then(|status| status.phase),
+        Body::Experiment(own) => own.status.as_ref().and_then(|status| status.phase),
+        _ => return false,
+    };
+    phase.is_none_or(|phase| matches!(phase, AnalysisPhase::Pending | AnalysisPhase::Running))
 }
 
 impl Checks {
@@ -41,6 +51,12 @@ impl Checks {
                 if !may_patch(change.planned, &id, live) {
                     self.report(at_ms, "a patch of something else", format!("{id}"));
                 }
+                let size = patch.pointer("/spec/replicas").and_then(Value::as_i64);
+                if let (Some(set), Some(size)) = (live.replica_set(), size)
+                    && let Some((rule, what)) = change.size(hash_of(set), size as i32)
+                {
+                    self.report(at_ms, rule, what);
+                }
                 let hash = patch.pointer("/spec/selector/rollouts-pod-template-hash");
                 if let (Kind::Service, Some(hash)) = (id.kind, hash.and_then(Value::as_str)) {
                     let pauses = std::mem::take(&mut self.pauses);
@@ -56,6 +72,9 @@ impl Checks {
                 };
                 if !is_ours(change.planned, live) {
                     self.report(at_ms, "a deletion of something else", format!("{id}"));
+                }
+                if goes_on(live) {
+                    self.report(at_ms, "a deletion of what goes on", format!("{id}"));
                 }
                 if live.replica_set().is_some_and(|set| size_of(set) > 0) {
                     self.report(at_ms, "a deletion of pods", format!("{id}"));

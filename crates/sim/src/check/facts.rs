@@ -4,6 +4,8 @@ use crate::ground::Ground;
 use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
 use crate::view::View;
 use api::{PingPongType, Rollout, RolloutStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -20,6 +22,31 @@ pub struct SetFacts {
     pub warm: bool,
     /// Its status still counts pods that its size does not leave it.
     pub shrinks: bool,
+    set: Arc<ReplicaSet>,
+}
+
+impl SetFacts {
+    fn annotation(&self, name: &str) -> Option<&str> {
+        let annotations = self.set.metadata.annotations.as_ref()?;
+        annotations.get(name).map(String::as_str)
+    }
+
+    /// When its pods go.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let text = self.annotation(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)?;
+        text.parse().ok()
+    }
+
+    /// Later is younger: creation times have whole seconds, so the revision that it was made for decides
+    /// ties.
+    pub fn age(&self) -> (Option<Timestamp>, i64) {
+        let history = self.annotation(api::constants::REVISION_HISTORY_ANNOTATION);
+        let first = history.and_then(|history| history.split(',').next());
+        let own = self.annotation(api::constants::REVISION_ANNOTATION);
+        let revision = first.or(own).and_then(|text| text.trim().parse().ok());
+        let created = self.set.metadata.creation_timestamp.as_ref();
+        (created.map(|created| created.0), revision.unwrap_or(0))
+    }
 }
 
 /// See the module's documentation.
@@ -100,6 +127,7 @@ impl Facts {
                         size,
                         ready,
                         available,
+                        set: set.clone(),
                         shrinks: told.is_some_and(|told| told > size),
                         warm: set.metadata.annotations.as_ref().is_some_and(|all| {
                             all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
@@ -210,6 +238,14 @@ impl Facts {
         let of_active = active.and_then(|strategy| self.selected(&strategy.active_service));
         let mut weights = self.weights.iter().filter(|(_, weight)| *weight > 0);
         of_active == Some(hash) || weights.any(|(service, _)| self.selected(service) == Some(hash))
+    }
+
+    /// What a service gets of `whole`: a route that nobody has given a weight yet, or that somebody has
+    /// turned by hand, may have weights of another one.
+    pub fn share(&self, service: &str, whole: i32) -> Option<i32> {
+        let sum: i32 = self.weights.iter().map(|(_, weight)| weight).sum();
+        let weight = self.weight(service)?;
+        Some((weight * whole).checked_div(sum).unwrap_or(0))
     }
 
     pub fn weight(&self, service: &str) -> Option<i32> {

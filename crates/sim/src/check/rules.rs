@@ -5,7 +5,7 @@
 //! view of it: nobody is blamed for what he could not have seen.
 
 use super::Facts;
-use api::Rollout;
+use api::{Rollout, RolloutStatus};
 use std::collections::BTreeMap;
 
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
@@ -108,17 +108,14 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, 1);
         }
     }
-    let scaled = canary
-        .steps
-        .iter()
-        .any(|step| step.set_canary_scale.is_some());
-    // Before the first weight is given, a route may have weights of another whole.
-    let of_whole = |weight: i32| (weight * max_weight).checked_div(sum).unwrap_or(0);
-    for (service, weight) in facts.weights.iter().filter(|(_, weight)| *weight > 0) {
+    let scale = facts
+        .status()
+        .and_then(|status| scale_in_force(rollout, status));
+    for (service, _) in facts.weights.iter().filter(|(_, weight)| *weight > 0) {
         let Some(hash) = facts.selected(service) else {
             continue;
         };
-        let weight = of_whole(*weight);
+        let weight = facts.share(service, max_weight).unwrap_or(0);
         if let Some(ready) = facts.guest(service) {
             if ready == 0 && facts.ready() > 0 {
                 found.insert((NOBODY_READY, service.clone()), 1);
@@ -132,8 +129,10 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         }
         let is_canary = facts.canary_service() == Some(service);
         let others_ready = facts.ready() - ready;
-        if others_ready > 0 && !(is_canary && (scaled || is_superseded(facts))) {
+        if others_ready > 0 && !(is_canary && is_superseded(facts)) {
             let needed = facts.replicas() * weight / max_weight.max(1);
+            let scaled = scale.filter(|_| is_canary);
+            let needed = scaled.map_or(needed, |own| needed.min(own.pods(facts, max_weight)));
             let rule = (ARM_TOO_SMALL, service.clone());
             found.insert(
                 rule,
@@ -145,6 +144,64 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             found.insert(rule, weight - allowed_weight(facts, rollout));
         }
     }
+}
+
+/// What a `setCanaryScale` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Replicas(i32),
+    Weight(i32),
+}
+
+impl Scale {
+    pub(super) fn pods(self, facts: &Facts, max_weight: i32) -> i32 {
+        match self {
+            Self::Replicas(pods) => pods,
+            Self::Weight(weight) => facts.replicas() * weight / max_weight.max(1),
+        }
+    }
+}
+
+/// The last `setCanaryScale` up to the current step, as long as the steps are what counts.
+pub(super) fn scale_in_force(rollout: &Rollout, status: &RolloutStatus) -> Option<Scale> {
+    let canary = rollout.spec.canary()?;
+    let index = usize::try_from(status.current_step_index.unwrap_or(0)).ok()?;
+    let stays = canary.abort_scale_down_delay_seconds == Some(0);
+    let over = status.promote_full
+        || status.stable_rs.is_empty()
+        || status.stable_rs == status.current_pod_hash
+        || (status.abort && !stays);
+    let done = canary.steps.get(..=index).filter(|_| !over)?;
+    let scale = done
+        .iter()
+        .rev()
+        .find_map(|step| step.set_canary_scale.as_ref())?;
+    if scale.match_traffic_weight == Some(true) {
+        return None;
+    }
+    let replicas = scale.replicas.map(Scale::Replicas);
+    replicas.or_else(|| scale.weight.map(Scale::Weight))
+}
+
+/// Whether an update to `new` is a way back within the `rollbackWindow`: few enough revisions lie between
+/// it and the younger stable one. What somebody has aborted stays so.
+pub(super) fn is_within_window(
+    rollout: &Rollout,
+    (facts, status): (&Facts, &RolloutStatus),
+    new: &str,
+) -> bool {
+    let window = rollout.spec.rollback_window_revisions();
+    let (Some(revisions), Some(new), Some(stable)) =
+        (window, facts.set(new), facts.set(&status.stable_rs))
+    else {
+        return false;
+    };
+    let (from, to) = (new.age(), stable.age());
+    let between = facts
+        .sets
+        .iter()
+        .filter(|set| from < set.age() && set.age() < to);
+    !status.abort && from < to && (between.count() as i32) < revisions
 }
 
 /// The step that the stored status is at.

@@ -80,6 +80,19 @@ mutants! {
     ForgetsAnIngress = "forgets-an-ingress",
     RecordsAnotherWeight = "records-another-weight",
     ForgetsExperiments = "forgets-experiments",
+    HurriesScaleDown = "hurries-scale-down",
+    DeadlinesRunFast = "deadlines-run-fast",
+    HurriesAbort = "hurries-abort",
+    IgnoresMinPods = "ignores-min-pods",
+    NeverMatches = "never-matches",
+    AnyWindow = "any-window",
+    AbortsOnOldFailures = "aborts-on-old-failures",
+    AbortsTooSoon = "aborts-too-soon",
+    CountsOldRuns = "counts-old-runs",
+    KeepsHistory = "keeps-history",
+    NeverPreviews = "never-previews",
+    DeletesLiveRuns = "deletes-live-runs",
+    WaitsForNothing = "waits-for-nothing",
 }
 
 impl Mutant {
