@@ -109,7 +109,10 @@ fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     let told = plan.status.canary.weights.as_ref()?.canary.weight;
     let whole = rollout.spec.canary()?.max_traffic_weight();
     let live = facts.share(facts.canary_service()?, whole)?;
-    (told != live).then(|| format!("the canary has {live}, and the status says {told}"))
+    // Parts of another whole have to be rounded.
+    let slack = i32::from(facts.weight(facts.canary_service()?) != Some(live));
+    ((told - live).abs() > slack)
+        .then(|| format!("the canary has {live}, and the status says {told}"))
 }
 
 /// The fields of a status that are not as stored.
