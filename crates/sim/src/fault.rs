@@ -44,6 +44,11 @@ pub enum Fault {
     GcRace { set: u8, at_ms: i64, linger_ms: i64 },
     /// Evictions are refused between these moments.
     RefuseEvictions { at_ms: i64, for_ms: i64 },
+    /// Evictions are refused from this moment on, until somebody puts everything right.
+    ForbidEvictions { at_ms: i64 },
+    /// No ReplicaSet is created between these moments: the API server calls it invalid (0), refuses it
+    /// (1) or fails (2).
+    RefuseSets { at_ms: i64, for_ms: i64, how: u8 },
 }
 
 impl Fault {
@@ -62,7 +67,9 @@ impl Fault {
             | Self::ClockSkew { at_ms, .. }
             | Self::Pods { at_ms, .. }
             | Self::GcRace { at_ms, .. }
-            | Self::RefuseEvictions { at_ms, .. } => Some(*at_ms),
+            | Self::RefuseEvictions { at_ms, .. }
+            | Self::ForbidEvictions { at_ms }
+            | Self::RefuseSets { at_ms, .. } => Some(*at_ms),
         }
     }
 }

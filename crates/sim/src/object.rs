@@ -25,10 +25,11 @@ pub enum Kind {
     AnalysisTemplate,
     Experiment,
     Deployment,
+    Ingress,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rollout,
         Self::ReplicaSet,
         Self::Pod,
@@ -38,6 +39,7 @@ impl Kind {
         Self::AnalysisTemplate,
         Self::Experiment,
         Self::Deployment,
+        Self::Ingress,
     ];
 
     /// (`apiVersion`, `kind`) as in manifests.
@@ -52,6 +54,7 @@ impl Kind {
             Self::AnalysisTemplate => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
             Self::Experiment => ("argoproj.io/v1alpha1", "Experiment"),
             Self::Deployment => ("apps/v1", "Deployment"),
+            Self::Ingress => ("networking.k8s.io/v1", "Ingress"),
         }
     }
 
@@ -108,6 +111,7 @@ pub enum Body {
     Experiment(Arc<Experiment>),
     Deployment(Arc<Deployment>),
     HttpRoute(Arc<Value>),
+    Ingress(Arc<Value>),
 }
 
 /// One version of one object.
@@ -152,6 +156,7 @@ impl Object {
             Kind::Experiment => Body::Experiment(parse(json)?),
             Kind::Deployment => Body::Deployment(parse(json)?),
             Kind::HttpRoute => Body::HttpRoute(Arc::new(json)),
+            Kind::Ingress => Body::Ingress(Arc::new(json)),
         };
         Ok(Self { version, body })
     }
@@ -167,7 +172,7 @@ impl Object {
             Body::AnalysisTemplate(own) => serde_json::to_value(&**own),
             Body::Experiment(own) => serde_json::to_value(&**own),
             Body::Deployment(own) => serde_json::to_value(&**own),
-            Body::HttpRoute(own) => return (**own).clone(),
+            Body::HttpRoute(own) | Body::Ingress(own) => return (**own).clone(),
         };
         json.unwrap_or(Value::Null)
     }
@@ -185,7 +190,7 @@ impl Object {
         metadata.generation = Some(generation + i64::from(has_new_spec));
     }
 
-    /// `None` for a route, which has no type here.
+    /// `None` for what routers read, which has no type here.
     pub fn metadata(&self) -> Option<&ObjectMeta> {
         Some(match &self.body {
             Body::Rollout(own) => &own.metadata,
@@ -196,13 +201,13 @@ impl Object {
             Body::AnalysisTemplate(own) => &own.metadata,
             Body::Experiment(own) => &own.metadata,
             Body::Deployment(own) => &own.metadata,
-            Body::HttpRoute(_) => return None,
+            Body::HttpRoute(_) | Body::Ingress(_) => return None,
         })
     }
 
     pub fn uid(&self) -> &str {
         match &self.body {
-            Body::HttpRoute(own) => own
+            Body::HttpRoute(own) | Body::Ingress(own) => own
                 .pointer("/metadata/uid")
                 .and_then(Value::as_str)
                 .unwrap_or_default(),
@@ -217,6 +222,16 @@ impl Object {
     pub fn controller(&self) -> Option<&OwnerReference> {
         let mut owners = self.metadata()?.owner_references.iter().flatten();
         owners.find(|owner| owner.controller == Some(true))
+    }
+
+    /// The uid of that owner; of what has no type too.
+    pub fn controller_uid(&self) -> Option<&str> {
+        let (Body::HttpRoute(own) | Body::Ingress(own)) = &self.body else {
+            return self.controller().map(|owner| owner.uid.as_str());
+        };
+        let mut owners = own.pointer("/metadata/ownerReferences")?.as_array()?.iter();
+        let owner = owners.find(|owner| owner["controller"] == true)?;
+        owner.get("uid")?.as_str()
     }
 
     pub fn rollout(&self) -> Option<&Arc<Rollout>> {

@@ -41,7 +41,13 @@ pub struct Scenario {
 impl Scenario {
     /// Whether anybody will look at single pods.
     pub fn shows_pods(&self) -> bool {
+        let strategies = ["/strategy/canary", "/strategy/blueGreen"];
+        let mut fields = strategies
+            .iter()
+            .filter_map(|path| self.spec.pointer(path)?.as_object())
+            .flat_map(|strategy| strategy.keys());
         self.acts.iter().any(|timed| timed.act == Act::Restart)
+            || fields.any(|field| field.ends_with("Metadata"))
     }
 
     /// Whether a second process is needed.

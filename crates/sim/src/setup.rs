@@ -5,12 +5,38 @@ use serde_json::{Value, json};
 
 pub const ROLLOUT: &str = "app";
 pub const ROUTE: &str = "app";
+pub const INGRESSES: [&str; 2] = ["app", "shop"];
 const SERVICES: [&str; 4] = ["active", "preview", "canary", "stable"];
 const IMAGES: [&str; 4] = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"];
 
 /// One of the four services.
 pub fn service(index: u8) -> Id {
     Id::new(Kind::Service, SERVICES[usize::from(index) % SERVICES.len()])
+}
+
+/// A template whose pods a service can lead to: those of Experiments need ports for that.
+pub fn template_with_ports(image: u8) -> Value {
+    let mut template = template(image);
+    template["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}]);
+    template
+}
+
+/// The template of a Rollout of this spec.
+pub fn template_for(spec: &Value, image: u8) -> Value {
+    if has_shares(spec) {
+        template_with_ports(image)
+    } else {
+        template(image)
+    }
+}
+
+/// Whether pods of Experiments get a share of the traffic.
+fn has_shares(spec: &Value) -> bool {
+    let steps = spec.pointer("/strategy/canary/steps");
+    let steps = steps.and_then(Value::as_array).into_iter().flatten();
+    let templates = steps.filter_map(|step| step.pointer("/experiment/templates")?.as_array());
+    let mut templates = templates.flatten();
+    templates.any(|template| template.get("weight").is_some())
 }
 
 /// The last image never starts.
@@ -80,6 +106,12 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
             {"name": "canary", "port": 80, "weight": 0},
         ]}]},
     }));
+    if spec
+        .pointer("/strategy/canary/trafficRouting/nginx")
+        .is_some()
+    {
+        objects.extend(INGRESSES.map(ingress));
+    }
     objects.push(json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisTemplate",
@@ -99,7 +131,7 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
         "spec": {
             "replicas": 3,
             "selector": {"matchLabels": {"app": "app"}},
-            "template": template(0),
+            "template": template_for(spec, 0),
             "progressDeadlineSeconds": 60,
         },
     });
@@ -116,6 +148,26 @@ pub fn manifests(spec: &Value) -> Vec<Value> {
     }
     objects.push(rollout);
     objects
+}
+
+/// An Ingress that leads to the stable service, among other things.
+fn ingress(name: &str) -> Value {
+    let path = |path: &str, service: &str| {
+        json!({
+            "path": path,
+            "pathType": "Prefix",
+            "backend": {"service": {"name": service, "port": {"number": 80}}},
+        })
+    };
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name, "annotations": {"kubernetes.io/ingress.class": "nginx"}},
+        "spec": {"rules": [
+            {"host": "a.example.com", "http": {"paths": [path("/", "stable")]}},
+            {"host": "b.example.com", "http": {"paths": [path("/", "somebody-elses")]}},
+        ]},
+    })
 }
 
 /// A ReplicaSet with a name and labels like ours, and another owner.

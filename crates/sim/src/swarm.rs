@@ -1,5 +1,6 @@
 //! Scenarios by the thousand.
 
+use crate::actor::Act;
 use crate::check::Breach;
 use crate::generate;
 use crate::mutant::Mutant;
@@ -98,6 +99,9 @@ pub fn crashes(first_seed: u64, count: u64) -> Result<u64, String> {
         scenario.faults.clear();
         // When things happen depends on the crash; what users do at which step must not. So they
         // update once, when the first revision has been at rest for long.
+        scenario
+            .acts
+            .retain(|timed| matches!(timed.act, Act::Image(_)));
         scenario.acts.truncate(1);
         scenario
             .acts

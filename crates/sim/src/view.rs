@@ -196,9 +196,12 @@ impl View {
                     let name = id.name.to_string();
                     snapshot.templates.namespaced.insert(name, template.clone());
                 }
-                Body::HttpRoute(route) => {
+                Body::HttpRoute(route) | Body::Ingress(route) => {
                     let key = id.key();
-                    if wanted.objects.contains(&key) {
+                    let kind = (key.api_version.clone(), key.kind.clone());
+                    let owned =
+                        wanted.owned_kinds.contains(&kind) && object.controller_uid() == Some(uid);
+                    if owned || wanted.objects.contains(&key) {
                         snapshot.objects.insert(key, route.clone());
                     }
                 }

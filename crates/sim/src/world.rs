@@ -1,6 +1,6 @@
 //! The world: one clock, one store, and everybody's turn.
 
-use crate::actor::{Act, Analyses, Controller, Verdict, perform};
+use crate::actor::{Act, Analyses, Controller, Verdict, experiments, perform};
 use crate::check::{self, Breach, Checks, Facts};
 use crate::fault::Fault;
 use crate::ground::{Ground, Light, Pace};
@@ -11,8 +11,8 @@ use crate::setup;
 use crate::view::Lags;
 use api::{Rollout, RolloutStatus};
 use engine::config::Config;
-use engine::snapshot::Digest;
-use plan::{Guard, Plan, Release};
+use engine::snapshot::{Digest, RefusalKind};
+use plan::{Action, Guard, Plan, Release};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 const QUIET_MS: i64 = 1_800_000;
 const RECOVERY_MS: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
+const NEVER: i64 = i64::MAX;
 /// Steps of the clock that no scenario needs.
 const MOMENTS_MAX: u32 = 200_000;
 /// Turns within one moment after which something spins.
@@ -41,6 +42,8 @@ pub struct Shared {
     pub statuses: u32,
     /// Evictions are refused before that.
     pub evicts_from: i64,
+    /// ReplicaSets are refused before that, and how.
+    pub creates_from: (i64, RefusalKind),
     /// How far clocks differ.
     pub skew_ms: i64,
     pub mutant: Option<Mutant>,
@@ -122,15 +125,18 @@ pub struct World {
     seen: usize,
     ground_next: Option<i64>,
     analyses_next: Option<i64>,
+    experiments_next: Option<i64>,
 }
 
-/// A lag for each kind; Deployments, which few worlds have, have that of ReplicaSets.
+/// A lag for each kind; Deployments and Ingresses, which few worlds have, have that of ReplicaSets and
+/// of routes.
 fn lags(rng: &mut ChaCha8Rng, most: i64) -> Lags {
     let mut lags: Lags = [0; Kind::ALL.len()];
     for lag in &mut lags[..Kind::Deployment as usize] {
         *lag = rng.random_range(1..=most.max(1));
     }
     lags[Kind::Deployment as usize] = lags[Kind::ReplicaSet as usize];
+    lags[Kind::Ingress as usize] = lags[Kind::HttpRoute as usize];
     lags
 }
 
@@ -180,6 +186,7 @@ impl World {
                 calls: 0,
                 statuses: 0,
                 evicts_from: 0,
+                creates_from: (0, RefusalKind::Failed),
                 skew_ms: 0,
                 mutant: None,
                 config: Config::default(),
@@ -199,6 +206,7 @@ impl World {
             seen: 0,
             ground_next: None,
             analyses_next: None,
+            experiments_next: None,
         };
         for timed in &scenario.acts {
             world.schedule(timed.at_ms, Due::Act(timed.act.clone()));
@@ -267,6 +275,12 @@ impl World {
         if matches!(act, Act::Resume | Act::Skip) {
             self.shared.checks.resumed(self.shared.now_ms);
         }
+        // An abort that is withdrawn before the controller has seen it never was one.
+        let is_aborted = |own: &RolloutStatus| own.abort && own.aborted_at.is_some();
+        if matches!(act, Act::Retry) && self.facts().status().is_some_and(is_aborted) {
+            self.shared.checks.since_ms = self.shared.now_ms;
+            self.shared.checks.retried_ms = self.shared.now_ms;
+        }
         if matches!(act, Act::Resume)
             && let Some(status) = self.facts().status()
         {
@@ -320,7 +334,18 @@ impl World {
                     drop(self.shared.ground.delete(now, id, &guard, *linger_ms));
                 }
             }
-            Fault::RefuseEvictions { for_ms, .. } => self.shared.evicts_from = now + for_ms,
+            Fault::RefuseEvictions { for_ms, .. } => {
+                self.shared.evicts_from = self.shared.evicts_from.max(now + for_ms);
+            }
+            Fault::ForbidEvictions { .. } => self.shared.evicts_from = NEVER,
+            Fault::RefuseSets { for_ms, how, .. } => {
+                let kind = match how {
+                    0 => RefusalKind::Invalid,
+                    1 => RefusalKind::Refused,
+                    _ => RefusalKind::Failed,
+                };
+                self.shared.creates_from = (now + for_ms, kind);
+            }
             _ => {}
         }
     }
@@ -333,6 +358,7 @@ impl World {
             .chain(due)
             .chain(self.ground_next)
             .chain(self.analyses_next)
+            .chain(self.experiments_next)
             .min()
     }
 
@@ -351,8 +377,12 @@ impl World {
                 self.ground_next = self.shared.ground.tick(now);
                 self.analyses_next = self.analyses.step(&mut self.shared);
                 self.seen = self.shared.ground.changes().len();
+                // What they write is for the next turn.
+                self.experiments_next = experiments::step(&mut self.shared);
             } else if self.analyses_next.is_some_and(|at| at <= now) {
                 self.analyses_next = self.analyses.step(&mut self.shared);
+            } else if self.experiments_next.is_some_and(|at| at <= now) {
+                self.experiments_next = experiments::step(&mut self.shared);
             }
             for controller in &mut self.controllers {
                 controller.step(&mut self.shared);
@@ -411,11 +441,16 @@ impl World {
             return;
         };
         let leader = leader.clone();
-        let Some((live, plan)) = leader.plan(&mut self.shared) else {
+        let Some((live, mut plan)) = leader.plan(&mut self.shared) else {
             return;
         };
         let stored = live.status.clone().unwrap_or_default();
-        for (rule, what) in check::at_rest(&plan, &stored) {
+        let evicts = |action: &Action| matches!(action, Action::Evict { .. });
+        if self.shared.evicts_from == NEVER {
+            // What is refused is tried again.
+            plan.actions.retain(|action| !evicts(action));
+        }
+        for (rule, what) in check::at_rest(&plan, &stored, &self.facts()) {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }
     }
@@ -424,7 +459,10 @@ impl World {
     pub fn heal(&mut self) {
         self.shared.note(format_args!("healed"));
         self.shared.faults.clear();
-        self.shared.evicts_from = 0;
+        if self.shared.evicts_from < NEVER {
+            self.shared.evicts_from = 0;
+        }
+        self.shared.creates_from.0 = 0;
         self.analyses.heal();
         let now = self.shared.now_ms;
         for controller in &mut self.controllers {
@@ -435,6 +473,10 @@ impl World {
     /// Somebody puts everything right and promotes in full; then there is one revision with all the
     /// traffic.
     pub fn recover(&mut self) {
+        let now = self.shared.now_ms;
+        self.shared.evicts_from = 0;
+        self.shared.ground.mend(now);
+        self.ground_next = Some(now);
         for act in [Act::Pause(false), Act::Scale(3), Act::Image(1)] {
             self.act(&act);
         }

@@ -109,12 +109,12 @@ fn earlier(next: Option<i64>, at: i64) -> i64 {
     next.map_or(at, |next| next.min(at))
 }
 
-/// Phase, and whether it is told to end. Only runs that a Rollout controls are run.
+/// Phase, and whether it is told to end. Only runs that a Rollout or an Experiment controls are run.
 fn state(object: &Object) -> Option<(String, bool)> {
     let run = object.analysis_run()?;
     object
         .controller()
-        .filter(|owner| owner.kind == "Rollout")?;
+        .filter(|owner| matches!(&*owner.kind, "Rollout" | "Experiment"))?;
     let phase = run.status.as_ref().and_then(|status| status.phase);
     let phase = phase.map_or_else(String::new, |phase| phase.to_string());
     Some((phase, run.spec.terminate == Some(true)))

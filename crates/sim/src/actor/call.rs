@@ -5,8 +5,10 @@ use crate::check::{Deed, Facts};
 use crate::fault::{self, Call};
 use crate::ground::{Patch, Refused};
 use crate::object::{Id, Kind, Object};
+use crate::time::stamp;
 use crate::view::View;
 use crate::world::Shared;
+use engine::snapshot::{Refusal, RefusalKind};
 use plan::{Action, Guard, PatchKind};
 use serde_json::Value;
 
@@ -16,6 +18,8 @@ pub(super) struct Actor<'a> {
     pub(super) view: &'a mut View,
     pub(super) rollout: &'a Id,
     pub(super) skew_ms: i64,
+    /// The last ReplicaSet that was refused.
+    pub(super) refused: &'a mut Option<Refusal>,
 }
 
 /// What the caller learns.
@@ -23,7 +27,12 @@ pub(super) struct Actor<'a> {
 pub(super) enum Answer {
     Done,
     Failed,
-    Crash { down_ms: i64, stale_ms: i64 },
+    /// The API server said no, and will say it again.
+    Refused,
+    Crash {
+        down_ms: i64,
+        stale_ms: i64,
+    },
 }
 
 /// What the faults say of the next call.
@@ -101,6 +110,7 @@ pub(super) fn status(actor: &mut Actor<'_>, pass: &Pass, shared: &mut Shared) ->
             }
             shared.checks.pauses = pauses;
             change.note(&mut shared.checks.pauses);
+            shared.checks.note_beginning(&change);
             for what in shared.checks.lost(&change) {
                 shared.checks.report(now, "a lost request", what);
             }
@@ -141,6 +151,10 @@ pub(super) fn action(
             .report(now, "an action on an unknown kind", format!("{action:?}"));
         return Answer::Failed;
     };
+    let creates_set = matches!(action, Action::Create { .. }) && id.kind == Kind::ReplicaSet;
+    if creates_set && let Some(answer) = refusal(actor, &id, call, shared) {
+        return answer;
+    }
     let truth = Facts::of_truth(&*shared.ground, actor.rollout);
     let object = live(shared, &id);
     let mut absorbed = None;
@@ -153,7 +167,7 @@ pub(super) fn action(
         done
     });
     if let Some(done) = absorbed {
-        shared.checks.turned &= id.kind != Kind::HttpRoute;
+        shared.checks.turned &= !matches!(id.kind, Kind::HttpRoute | Kind::Ingress);
         absorb(&mut pass.view, &id, done);
         let after = (
             Facts::of_truth(&*shared.ground, actor.rollout),
@@ -168,6 +182,9 @@ pub(super) fn action(
     }
     match written {
         Ok(done) => {
+            if creates_set {
+                *actor.refused = None;
+            }
             absorb(actor.view, &id, done);
             Answer::Done
         }
@@ -187,6 +204,26 @@ pub(super) fn action(
             }
         }
     }
+}
+
+/// What the caller hears while the API server takes no ReplicaSet, and keeps.
+fn refusal(actor: &mut Actor<'_>, id: &Id, call: Call, shared: &mut Shared) -> Option<Answer> {
+    let now = shared.now_ms;
+    let (until, kind) = shared.creates_from;
+    if call != Call::Carried || until <= now {
+        return None;
+    }
+    shared.note(format_args!("refused {id}: {kind:?}"));
+    *actor.refused = Some(Refusal {
+        replica_set: id.name.to_string(),
+        message: format!("ReplicaSet {:?} is invalid: spec.template: no", id.name),
+        kind,
+        at: stamp(now + actor.skew_ms),
+    });
+    Some(match kind {
+        RefusalKind::Failed => Answer::Failed,
+        RefusalKind::Invalid | RefusalKind::Refused => Answer::Refused,
+    })
 }
 
 /// What a write left: the object, nothing, or no news.

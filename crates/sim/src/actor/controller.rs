@@ -2,16 +2,17 @@
 //! calls in which the world goes on.
 
 use super::call::{self, Answer};
-use crate::check::{Change, Facts};
+use crate::check::{Change, Checks, Facts};
 use crate::fault::Call;
 use crate::mutant::Mutant;
-use crate::object::{Id, Kind, Object};
+use crate::object::{Body, Id, Kind, Object};
 use crate::time::{millis, stamp, whole};
 use crate::view::{Lags, View};
 use crate::world::Shared;
 use api::{AnalysisPhase, Rollout, RolloutStatus};
 use engine::rollout;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use engine::snapshot::Refusal;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Controller {
     /// Down until then, and how old the list is that it begins with.
     down: Option<(i64, i64)>,
     pass: Option<Pass>,
+    /// The last ReplicaSet that the API server refused, until one is created.
+    refused: Option<Refusal>,
 }
 
 /// A plan that is being carried out.
@@ -52,6 +55,7 @@ pub(super) struct Pass {
     /// Versions of everything that the planner saw.
     pub(super) versions: BTreeMap<Id, u64>,
     pub(super) passed: Vec<Option<i32>>,
+    pub(super) tried: Vec<i32>,
     pub(super) failed: bool,
     /// When it was planned.
     at_ms: i64,
@@ -69,6 +73,7 @@ impl Pass {
             after: &self.plan.status,
             seen: &self.seen,
             passed: &self.passed,
+            tried: &self.tried,
             failed: self.failed,
             at_ms: self.at_ms,
             skew_ms,
@@ -89,6 +94,7 @@ impl Controller {
             failures: 0,
             down: None,
             pass: None,
+            refused: None,
         }
     }
 
@@ -109,6 +115,7 @@ impl Controller {
 
     pub fn crash(&mut self, until_ms: i64, stale_ms: i64) {
         self.pass = None;
+        self.refused = None;
         self.down = Some((until_ms, stale_ms));
     }
 
@@ -163,6 +170,7 @@ impl Controller {
     pub fn plan(&self, shared: &mut Shared) -> Option<(Arc<Rollout>, Plan<RolloutStatus>)> {
         let live = self.view.get(&self.rollout)?.rollout()?.clone();
         let mut snapshot = self.view.snapshot(&live);
+        snapshot.inbox.refused.clone_from(&self.refused);
         let now = stamp(shared.now_ms + self.skew_ms);
         let mutant = shared.mutant;
         if let Some(mutant) = mutant {
@@ -211,8 +219,16 @@ impl Controller {
             return;
         }
         let version = self.view.get(&self.rollout).map_or(0, |own| own.version);
-        let (passed, failed) = self.runs(&plan.status.current_pod_hash);
-        let kinds = [Kind::ReplicaSet, Kind::Service, Kind::HttpRoute];
+        let of = Purpose::new(&planned, &plan.status, &shared.checks);
+        let (passed, failed) = self.runs(&of);
+        let (tried, failed_experiment) = self.experiments(&of);
+        let failed = failed || failed_experiment;
+        let kinds = [
+            Kind::ReplicaSet,
+            Kind::Service,
+            Kind::HttpRoute,
+            Kind::Ingress,
+        ];
         let versions = kinds
             .into_iter()
             .flat_map(|kind| self.view.of_kind(kind))
@@ -226,6 +242,7 @@ impl Controller {
             seen: Facts::of_view(&self.view, &self.rollout),
             versions,
             passed,
+            tried,
             failed,
             at_ms: now,
             rooted: false,
@@ -235,24 +252,46 @@ impl Controller {
         });
     }
 
-    /// The successful runs of the current revision by step, and whether any run failed.
-    fn runs(&self, hash: &str) -> (Vec<Option<i32>>, bool) {
+    /// The successful runs of this update by step, and whether one failed.
+    fn runs(&self, of: &Purpose) -> (Vec<Option<i32>>, bool) {
         let mut passed = Vec::new();
         let mut failed = false;
         for (_, object) in self.view.of_kind(Kind::AnalysisRun) {
             let Some(run) = object.analysis_run() else {
                 continue;
             };
+            let (fails, passes) = of.counts(&run.metadata);
             let phase = run.status.as_ref().and_then(|status| status.phase);
-            failed |= matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            let label = |name: &str| run.metadata.labels.as_ref()?.get(name).cloned();
-            let own = label(api::constants::HASH_LABEL).is_some_and(|own| own == hash);
-            if own && phase == Some(AnalysisPhase::Successful) {
-                let step = label(api::constants::STEP_INDEX_LABEL);
+            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if passes && phase == Some(AnalysisPhase::Successful) {
+                let labels = run.metadata.labels.as_ref();
+                let step = labels.and_then(|all| all.get(api::constants::STEP_INDEX_LABEL));
                 passed.push(step.and_then(|step| step.parse().ok()));
             }
         }
         (passed, failed)
+    }
+
+    /// The steps of this update that have a successful experiment, and whether one failed. An experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
+    fn experiments(&self, of: &Purpose) -> (Vec<i32>, bool) {
+        let mut tried = Vec::new();
+        let mut failed = false;
+        for (id, object) in self.view.of_kind(Kind::Experiment) {
+            let Body::Experiment(experiment) = &object.body else {
+                continue;
+            };
+            let phase = experiment.status.as_ref().and_then(|status| status.phase);
+            let words: Vec<&str> = id.name.split('-').collect();
+            let [_, _, _, step, ..] = words[..] else {
+                continue;
+            };
+            let (fails, passes) = of.counts(&experiment.metadata);
+            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if passes && phase == Some(AnalysisPhase::Successful) {
+                tried.extend(step.parse::<i32>());
+            }
+        }
+        (tried, failed)
     }
 
     /// The next call of a pass.
@@ -276,6 +315,8 @@ impl Controller {
                 self.pass = Some(pass);
             }
             Answer::Failed => self.fail(now),
+            // It has been taken note of, and is told of at once.
+            Answer::Refused => self.dirty = true,
             Answer::Crash { down_ms, stale_ms } => self.crash(now + down_ms, stale_ms),
         }
     }
@@ -286,7 +327,7 @@ impl Controller {
         if pass.planned.status.as_ref() != Some(&pass.plan.status) {
             match call::status(&mut self.actor(), &pass, shared) {
                 Answer::Done => pass.wrote = true,
-                Answer::Failed => return self.fail(now),
+                Answer::Failed | Answer::Refused => return self.fail(now),
                 Answer::Crash { down_ms, stale_ms } => {
                     return self.crash(now + down_ms, stale_ms);
                 }
@@ -302,6 +343,7 @@ impl Controller {
             view: &mut self.view,
             rollout: &self.rollout,
             skew_ms: self.skew_ms,
+            refused: &mut self.refused,
         }
     }
 
@@ -311,6 +353,44 @@ impl Controller {
         self.not_before = now + delay;
         self.dirty = true;
     }
+}
+
+/// What an analysis or experiment must be of to tell anything about the update under way.
+#[derive(Debug)]
+struct Purpose {
+    hash: String,
+    revision: Option<String>,
+    since_ms: i64,
+    retried_ms: i64,
+}
+
+impl Purpose {
+    fn new(planned: &Rollout, status: &RolloutStatus, checks: &Checks) -> Self {
+        Self {
+            hash: status.current_pod_hash.clone(),
+            revision: revision(&planned.metadata).cloned(),
+            since_ms: checks.since_ms,
+            retried_ms: checks.retried_ms,
+        }
+    }
+
+    /// Whether it tells anything that it failed, and that it did not.
+    fn counts(&self, metadata: &ObjectMeta) -> (bool, bool) {
+        let labels = metadata.labels.as_ref();
+        let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));
+        let own = revision(metadata);
+        let same = own.is_none() || self.revision.is_none() || own == self.revision.as_ref();
+        // Times of creation have whole seconds.
+        let created = metadata.creation_timestamp.as_ref();
+        let after = |moment: i64| created.is_none_or(|own| millis(own.0) + 1_000 > moment);
+        let ours = hash == Some(&self.hash) && same;
+        (ours && after(self.retried_ms), ours && after(self.since_ms))
+    }
+}
+
+fn revision(metadata: &ObjectMeta) -> Option<&String> {
+    let annotations = metadata.annotations.as_ref()?;
+    annotations.get(api::constants::REVISION_ANNOTATION)
 }
 
 /// What becomes of times when they are stored: whole seconds.

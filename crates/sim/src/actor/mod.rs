@@ -1,8 +1,9 @@
-//! Those who act in a world: the controller, the analyses, the users.
+//! Those who act in a world: the controller, the analyses, the experiments, the users.
 
 mod analysis;
 mod call;
 mod controller;
+pub mod experiments;
 mod user;
 
 pub use analysis::{Analyses, Verdict};

@@ -27,6 +27,8 @@ pub enum Act {
     Restart,
     /// Other steps, in the middle of whatever is going on.
     Steps(u8),
+    /// Other fields of the spec, as a merge patch of it.
+    Edit(Value),
     /// A ReplicaSet is deleted by hand.
     DeleteSet(u8),
     /// The weights of the route are turned by hand.
@@ -51,7 +53,7 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
                 write(shared, &workload, &json!({"spec": {"template": template}}));
                 return None;
             }
-            None => json!({"spec": {"template": setup::template(*image)}}),
+            None => json!({"spec": {"template": template(*image, rollout, shared)}}),
         },
         Act::Abort => json!({"status": {"abort": true}}),
         Act::Retry => json!({"status": {"abort": false}}),
@@ -64,11 +66,22 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
             let now = whole(stamp(shared.now_ms)).to_string();
             json!({"spec": {"restartAt": now}})
         }
+        Act::Edit(spec) => json!({"spec": spec}),
         Act::Steps(variant) => other_steps(rollout, shared, *variant)?,
         meddling => return meddle(meddling, shared),
     };
     write(shared, rollout, &patch);
     None
+}
+
+/// A template with ports, if the one that is there has some.
+fn template(image: u8, rollout: &Id, shared: &Shared) -> Value {
+    let live = shared.ground.get(rollout);
+    let live = live.map_or(Value::Null, |object| object.json());
+    match live.pointer("/spec/template/spec/containers/0/ports") {
+        Some(_) => setup::template_with_ports(image),
+        None => setup::template(image),
+    }
 }
 
 /// The Deployment that has the template, if the Rollout has none of its own.
@@ -100,8 +113,9 @@ fn skip(rollout: &Id, shared: &Shared) -> Option<Value> {
 }
 
 fn other_steps(rollout: &Id, shared: &Shared, variant: u8) -> Option<Value> {
-    shared.ground.get(rollout)?.rollout()?.spec.canary()?;
-    let steps = match variant {
+    let object = shared.ground.get(rollout)?;
+    let whole = object.rollout()?.spec.canary()?.max_traffic_weight();
+    let mut steps = match variant {
         0 => json!([]),
         1 => json!([{"pause": {}}, {"pause": {}}, {"setWeight": 30}]),
         2 => {
@@ -111,7 +125,48 @@ fn other_steps(rollout: &Id, shared: &Shared, variant: u8) -> Option<Value> {
             json!([{"setWeight": 60}, {"pause": {"duration": 20}}, {"setWeight": 10}, {"pause": {}}])
         }
     };
+    for step in steps.as_array_mut().into_iter().flatten() {
+        if let Some(weight) = step.get_mut("setWeight") {
+            *weight = json!(weight.as_i64().unwrap_or(0) * i64::from(whole) / 100);
+        }
+    }
     Some(json!({"spec": {"strategy": {"canary": {"steps": steps}}}}))
+}
+
+/// What divides the traffic: an Ingress where there is one.
+fn route(shared: &Shared) -> Id {
+    let ingress = Id::new(Kind::Ingress, setup::INGRESSES[0]);
+    match shared.ground.get(&ingress) {
+        Some(_) => ingress,
+        None => Id::new(Kind::HttpRoute, setup::ROUTE),
+    }
+}
+
+/// Turns the weights by hand: of the rule that divides the traffic, which is the last one, or of the canary
+/// Ingress.
+fn turn(canary: i32, shared: &mut Shared) -> Option<()> {
+    let name = format!("{}-{}-canary", setup::ROLLOUT, setup::INGRESSES[0]);
+    let ingress = Id::new(Kind::Ingress, &name);
+    if let Some(live) = shared.ground.get(&ingress) {
+        let annotations = live.json()["metadata"]["annotations"].take();
+        let weight = |name: &&String| name.ends_with("/canary-weight");
+        let weight = annotations.as_object()?.keys().find(weight)?.clone();
+        let patch = json!({"metadata": {"annotations": {weight: canary.to_string()}}});
+        write(shared, &ingress, &patch);
+        return Some(());
+    }
+    let route = Id::new(Kind::HttpRoute, setup::ROUTE);
+    let mut live = shared.ground.get(&route)?.json();
+    let rule = live
+        .pointer_mut("/spec/rules")?
+        .as_array_mut()?
+        .last_mut()?;
+    let backends = rule.get_mut("backendRefs")?;
+    backends[0]["weight"] = json!(100 - canary);
+    backends[1]["weight"] = json!(canary);
+    let rules = live["spec"]["rules"].take();
+    write(shared, &route, &json!({"spec": {"rules": rules}}));
+    Some(())
 }
 
 /// What happens behind the controller's back.
@@ -124,13 +179,7 @@ fn meddle(act: &Act, shared: &mut Shared) -> Option<(i64, Act)> {
             drop(shared.ground.delete(now, id, &Guard::default(), 0));
         }
         Act::Turn(canary) => {
-            let route = Id::new(Kind::HttpRoute, setup::ROUTE);
-            let mut live = shared.ground.get(&route)?.json();
-            let backends = live.pointer_mut("/spec/rules/0/backendRefs")?;
-            backends[0]["weight"] = json!(100 - canary);
-            backends[1]["weight"] = json!(canary);
-            let rules = live["spec"]["rules"].take();
-            write(shared, &route, &json!({"spec": {"rules": rules}}));
+            turn(*canary, shared);
         }
         Act::Repoint(index, gone) => {
             let hash = if *gone { Value::Null } else { json!("nobody") };
@@ -139,7 +188,7 @@ fn meddle(act: &Act, shared: &mut Shared) -> Option<(i64, Act)> {
         }
         Act::Lose { object, for_ms } => {
             let id = match object {
-                4 => Id::new(Kind::HttpRoute, setup::ROUTE),
+                4 => route(shared),
                 index => setup::service(*index),
             };
             let lost = shared.ground.get(&id)?.json();

@@ -4,6 +4,8 @@ use crate::ground::Ground;
 use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
 use crate::view::View;
 use api::{PingPongType, Rollout, RolloutStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -18,6 +20,33 @@ pub struct SetFacts {
     pub available: i32,
     /// It is kept for a while, to go back to.
     pub warm: bool,
+    /// Its status still counts pods that its size does not leave it.
+    pub shrinks: bool,
+    set: Arc<ReplicaSet>,
+}
+
+impl SetFacts {
+    fn annotation(&self, name: &str) -> Option<&str> {
+        let annotations = self.set.metadata.annotations.as_ref()?;
+        annotations.get(name).map(String::as_str)
+    }
+
+    /// When its pods go.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let text = self.annotation(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)?;
+        text.parse().ok()
+    }
+
+    /// Later is younger: creation times have whole seconds, so the revision that it was made for decides
+    /// ties.
+    pub fn age(&self) -> (Option<Timestamp>, i64) {
+        let history = self.annotation(api::constants::REVISION_HISTORY_ANNOTATION);
+        let first = history.and_then(|history| history.split(',').next());
+        let own = self.annotation(api::constants::REVISION_ANNOTATION);
+        let revision = first.or(own).and_then(|text| text.trim().parse().ok());
+        let created = self.set.metadata.creation_timestamp.as_ref();
+        (created.map(|created| created.0), revision.unwrap_or(0))
+    }
 }
 
 /// See the module's documentation.
@@ -25,10 +54,18 @@ pub struct SetFacts {
 pub struct Facts {
     pub rollout: Option<Arc<Rollout>>,
     pub sets: Vec<SetFacts>,
+    /// Hash → ready pods, of the ReplicaSets of Experiments.
+    pub guests: Vec<(String, i32)>,
     /// Service → the hash that it selects; those without one are left out.
     pub services: Vec<(Arc<str>, String)>,
-    /// Service → weight, of the route's first rule.
+    /// Service → weight, of the rule that divides the traffic.
     pub weights: Vec<(String, i32)>,
+    /// Services that get the requests of some rule before it, whatever the weights.
+    pub direct: Vec<String>,
+    /// Rules that steps have put before it.
+    pub managed_rules: usize,
+    /// Where several Ingresses divide the traffic: those that do it otherwise than the first.
+    pub odd_ingresses: Vec<String>,
 }
 
 impl Facts {
@@ -43,6 +80,7 @@ impl Facts {
                 facts.add(&id, &object, |_| ground.ready(&id.name));
             }
         }
+        facts.add_ingress(|id| ground.get(id));
         facts
     }
 
@@ -60,6 +98,7 @@ impl Facts {
                 });
             }
         }
+        facts.add_ingress(|id| view.get(id).cloned());
         facts
     }
 
@@ -70,7 +109,11 @@ impl Facts {
                     .rollout
                     .as_ref()
                     .and_then(|rollout| rollout.metadata.uid.as_deref());
-                if object.controller().map(|owner| owner.uid.as_str()) == uid {
+                let owner = object.controller();
+                if owner.is_some_and(|owner| owner.kind == "Experiment") {
+                    let ready = ready(object).min(size_of(set));
+                    self.guests.push((hash_of(set).to_owned(), ready));
+                } else if owner.map(|owner| owner.uid.as_str()) == uid {
                     let size = size_of(set);
                     let ready = ready(object).min(size);
                     let waits = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds);
@@ -84,6 +127,8 @@ impl Facts {
                         size,
                         ready,
                         available,
+                        set: set.clone(),
+                        shrinks: told.is_some_and(|told| told > size),
                         warm: set.metadata.annotations.as_ref().is_some_and(|all| {
                             all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
                         }),
@@ -100,9 +145,30 @@ impl Facts {
                     self.services.push((id.name.clone(), hash.clone()));
                 }
             }
-            Body::HttpRoute(route) => self.weights = weights(route),
+            Body::HttpRoute(route) => {
+                self.weights = weights(route);
+                self.direct = direct(route);
+                self.managed_rules = rules(route).len().saturating_sub(1);
+            }
             _ => {}
         }
+    }
+
+    /// With NGINX, it is the first canary Ingress that divides the traffic, and no route.
+    fn add_ingress(&mut self, get: impl Fn(&Id) -> Option<Object>) {
+        let Some(rollout) = self.rollout.clone() else {
+            return;
+        };
+        let stables = stable_ingresses(&rollout);
+        let weights = |stable: &str| ingress_weights(&rollout, stable, &get);
+        let Some(first) = stables.first() else {
+            return;
+        };
+        self.weights = weights(first).unwrap_or_default();
+        self.direct.clear();
+        let odd = |stable: &&&str| weights(stable).as_ref() != Some(&self.weights);
+        let odd = stables[1..].iter().filter(odd);
+        self.odd_ingresses = odd.map(|own| (*own).to_owned()).collect();
     }
 
     pub fn status(&self) -> Option<&RolloutStatus> {
@@ -120,6 +186,21 @@ impl Facts {
 
     pub fn ready_of(&self, hash: &str) -> i32 {
         self.set(hash).map_or(0, |set| set.ready)
+    }
+
+    /// Ready pods behind the service of an Experiment, whose pods may have the hash of an arm; `None` if it
+    /// is a service of the Rollout's own.
+    pub fn guest(&self, service: &str) -> Option<i32> {
+        let rollout = self.rollout.as_ref().filter(|_| !self.guests.is_empty())?;
+        if engine::snapshot::references(rollout)
+            .services
+            .contains(service)
+        {
+            return None;
+        }
+        let hash = self.selected(service)?;
+        let guests = self.guests.iter().filter(|(own, _)| own == hash);
+        Some(guests.map(|(_, ready)| ready).sum())
     }
 
     pub fn is_warm(&self, hash: &str) -> bool {
@@ -159,6 +240,14 @@ impl Facts {
         of_active == Some(hash) || weights.any(|(service, _)| self.selected(service) == Some(hash))
     }
 
+    /// What a service gets of `whole`: a route that nobody has given a weight yet, or that somebody has
+    /// turned by hand, may have weights of another one.
+    pub fn share(&self, service: &str, whole: i32) -> Option<i32> {
+        let sum: i32 = self.weights.iter().map(|(_, weight)| weight).sum();
+        let weight = self.weight(service)?;
+        Some((weight * whole).checked_div(sum).unwrap_or(0))
+    }
+
     pub fn weight(&self, service: &str) -> Option<i32> {
         let mut weights = self.weights.iter();
         Some(weights.find(|(name, _)| name == service)?.1)
@@ -181,8 +270,63 @@ pub(super) fn canary_service<'r>(
     })
 }
 
+/// The Ingresses that the spec names.
+pub(super) fn stable_ingresses(rollout: &Rollout) -> Vec<&str> {
+    let routing = rollout.spec.traffic_routing();
+    let nginx = routing.and_then(|routing| routing.nginx.as_ref());
+    let names = nginx.map(|own| own.stable_ingress.iter().chain(&own.stable_ingresses));
+    names.into_iter().flatten().map(String::as_str).collect()
+}
+
+/// What an Ingress and the canary Ingress beside it give the two services; `None` without the Ingress.
+pub(super) fn ingress_weights(
+    rollout: &Rollout,
+    stable: &str,
+    get: impl Fn(&Id) -> Option<Object>,
+) -> Option<Vec<(String, i32)>> {
+    get(&Id::new(Kind::Ingress, stable))?;
+    let strategy = rollout.spec.canary()?;
+    let own = rollout.metadata.name.as_deref().unwrap_or_default();
+    let canary = get(&Id::new(Kind::Ingress, &format!("{own}-{stable}-canary")));
+    let number = |name: &str| {
+        let object = canary.as_ref()?.json();
+        let all = object.pointer("/metadata/annotations")?.as_object()?;
+        let text = all
+            .iter()
+            .find(|(key, _)| key.ends_with(name))?
+            .1
+            .as_str()?;
+        text.parse::<i32>().ok()
+    };
+    let max_weight = strategy.max_traffic_weight();
+    let total = match canary {
+        Some(_) => number("/canary-weight-total").unwrap_or(100),
+        None => max_weight,
+    };
+    let weight = number("/canary-weight").unwrap_or(0);
+    Some(vec![
+        (strategy.stable_service.clone()?, total - weight),
+        (strategy.canary_service.clone()?, weight),
+    ])
+}
+
+fn rules(route: &Value) -> &[Value] {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    rules.map_or(&[], Vec::as_slice)
+}
+
+/// Where rules lead that have a single backend.
+fn direct(route: &Value) -> Vec<String> {
+    let single = |rule: &Value| match rule.get("backendRefs")?.as_array()?.as_slice() {
+        [one] => Some(one.get("name")?.as_str()?.to_owned()),
+        _ => None,
+    };
+    rules(route).iter().filter_map(single).collect()
+}
+
+/// Rules of header and mirror steps come before the route's own one.
 fn weights(route: &Value) -> Vec<(String, i32)> {
-    let backends = route.pointer("/spec/rules/0/backendRefs");
+    let backends = rules(route).last().and_then(|rule| rule.get("backendRefs"));
     let backends = backends.and_then(Value::as_array).into_iter().flatten();
     backends
         .filter_map(|backend| {

@@ -2,9 +2,11 @@
 
 mod actions;
 mod facts;
+mod reasons;
 mod requests;
 mod rest;
 mod rules;
+mod sizes;
 mod transitions;
 
 pub use actions::Deed;
@@ -39,6 +41,11 @@ pub struct Checks {
     pub pauses: Pauses,
     /// Somebody has turned the route's weights, and the controller has not put them right yet.
     pub turned: bool,
+    /// When the update began that is under way, or went on after an abort: analyses from before that tell
+    /// nothing.
+    pub since_ms: i64,
+    /// When an abort was withdrawn last. An analysis may go on while steps change, and fail then.
+    pub retried_ms: i64,
     /// The pause that somebody has ended last, until that has come about.
     ended: Option<requests::Ended>,
     /// Writes of the controller, by second: more than a few are a hot loop.
@@ -60,6 +67,20 @@ impl Checks {
     /// Somebody has ended a pause.
     pub fn resumed(&mut self, at_ms: i64) {
         self.pauses.insert(transitions::RESUMED, at_ms);
+    }
+
+    /// Notes when an update begins, or begins again.
+    pub fn note_beginning(&mut self, change: &Change<'_>) {
+        let (before, after) = (change.before(), change.after);
+        let again = before.abort && !after.abort;
+        let same = before.current_pod_hash == after.current_pod_hash
+            && before.current_step_hash == after.current_step_hash;
+        if again {
+            self.retried_ms = self.retried_ms.max(change.at_ms);
+        }
+        if again || !same {
+            self.since_ms = self.since_ms.max(change.at_ms);
+        }
     }
 
     /// Counts one write.

@@ -1,12 +1,18 @@
 //! The rules of rest: what a world is like that nobody disturbs.
 
-use super::Facts;
-use api::{RolloutPhase, RolloutStatus};
+use super::{Facts, reasons};
+use api::constants::condition;
+use api::{PauseReason, RolloutPhase, RolloutStatus};
 use plan::Plan;
 
 /// A plan for a world at rest: nothing to do, nothing to say, and a reason to be where it is.
-pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'static str, String)> {
+pub fn at_rest(
+    plan: &Plan<RolloutStatus>,
+    stored: &RolloutStatus,
+    facts: &Facts,
+) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
+    found.extend(routes(plan, facts).map(|what| ("routes at rest", what)));
     if !plan.actions.is_empty() {
         found.push(("liveness", format!("still to be done: {:?}", plan.actions)));
     }
@@ -19,6 +25,8 @@ pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'sta
     if !plan.releases.is_empty() {
         found.push(("fixpoint", format!("still to be said: {:?}", plan.releases)));
     }
+    found.extend(history(plan, facts).map(|what| ("history at rest", what)));
+    found.extend(services(plan, facts).map(|what| ("services at rest", what)));
     let healthy = plan.status.phase == Some(RolloutPhase::Healthy);
     if !healthy && plan.trace.waiting_on.is_empty() {
         found.push((
@@ -29,7 +37,82 @@ pub fn at_rest(plan: &Plan<RolloutStatus>, stored: &RolloutStatus) -> Vec<(&'sta
             ),
         ));
     }
+    if !healthy && !plan.trace.waiting_on.is_empty() && !reasons::is_founded(plan, facts) {
+        let (status, waits) = (&plan.status, &plan.trace.waiting_on);
+        let what = format!("{:?} ({}): {waits:?}", status.phase, status.message);
+        found.push(("a wait for nothing", what));
+    }
     found
+}
+
+fn is_invalid(status: &RolloutStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|own| own.type_ == condition::INVALID_SPEC)
+}
+
+/// Of revisions that have no pods and that nothing leads to, no more are kept than
+/// `revisionHistoryLimit` says.
+fn history(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let status = &plan.status;
+    let limit = facts
+        .rollout
+        .as_ref()?
+        .spec
+        .revision_history_limit_or_default();
+    let in_use = |hash: &String| *hash == status.stable_rs || *hash == status.current_pod_hash;
+    let others = facts.sets.iter().filter(|set| !in_use(&set.hash));
+    let others: Vec<_> = others.collect();
+    let selected = |hash: &str| facts.services.iter().any(|(_, own)| own == hash);
+    let mut kept = others.iter();
+    let needed = kept.any(|set| set.size > 0 || selected(&set.hash));
+    let surplus = others.len() as i32 > limit.max(0);
+    (surplus && !needed && !is_invalid(status))
+        .then(|| format!("{} old revisions are kept of {limit}", others.len()))
+}
+
+/// The preview service leads to the current revision unless a pause keeps it, and the status says where
+/// both services lead.
+fn services(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let status = &plan.status;
+    let rollout = facts.rollout.as_ref()?;
+    let strategy = rollout.spec.blue_green()?;
+    if is_invalid(status) {
+        return None;
+    }
+    let active = facts.selected(&strategy.active_service).unwrap_or_default();
+    if active != status.blue_green.active_selector {
+        let told = &status.blue_green.active_selector;
+        return Some(format!(
+            "the active service selects {active:?}, not {told:?}"
+        ));
+    }
+    let preview = facts.selected(strategy.preview_service.as_deref()?);
+    let mut pauses = status.pause_conditions.iter();
+    let halted = rollout.spec.is_paused()
+        || pauses.any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
+    let current = &status.current_pod_hash;
+    (!halted && preview != Some(current))
+        .then(|| format!("the preview service selects {preview:?} instead of {current}"))
+}
+
+/// What is wrong with the routes: they say what the status says, all of them.
+fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let rollout = facts.rollout.as_ref()?;
+    rollout.spec.traffic_routing()?;
+    if is_invalid(&plan.status) {
+        return None;
+    }
+    if !facts.odd_ingresses.is_empty() {
+        let odd = &facts.odd_ingresses;
+        return Some(format!("{odd:?} have other weights than the first Ingress"));
+    }
+    let told = plan.status.canary.weights.as_ref()?.canary.weight;
+    let whole = rollout.spec.canary()?.max_traffic_weight();
+    let live = facts.share(facts.canary_service()?, whole)?;
+    // Parts of another whole have to be rounded.
+    let slack = i32::from(facts.weight(facts.canary_service()?) != Some(live));
+    ((told - live).abs() > slack)
+        .then(|| format!("the canary has {live}, and the status says {told}"))
 }
 
 /// The fields of a status that are not as stored.
@@ -98,6 +181,10 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
         if selected != Some(stable) && replicas > 0 && !idle {
             found.push(("recovery", format!("{service} selects {selected:?}")));
         }
+    }
+    if facts.managed_rules > 0 && rollout.spec.traffic_routing().is_some() {
+        let left = facts.managed_rules;
+        found.push(("recovery", format!("{left} rules of steps are left")));
     }
     if rollout.spec.traffic_routing().is_some()
         && let Some(weight) = facts

@@ -2,7 +2,9 @@
 
 use super::Facts;
 use super::facts::canary_service;
-use api::{PauseReason, Rollout, RolloutStatus};
+use crate::time::millis;
+use api::constants::{condition, reason};
+use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus};
 use engine::rollout::canary::split;
 use std::collections::BTreeMap;
 
@@ -16,6 +18,8 @@ pub struct Change<'a> {
     pub seen: &'a Facts,
     /// Successful analysis runs that the planner saw, by step index (`None`: no step's).
     pub passed: &'a [Option<i32>],
+    /// Steps whose experiments it saw to have succeeded.
+    pub tried: &'a [i32],
     /// Whether it saw a run that failed.
     pub failed: bool,
     /// When it was planned: a pause lasts from one plan to another, however slow the writes are.
@@ -76,6 +80,12 @@ impl Change<'_> {
         }
     }
 
+    /// Whether the current revision is one to go back to at once.
+    fn is_within_window(&self, before: &RolloutStatus) -> bool {
+        let new = &self.after.current_pod_hash;
+        super::rules::is_within_window(self.planned, (self.seen, before), new)
+    }
+
     fn generation(&self) -> Option<String> {
         let generation = self.planned.metadata.generation.unwrap_or(0);
         let told = &self.after.observed_generation;
@@ -94,8 +104,15 @@ impl Change<'_> {
         let is_new = before.current_pod_hash != self.after.current_pod_hash;
         let index = usize::try_from(self.after.current_step_index.unwrap_or(0)).ok()?;
         let mut done = steps.get(..index)?.iter();
-        let skips = done.any(|step| step.pause.is_some() || step.analysis.is_some());
-        (is_new && index < steps.len() && skips)
+        let skips = done.any(|step| {
+            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        });
+        let fast = before.stable_rs.is_empty()
+            || self.after.current_pod_hash == before.stable_rs
+            || self.after.stable_rs == self.after.current_pod_hash
+            || self.is_within_window(before);
+        let begins_late = index < steps.len() || (!steps.is_empty() && !fast);
+        (is_new && begins_late && skips)
             .then(|| format!("a new revision begins at step {index} of {}", steps.len()))
     }
 
@@ -104,7 +121,7 @@ impl Change<'_> {
         let same = before.current_pod_hash == self.after.current_pod_hash
             && before.current_step_hash == self.after.current_step_hash;
         // The window is there for those who want back at once.
-        let in_window = self.planned.spec.rollback_window_revisions().is_some();
+        let in_window = self.is_within_window(before);
         let asked = self.after.abort || before.abort || before.promote_full || in_window;
         let moves = same && !asked && !before.stable_rs.is_empty();
         if !self.planned.spec.is_paused() || !moves {
@@ -136,7 +153,12 @@ impl Change<'_> {
         let given = done.find_map(|step| step.set_weight).unwrap_or(0);
         // What the route says, whoever turned it, is recorded while it may not move.
         let service = canary_service(self.planned, Some(before)).unwrap_or_default();
-        let live = self.seen.weight(service).unwrap_or(0);
+        let whole = self
+            .planned
+            .spec
+            .canary()
+            .map(CanaryStrategy::max_traffic_weight);
+        let live = self.seen.share(service, whole.unwrap_or(100)).unwrap_or(0);
         let allowed = weight(before).max(given).max(live);
         (updates && !alone && weight(self.after) > allowed).then(|| {
             format!(
@@ -161,14 +183,14 @@ impl Change<'_> {
             return None;
         }
         let promoted = self.after.stable_rs == self.after.current_pod_hash;
-        let rolls_back = self.planned.spec.rollback_window_revisions().is_some();
+        let rolls_back = self.is_within_window(before);
         if to == count && (promoted || before.promote_full || rolls_back) {
             return None;
         }
         if to != from + 1 {
             return Some(format!("the step index goes from {from} to {to}"));
         }
-        if before.abort {
+        if before.abort && !before.promote_full {
             return Some(format!("step {from} ends in an aborted update"));
         }
         self.step_end(before, from, pauses)
@@ -180,6 +202,7 @@ impl Change<'_> {
         let step = &steps[usize::try_from(index).ok()?];
         let hash = &self.after.current_pod_hash;
         let ready = self.seen.ready_of(hash);
+        let least = |wanted| super::rules::least(self.seen, self.planned, index as usize, wanted);
         if let Some(pause) = &step.pause {
             let duration = match &pause.duration {
                 None => None,
@@ -192,13 +215,16 @@ impl Change<'_> {
             return self.pause_end(before, &rule, (PAUSE_STEP, duration), pauses);
         }
         if let Some(weight) = step.set_weight {
-            let scaled = steps.iter().any(|step| step.set_canary_scale.is_some());
+            let scale = super::rules::scale_in_force(self.planned, before);
             let canary = self.planned.spec.canary()?;
             if self.planned.spec.traffic_routing().is_some() {
                 let service = canary_service(self.planned, Some(before));
                 let live = self.seen.weight(service.unwrap_or_default());
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
-                let starved = scaled && self.seen.set(hash).is_none_or(|set| set.size == 0);
+                let scaled = scale.map(|own| own.pods(self.seen, canary.max_traffic_weight()));
+                let needed = scaled.map_or(needed, |pods| needed.min(pods));
+                let starved =
+                    scale.is_some() && self.seen.set(hash).is_none_or(|set| set.size == 0);
                 // With the stable pods gone for good the canary has everything, whatever the step says.
                 let alone = self.seen.set(&before.stable_rs).is_none();
                 if live != Some(weight) && !starved && !alone && self.seen.replicas() > 0 {
@@ -206,7 +232,7 @@ impl Change<'_> {
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));
                 }
-                if ready < needed && !scaled {
+                if ready < least(needed) {
                     return Some(format!(
                         "setWeight step {index} ends with {ready} ready pods"
                     ));
@@ -217,7 +243,7 @@ impl Change<'_> {
                 // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
                 let max_weight = canary.max_traffic_weight();
                 let needed = split::approximate(replicas, weight, max_weight, surge).new;
-                if ready < needed {
+                if ready < least(needed) {
                     return Some(format!(
                         "setWeight step {index} ends with {ready} ready pods of {needed}"
                     ));
@@ -228,11 +254,16 @@ impl Change<'_> {
             // With the stable pods gone there is nothing to scale against.
             let wanted = before.current_pod_hash != before.stable_rs
                 && self.seen.set(&before.stable_rs).is_some();
-            if wanted && ready < replicas {
+            if wanted && ready < least(replicas) {
                 return Some(format!(
                     "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"
                 ));
             }
+        }
+        if step.experiment.is_some() && !self.tried.contains(&index) {
+            return Some(format!(
+                "experiment step {index} ends without a successful experiment"
+            ));
         }
         if step.analysis.is_some() && !self.passed.contains(&Some(index)) {
             return Some(format!(
@@ -285,7 +316,10 @@ impl Change<'_> {
                 format!("{new} becomes stable but the active service selects {active:?}")
             });
         }
-        (ready < self.seen.replicas()).then(|| {
+        let past = self.planned.spec.canary_steps().len();
+        let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
+        let least = |step| super::rules::least(self.seen, self.planned, step, self.seen.replicas());
+        (ready < least(past).min(least(index))).then(|| {
             format!(
                 "{new} becomes stable with {ready} ready pods of {}",
                 self.seen.replicas()
@@ -294,8 +328,7 @@ impl Change<'_> {
     }
 
     fn abort(&self, before: &RolloutStatus) -> Option<String> {
-        let by_deadline = self.planned.spec.progress_deadline_abort == Some(true);
-        if self.after.abort && !before.abort && !self.failed && !by_deadline {
+        if self.after.abort && !before.abort && !self.failed && !self.is_too_late(before) {
             return Some("an update is aborted for no reason".to_owned());
         }
         let moved_on = before.current_pod_hash != self.after.current_pod_hash
@@ -303,6 +336,27 @@ impl Change<'_> {
             || before.promote_full
             || before.current_step_hash != self.after.current_step_hash;
         (!self.after.abort && before.abort && !moved_on).then(|| "an abort is forgotten".to_owned())
+    }
+
+    /// Whether the update may be given up because it takes too long: nothing has moved for
+    /// `progressDeadlineSeconds`, and the step is none that takes its time.
+    fn is_too_late(&self, before: &RolloutStatus) -> bool {
+        let spec = &self.planned.spec;
+        let mut conditions = before.conditions.iter();
+        let progressing = conditions.find(|own| own.type_ == condition::PROGRESSING);
+        let Some(progressing) = progressing.filter(|_| spec.aborts_at_progress_deadline()) else {
+            return false;
+        };
+        let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
+        let step = spec.canary_steps().get(index);
+        let takes_time = step.is_some_and(|step| {
+            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        });
+        let late = millis(progressing.last_update_time.0)
+            + i64::from(spec.progress_deadline_s()) * 1_000
+            <= self.at_ms + self.skew_ms;
+        let exceeded = progressing.reason == reason::PROGRESS_DEADLINE_EXCEEDED;
+        !takes_time && (late || exceeded)
     }
 
     /// Whether the active service of a blue-green update may be switched to `hash` now.
@@ -322,10 +376,11 @@ impl Change<'_> {
                 self.seen.replicas()
             ));
         }
-        if before.promote_full || self.planned.spec.rollback_window_revisions().is_some() {
+        if before.promote_full || self.is_within_window(&before) {
             return None;
         }
-        let warm = self.seen.is_warm(hash);
+        let age = |hash: &str| self.seen.set(hash).map(super::SetFacts::age);
+        let warm = self.seen.is_warm(hash) && age(hash) < age(&before.stable_rs);
         if warm {
             return None;
         }

@@ -23,7 +23,7 @@ const GATEWAY_CRDS: &str = include_str!("../../../sandbox/crds/gateway-api.json"
 const MANAGER: &str = "sim";
 
 /// See the module's documentation. [`Harm::CrashLoop`] deletes the pods: this cluster's kubelet
-/// can't be told to break them for a while.
+/// can't be told to break them. So does [`Harm::Stuck`].
 #[derive(Debug)]
 pub struct Full {
     api: ApiServer,
@@ -314,6 +314,13 @@ impl Ground for Full {
                 let set = sets.get(usize::from(*set) % sets.len().max(1));
                 set.map_or_else(Vec::new, |(id, _)| self.pods_of(&id.name))
             }
+            Harm::Stuck { set, pods } | Harm::Kill { set, pods } => {
+                let sets = self.list(Kind::ReplicaSet);
+                let set = sets.get(usize::from(*set) % sets.len().max(1));
+                let mut all = set.map_or_else(Vec::new, |(id, _)| self.pods_of(&id.name));
+                all.truncate(usize::from(*pods));
+                all
+            }
             Harm::NodeLoss { every } => {
                 let pods = self.list(Kind::Pod).into_iter().map(|(id, _)| id);
                 pods.step_by(usize::from((*every).max(1))).collect()
@@ -321,4 +328,6 @@ impl Ground for Full {
         };
         self.kill(&pods);
     }
+
+    fn mend(&mut self, _now_ms: i64) {}
 }

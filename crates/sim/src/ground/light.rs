@@ -129,11 +129,7 @@ impl Light {
         let orphans: Vec<Id> = self
             .objects
             .iter()
-            .filter(|(_, object)| {
-                object
-                    .controller()
-                    .is_some_and(|controller| controller.uid == owner)
-            })
+            .filter(|(_, object)| object.controller_uid() == Some(owner))
             .map(|(id, _)| id.clone())
             .collect();
         for orphan in orphans {
@@ -209,6 +205,19 @@ impl Light {
             };
             drop(self.patch(now_ms, &Id::new(Kind::Pod, &name), patch));
         }
+    }
+
+    fn remove_pods(&mut self, now_ms: i64, names: Vec<String>) {
+        for name in names {
+            self.forget_pod(&name);
+            self.take(now_ms, &Id::new(Kind::Pod, &name));
+        }
+    }
+
+    /// The pods of the n-th ReplicaSet.
+    fn nth_set(&mut self, set: u8) -> Option<&mut PodSet> {
+        let count = self.sets.len().max(1);
+        self.sets.values_mut().nth(usize::from(set) % count)
     }
 
     /// Evicted and deleted pods are gone for their ReplicaSet too.
@@ -396,9 +405,7 @@ impl Ground for Light {
     fn harm(&mut self, now_ms: i64, harm: &Harm) {
         match harm {
             Harm::CrashLoop { set, for_ms } => {
-                let count = self.sets.len().max(1);
-                let pods = self.sets.values_mut().nth(usize::from(*set) % count);
-                if let Some(pods) = pods {
+                if let Some(pods) = self.nth_set(*set) {
                     pods.crash(now_ms + for_ms);
                 }
             }
@@ -409,10 +416,25 @@ impl Ground for Light {
                     .flat_map(|set| set.pods.iter().map(|pod| pod.name.clone()))
                     .step_by(usize::from((*every).max(1)))
                     .collect();
-                for name in names {
-                    self.forget_pod(&name);
-                    self.take(now_ms, &Id::new(Kind::Pod, &name));
+                self.remove_pods(now_ms, names);
+            }
+            Harm::Stuck { set, pods } => {
+                if let Some(own) = self.nth_set(*set) {
+                    own.stick(usize::from(*pods));
                 }
+            }
+            Harm::Kill { set, pods } => {
+                let own = self.nth_set(*set);
+                let names = own.map_or_else(Vec::new, |own| own.names(usize::from(*pods)));
+                self.remove_pods(now_ms, names);
+            }
+        }
+    }
+
+    fn mend(&mut self, now_ms: i64) {
+        for (id, object) in self.list(Kind::ReplicaSet) {
+            if let (Some(set), Some(pods)) = (object.replica_set(), self.sets.get_mut(&id.name)) {
+                pods.mend(set, now_ms);
             }
         }
     }

@@ -59,6 +59,10 @@ pub enum Harm {
     CrashLoop { set: u8, for_ms: i64 },
     /// Every n-th pod is gone, as with its node.
     NodeLoss { every: u8 },
+    /// So many pods of one ReplicaSet stop being ready for good: only others in their place help.
+    Stuck { set: u8, pods: u8 },
+    /// Somebody deletes so many pods of one ReplicaSet.
+    Kill { set: u8, pods: u8 },
 }
 
 /// See the module's documentation. Times are virtual milliseconds.
@@ -110,4 +114,7 @@ pub trait Ground: Debug {
     fn ready(&self, set: &str) -> i32;
 
     fn harm(&mut self, now_ms: i64, harm: &Harm);
+
+    /// Pods that were stuck are no more.
+    fn mend(&mut self, now_ms: i64);
 }

@@ -170,6 +170,27 @@ impl PodSet {
         }
     }
 
+    /// So many pods are never ready again.
+    pub(super) fn stick(&mut self, count: usize) {
+        for pod in self.pods.iter_mut().take(count) {
+            pod.ready_at = NEVER;
+        }
+    }
+
+    /// Those are ready, where the image starts at all.
+    pub(super) fn mend(&mut self, set: &ReplicaSet, now: i64) {
+        let stuck = |pod: &&mut Pod| pod.ready_at == NEVER && !never_starts(set);
+        for pod in self.pods.iter_mut().filter(stuck) {
+            pod.ready_at = now;
+        }
+    }
+
+    /// The names of the first few.
+    pub(super) fn names(&self, count: usize) -> Vec<String> {
+        let first = self.pods.iter().take(count);
+        first.map(|pod| pod.name.clone()).collect()
+    }
+
     /// Removes a pod by name; whether it was there.
     pub(super) fn remove(&mut self, name: &str) -> bool {
         let before = self.pods.len();

@@ -1,9 +1,10 @@
 //! Planners that are wrong on purpose.
 //!
-//! A mutant changes what the planner sees ([`see`]) or what it says ([`say`]); the list, with what
+//! A mutant changes what the planner sees ([`see`]) or what it says ([`say`], [`decide`]); the list, with what
 //! each stands for, is `crates/sim/mutants/list.txt`. The swarm has to catch every one within a
 //! minute: a checker that has never fired proves nothing.
 
+mod decide;
 mod say;
 mod see;
 
@@ -75,6 +76,23 @@ mutants! {
     IgnoresPause = "ignores-pause",
     KeepsStep = "keeps-step",
     RestartsAll = "restarts-all",
+    KeepsRules = "keeps-rules",
+    ForgetsAnIngress = "forgets-an-ingress",
+    RecordsAnotherWeight = "records-another-weight",
+    ForgetsExperiments = "forgets-experiments",
+    HurriesScaleDown = "hurries-scale-down",
+    DeadlinesRunFast = "deadlines-run-fast",
+    HurriesAbort = "hurries-abort",
+    IgnoresMinPods = "ignores-min-pods",
+    NeverMatches = "never-matches",
+    AnyWindow = "any-window",
+    AbortsOnOldFailures = "aborts-on-old-failures",
+    AbortsTooSoon = "aborts-too-soon",
+    CountsOldRuns = "counts-old-runs",
+    KeepsHistory = "keeps-history",
+    NeverPreviews = "never-previews",
+    DeletesLiveRuns = "deletes-live-runs",
+    WaitsForNothing = "waits-for-nothing",
 }
 
 impl Mutant {
@@ -95,6 +113,7 @@ impl Mutant {
         now: jiff::Timestamp,
     ) {
         say::distort(self, snapshot, plan, now);
+        decide::distort(self, snapshot, plan);
     }
 }
 

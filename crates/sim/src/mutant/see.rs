@@ -2,9 +2,9 @@
 
 use super::Mutant;
 use api::constants::SCALE_DOWN_DEADLINE_ANNOTATION;
-use api::{AnalysisPhase, Rollout, RolloutStatus};
+use api::{AnalysisPhase, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use std::sync::Arc;
 
@@ -42,6 +42,15 @@ pub(super) fn distort(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
             rollout.spec.paused = None;
             snapshot.digest = None;
         }
+        Mutant::DeadlinesRunFast => each_set(snapshot, |set| {
+            let annotations = set.metadata.annotations.as_mut();
+            let deadline = annotations.and_then(|all| all.get_mut(SCALE_DOWN_DEADLINE_ANNOTATION));
+            if let Some(deadline) = deadline
+                && let Ok(at) = deadline.parse::<Timestamp>()
+            {
+                *deadline = at.checked_sub(EARLY).unwrap_or(at).to_string();
+            }
+        }),
         Mutant::IgnoresAbort => status(snapshot, |status| status.abort = false),
         Mutant::ForgetsWeights => status(snapshot, |status| status.canary.weights = None),
         Mutant::IgnoresPromotion => status(snapshot, |status| status.promote_full = false),
@@ -55,8 +64,55 @@ pub(super) fn distort(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
                 }
             }
         }
+        _ => settings(mutant, snapshot),
+    }
+}
+
+/// Settings of the strategy that are read wrongly.
+fn settings(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
+    match mutant {
+        Mutant::HurriesScaleDown => strategy(snapshot, |canary, blue_green| {
+            if let Some(canary) = canary.filter(|own| own.dynamic_stable_scale != Some(true)) {
+                let routed = canary.traffic_routing.is_some();
+                canary.scale_down_delay_seconds = routed.then_some(0);
+            }
+            if let Some(blue_green) = blue_green {
+                blue_green.scale_down_delay_seconds = Some(0);
+            }
+        }),
+        Mutant::HurriesAbort => strategy(snapshot, |canary, blue_green| {
+            let canary = canary.map(|own| &mut own.abort_scale_down_delay_seconds);
+            let blue_green = blue_green.map(|own| &mut own.abort_scale_down_delay_seconds);
+            for delay in canary.into_iter().chain(blue_green) {
+                *delay = Some(1);
+            }
+        }),
+        Mutant::IgnoresMinPods => strategy(snapshot, |canary, _| {
+            if let Some(canary) = canary {
+                canary.min_pods_per_replica_set = None;
+            }
+        }),
+        Mutant::NeverMatches => strategy(snapshot, |canary, _| {
+            let canary = canary.filter(|own| own.min_pods_per_replica_set.is_none());
+            let steps = canary.into_iter().flat_map(|own| &mut own.steps);
+            for scale in steps.filter_map(|step| step.set_canary_scale.as_mut()) {
+                if scale.match_traffic_weight.take() == Some(true) {
+                    scale.replicas = Some(1);
+                }
+            }
+        }),
         _ => {}
     }
+}
+
+fn strategy(
+    snapshot: &mut RolloutSnapshot,
+    change: impl Fn(Option<&mut CanaryStrategy>, Option<&mut BlueGreenStrategy>),
+) {
+    let rollout: &mut Rollout = Arc::make_mut(&mut snapshot.rollout);
+    let strategy = &mut rollout.spec.strategy;
+    change(strategy.canary.as_mut(), strategy.blue_green.as_mut());
+    snapshot.digest = None;
 }
 
 fn each_set(snapshot: &mut RolloutSnapshot, change: impl Fn(&mut ReplicaSet)) {

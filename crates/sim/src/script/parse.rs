@@ -136,7 +136,8 @@ fn command(words: &[&str]) -> Option<Command> {
 
 /// `crash-after N`, `crash-before-status N`, `conflict N`, `timeout N [applied]`, `throttle N CALLS`,
 /// `webhook N`, `leader-change`, `stale 5s`, `skip-events KIND 5s`, `clock-skew 2s`, `node-loss N`,
-/// `crash-loop SET 5s`, `gc-race SET 5s`, `refuse-evictions 5s`. N counts calls from the command on;
+/// `crash-loop SET 5s`, `stuck SET PODS`, `kill SET PODS`, `gc-race SET 5s`, `refuse-evictions 5s`,
+/// `forbid-evictions`, `refuse-sets 0|1|2 5s` (invalid, refused, failed). N counts calls from the command on;
 /// a process that crashed is back after a second.
 pub(super) fn fault(words: &[&str]) -> Option<Fault> {
     let at_ms = 0;
@@ -181,18 +182,11 @@ pub(super) fn fault(words: &[&str]) -> Option<Fault> {
             at_ms,
             by_ms: duration(time)?,
         },
-        ["node-loss", every] => Fault::Pods {
+        ["forbid-evictions"] => Fault::ForbidEvictions { at_ms },
+        ["refuse-sets", how, time] => Fault::RefuseSets {
             at_ms,
-            harm: Harm::NodeLoss {
-                every: small(every)?,
-            },
-        },
-        ["crash-loop", set, time] => Fault::Pods {
-            at_ms,
-            harm: Harm::CrashLoop {
-                set: small(set)?,
-                for_ms: duration(time)?,
-            },
+            for_ms: duration(time)?,
+            how: small(how)?,
         },
         ["gc-race", set, time] => Fault::GcRace {
             set: small(set)?,
@@ -202,6 +196,32 @@ pub(super) fn fault(words: &[&str]) -> Option<Fault> {
         ["refuse-evictions", time] => Fault::RefuseEvictions {
             at_ms,
             for_ms: duration(time)?,
+        },
+        _ => {
+            let harm = harm(words)?;
+            Fault::Pods { at_ms, harm }
+        }
+    })
+}
+
+/// What befalls pods.
+fn harm(words: &[&str]) -> Option<Harm> {
+    let small = |word: &str| word.parse::<u8>().ok();
+    Some(match words {
+        ["node-loss", every] => Harm::NodeLoss {
+            every: small(every)?,
+        },
+        ["crash-loop", set, time] => Harm::CrashLoop {
+            set: small(set)?,
+            for_ms: duration(time)?,
+        },
+        ["stuck", set, pods] => Harm::Stuck {
+            set: small(set)?,
+            pods: small(pods)?,
+        },
+        ["kill", set, pods] => Harm::Kill {
+            set: small(set)?,
+            pods: small(pods)?,
         },
         _ => return None,
     })

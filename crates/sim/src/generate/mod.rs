@@ -1,6 +1,10 @@
 //! A scenario out of a seed. Each seed first chooses what may happen at all: worlds in which
 //! everything happens hide what a few things do to each other.
 
+mod edits;
+mod experiments;
+mod features;
+
 use crate::actor::{Act, Verdict};
 use crate::fault::Fault;
 use crate::ground::Harm;
@@ -23,6 +27,8 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut spec = spec(&mut rng);
     refer_to_workload(seed, &mut spec);
     swap_services(seed, &mut spec);
+    features::add(seed, &mut spec);
+    experiments::add(seed, &mut spec);
     let slow = rng.random_bool(0.2);
     let tempo = Tempo {
         lag_ms: one(&mut rng, &[1, 20, 200, 2_000]),
@@ -30,8 +36,9 @@ pub fn scenario(seed: u64) -> Scenario {
         react_ms: one(&mut rng, &[10, 100, 1_000]),
         ready_ms: if slow { (1_000, 20_000) } else { (300, 900) },
     };
-    let acts = acts(&mut rng);
-    let faults = faults(&mut rng);
+    let mut acts = acts(&mut rng);
+    let mut faults = faults(&mut rng);
+    edits::add(seed, &spec, &mut acts, &mut faults);
     let verdicts = (0..rng.random_range(0..4))
         .map(|_| verdict(&mut rng))
         .collect();

@@ -1,0 +1,129 @@
+//! The controller of Experiments: the planner itself, over the world as it is. It is not what is put to the
+//! test here, so it sees everything at once and nothing goes wrong with it.
+
+use crate::ground::{Ground, Patch};
+use crate::object::{Body, Id, Kind, Object};
+use crate::time::{millis, stamp};
+use crate::world::Shared;
+use api::{Experiment, ExperimentStatus};
+use engine::experiment::{ExperimentSnapshot, plan};
+use engine::snapshot::TemplateSet;
+use plan::{Action, Guard, Next, PatchKind, Plan};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One pass of every Experiment; when one wants to be looked at again by itself.
+pub fn step(shared: &mut Shared) -> Option<i64> {
+    let now = shared.now_ms;
+    let mut next: Option<i64> = None;
+    for (id, object) in shared.ground.list(Kind::Experiment) {
+        let Body::Experiment(experiment) = &object.body else {
+            continue;
+        };
+        let snapshot = snapshot(experiment, object.uid(), &*shared.ground);
+        let plan = plan(&snapshot, &shared.config, stamp(now));
+        if let Next::At(at) = plan.next {
+            next = next.into_iter().chain([millis(at).max(now + 1)]).min();
+        }
+        carry_out(&id, &object, &plan, shared);
+    }
+    next
+}
+
+fn snapshot(experiment: &Arc<Experiment>, uid: &str, ground: &dyn Ground) -> ExperimentSnapshot {
+    let name = experiment.metadata.name.as_deref().unwrap_or_default();
+    let prefix = format!("{name}-");
+    let concerned = |(id, object): &(Id, Object)| match object.controller_uid() {
+        Some(owner) if owner == uid => true,
+        _ => id.name.starts_with(&prefix),
+    };
+    let all = |kind: Kind| ground.list(kind).into_iter().filter(concerned);
+    let templates = ground.list(Kind::AnalysisTemplate).into_iter();
+    ExperimentSnapshot {
+        experiment: experiment.clone(),
+        replica_sets: all(Kind::ReplicaSet)
+            .filter_map(|(_, object)| object.replica_set().cloned())
+            .collect(),
+        services: all(Kind::Service)
+            .filter_map(|(id, object)| match object.body {
+                Body::Service(service) => Some((id.name.to_string(), service)),
+                _ => None,
+            })
+            .collect(),
+        analysis_runs: all(Kind::AnalysisRun)
+            .filter_map(|(_, object)| object.analysis_run().cloned())
+            .collect(),
+        templates: TemplateSet {
+            namespaced: templates
+                .filter_map(|(id, object)| match object.body {
+                    Body::AnalysisTemplate(template) => Some((id.name.to_string(), template)),
+                    _ => None,
+                })
+                .collect(),
+            cluster: BTreeMap::new(),
+        },
+        refused: None,
+    }
+}
+
+fn carry_out(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut Shared) {
+    let now = shared.now_ms;
+    for action in &plan.actions {
+        // What has changed in between is looked at again.
+        match action {
+            Action::Create { object } => drop(shared.ground.create(now, (**object).clone())),
+            Action::Patch {
+                target,
+                kind,
+                patch,
+                subresource,
+                guard,
+            } => {
+                let request = Patch {
+                    kind: *kind,
+                    body: patch,
+                    guard,
+                    subresource: *subresource,
+                };
+                if let Some(target) = Id::of_key(target) {
+                    drop(shared.ground.patch(now, &target, request));
+                }
+            }
+            Action::Delete { target, guard, .. } => {
+                if let Some(target) = Id::of_key(target) {
+                    drop(shared.ground.delete(now, &target, guard, 0));
+                }
+            }
+            Action::Apply { .. } | Action::Evict { .. } | Action::Measure(_) => {}
+        }
+    }
+    let stored = live.json()["status"].take();
+    let wanted = json!(plan.status);
+    if stored == wanted {
+        return;
+    }
+    let phase = wanted["phase"].as_str().unwrap_or_default();
+    if stored["phase"] != wanted["phase"] {
+        shared.note(format_args!("{id} {phase}"));
+    }
+    let body = json!({"status": replacing(&stored, wanted)});
+    let patch = Patch {
+        kind: PatchKind::Merge,
+        body: &body,
+        guard: &Guard::default(),
+        subresource: None,
+    };
+    // An experiment that is gone needs no status.
+    drop(shared.ground.patch(now, id, patch));
+}
+
+/// The merge patch that leaves nothing of what was there.
+fn replacing(stored: &Value, mut wanted: Value) -> Value {
+    for field in stored.as_object().into_iter().flat_map(|own| own.keys()) {
+        if wanted.get(field).is_none() {
+            wanted[field] = Value::Null;
+        }
+    }
+    wanted
+}
