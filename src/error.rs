@@ -69,6 +69,12 @@ pub enum Retry {
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
+            // What a new object lacks is a namespace, or its kind: no cache catches up with that.
+            Self::Write {
+                verb: "creating" | "applying",
+                source,
+                ..
+            } if code_of(source) == Some(404) => Retry::Backoff,
             Self::Write { source, .. } | Self::Read { source, .. } => match code_of(source) {
                 Some(404 | 409) => Retry::Stale,
                 _ => Retry::Backoff,
@@ -171,21 +177,30 @@ impl Error {
 /// An error and its sources on one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = plain(error);
-    let mut next = error.source();
-    while let Some(error) = next {
+    let mut last = error;
+    // A Status is told whole; its source is the same once more.
+    while let (None, Some(error)) = (status(last), last.source()) {
         line.push_str(": ");
         line.push_str(&plain(error));
-        next = error.source();
+        last = error;
     }
     line
 }
 
 /// A Status of the API server in its own words, without the debug dump that `kube` adds.
 fn plain(error: &(dyn std::error::Error + 'static)) -> String {
+    match status(error) {
+        Some(status) => status.message.clone(),
+        None => error.to_string(),
+    }
+}
+
+/// The API server's answer, if that is what went wrong.
+fn status<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e kube::core::Status> {
     let boxed = error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
     match boxed.or_else(|| error.downcast_ref()) {
-        Some(kube::Error::Api(status)) => status.message.clone(),
-        _ => error.to_string(),
+        Some(kube::Error::Api(status)) => Some(status),
+        _ => None,
     }
 }
 
@@ -223,5 +238,21 @@ mod tests {
         };
         assert_eq!(error.words(), message);
         assert!(error.chain().starts_with("creating "), "{}", error.chain());
+    }
+
+    #[test]
+    fn a_place_that_is_missing_is_waited_for_with_pauses() {
+        let failed = |verb| Error::Write {
+            verb,
+            object: ObjectKey::namespaced("batch/v1", "Job", "typo", "x"),
+            source: Box::new(kube::Error::Api(Box::new(kube::core::Status {
+                code: 404,
+                ..kube::core::Status::default()
+            }))),
+        };
+        assert_eq!(failed("creating").retry(), Retry::Backoff);
+        assert_eq!(failed("creating").refusal(), RefusalKind::Refused);
+        // What was there a moment ago is looked for again.
+        assert_eq!(failed("patching").retry(), Retry::Stale);
     }
 }

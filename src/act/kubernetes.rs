@@ -263,9 +263,17 @@ impl Kubernetes {
             ..EvictParams::default()
         };
         match api.evict(&pod.name, &params).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.caches.absorb_eviction(pod, guard.uid.as_deref());
+                Ok(())
+            }
             // Gone already, or a disruption budget says not now: the next plan counts again.
             Err(error) if matches!(code_of(&error), Some(404 | 429)) => Ok(()),
+            // So it answers where a pod has two budgets: no reason not to route and not to abort.
+            Err(error) if code_of(&error) == Some(500) => {
+                tracing::warn!(%pod, %error, "an eviction failed, the rest goes on");
+                Ok(())
+            }
             Err(source) => Err(Error::Write {
                 verb: "evicting",
                 object: pod.clone(),

@@ -15,6 +15,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// How long the first list of a kind may take before a pass gives up and comes back later.
 const LIST_MAX: Duration = Duration::from_secs(10);
@@ -25,6 +26,7 @@ type Listener = Arc<dyn Fn(&KindName, &Change<DynamicObject>) + Send + Sync>;
 
 struct Watched {
     cache: Arc<Cache<DynamicObject>>,
+    started: Instant,
     task: AbortHandle,
 }
 
@@ -93,8 +95,8 @@ impl Dynamic {
         kind: &str,
     ) -> Result<Arc<Cache<DynamicObject>>> {
         let name = (api_version.to_owned(), kind.to_owned());
-        if let Some(cache) = self.known(&name) {
-            return complete(&name, cache).await;
+        if let Some(known) = self.known(&name) {
+            return complete(&name, known).await;
         }
         let served = self.kinds.resolve(api_version, kind).await?;
         if self.namespace.is_some() && served.scope == Scope::Cluster {
@@ -109,12 +111,16 @@ impl Dynamic {
             Some(namespace) => api.constrain(namespace),
             None => api,
         };
+        let started = Instant::now();
         let cache = self.start(name.clone(), api);
-        complete(&name, cache).await
+        complete(&name, (cache, started)).await
     }
 
-    fn known(&self, name: &KindName) -> Option<Arc<Cache<DynamicObject>>> {
-        self.lock().get(name).map(|watched| watched.cache.clone())
+    /// What is watched, and since when.
+    fn known(&self, name: &KindName) -> Option<(Arc<Cache<DynamicObject>>, Instant)> {
+        let watched = self.lock();
+        let known = watched.get(name)?;
+        Some((known.cache.clone(), known.started))
     }
 
     fn start(&self, name: KindName, api: Api<DynamicObject>) -> Arc<Cache<DynamicObject>> {
@@ -134,6 +140,7 @@ impl Dynamic {
             name,
             Watched {
                 cache: cache.clone(),
+                started: Instant::now(),
                 task,
             },
         );
@@ -151,7 +158,7 @@ impl Dynamic {
 
     /// Takes over the answer to a write of our own, if the kind is watched.
     pub fn absorb(&self, key: &ObjectKey, answer: &str) {
-        let Some(cache) = self.known(&(key.api_version.clone(), key.kind.clone())) else {
+        let Some((cache, _)) = self.known(&(key.api_version.clone(), key.kind.clone())) else {
             return;
         };
         match serde_json::from_str(answer) {
@@ -162,19 +169,19 @@ impl Dynamic {
 
     /// Takes over that an object is gone, if its kind is watched.
     pub fn absorb_deletion(&self, key: &ObjectKey, uid: Option<&str>) {
-        if let Some(cache) = self.known(&(key.api_version.clone(), key.kind.clone())) {
+        if let Some((cache, _)) = self.known(&(key.api_version.clone(), key.kind.clone())) {
             cache.absorb_deletion(key.namespace.as_deref().unwrap_or_default(), &key.name, uid);
         }
     }
 }
 
 /// A kind that can't be listed (no right to, or a broken server) must not hold a worker for good:
-/// the others would run out.
+/// the others would run out. Whoever comes after the first ones does not wait.
 async fn complete(
     (api_version, kind): &KindName,
-    cache: Arc<Cache<DynamicObject>>,
+    (cache, started): (Arc<Cache<DynamicObject>>, Instant),
 ) -> Result<Arc<Cache<DynamicObject>>> {
-    if tokio::time::timeout(LIST_MAX, cache.wait_ready())
+    if tokio::time::timeout_at(started + LIST_MAX, cache.wait_ready())
         .await
         .is_err()
     {
@@ -220,7 +227,7 @@ mod tests {
         let client = Client::new(tower::service_fn(refuse), "default");
         let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
         for _ in 0..2 {
-            let start = tokio::time::Instant::now();
+            let start = Instant::now();
             let answer = dynamic.of_kind("example.org/v1", "Widget").await;
             assert!(matches!(answer, Err(Error::NotListed { .. })), "{answer:?}");
             assert!(start.elapsed() <= LIST_MAX + Duration::from_secs(1));

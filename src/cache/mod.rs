@@ -101,6 +101,12 @@ impl Caches {
         self.dynamic.absorb_deletion(key, uid);
     }
 
+    /// Takes over that a pod is on its way out: the next plan counts without it.
+    pub fn absorb_eviction(&self, pod: &ObjectKey, uid: Option<&str>) {
+        let namespace = pod.namespace.as_deref().unwrap_or_default();
+        self.pods.absorb_leaving(namespace, &pod.name, uid);
+    }
+
     /// Kinds whose first list is not complete.
     pub fn unlisted(&self) -> Vec<&'static str> {
         let all = [

@@ -55,8 +55,26 @@ struct State<K> {
     /// During a re-list: what it has named so far, plus what was absorbed meanwhile.
     listed: Option<BTreeSet<Name>>,
     /// Uids of objects that were seen to be deleted, newest last: the answer to a write that
-    /// comes in after the deletion must not bring the object back.
-    buried: VecDeque<String>,
+    /// comes in after the deletion must not bring the object back. A watch may: what has left its selector
+    /// comes back when somebody puts the label right.
+    buried: VecDeque<Buried>,
+    /// Uids of objects that our own writes have sent on their way out, newest last.
+    leaving: VecDeque<String>,
+}
+
+/// An object that is gone, as far as is known.
+#[derive(Debug)]
+struct Buried {
+    uid: String,
+    /// Our own deletion has been answered: it is gone, whatever a watch that lags has to say.
+    by_us: bool,
+}
+
+/// Where news of an object come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Answer,
+    Watch,
 }
 
 const BURIED_MAX: usize = 1024;
@@ -84,24 +102,31 @@ impl<K: Resource> State<K> {
         }
     }
 
-    fn remove(&mut self, key: &Name) -> Option<Arc<K>> {
+    fn remove(&mut self, key: &Name, from: From) -> Option<Arc<K>> {
         let removed = self.objects.remove(key)?;
         self.forget_owner(&removed);
-        if let Some(uid) = &removed.meta().uid {
+        if let Some(uid) = removed.meta().uid.clone() {
             if self.buried.len() == BURIED_MAX {
                 self.buried.pop_front();
             }
-            self.buried.push_back(uid.clone());
+            let by_us = from == From::Answer;
+            self.buried.push_back(Buried { uid, by_us });
         }
         Some(removed)
     }
 
-    fn is_buried(&self, object: &K) -> bool {
-        object
-            .meta()
-            .uid
-            .as_ref()
-            .is_some_and(|uid| self.buried.contains(uid))
+    /// Whether news of an object come too late. A watch digs up what a watch has buried.
+    fn is_buried(&mut self, object: &K, from: From) -> bool {
+        let uid = object.meta().uid.as_deref();
+        let is_it = |buried: &Buried| Some(buried.uid.as_str()) == uid;
+        let Some(at) = self.buried.iter().position(is_it) else {
+            return false;
+        };
+        if from == From::Answer || self.buried[at].by_us {
+            return true;
+        }
+        self.buried.remove(at);
+        false
     }
 }
 
@@ -121,6 +146,7 @@ impl<K> Default for Cache<K> {
                 by_owner: BTreeMap::new(),
                 listed: None,
                 buried: VecDeque::new(),
+                leaving: VecDeque::new(),
             }),
             listener: OnceLock::new(),
             ready: signal::Sender::new(false),
@@ -212,7 +238,7 @@ impl<K> Cache<K> {
 impl<K: Resource> Cache<K> {
     /// Takes over an object that a write has answered with.
     pub fn absorb(&self, object: K) {
-        self.apply(object);
+        self.apply(object, From::Answer);
     }
 
     /// Takes over that an object is gone, as a write has answered. A newer object of the name,
@@ -224,17 +250,47 @@ impl<K: Resource> Cache<K> {
             .objects
             .get(&key)
             .is_some_and(|held| uid.is_none_or(|uid| held.meta().uid.as_deref() == Some(uid)));
-        let old = if same { state.remove(&key) } else { None };
+        let old = if same {
+            state.remove(&key, From::Answer)
+        } else {
+            None
+        };
         drop(state);
         if old.is_some() {
             self.tell(&Change { old, new: None });
         }
     }
 
-    fn apply(&self, object: K) {
+    /// Takes over that an object is on its way out, as a write has answered. So it stays, whatever a watch that
+    /// lags has to say of it.
+    pub fn absorb_leaving(&self, namespace: &str, name: &str, uid: Option<&str>)
+    where
+        K: Clone,
+    {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut state = self.write();
+        let Some(held) = state.objects.get_mut(&key) else {
+            return;
+        };
+        let own = held.meta().uid.clone();
+        if uid.is_some() && own.as_deref() != uid {
+            return;
+        }
+        leave(Arc::make_mut(held));
+        if state.leaving.len() == BURIED_MAX {
+            state.leaving.pop_front();
+        }
+        state.leaving.extend(own);
+    }
+
+    fn apply(&self, mut object: K, from: From) {
         let key = name_of(&object);
         let mut state = self.write();
-        if state.is_buried(&object) {
+        let uid = object.meta().uid.as_ref();
+        if uid.is_some_and(|uid| state.leaving.contains(uid)) {
+            leave(&mut object);
+        }
+        if state.is_buried(&object, from) {
             return;
         }
         if let Some(listed) = &mut state.listed {
@@ -266,7 +322,7 @@ impl<K: Resource> Cache<K> {
         let old = if held_is_newer {
             None
         } else {
-            state.remove(&key)
+            state.remove(&key, From::Watch)
         };
         drop(state);
         if old.is_some() {
@@ -294,7 +350,10 @@ impl<K: Resource> Cache<K> {
             .filter(|key| !listed.contains(*key))
             .cloned()
             .collect();
-        let gone: Vec<Arc<K>> = gone.iter().filter_map(|key| state.remove(key)).collect();
+        let gone: Vec<Arc<K>> = gone
+            .iter()
+            .filter_map(|key| state.remove(key, From::Watch))
+            .collect();
         drop(state);
         for old in gone {
             self.tell(&Change {
@@ -307,11 +366,19 @@ impl<K: Resource> Cache<K> {
 
     pub(super) fn take(&self, event: Event<K>) {
         match event {
-            Event::Apply(object) | Event::InitApply(object) => self.apply(object),
+            Event::Apply(object) | Event::InitApply(object) => self.apply(object, From::Watch),
             Event::Delete(object) => self.delete(&object),
             Event::Init => self.list_started(),
             Event::InitDone => self.list_done(),
         }
+    }
+}
+
+/// Since when exactly, the watch will say.
+fn leave<K: Resource>(object: &mut K) {
+    let metadata = object.meta_mut();
+    if metadata.deletion_timestamp.is_none() {
+        metadata.deletion_timestamp = metadata.creation_timestamp.clone();
     }
 }
 

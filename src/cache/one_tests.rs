@@ -150,3 +150,43 @@ fn objects_are_found_by_their_controller_and_by_the_start_of_their_name() {
     assert!(cache.controlled_by("ns", "").is_empty());
     assert!(cache.controlled_by("elsewhere", "u").is_empty());
 }
+
+/// What leaves the selector of a watch is told as deleted, and as added when it is back.
+#[test]
+fn what_comes_back_into_a_watch_is_there_again() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 1)));
+    cache.take(Event::Delete(object("a", "1", 2)));
+    cache.absorb(object("a", "1", 3));
+    assert_eq!(held(&cache, "a"), None, "an answer that comes late");
+    cache.take(Event::Apply(object("a", "1", 4)));
+    assert_eq!(held(&cache, "a"), Some(4));
+    // Our own deletion is final.
+    cache.absorb_deletion("ns", "a", Some("1"));
+    cache.take(Event::Apply(object("a", "1", 5)));
+    assert_eq!(held(&cache, "a"), None);
+}
+
+#[test]
+fn what_was_evicted_stays_on_its_way_out() {
+    let dated = |version| {
+        let mut object = object("a", "1", version);
+        object.metadata.creation_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
+        );
+        object
+    };
+    let cache = Cache::default();
+    let leaves = |cache: &Cache<ConfigMap>| {
+        let held = cache.get("ns", "a").unwrap();
+        held.metadata.deletion_timestamp.is_some()
+    };
+    cache.take(Event::Apply(dated(1)));
+    cache.absorb_leaving("ns", "a", Some("2"));
+    assert!(!leaves(&cache), "another object of that name");
+    cache.absorb_leaving("ns", "a", Some("1"));
+    assert!(leaves(&cache));
+    // News from before the eviction.
+    cache.take(Event::Apply(dated(2)));
+    assert!(leaves(&cache));
+}

@@ -2,11 +2,16 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::Resource;
+use kube::core::DynamicObject;
 use std::any::Any;
 
 /// Without who owns which field, which for most objects is longer than the object: no plan of these
 /// kinds asks for it. There are many pods, and of their spec only ports are ever looked at.
 pub(super) fn slim<K: Resource + Any>(mut object: K) -> K {
+    if (&object as &dyn Any).is::<DynamicObject>() {
+        // Whoever compares it with what Git says asks who owns what.
+        return object;
+    }
     object.meta_mut().managed_fields = None;
     if let Some(pod) = (&mut object as &mut dyn Any).downcast_mut::<Pod>() {
         pod.spec = pod.spec.take().map(ports_only);
@@ -30,6 +35,17 @@ fn ports_only(spec: PodSpec) -> PodSpec {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_compared_with_git_keeps_who_owns_what() {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "a", "managedFields": [{"manager": "m"}]},
+        }))
+        .unwrap();
+        assert!(slim(object).metadata.managed_fields.is_some());
+    }
 
     #[test]
     fn a_pod_keeps_its_metadata_its_ports_and_its_status() {

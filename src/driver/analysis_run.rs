@@ -1,4 +1,4 @@
-use super::{Context, Driver, Pass};
+use super::{Context, Driver, Pass, is_ours};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::Key;
@@ -18,7 +18,8 @@ impl Driver for AnalysisRunDriver {
     const STATUS_SUBRESOURCE: Option<&'static str> = None;
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<AnalysisRun>> {
-        cx.caches.analysis_runs.get(&key.namespace, &key.name)
+        let root = cx.caches.analysis_runs.get(&key.namespace, &key.name)?;
+        is_ours(cx, &root.metadata).then_some(root)
     }
 
     fn status(root: &AnalysisRun) -> Option<&AnalysisRunStatus> {

@@ -1,4 +1,4 @@
-use super::{Context, Driver, Pass};
+use super::{Context, Driver, Pass, is_ours};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
@@ -19,7 +19,8 @@ impl Driver for ExperimentDriver {
     const STATUS_SUBRESOURCE: Option<&'static str> = None;
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Experiment>> {
-        cx.caches.experiments.get(&key.namespace, &key.name)
+        let root = cx.caches.experiments.get(&key.namespace, &key.name)?;
+        is_ours(cx, &root.metadata).then_some(root)
     }
 
     fn status(root: &Experiment) -> Option<&ExperimentStatus> {

@@ -23,8 +23,10 @@ use crate::clock::Clock;
 use crate::error::{Error, Result, Retry, panic_message};
 use crate::monitor::Metrics;
 use crate::queue::{Key, Kind, Outcome, Queue};
+use api::constants::INSTANCE_ID_LABEL;
 use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource, ResourceExt};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan};
 use serde::Serialize;
@@ -306,6 +308,14 @@ async fn without_status(
         return Error::NoStatus { object };
     }
     error
+}
+
+/// Whether an object is for this instance: with its id, or without any (rollouts.md §9.3). Answers to writes
+/// bring others too: a sync applies what Git says.
+fn is_ours(cx: &Context, metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.as_ref();
+    let id = labels.and_then(|labels| labels.get(INSTANCE_ID_LABEL));
+    id == cx.config.instance_id.as_ref()
 }
 
 /// What a merge patch of the status has to say; `None` when the stored one is as planned.

@@ -1,4 +1,4 @@
-use super::{Context, Driver, Pass, known};
+use super::{Context, Driver, Pass, is_ours, known};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
@@ -20,7 +20,8 @@ impl Driver for RolloutDriver {
     const STATUS_SUBRESOURCE: Option<&'static str> = Some("status");
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Rollout>> {
-        cx.caches.rollouts.get(&key.namespace, &key.name)
+        let root = cx.caches.rollouts.get(&key.namespace, &key.name)?;
+        is_ours(cx, &root.metadata).then_some(root)
     }
 
     fn status(root: &Rollout) -> Option<&RolloutStatus> {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 /// What a repository may take.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,7 @@ pub struct Git {
     limits: Limits,
     /// One writer for each mirror.
     locks: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
+    runs: Semaphore,
 }
 
 /// The configuration in place of the system's and the user's. A repository on this machine may
@@ -59,7 +60,6 @@ const CONFIG: &str = "\
 \tdirectory = *
 [core]
 \thooksPath = /dev/null
-\tsshCommand = ssh -o BatchMode=yes
 \tfsmonitor = false
 [protocol]
 \tversion = 2
@@ -71,6 +71,12 @@ const CONFIG: &str = "\
 \tdefaultBranch = main
 ";
 
+/// Nobody is there to be asked for a password.
+const BATCH: &str = "[core]\n\tsshCommand = ssh -o BatchMode=yes\n";
+
+/// Programs at a time: a process that begins to lead has all repositories to look at at once.
+const RUNS_MAX: usize = 8;
+
 impl Git {
     pub fn new(cache: impl Into<PathBuf>, limits: Limits) -> Self {
         let cache = cache.into();
@@ -79,6 +85,7 @@ impl Git {
             cache: std::path::absolute(&cache).unwrap_or(cache),
             limits,
             locks: Mutex::default(),
+            runs: Semaphore::new(RUNS_MAX),
         }
     }
 
@@ -111,7 +118,11 @@ impl Git {
         // Two may do this at once: each writes a file of its own and moves it into place.
         let draft =
             tempfile::NamedTempFile::new_in(&self.cache).map_err(SourceError::io(what()))?;
-        tokio::fs::write(draft.path(), CONFIG)
+        // With arguments, git runs it through a shell. Where there is none, in our image, the configuration
+        // of ssh says the same.
+        let shell = Path::new("/bin/sh").exists();
+        let ssh = if shell { BATCH } else { "" };
+        tokio::fs::write(draft.path(), format!("{CONFIG}{ssh}"))
             .await
             .map_err(SourceError::io(what()))?;
         draft.persist(&path).map_err(|error| SourceError::Io {
@@ -132,6 +143,8 @@ impl Git {
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
+        // It is never closed.
+        let _turn = self.runs.acquire().await;
         run(command, self.bounds())
             .await
             .map_err(SourceError::process("git failed"))

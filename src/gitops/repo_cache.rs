@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Renderings that are kept. Those that were not asked for longest go first.
-const KEPT_MAX: usize = 256;
+/// Renderings that are kept. Those that were not asked for longest go first. More than there are
+/// Applications, or each look at all of them would find none: whoever syncs holds them anyway.
+const KEPT_MAX: usize = 4_096;
 
 /// All sources of this controller.
 #[derive(Debug)]

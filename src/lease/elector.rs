@@ -171,7 +171,9 @@ impl Elector {
         let timing = self.election.timing;
         // A leader has until its time is up, and then stops; another loses nothing by trying on.
         let left = self.leadership.until().map(|until| until - started);
-        let limit = left.unwrap_or(timing.renew).max(timing.retry);
+        // One that is not answered must leave time for another.
+        let limit = left.map_or(timing.renew, |left| left.min(timing.renew / 2));
+        let limit = limit.max(timing.retry);
         match tokio::time::timeout(limit, self.attempt(started)).await {
             Ok(Ok(())) => self.trouble.clear(),
             Ok(Err(Failed::Conflict)) => self.reread(),

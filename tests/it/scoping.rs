@@ -70,6 +70,16 @@ async fn an_instance_looks_after_its_own_objects_only() {
     world.set_image("blue", "demo:green");
     world.until_phase("blue", "Healthy").await;
     assert_eq!(world.sizes()["demo:green"], 1);
+    // And back again.
+    world.merge(
+        "Rollout",
+        "blue",
+        None,
+        json!({"metadata": {"labels": {LABEL: "blue"}}}),
+    );
+    world.set_image("blue", "demo:red");
+    world.until_phase("blue", "Healthy").await;
+    assert_eq!(world.sizes()["demo:red"], 1);
 }
 
 const SERVICE: &str = "

@@ -92,7 +92,7 @@ const PANELS: &[Panel] = &[
     Panel {
         title: "Rollouts by phase",
         unit: "short",
-        query: "sum by (phase) (rollout_info{namespace=~\"$namespace\"})",
+        query: "sum by (phase) (max by (namespace, name, phase) (rollout_info{namespace=~\"$namespace\"}))",
         legend: "{{phase}}",
     },
     Panel {
@@ -116,13 +116,13 @@ const PANELS: &[Panel] = &[
     Panel {
         title: "Pods that are not available",
         unit: "short",
-        query: "sum by (namespace, name) (rollout_info_replicas_unavailable{namespace=~\"$namespace\"}) > 0",
+        query: "max by (namespace, name) (rollout_info_replicas_unavailable{namespace=~\"$namespace\"}) > 0",
         legend: "{{namespace}}/{{name}}",
     },
     Panel {
         title: "Analysis runs by phase",
         unit: "short",
-        query: "sum by (phase) (analysis_run_info{namespace=~\"$namespace\"})",
+        query: "sum by (phase) (max by (namespace, name, phase) (analysis_run_info{namespace=~\"$namespace\"}))",
         legend: "{{phase}}",
     },
     Panel {

@@ -6,7 +6,7 @@ use api::{Rollout, RolloutStatus};
 use engine::snapshot::{
     Inbox, RolloutSnapshot, TemplateSet, needs_pods, references, workload_users,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// How late news of each kind are, in milliseconds.
@@ -18,6 +18,8 @@ pub struct View {
     objects: BTreeMap<Id, Object>,
     /// Versions of the deletions that are known: older news of the object are no news.
     gone: BTreeMap<Id, u64>,
+    /// Uids of pods that were evicted.
+    leaving: BTreeSet<String>,
     lags: Lags,
     /// No news of a kind before this moment: its watch is broken.
     silent_until: Lags,
@@ -32,6 +34,7 @@ impl View {
         Self {
             objects: BTreeMap::new(),
             gone: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             lags,
             silent_until: [0; Kind::ALL.len()],
             coming: Default::default(),
@@ -114,7 +117,11 @@ impl View {
             return false;
         }
         if let Some(object) = &change.object {
-            self.objects.insert(change.id.clone(), object.clone());
+            let mut object = object.clone();
+            if self.leaving.contains(object.uid()) {
+                leave(&mut object);
+            }
+            self.objects.insert(change.id.clone(), object);
         } else {
             self.objects.remove(&change.id);
             self.gone.insert(change.id.clone(), change.version);
@@ -134,6 +141,14 @@ impl View {
     pub fn absorb_deletion(&mut self, id: &Id) {
         if let Some(object) = self.objects.remove(id) {
             self.gone.insert(id.clone(), object.version);
+        }
+    }
+
+    /// A pod of one's own eviction is on its way out at once, whatever older news say of it.
+    pub fn absorb_eviction(&mut self, id: &Id) {
+        if let Some(held) = self.objects.get_mut(id) {
+            leave(held);
+            self.leaving.insert(held.uid().to_owned());
         }
     }
 
@@ -220,5 +235,12 @@ impl View {
     /// The status that the view shows of a Rollout.
     pub fn status(&self, id: &Id) -> Option<&RolloutStatus> {
         self.get(id)?.rollout()?.status.as_ref()
+    }
+}
+
+fn leave(object: &mut Object) {
+    if let Body::Pod(pod) = &mut object.body {
+        let metadata = &mut Arc::make_mut(pod).metadata;
+        metadata.deletion_timestamp = metadata.creation_timestamp.clone();
     }
 }

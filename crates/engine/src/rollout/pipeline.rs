@@ -156,6 +156,7 @@ fn invalid(mut cx: Context<'_>, error: &str) -> Plan<RolloutStatus> {
     let message = format!("The Rollout \"{}\" is invalid: {error}", cx.name());
     cx.sets.clear();
     cx.actions.clear();
+    cx.root = json!({});
     cx.status = cx.stored.clone();
     let stored = conditions::find(&cx.status, condition::INVALID_SPEC);
     if stored.is_none_or(|stored| stored.message != message) {

@@ -13,7 +13,7 @@ use api::constants::{
     self, DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION, condition, reason,
 };
-use api::{Rollout, RolloutStatus};
+use api::{Rollout, RolloutPhase, RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
@@ -254,7 +254,14 @@ impl<'a> Context<'a> {
         conditions::remove(&mut self.status, condition::INVALID_SPEC);
         let generation = self.rollout.metadata.generation.unwrap_or(0);
         self.status.observed_generation = generation.to_string();
-        let (phase, message) = self.phase();
+        // The counts are those of the revision before.
+        let (phase, message) = match self.phase() {
+            (RolloutPhase::Healthy | RolloutPhase::Progressing, _) => (
+                RolloutPhase::Progressing,
+                "more replicas need to be updated".to_owned(),
+            ),
+            told => told,
+        };
         self.status.phase = Some(phase);
         self.status.message = message;
     }
@@ -430,7 +437,12 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Once: the annotation says what was told. A ReplicaSet that is refused is tried again.
     fn announce_revision(&mut self, revision: i64) {
+        let annotations = self.rollout.metadata.annotations.as_ref();
+        if annotations.map_or(0, revision_of) == revision {
+            return;
+        }
         self.patch_root(
             json!({"metadata": {"annotations": {REVISION_ANNOTATION: revision.to_string()}}}),
         );

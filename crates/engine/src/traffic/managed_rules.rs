@@ -129,15 +129,29 @@ fn positions(rules: &[Value], recorded: &[Value], want: &Want<'_>) -> Vec<usize>
         let record = identity(record, want);
         let position = (0..rules.len()).find(|at| {
             !found.contains(at)
-                && ["matches", "filters", "backendRefs"].iter().all(|field| {
-                    let of = |rule: &Value| rule.get(*field).cloned().unwrap_or_default();
-                    covers(&of(&record), &of(&live[*at]))
-                })
+                && ["matches", "filters", "backendRefs"]
+                    .iter()
+                    .all(|field| covers(&kept(&record, field), &kept(&live[*at], field)))
         });
         found.extend(position);
     }
     found.sort_unstable();
     found
+}
+
+/// A field of a rule without what older versions of the Gateway API drop.
+fn kept(rule: &Value, field: &str) -> Value {
+    let mut value = rule.get(field).cloned().unwrap_or_default();
+    if field == "filters" {
+        for filter in value.as_array_mut().into_iter().flatten() {
+            let mirror = filter.get_mut("requestMirror");
+            if let Some(mirror) = mirror.and_then(Value::as_object_mut) {
+                mirror.remove("percent");
+                mirror.remove("fraction");
+            }
+        }
+    }
+    value
 }
 
 /// Whether `live` says all that `wanted` says; the API server adds defaults.

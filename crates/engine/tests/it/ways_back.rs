@@ -175,6 +175,51 @@ fn whoever_adopts_asks_for_the_rollout_that_was_seen() {
 }
 
 #[test]
+fn who_cannot_adopt_does_not_ask() {
+    let mut world = deployed(&routed(), 2);
+    let key = world.keys("ReplicaSet").remove(0);
+    world.user_patch(&key, &json!({"metadata": {"ownerReferences": null}}));
+    user(&mut world, &json!({"spec": {"minReadySeconds": -1}}));
+    let plan = world.plan();
+    assert_eq!((plan.root.patch, plan.actions), (None, Vec::new()));
+    assert!(plan.status.message.contains("InvalidSpec"));
+}
+
+#[test]
+fn a_revision_is_told_once_however_often_its_pods_are_refused() {
+    let mut world = deployed(&routed(), 2);
+    update(&mut world, 1);
+    let told = |world: &World| {
+        let releases = world.plan().releases;
+        let mut reasons = releases.iter().filter_map(|release| match release {
+            plan::Release::Event { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        reasons.any(|reason| reason == "RolloutUpdated")
+    };
+    assert!(told(&world));
+    // The root was patched, and the ReplicaSet refused.
+    let patch = world.plan().root.patch.unwrap();
+    user(&mut world, &patch);
+    assert!(!told(&world));
+}
+
+#[test]
+fn a_pause_holds_what_a_service_without_a_hash_leads_to() {
+    let mut world = deployed(&blue_green(30), 3);
+    let first = current(&world);
+    let services = world.keys("Service").into_iter();
+    let active = services.clone().find(|key| key.name == "active").unwrap();
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    update(&mut world, 1);
+    let selector = json!({"rollouts-pod-template-hash": null});
+    world.user_patch(&active, &json!({"spec": {"selector": selector}}));
+    world.sleep(120.0);
+    assert_eq!(stable(&world), first);
+    assert_eq!(world.ready_of(&first), 3);
+}
+
+#[test]
 fn what_goes_wrong_on_paper_is_told_once() {
     let field = json!({"fieldRef": {"fieldPath": "status.alb.loadBalancer.name"}});
     let analysis = json!({
@@ -248,4 +293,19 @@ fn an_analysis_that_is_added_after_the_preview_waits_for_all_pods() {
     world.sleep(60.0);
     assert_eq!(world.keys("AnalysisRun").len(), 1);
     assert_eq!(status(&world, "phase"), "Healthy");
+}
+
+#[test]
+fn a_scale_that_outlives_the_abort_does_not_keep_the_stable_pods_away() {
+    let mut strategy = dynamic(&json!([
+        {"setCanaryScale": {"weight": 74}}, {"setWeight": 65}, {"pause": {}},
+    ]));
+    strategy["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    let mut world = deployed(&strategy, 3);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    assert_eq!(weight(&world), 65);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!((weight(&world), size(&world, &stable(&world))), (0, 3));
 }

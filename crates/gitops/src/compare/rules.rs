@@ -354,8 +354,19 @@ fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTr
 fn recorded_rules(rules: &[Value], record: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
     let of = |rule: &Value, field: &str| {
         let mut value = rule.get(field).cloned().unwrap_or_default();
-        if let ("backendRefs", Some(backends)) = (field, value.as_array_mut()) {
-            backends.retain(|backend| arms.contains(backend_name(backend)));
+        let entries = value.as_array_mut();
+        match (field, entries) {
+            ("backendRefs", Some(backends)) => {
+                backends.retain(|backend| arms.contains(backend_name(backend)));
+            }
+            // Older versions of the Gateway API drop how many requests are mirrored.
+            ("filters", Some(filters)) => {
+                for filter in filters {
+                    remove_key(filter, "/requestMirror", "percent");
+                    remove_key(filter, "/requestMirror", "fraction");
+                }
+            }
+            _ => {}
         }
         value
     };

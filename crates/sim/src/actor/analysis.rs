@@ -122,7 +122,9 @@ fn state(object: &Object) -> Option<(String, bool)> {
 
 fn write(shared: &mut Shared, id: &Id, phase: &str, started: &str) {
     let mut status = json!({"phase": phase});
-    if !started.is_empty() {
+    if started.is_empty() {
+        status["completedAt"] = json!(whole(stamp(shared.now_ms)).to_string());
+    } else {
         status["startedAt"] = json!(started);
     }
     let body = json!({"status": status});

@@ -3,8 +3,8 @@
 use super::controller::{Pass, live};
 use crate::check::{Deed, Facts};
 use crate::fault::{self, Call};
-use crate::ground::{Patch, Refused};
-use crate::object::{Id, Kind, Object};
+use crate::ground::{Ground, Patch, Refused};
+use crate::object::{Body, Id, Kind, Object};
 use crate::time::stamp;
 use crate::view::View;
 use crate::world::Shared;
@@ -175,7 +175,8 @@ pub(super) fn action(
         );
         let checks = &mut shared.checks;
         if matches!(action, Action::Evict { .. }) {
-            checks.evicted(now, &pass.seen, (&truth, &after.0));
+            let pods = ready_pods(&*shared.ground);
+            checks.evicted(now, &pass.seen, (&truth, &after.0), &pods);
         }
         checks.compare(now, (&truth, &after.0), (&pass.seen, &after.1));
         pass.seen = after.1;
@@ -226,11 +227,32 @@ fn refusal(actor: &mut Actor<'_>, id: &Id, call: Call, shared: &mut Shared) -> O
     })
 }
 
+/// Names of the pods that are ready. Their ReplicaSets count them a moment later.
+fn ready_pods(ground: &dyn Ground) -> Vec<String> {
+    let pods = ground.list(Kind::Pod).into_iter();
+    let is_ready = |object: &Object| {
+        let Body::Pod(pod) = &object.body else {
+            return false;
+        };
+        let conditions = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref());
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+    };
+    pods.filter(|(_, object)| is_ready(object))
+        .map(|(id, _)| id.name.to_string())
+        .collect()
+}
+
 /// What a write left: the object, nothing, or no news.
 #[derive(Clone, Debug)]
 enum Done {
     Object(Object),
     Gone,
+    /// On its way out.
+    Leaving,
     Unseen,
 }
 
@@ -238,6 +260,7 @@ fn absorb(view: &mut View, id: &Id, done: Done) {
     match done {
         Done::Object(object) => view.absorb(id, object),
         Done::Gone => view.absorb_deletion(id),
+        Done::Leaving => view.absorb_eviction(id),
         Done::Unseen => {}
     }
 }
@@ -276,6 +299,7 @@ fn execute(action: &Action, id: &Id, shared: &mut Shared) -> Result<Done, Refuse
             if now >= shared.evicts_from {
                 shared.ground.delete(now, id, guard, 0)?;
                 shared.wrote(format_args!("evict {id}"));
+                return Ok(Done::Leaving);
             }
             Ok(Done::Unseen)
         }

@@ -260,8 +260,11 @@ impl Controller {
             let Some(run) = object.analysis_run() else {
                 continue;
             };
-            let (fails, passes) = of.counts(&run.metadata);
-            let phase = run.status.as_ref().and_then(|status| status.phase);
+            let status = run.status.as_ref();
+            let ended = status.and_then(|status| status.completed_at.as_ref());
+            let ended = ended.filter(|_| run.spec.terminate != Some(true));
+            let (fails, passes) = of.counts(&run.metadata, ended);
+            let phase = status.and_then(|status| status.phase);
             failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
             if passes && phase == Some(AnalysisPhase::Successful) {
                 let labels = run.metadata.labels.as_ref();
@@ -285,7 +288,7 @@ impl Controller {
             let [_, _, _, step, ..] = words[..] else {
                 continue;
             };
-            let (fails, passes) = of.counts(&experiment.metadata);
+            let (fails, passes) = of.counts(&experiment.metadata, None);
             failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
             if passes && phase == Some(AnalysisPhase::Successful) {
                 tried.extend(step.parse::<i32>());
@@ -374,8 +377,9 @@ impl Purpose {
         }
     }
 
-    /// Whether it tells anything that it failed, and that it did not.
-    fn counts(&self, metadata: &ObjectMeta) -> (bool, bool) {
+    /// Whether it tells anything that it failed, and that it did not. One that goes on while steps change is
+    /// of the new ones too, and of whichever number its revision gets.
+    fn counts(&self, metadata: &ObjectMeta, ended: Option<&Time>) -> (bool, bool) {
         let labels = metadata.labels.as_ref();
         let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));
         let own = revision(metadata);
@@ -383,8 +387,10 @@ impl Purpose {
         // Times of creation have whole seconds.
         let created = metadata.creation_timestamp.as_ref();
         let after = |moment: i64| created.is_none_or(|own| millis(own.0) + 1_000 > moment);
-        let ours = hash == Some(&self.hash) && same;
-        (ours && after(self.retried_ms), ours && after(self.since_ms))
+        let ours = hash == Some(&self.hash);
+        let goes_on = ended.is_some_and(|own| millis(own.0) + 1_000 > self.since_ms);
+        let passes = (same && after(self.since_ms)) || goes_on;
+        (ours && after(self.retried_ms), ours && passes)
     }
 }
 

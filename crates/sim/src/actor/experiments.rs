@@ -63,7 +63,7 @@ fn snapshot(experiment: &Arc<Experiment>, uid: &str, ground: &dyn Ground) -> Exp
                 .collect(),
             cluster: BTreeMap::new(),
         },
-        refused: None,
+        refused: BTreeMap::new(),
     }
 }
 
@@ -71,7 +71,7 @@ fn carry_out(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut
     let now = shared.now_ms;
     for action in &plan.actions {
         // What has changed in between is looked at again.
-        match action {
+        match action.deed() {
             Action::Create { object } => drop(shared.ground.create(now, (**object).clone())),
             Action::Patch {
                 target,
@@ -95,7 +95,10 @@ fn carry_out(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut
                     drop(shared.ground.delete(now, &target, guard, 0));
                 }
             }
-            Action::Apply { .. } | Action::Evict { .. } | Action::Measure(_) => {}
+            Action::Apply { .. }
+            | Action::Attempt(_)
+            | Action::Evict { .. }
+            | Action::Measure(_) => {}
         }
     }
     let stored = live.json()["status"].take();

@@ -96,13 +96,18 @@ impl Checks {
     }
 
     /// An arm that was seen to have two ready pods keeps one, whoever is evicted.
-    pub fn evicted(&mut self, at_ms: i64, seen: &Facts, (before, after): (&Facts, &Facts)) {
+    pub fn evicted(
+        &mut self,
+        at_ms: i64,
+        seen: &Facts,
+        (before, after): (&Facts, &Facts),
+        ready: &[String],
+    ) {
         for set in &seen.sets {
             let hash = &set.hash;
-            let taken = before.ready_of(hash) > 0 && after.ready_of(hash) == 0;
-            // Pods that a size has given up already are counted on: a fault that is known (seed 700005052),
-            // and to be mended before this exception goes.
-            if taken && set.ready > 1 && !set.shrinks && before.gets_traffic(hash) {
+            let left = ready.iter().any(|name| name.contains(hash));
+            let taken = before.ready_of(hash) > 0 && after.ready_of(hash) == 0 && !left;
+            if taken && set.ready > 1 && before.gets_traffic(hash) {
                 let what = format!("the last of {} ready pods of {hash}", set.ready);
                 self.report(at_ms, "an eviction of a whole arm", what);
             }

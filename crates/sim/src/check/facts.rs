@@ -20,8 +20,6 @@ pub struct SetFacts {
     pub available: i32,
     /// It is kept for a while, to go back to.
     pub warm: bool,
-    /// Its status still counts pods that its size does not leave it.
-    pub shrinks: bool,
     set: Arc<ReplicaSet>,
 }
 
@@ -128,7 +126,6 @@ impl Facts {
                         ready,
                         available,
                         set: set.clone(),
-                        shrinks: told.is_some_and(|told| told > size),
                         warm: set.metadata.annotations.as_ref().is_some_and(|all| {
                             all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
                         }),

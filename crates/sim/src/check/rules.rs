@@ -134,10 +134,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
             let scaled = scale.filter(|_| is_canary);
             let needed = scaled.map_or(needed, |own| needed.min(own.pods(facts, max_weight)));
             let rule = (ARM_TOO_SMALL, service.clone());
-            found.insert(
-                rule,
-                least(facts, rollout, step_index(facts), needed) - ready,
-            );
+            found.insert(rule, least(rollout, step_index(facts), needed) - ready);
         }
         if is_canary && is_update(facts, hash) {
             let rule = (TOO_MUCH, service.clone());
@@ -212,18 +209,14 @@ fn step_index(facts: &Facts) -> usize {
 
 /// How many of `wanted` pods are enough at a step: its `replicaProgressThreshold`, or that of the
 /// strategy.
-pub(super) fn least(facts: &Facts, rollout: &Rollout, step: usize, wanted: i32) -> i32 {
+pub(super) fn least(rollout: &Rollout, step: usize, wanted: i32) -> i32 {
     let Some(canary) = rollout.spec.canary() else {
         return wanted;
     };
     let own = canary.steps.get(step);
     let own = own.and_then(|step| step.replica_progress_threshold.as_ref());
     let threshold = own.or(canary.replica_progress_threshold.as_ref());
-    // Pods on their way out count towards a threshold: a fault that is known (seed 700000324), and to be
-    // mended before this exception goes.
-    let shrinks = facts.sets.iter().any(|set| set.shrinks);
     match threshold.map(|own| (own.value, own.type_)) {
-        Some(_) if shrinks => 0,
         Some((share, api::ReplicaProgressThresholdType::Percent)) => (wanted * share + 99) / 100,
         Some((pods, api::ReplicaProgressThresholdType::Pods)) => pods.min(wanted),
         None => wanted,

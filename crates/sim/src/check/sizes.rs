@@ -115,12 +115,7 @@ impl Change<'_> {
         // Steps may ask for a number of pods.
         let asked = super::rules::scale_in_force(self.planned, &self.before());
         let counted = matches!(asked, Some(super::rules::Scale::Replicas(_))) && !is_dynamic;
-        // What a held weight needs is not raised to the least: a fault that is known (seed 397), and to be
-        // mended before this exception goes.
-        let recorded = self.before().canary.weights;
-        let held = recorded.map_or(0, |weights| weights.canary.weight);
-        let is_held = is_canary && held > 0;
-        let is_arm = (is_canary && !counted && !is_held) || (is_stable && is_dynamic);
+        let is_arm = (is_canary && !counted) || (is_stable && is_dynamic);
         (is_arm && size > 0 && size < least).then(|| {
             (
                 "an arm has fewer pods than minPodsPerReplicaSet",

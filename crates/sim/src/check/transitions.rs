@@ -202,7 +202,7 @@ impl Change<'_> {
         let step = &steps[usize::try_from(index).ok()?];
         let hash = &self.after.current_pod_hash;
         let ready = self.seen.ready_of(hash);
-        let least = |wanted| super::rules::least(self.seen, self.planned, index as usize, wanted);
+        let least = |wanted| super::rules::least(self.planned, index as usize, wanted);
         if let Some(pause) = &step.pause {
             let duration = match &pause.duration {
                 None => None,
@@ -318,7 +318,7 @@ impl Change<'_> {
         }
         let past = self.planned.spec.canary_steps().len();
         let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
-        let least = |step| super::rules::least(self.seen, self.planned, step, self.seen.replicas());
+        let least = |step| super::rules::least(self.planned, step, self.seen.replicas());
         (ready < least(past).min(least(index))).then(|| {
             format!(
                 "{new} becomes stable with {ready} ready pods of {}",

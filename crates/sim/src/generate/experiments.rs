@@ -15,11 +15,8 @@ pub(super) fn add(seed: u64, spec: &mut Value) {
     }
     let routing = spec.pointer("/strategy/canary/trafficRouting");
     let plugins = routing.is_some_and(|routing| routing.get("plugins").is_some());
-    // Rules of mirror steps and backends of experiments do not get along: a fault that is known (seed
-    // 101328), and to be mended before this exception goes.
-    let managed = routing.is_some_and(|routing| routing.get("managedRoutes").is_some());
     // Pods that a Deployment describes have no ports here.
-    let shares = plugins && !managed && spec.get("workloadRef").is_none();
+    let shares = plugins && spec.get("workloadRef").is_none();
     let whole = routing.and_then(|routing| routing.get("maxTrafficWeight")?.as_i64());
     let whole = whole.unwrap_or(100);
     let steps = spec.pointer_mut("/strategy/canary/steps");

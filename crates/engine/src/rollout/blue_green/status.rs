@@ -98,10 +98,9 @@ impl Context<'_> {
     }
 
     /// Whether stable pods may still be what an active service without a hash leads to: of a canary before,
-    /// or since somebody made the service anew. They stay until the new ones can take their place.
+    /// or since somebody made the service anew. They stay until it has come to the new ones.
     fn is_stable_serving(&self) -> bool {
-        let is_ready = |new: &OwnedSet| new.is_saturated(self.replicas());
-        self.stable.is_some() && self.stable != self.new && !self.new_set().is_some_and(is_ready)
+        self.stable.is_some() && self.stable != self.new
     }
 
     /// The preview passed with its few pods; now it may have all of them.

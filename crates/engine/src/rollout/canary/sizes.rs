@@ -59,7 +59,14 @@ impl Context<'_> {
             let awaited = self
                 .held_weight
                 .map_or(0, |held| self.ceil_share(rest(held)));
-            sized.max(awaited)
+            // After an abort all of it is to come back, whatever a `setCanaryScale` that outlives the abort
+            // leaves them.
+            let returning = if self.is_aborted() {
+                self.ceil_share(rest(self.desired_canary_weight()))
+            } else {
+                0
+            };
+            sized.max(awaited).max(returning)
         };
         self.scale(stable, size)
     }

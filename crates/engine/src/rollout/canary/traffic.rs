@@ -310,6 +310,11 @@ impl Context<'_> {
         if observed.is_some_and(|observed| rest < observed.stable) {
             return true;
         }
+        // A service that has not come to them yet leads elsewhere, or nowhere.
+        let leads_to = self.selector(&self.arm_services().stable);
+        if !leads_to.is_empty() && leads_to != stable.hash() {
+            return false;
+        }
         // What an experiment leaves behind is given back while its pods are there, or nobody is.
         if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
             return stable.available() > 0;
@@ -347,7 +352,10 @@ impl Context<'_> {
         let is_there = self
             .stable_set()
             .is_some_and(|stable| stable.available() > 0);
-        is_there && self.is_left_behind(rest, observed)
+        // A backend of somebody else's in the rule is none of these shares.
+        let recorded = self.stored.canary.weights.as_ref();
+        let given = recorded.is_some_and(|weights| !weights.additional.is_empty());
+        given && is_there && self.is_left_behind(rest, observed)
     }
 
     /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are not

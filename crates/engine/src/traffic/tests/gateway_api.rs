@@ -297,6 +297,19 @@ fn a_rule_of_the_routes_own_is_not_taken_for_its_mirror() {
     assert_eq!(again.1["spec"]["rules"], placed["spec"]["rules"]);
 }
 
+/// Gateway API before 1.3 drops how many requests are mirrored.
+#[test]
+fn a_share_of_mirrored_requests_that_is_dropped_makes_no_other_rule() {
+    let live = http(json!([{"backendRefs": backends(json!(20), json!(80))}]));
+    let routes = [mirror(json!([{"path": {"prefix": "/"}}]), Some(35))];
+    let ((key, placed), _) = after(&live, &with_routes(20, &routes));
+    let mut stored = (*placed).clone();
+    let filter = &mut stored["spec"]["rules"][0]["filters"][0]["requestMirror"];
+    filter.as_object_mut().expect("a mirror").remove("percent");
+    let (_, patched) = after(&(key, Arc::new(stored)), &with_routes(20, &routes));
+    assert!(!patched);
+}
+
 #[test]
 fn a_mirrored_rule_is_known_by_its_arms_whatever_an_experiment_adds() {
     let live = http(json!([{"backendRefs": backends(json!(20), json!(80))}]));
