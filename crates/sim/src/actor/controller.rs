@@ -288,9 +288,10 @@ impl Controller {
             let [_, _, _, step, ..] = words[..] else {
                 continue;
             };
-            let (fails, passes) = of.counts(&experiment.metadata, None);
-            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            if passes && phase == Some(AnalysisPhase::Successful) {
+            // Which says no time of its end, and goes on while steps change: it counts since the last retry.
+            let (counts, _) = of.counts(&experiment.metadata, None);
+            failed |= counts && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
+            if counts && phase == Some(AnalysisPhase::Successful) {
                 tried.extend(step.parse::<i32>());
             }
         }
