@@ -137,7 +137,7 @@ impl Kubernetes {
     }
 
     async fn create(&self, object: &Value) -> Result<()> {
-        let target = key_of(object);
+        let target = ObjectKey::of_manifest(object);
         let api = self.api(&target).await?;
         let body = serde_json::to_vec(object).map_err(|source| Error::Encode {
             object: target.to_string(),
@@ -196,7 +196,7 @@ impl Kubernetes {
     }
 
     async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
-        let target = key_of(object);
+        let target = ObjectKey::of_manifest(object);
         let api = self.api(&target).await?;
         let params = PatchParams::apply(manager).force();
         let request =
@@ -341,22 +341,6 @@ fn guarded(patch: &Value, kind: PatchKind, guard: &Guard) -> Value {
         }
     }
     patch
-}
-
-/// The address of an object by its own fields.
-pub fn key_of(object: &Value) -> ObjectKey {
-    let text = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    ObjectKey {
-        api_version: text("/apiVersion").unwrap_or_default(),
-        kind: text("/kind").unwrap_or_default(),
-        namespace: text("/metadata/namespace"),
-        name: text("/metadata/name").unwrap_or_default(),
-    }
 }
 
 fn version_of(answer: &str) -> Option<String> {

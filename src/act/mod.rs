@@ -12,7 +12,7 @@ mod render;
 pub use event::{Events, Occurrence, subject};
 pub use http::{Fetch, Http};
 pub use kinds::{Kinds, Served};
-pub use kubernetes::{Kubernetes, key_of};
+pub use kubernetes::Kubernetes;
 pub use measure::{Inbox, Measurer};
 pub use outcomes::Outcomes;
 pub use render::{Purpose, Render, Renderer, Wanted};

@@ -51,25 +51,15 @@ impl Action {
     /// The object that is written; `None` for a measurement, and for a manifest without a name.
     pub fn target(&self) -> Option<ObjectKey> {
         match self.deed() {
-            Self::Create { object } | Self::Apply { object, .. } => key_of(object),
+            Self::Create { object } | Self::Apply { object, .. } => {
+                let key = ObjectKey::of_manifest(object);
+                (!key.name.is_empty()).then_some(key)
+            }
             Self::Patch { target, .. } | Self::Delete { target, .. } => Some(target.clone()),
             Self::Evict { pod, .. } => Some(pod.clone()),
             Self::Attempt(_) | Self::Measure(_) => None,
         }
     }
-}
-
-fn key_of(manifest: &Value) -> Option<ObjectKey> {
-    let text = |pointer: &str| {
-        let found = manifest.pointer(pointer).and_then(Value::as_str);
-        found.map(str::to_owned)
-    };
-    Some(ObjectKey {
-        api_version: text("/apiVersion")?,
-        kind: text("/kind")?,
-        namespace: text("/metadata/namespace"),
-        name: text("/metadata/name")?,
-    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

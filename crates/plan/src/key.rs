@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 /// The address of one object in a cluster.
@@ -28,6 +29,20 @@ impl ObjectKey {
             kind: kind.to_owned(),
             namespace: None,
             name: name.to_owned(),
+        }
+    }
+
+    /// The address that a manifest names itself by. Where it is silent, the parts are empty.
+    pub fn of_manifest(manifest: &Value) -> Self {
+        let text = |pointer: &str| {
+            let found = manifest.pointer(pointer).and_then(Value::as_str);
+            found.map(str::to_owned)
+        };
+        Self {
+            api_version: text("/apiVersion").unwrap_or_default(),
+            kind: text("/kind").unwrap_or_default(),
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name").unwrap_or_default(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep. News
 //! are instant and nothing goes wrong: this is about numbers, not about rules.
 
-use crate::ground::{Ground, Light, Pace, Patch};
+use crate::ground::{Ground, Light, Pace, Patch, carry_out};
 use crate::object::{Body, Id, Kind, Object};
 use crate::setup;
 use crate::time::stamp;
@@ -14,7 +14,7 @@ use engine::snapshot::{Digest, Inbox, RolloutSnapshot, TemplateSet};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
-use plan::{Action, Guard, Next, ObjectKey, PatchKind};
+use plan::{Guard, Next, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl Fleet {
             self.receive();
         }
         for action in &plan.actions {
-            self.act(action);
+            carry_out(&mut self.ground, self.now_ms, action);
         }
         if snapshot.rollout.status.as_ref() != Some(&plan.status) {
             let version = self.cached[index].version;
@@ -213,33 +213,6 @@ impl Fleet {
         match plan.next {
             Next::At(at) => Some(at),
             Next::OnChange => None,
-        }
-    }
-
-    /// Carries out what a plan of a routed canary consists of.
-    fn act(&mut self, action: &Action) {
-        match action {
-            Action::Create { object } => {
-                drop(self.ground.create(self.now_ms, (**object).clone()));
-            }
-            Action::Patch {
-                target,
-                kind,
-                patch,
-                subresource,
-                guard,
-            } => {
-                let request = Patch {
-                    kind: *kind,
-                    body: patch,
-                    guard,
-                    subresource: *subresource,
-                };
-                if let Some(id) = Id::of_key(target) {
-                    drop(self.ground.patch(self.now_ms, &id, request));
-                }
-            }
-            _ => {}
         }
     }
 }

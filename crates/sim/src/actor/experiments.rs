@@ -1,14 +1,14 @@
 //! The controller of Experiments: the planner itself, over the world as it is. It is not what is put to the
 //! test here, so it sees everything at once and nothing goes wrong with it.
 
-use crate::ground::{Ground, Patch};
+use crate::ground::{self, Ground, Patch};
 use crate::object::{Body, Id, Kind, Object};
 use crate::time::{millis, stamp};
 use crate::world::Shared;
 use api::{Experiment, ExperimentStatus};
 use engine::experiment::{ExperimentSnapshot, plan};
 use engine::snapshot::TemplateSet;
-use plan::{Action, Guard, Next, PatchKind, Plan};
+use plan::{Guard, Next, PatchKind, Plan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub fn step(shared: &mut Shared) -> Option<i64> {
         if let Next::At(at) = plan.next {
             next = next.into_iter().chain([millis(at).max(now + 1)]).min();
         }
-        carry_out(&id, &object, &plan, shared);
+        finish(&id, &object, &plan, shared);
     }
     next
 }
@@ -67,39 +67,10 @@ fn snapshot(experiment: &Arc<Experiment>, uid: &str, ground: &dyn Ground) -> Exp
     }
 }
 
-fn carry_out(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut Shared) {
+fn finish(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut Shared) {
     let now = shared.now_ms;
     for action in &plan.actions {
-        // What has changed in between is looked at again.
-        match action.deed() {
-            Action::Create { object } => drop(shared.ground.create(now, (**object).clone())),
-            Action::Patch {
-                target,
-                kind,
-                patch,
-                subresource,
-                guard,
-            } => {
-                let request = Patch {
-                    kind: *kind,
-                    body: patch,
-                    guard,
-                    subresource: *subresource,
-                };
-                if let Some(target) = Id::of_key(target) {
-                    drop(shared.ground.patch(now, &target, request));
-                }
-            }
-            Action::Delete { target, guard, .. } => {
-                if let Some(target) = Id::of_key(target) {
-                    drop(shared.ground.delete(now, &target, guard, 0));
-                }
-            }
-            Action::Apply { .. }
-            | Action::Attempt(_)
-            | Action::Evict { .. }
-            | Action::Measure(_) => {}
-        }
+        ground::carry_out(&mut *shared.ground, now, action);
     }
     let stored = live.json()["status"].take();
     let wanted = json!(plan.status);

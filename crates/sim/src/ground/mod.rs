@@ -19,7 +19,7 @@ pub use light::Light;
 
 use crate::object::{Id, Kind, Object};
 use api::RolloutStatus;
-use plan::{Guard, PatchKind};
+use plan::{Action, Guard, PatchKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Debug;
@@ -117,4 +117,34 @@ pub trait Ground: Debug {
 
     /// Pods that were stuck are no more.
     fn mend(&mut self, now_ms: i64);
+}
+
+/// Carries a write out at once. What the ground refuses is seen by the next pass, as after any change.
+pub fn carry_out(ground: &mut dyn Ground, now_ms: i64, action: &Action) {
+    match action.deed() {
+        Action::Create { object } => drop(ground.create(now_ms, (**object).clone())),
+        Action::Patch {
+            target,
+            kind,
+            patch,
+            subresource,
+            guard,
+        } => {
+            let request = Patch {
+                kind: *kind,
+                body: patch,
+                guard,
+                subresource: *subresource,
+            };
+            if let Some(target) = Id::of_key(target) {
+                drop(ground.patch(now_ms, &target, request));
+            }
+        }
+        Action::Delete { target, guard, .. } => {
+            if let Some(target) = Id::of_key(target) {
+                drop(ground.delete(now_ms, &target, guard, 0));
+            }
+        }
+        Action::Apply { .. } | Action::Attempt(_) | Action::Evict { .. } | Action::Measure(_) => {}
+    }
 }

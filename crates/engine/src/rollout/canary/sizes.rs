@@ -1,5 +1,6 @@
 //! The pods of a canary: stable, new, then all others (rollouts.md §3.8–3.10).
 
+use super::split::at_least_min_pods;
 use crate::rollout::context::Context;
 use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
@@ -111,19 +112,10 @@ impl Context<'_> {
             .is_some_and(|new| self.selector(&service) == new.hash());
         let stays = !self.is_aborted() || self.canary().ping_pong.is_some() || leads_here;
         if of_new && lowered && stays {
-            self.at_least_min_pods(self.ceil_share(held))
+            let min_pods = self.canary().min_pods_per_replica_set;
+            at_least_min_pods(self.ceil_share(held), min_pods, self.replicas())
         } else {
             0
-        }
-    }
-
-    /// `minPodsPerReplicaSet` (§3.10).
-    fn at_least_min_pods(&self, pods: i32) -> i32 {
-        let least = self.canary().min_pods_per_replica_set.unwrap_or(0);
-        if pods > 0 {
-            pods.max(least.min(self.replicas()))
-        } else {
-            pods
         }
     }
 

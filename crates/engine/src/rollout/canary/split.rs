@@ -282,20 +282,22 @@ impl Routed {
             }
         }
         Split {
-            new: self.at_least_min_pods(canary),
-            stable: self.at_least_min_pods(stable),
+            new: at_least_min_pods(canary, self.min_pods, self.replicas),
+            stable: at_least_min_pods(stable, self.min_pods, self.replicas),
         }
     }
 
     fn pods_for(&self, weight: i32) -> i32 {
-        self.at_least_min_pods(ceil_share(self.replicas, weight, self.max_weight))
+        let pods = ceil_share(self.replicas, weight, self.max_weight);
+        at_least_min_pods(pods, self.min_pods, self.replicas)
     }
+}
 
-    fn at_least_min_pods(&self, pods: i32) -> i32 {
-        match self.min_pods {
-            Some(min_pods) if pods > 0 => pods.max(min_pods.min(self.replicas)),
-            _ => pods,
-        }
+/// `minPodsPerReplicaSet` (§3.10): an arm that has pods has at least so many, if there are so many at all.
+pub fn at_least_min_pods(pods: i32, min_pods: Option<i32>, replicas: i32) -> i32 {
+    match min_pods {
+        Some(min_pods) if pods > 0 => pods.max(min_pods.min(replicas)),
+        _ => pods,
     }
 }
 
