@@ -9,11 +9,18 @@ use api::{AnalysisPhase, Measurement};
 use engine::metric::{self, Step};
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use plan::{Answer, MetricTask, ObjectKey, TaskId};
+use plan::{Answer, HttpRequest, MetricTask, ObjectKey, TaskId};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
+
+/// How many measurements are taken at a time of one host, as many as the peer takes of all: whoever begins to
+/// lead finds all that have become due meanwhile. One that says nothing holds up nobody else's.
+const AT_ONCE: usize = 30;
+/// Hosts that are known before those that nobody asks any more are forgotten.
+const HOSTS_MAX: usize = 1_024;
 
 /// Measurements that were taken and not yet planned with, by run.
 #[derive(Debug, Default)]
@@ -66,6 +73,29 @@ pub struct Measurer {
     fetch: Arc<dyn Fetch>,
     clock: Clock,
     under_way: Arc<Mutex<BTreeMap<TaskId, UnderWay>>>,
+    slots: Arc<Slots>,
+}
+
+/// Turns at the hosts of providers.
+#[derive(Debug, Default)]
+struct Slots(Mutex<BTreeMap<String, Arc<Semaphore>>>);
+
+impl Slots {
+    /// Waits for a turn at the host that the first request goes to.
+    async fn turn(&self, requests: &[HttpRequest]) -> Option<OwnedSemaphorePermit> {
+        let url = requests.first()?.url.reveal().parse::<http::Uri>().ok()?;
+        let host = url.authority().map(|host| host.host().to_owned())?;
+        let slots = {
+            let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if hosts.len() >= HOSTS_MAX {
+                hosts.retain(|_, slots| Arc::strong_count(slots) > 1);
+            }
+            let new = || Arc::new(Semaphore::new(AT_ONCE));
+            hosts.entry(host).or_insert_with(new).clone()
+        };
+        // Nobody closes it.
+        slots.acquire_owned().await.ok()
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +112,7 @@ impl Measurer {
             fetch,
             clock,
             under_way: Arc::default(),
+            slots: Arc::default(),
         }
     }
 
@@ -94,7 +125,7 @@ impl Measurer {
         if under_way.contains_key(&task.id) || self.inbox.has(&task.id) {
             return;
         }
-        let (fetch, clock) = (self.fetch.clone(), self.clock);
+        let (fetch, clock, slots) = (self.fetch.clone(), self.clock, self.slots.clone());
         let (inbox, queue, running) = (
             self.inbox.clone(),
             self.queue.clone(),
@@ -102,7 +133,7 @@ impl Measurer {
         );
         let owned = task.clone();
         let handle = tokio::spawn(async move {
-            let measurement = guarded(&owned, fetch.as_ref(), clock).await;
+            let measurement = guarded(&owned, fetch.as_ref(), clock, &slots).await;
             let namespace = owned.run.namespace.clone().unwrap_or_default();
             inbox.put(owned.id.clone(), owned.run.clone(), measurement);
             running
@@ -158,9 +189,9 @@ impl Drop for Measurer {
 }
 
 /// A provider that panics has measured nothing: a run that waited for it would wait for ever.
-async fn guarded(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurement {
+async fn guarded(task: &MetricTask, fetch: &dyn Fetch, clock: Clock, slots: &Slots) -> Measurement {
     let began = clock.now();
-    let measured = AssertUnwindSafe(measure(task, fetch, clock)).catch_unwind();
+    let measured = AssertUnwindSafe(measure(task, fetch, clock, slots)).catch_unwind();
     measured.await.unwrap_or_else(|panic| {
         let why = crate::error::panic_message(panic.as_ref());
         tracing::error!(run = %task.run, metric = task.id.metric, why, "measuring panicked; this is a bug of Weir");
@@ -176,9 +207,13 @@ async fn guarded(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurem
     })
 }
 
-async fn measure(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurement {
-    let mut memo = None;
-    let mut answer = None;
+/// One that waits for its turn has not begun: neither its own time runs nor that of a request.
+async fn measure(task: &MetricTask, fetch: &dyn Fetch, clock: Clock, slots: &Slots) -> Measurement {
+    let (mut memo, mut answer) = (None, None);
+    let mut slot = match metric::step(task, None, None, clock.now()) {
+        Step::Send { requests, .. } => slots.turn(&requests).await,
+        Step::Wait { .. } | Step::Done(_) => None,
+    };
     loop {
         match metric::step(task, memo.take(), answer.take(), clock.now()) {
             Step::Send {
@@ -189,11 +224,82 @@ async fn measure(task: &MetricTask, fetch: &dyn Fetch, clock: Clock) -> Measurem
                 memo = Some(next);
             }
             Step::Wait { until, memo: next } => {
+                // What is measured over a window is asked for again when that ends, without a turn.
+                drop(slot.take());
                 tokio::time::sleep_until(clock.instant_of(until)).await;
                 answer = Some(Answer::Woken);
                 memo = Some(next);
             }
             Step::Done(measurement) => return measurement,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::BoxFuture;
+    use jiff::Timestamp;
+    use plan::{HttpAnswer, HttpRequest, Redacted};
+    use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// Needs nearly all the time that a request has.
+    #[derive(Debug, Default)]
+    struct Slow {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Fetch for Slow {
+        fn fetch<'a>(&'a self, _: &'a HttpRequest) -> BoxFuture<'a, HttpAnswer> {
+            let answer = async move {
+                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(now, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                self.now.fetch_sub(1, Ordering::SeqCst);
+                let error = "it is down".to_owned();
+                HttpAnswer::Failed { error }
+            };
+            answer.boxed()
+        }
+    }
+
+    fn task(ordinal: u64) -> MetricTask {
+        let provider = json!({"web": {"url": "http://shop/health"}});
+        MetricTask {
+            id: TaskId {
+                run_uid: "u".to_owned(),
+                metric: "m".to_owned(),
+                ordinal,
+            },
+            run: ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "ns", "run"),
+            metric: Redacted::new(json!({"name": "m", "provider": provider})),
+            context: Value::Null,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_wait_for_their_turn_have_all_their_time_then() {
+        let slow = Arc::<Slow>::default();
+        let epoch = Timestamp::UNIX_EPOCH;
+        let clock = Clock::starting_at(epoch);
+        let measurer = Measurer::new(Arc::default(), slow.clone(), clock);
+        for ordinal in 0..2 * AT_ONCE as u64 {
+            measurer.start(&task(ordinal));
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(slow.most.load(Ordering::SeqCst), AT_ONCE);
+        let answers = measurer.inbox.of_run("u");
+        assert_eq!(answers.len(), 2 * AT_ONCE);
+        for (_, measurement) in &answers {
+            let (message, began) = (&measurement.message, &measurement.started_at);
+            assert!(message.contains("it is down"), "{message}, begun {began:?}");
+        }
+        let at_once = answers
+            .iter()
+            .filter(|(_, measurement)| measurement.started_at == Some(Time(epoch)));
+        assert_eq!(at_once.count(), AT_ONCE);
     }
 }

@@ -44,15 +44,13 @@ impl Driver for AnalysisRunDriver {
     }
 
     /// A Job that the API server will not create is a measurement that failed, not a reason to try
-    /// the same again at once.
+    /// the same again at once. So is one that it failed to create, unless it turns out to be there.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, AnalysisRunStatus>) -> bool {
+        let mut taken = false;
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
-            let (Action::Create { object }, Err(failure)) = (action, outcome) else {
+            let (Action::Create { object }, Err(failure)) = (action.deed(), outcome) else {
                 continue;
             };
-            if failure.kind == RefusalKind::Failed {
-                continue;
-            }
             let Some(id) = analysis::jobs::task_of(object) else {
                 continue;
             };
@@ -62,11 +60,17 @@ impl Driver for AnalysisRunDriver {
                 &key.namespace,
                 &key.name,
             );
-            let measurement = analysis::jobs::refused(&failure.message, cx.clock.now());
+            let now = cx.clock.now();
+            let measurement = match failure.kind {
+                RefusalKind::Invalid | RefusalKind::Refused => {
+                    analysis::jobs::refused(&failure.message, now)
+                }
+                RefusalKind::Failed => analysis::jobs::failed(&failure.message, now),
+            };
             cx.measurer.inbox.put(id, run, measurement);
-            return true;
+            taken = true;
         }
-        false
+        taken
     }
 
     async fn gone(&self, cx: &Context, key: &Key) {

@@ -8,7 +8,7 @@ use engine::analysis::{AnalysisRunSnapshot, SecretValues, Secrets, needs, owning
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, Client, ResourceExt};
-use plan::{ObjectKey, Redacted};
+use plan::ObjectKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -64,9 +64,11 @@ fn refusal(error: &kube::Error) -> Option<String> {
 }
 
 fn values(secret: Secret) -> SecretValues {
-    let data = secret.data.unwrap_or_default().into_iter();
-    data.filter_map(|(key, value)| Some((key, Redacted::new(String::from_utf8(value.0).ok()?))))
-        .collect()
+    let mut values = SecretValues::default();
+    for (key, value) in secret.data.unwrap_or_default() {
+        values.insert(key, value.0);
+    }
+    values
 }
 
 /// Jobs that measure for a run, and one that has the name of such a Job without being one.
@@ -115,7 +117,7 @@ mod tests {
     /// What comes of reading the Secret `s` if the API server answers so.
     async fn read(code: u16) -> Result<Secrets> {
         let answer = match code {
-            200 => json!({"metadata": {"name": "s"}, "data": {"k": "dg=="}}),
+            200 => json!({"metadata": {"name": "s"}, "data": {"k": "dg==", "binary": "/w=="}}),
             code => {
                 let reason = if code == 404 { "NotFound" } else { "Test" };
                 json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
@@ -134,7 +136,9 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_may_not_be_read_is_an_answer_and_a_failure_is_none() {
         let given = read(200).await.unwrap().remove("s").unwrap().unwrap();
-        assert_eq!(given["k"].reveal(), "v");
+        assert_eq!(given.text("s", "k").unwrap().reveal(), "v");
+        let why = given.text("s", "binary").unwrap_err();
+        assert_eq!(why, "key 'binary' in secret 's' is not UTF-8 text");
         assert_eq!(read(404).await.unwrap(), Secrets::new());
         for code in [400, 403, 422] {
             let secrets = read(code).await.unwrap();

@@ -22,6 +22,7 @@ mod go;
 mod lexer;
 pub mod limits;
 mod parse;
+mod pattern;
 mod program;
 mod time;
 mod ty;
@@ -29,5 +30,6 @@ mod value;
 
 pub use env::{Env, Names};
 pub use error::{Error, Stage};
+pub use pattern::go_regex;
 pub use program::Program;
 pub use value::{Dict, Elements, List, Map, Value};

@@ -11,6 +11,7 @@
 //!   TTL has a timer.
 //! - Secret values are replaced by `*****` in metadata as well, not only in messages.
 //! - A Job that still goes on when its run ends is deleted, also if no status names it.
+//! - Value and message of a measurement are cut to what a status can hold.
 //! - An error of any argument taken from a Rollout is reported, not only that of the last one.
 
 pub(crate) mod arguments;

@@ -12,7 +12,46 @@ use std::sync::Arc;
 pub type Secrets = BTreeMap<String, Result<SecretValues, String>>;
 
 /// What a Secret holds, by key.
-pub type SecretValues = BTreeMap<String, Redacted<String>>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretValues {
+    texts: BTreeMap<String, Redacted<String>>,
+    /// Keys whose values are no UTF-8.
+    others: BTreeSet<String>,
+}
+
+impl SecretValues {
+    /// One that is no text is kept as that: an argument can't have it.
+    pub fn insert(&mut self, key: String, value: Vec<u8>) {
+        match String::from_utf8(value) {
+            Ok(text) => {
+                self.texts.insert(key, Redacted::new(text));
+            }
+            Err(_) => {
+                self.others.insert(key);
+            }
+        }
+    }
+
+    /// The value of a key; the error says why there is none, where `secret` is the name.
+    pub fn text(&self, secret: &str, key: &str) -> Result<&Redacted<String>, String> {
+        if self.others.contains(key) {
+            return Err(format!(
+                "key '{key}' in secret '{secret}' is not UTF-8 text"
+            ));
+        }
+        let text = self.texts.get(key);
+        text.ok_or_else(|| format!("key '{key}' does not exist in secret '{secret}'"))
+    }
+}
+
+impl FromIterator<(String, Redacted<String>)> for SecretValues {
+    fn from_iter<I: IntoIterator<Item = (String, Redacted<String>)>>(texts: I) -> Self {
+        Self {
+            texts: texts.into_iter().collect(),
+            others: BTreeSet::new(),
+        }
+    }
+}
 
 /// Everything that the plan of one AnalysisRun depends on, besides the time.
 #[derive(Clone, Debug)]

@@ -33,38 +33,64 @@ pub(super) fn basic_value(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
+/// Where a request for a token has the credentials. There are servers that look only in one place; so
+/// the header is tried first and then the form, as Go's client does with a server that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credentials {
+    InHeader,
+    InForm,
+}
+
 /// The request for a token, if one is needed.
 pub(super) fn token_request(
     config: &OAuth2Config,
     insecure: bool,
+    credentials: Credentials,
 ) -> Result<Option<HttpRequest>, String> {
     let Some(config) = configured(config)? else {
         return Ok(None);
     };
+    let (user, password) = (
+        text(config.client_id.as_ref()),
+        text(config.client_secret.as_ref()),
+    );
     let scopes = config.scopes.join(" ");
-    let mut pairs = vec![("grant_type", "client_credentials")];
+    let header = |name: &str, value: String| (name.to_owned(), Redacted::new(value));
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    let mut headers = Vec::new();
+    match credentials {
+        Credentials::InHeader => {
+            // RFC 6749 §2.3.1: both are form-encoded before they are joined.
+            let (user, password) = (encode(&[("", user)]), encode(&[("", password)]));
+            let value = basic_value(&user[1..], &password[1..]);
+            headers.push(header("Authorization", value));
+        }
+        Credentials::InForm => {
+            pairs.extend([("client_id", user), ("client_secret", password)]);
+        }
+    }
+    pairs.push(("grant_type", "client_credentials"));
     if !scopes.is_empty() {
         pairs.push(("scope", &scopes));
     }
-    // RFC 6749 §2.3.1: both are form-encoded before they are joined.
-    let user = encode(&[("", text(config.client_id.as_ref()))]);
-    let password = encode(&[("", text(config.client_secret.as_ref()))]);
-    let header = |name: &str, value: String| (name.to_owned(), Redacted::new(value));
+    headers.push(header(
+        "Content-Type",
+        "application/x-www-form-urlencoded".to_owned(),
+    ));
     Ok(Some(HttpRequest {
         method: "POST",
         url: Redacted::new(text(config.token_url.as_ref()).to_owned()),
-        headers: vec![
-            header("Authorization", basic_value(&user[1..], &password[1..])),
-            header(
-                "Content-Type",
-                "application/x-www-form-urlencoded".to_owned(),
-            ),
-        ],
+        headers,
         body: Some(Redacted::new(encode(&pairs).into_bytes())),
         timeout_s: 30,
         insecure,
         max_bytes: MAX_BYTES,
     }))
+}
+
+/// Whether the server has answered, and not with a token: the credentials may be in the wrong place.
+pub(super) fn is_refusal(answer: &HttpAnswer) -> bool {
+    matches!(answer, HttpAnswer::Response { status, .. } if !(200..300).contains(status))
 }
 
 /// The token of an answer.

@@ -66,7 +66,7 @@ pub(crate) fn advance(world: &World, key: &ObjectKey, network: &Network) -> Outc
         let plan = analysis::plan(&snapshot, world.now);
         let mut measures = false;
         for action in &plan.actions {
-            match action {
+            match action.deed() {
                 Action::Measure(task) => {
                     measures = true;
                     inbox.push((task.id.clone(), measure(task, network, world.now)));

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// What compiling a pattern costs, in steps.
 const REGEX_STEPS: usize = 2_000;
+/// What a large one costs besides: fifty of them in one run are too many.
+const LARGE_REGEX_STEPS: usize = 100_000;
 
 pub(crate) fn run(root: &Node, env: &Env) -> Result<Value> {
     let mut machine = Machine {
@@ -200,10 +202,15 @@ impl Machine<'_> {
                 }
                 at(place, ops::contains(&a, &b)).map(Value::Bool)
             }
-            B::Matches | B::Contains | B::StartsWith | B::EndsWith => {
-                if op == B::Matches {
-                    self.charge(place, REGEX_STEPS)?;
+            B::Matches => {
+                self.charge(place, REGEX_STEPS)?;
+                let found = at(place, ops::matches(&a, &b))?;
+                if found.is_costly {
+                    self.charge(place, LARGE_REGEX_STEPS)?;
                 }
+                Ok(Value::Bool(found.holds))
+            }
+            B::Contains | B::StartsWith | B::EndsWith => {
                 at(place, ops::text(op, &a, &b)).map(Value::Bool)
             }
             B::Range => self.range(place, &a, &b),

@@ -3,9 +3,9 @@
 #![allow(clippy::float_cmp, reason = "`==` of the language is exact, as in Go")]
 
 use crate::ast::BinaryOp;
+use crate::pattern::{self, Pattern};
 use crate::time;
 use crate::value::{Dict, Elements, List, Value};
-use regex::Regex;
 use std::cmp::Ordering;
 
 /// A message without its place.
@@ -291,17 +291,10 @@ pub(crate) fn to_int(f: f64) -> i64 {
     }
 }
 
-/// `contains`, `startsWith`, `endsWith`, `matches`: false for a nil on the left.
+/// `contains`, `startsWith`, `endsWith`: false for a nil on the left.
 pub(crate) fn text(op: BinaryOp, a: &Value, b: &Value) -> Answer<bool> {
     if matches!(a, Value::Nil) {
         return Ok(false);
-    }
-    if op == BinaryOp::Matches {
-        let pattern = compile_regex(as_str(b)?)?;
-        return match a {
-            Value::String(text) => Ok(pattern.is_match(text)),
-            other => Err(conversion(other, "[]uint8")),
-        };
     }
     let (a, b) = (as_str(a)?, as_str(b)?);
     Ok(match op {
@@ -311,11 +304,35 @@ pub(crate) fn text(op: BinaryOp, a: &Value, b: &Value) -> Answer<bool> {
     })
 }
 
+/// What `matches` found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Match {
+    pub(crate) holds: bool,
+    /// The pattern took much work to compile.
+    pub(crate) is_costly: bool,
+}
+
+/// `matches`: false for a nil on the left.
+pub(crate) fn matches(a: &Value, b: &Value) -> Answer<Match> {
+    if matches!(a, Value::Nil) {
+        return Ok(Match {
+            holds: false,
+            is_costly: false,
+        });
+    }
+    let pattern = compile_regex(as_str(b)?)?;
+    match a {
+        Value::String(text) => Ok(Match {
+            holds: pattern.regex.is_match(text),
+            is_costly: pattern.is_large,
+        }),
+        other => Err(conversion(other, "[]uint8")),
+    }
+}
+
 /// A pattern, or why it is none, in Go's words where Go has them.
-pub(crate) fn compile_regex(pattern: &str) -> Answer<Regex> {
-    let built = regex::RegexBuilder::new(pattern)
-        .size_limit(1 << 20)
-        .build();
+pub(crate) fn compile_regex(pattern: &str) -> Answer<Pattern> {
+    let built = pattern::build(pattern);
     built.map_err(|error| {
         let text = error.to_string();
         let reason = if text.contains("unclosed character class") {

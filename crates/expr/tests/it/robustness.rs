@@ -60,6 +60,18 @@ fn a_layout_may_have_letters_of_any_language() {
     assert!(eval("date(\"2026年\", \"aaé\")", &env).is_err());
 }
 
+#[test]
+fn a_pattern_is_read_as_go_reads_it() {
+    let holds = |source: &str| {
+        let env = env(serde_json::json!("checkout-v2"));
+        matches!(eval(source, &env), Ok(Value::Bool(true)))
+    };
+    assert!(holds(r#"result matches "^[\\w-]{1,64}$""#));
+    assert!(holds(r#"result matches "^[\\w-.]+$""#));
+    assert!(holds(r#""é" matches "^.$""#));
+    assert!(holds(r#"not ("é" matches "\\w")"#));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..Default::default() })]
 

@@ -9,6 +9,7 @@ use super::{jobs, plan};
 use crate::analysis::{AnalysisRunSnapshot, MetricDefaults};
 use api::AnalysisRunStatus;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Next, Plan, Propagation};
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ fn pass(snapshot: &mut AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunS
     let planned = plan(snapshot, now);
     assert_eq!(planned, plan(snapshot, now), "planning twice");
     for action in &planned.actions {
-        match action {
+        match action.deed() {
             Action::Create { object } => {
                 let mut job = (**object).clone();
                 job["metadata"]["uid"] = json!(format!("job-{}", snapshot.jobs.len()));
@@ -70,6 +71,17 @@ fn pass(snapshot: &mut AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunS
     }
     Arc::make_mut(&mut snapshot.run).status = Some(planned.status.clone());
     planned
+}
+
+/// The Job that is wanted; that it can't be made is no reason to end the pass.
+fn created(plan: &Plan<AnalysisRunStatus>) -> &Value {
+    let [Action::Attempt(deed)] = &plan.actions[..] else {
+        panic!("one attempt: {:?}", plan.actions);
+    };
+    match &**deed {
+        Action::Create { object } => object,
+        other => panic!("a creation: {other:?}"),
+    }
 }
 
 fn end(snapshot: &mut AnalysisRunSnapshot, condition: &str) {
@@ -94,11 +106,9 @@ fn result(plan: &Plan<AnalysisRunStatus>) -> Value {
 fn the_job_is_as_the_metric_says_and_carries_the_run() {
     let mut snapshot = snapshot(json!([metric("check", json!({}))]));
     let planned = pass(&mut snapshot, now());
-    let [Action::Create { object }] = &planned.actions[..] else {
-        panic!("one Job: {:?}", planned.actions);
-    };
+    let object = created(&planned);
     assert_eq!(
-        **object,
+        *object,
         json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -198,9 +208,7 @@ fn a_job_that_is_there_already_is_taken_over_if_it_is_ours() {
 fn a_job_that_is_gone_or_was_refused_is_an_error() {
     let mut snapshot = snapshot(json!([metric("check", json!({}))]));
     let planned = pass(&mut snapshot, now());
-    let Action::Create { object } = &planned.actions[0] else {
-        panic!("no Job");
-    };
+    let object = created(&planned);
     snapshot.jobs.clear();
     let told = result(&pass(&mut snapshot, now()));
     let gone = format!("jobs.batch \"{UID}.check.1\" not found");
@@ -221,6 +229,78 @@ fn a_job_that_is_gone_or_was_refused_is_an_error() {
     snapshot.inbox.clear();
     pass(&mut snapshot, now() + SignedDuration::from_secs(10));
     assert_eq!(names(&snapshot), [format!("{UID}.check.2")]);
+}
+
+fn later(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+/// A run whose Job could not be created, as far as the answer says; and the Job.
+fn uncreated() -> (AnalysisRunSnapshot, Arc<Job>) {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    let planned = pass(&mut snapshot, now());
+    let id = jobs::task_of(created(&planned)).expect("a task");
+    let job = snapshot.jobs.remove(0);
+    let failed = jobs::failed("the webhook is down", now());
+    snapshot.inbox.push((id, failed));
+    (snapshot, job)
+}
+
+#[test]
+fn a_creation_that_failed_is_an_error_unless_the_job_turns_up() {
+    let (mut snapshot, job) = uncreated();
+    let planned = pass(&mut snapshot, later(4));
+    assert_eq!(planned.actions, []);
+    assert_eq!(result(&planned)["phase"], "Running");
+    assert_eq!(planned.next, Next::At(later(5)));
+
+    // It was the answer that got lost.
+    let mut found = snapshot.clone();
+    found.jobs.push(job);
+    for at in [4, 5, 60] {
+        let planned = pass(&mut found, later(at));
+        assert_eq!(planned.actions, []);
+        assert_eq!(result(&planned)["phase"], "Running", "after {at} s");
+    }
+    end(&mut found, "Complete");
+    assert_eq!(result(&pass(&mut found, later(61)))["phase"], "Successful");
+
+    let told = result(&pass(&mut snapshot, later(5)));
+    assert_eq!(told["error"], 1);
+    let measured = json!({"phase": "Error", "message": "the webhook is down",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:00Z"});
+    assert_eq!(told["measurements"], json!([measured]));
+    // Ten seconds after the error, and with the next number.
+    pass(&mut snapshot, later(10));
+    assert_eq!(names(&snapshot), [format!("{UID}.check.2")]);
+}
+
+/// The API server was away altogether: nothing is counted that could not be tried.
+#[test]
+fn a_creation_that_failed_without_a_status_is_tried_again() {
+    let (mut snapshot, job) = uncreated();
+    Arc::make_mut(&mut snapshot.run).status = None;
+    let planned = plan(&snapshot, later(60));
+    assert_eq!(
+        created(&planned)["metadata"]["name"],
+        format!("{UID}.check.1")
+    );
+    snapshot.jobs.push(job);
+    let planned = pass(&mut snapshot, later(60));
+    assert_eq!(planned.actions, []);
+    assert_eq!(result(&planned)["phase"], "Running");
+}
+
+#[test]
+fn a_job_of_somebody_else_that_stands_in_the_way_is_an_error() {
+    let (mut snapshot, mut job) = uncreated();
+    Arc::make_mut(&mut job).metadata.owner_references = None;
+    snapshot.jobs.push(job);
+    let told = result(&pass(&mut snapshot, later(1)));
+    assert_eq!(
+        told["measurements"][0]["message"],
+        format!("jobs.batch \"{UID}.check.1\" already exists and is not of this run")
+    );
 }
 
 #[test]
@@ -256,15 +336,16 @@ fn a_terminated_run_deletes_the_job_with_its_pods() {
     pass(&mut snapshot, now());
     Arc::make_mut(&mut snapshot.run).spec.terminate = Some(true);
     let planned = pass(&mut snapshot, now());
-    let [
-        Action::Delete {
-            target,
-            guard,
-            propagation,
-        },
-    ] = &planned.actions[..]
+    let [Action::Attempt(deed)] = &planned.actions[..] else {
+        panic!("one attempt: {:?}", planned.actions);
+    };
+    let Action::Delete {
+        target,
+        guard,
+        propagation,
+    } = &**deed
     else {
-        panic!("one deletion: {:?}", planned.actions);
+        panic!("a deletion: {deed:?}");
     };
     assert_eq!(target.name, format!("{UID}.check.1"));
     assert_eq!(guard.uid.as_deref(), Some("job-0"));
@@ -276,7 +357,7 @@ fn a_terminated_run_deletes_the_job_with_its_pods() {
 }
 
 fn deleted(plan: &Plan<AnalysisRunStatus>) -> Vec<&str> {
-    let targets = plan.actions.iter().map(|action| match action {
+    let targets = plan.actions.iter().map(|action| match action.deed() {
         Action::Delete {
             target,
             propagation: Propagation::Foreground,
@@ -285,6 +366,24 @@ fn deleted(plan: &Plan<AnalysisRunStatus>) -> Vec<&str> {
         other => panic!("a deletion: {other:?}"),
     });
     targets.collect()
+}
+
+#[test]
+fn a_job_that_can_not_be_deleted_does_not_keep_its_run_from_ending() {
+    let mut snapshot = snapshot(json!([metric("check", json!({}))]));
+    pass(&mut snapshot, now());
+    Arc::make_mut(&mut snapshot.run).spec.terminate = Some(true);
+    let planned = plan(&snapshot, now());
+    let job = [format!("{UID}.check.1")];
+    assert_eq!(deleted(&planned), job);
+    assert_eq!(planned.status.phase, Some(api::AnalysisPhase::Inconclusive));
+    Arc::make_mut(&mut snapshot.run).status = Some(planned.status);
+    // It is tried again, less and less often, and not for ever.
+    let planned = plan(&snapshot, later(2));
+    assert_eq!(deleted(&planned), job);
+    assert_eq!(planned.next, Next::At(later(4)));
+    let planned = plan(&snapshot, later(600));
+    assert_eq!((planned.actions, planned.next), (vec![], Next::OnChange));
 }
 
 /// The controller died between the Job and the status that names it.
@@ -374,6 +473,20 @@ fn long_names_are_cut_and_never_shared() {
          are cut, shorten them"
     );
     assert_eq!(*told, words);
+}
+
+/// Each part of the name of an object ends with a letter or a digit.
+#[test]
+fn a_name_that_is_cut_is_a_name() {
+    for (metric_name, cut) in [
+        ("a-metric-with-a-longish--name", "a-metric-with-a-longish"),
+        ("a-metric-with-a-longest.part", "a-metric-with-a-longest"),
+        ("a-metric-with-a-long-nam", "a-metric-with-a-long-nam"),
+    ] {
+        let mut snapshot = snapshot(json!([metric(metric_name, json!({}))]));
+        pass(&mut snapshot, now());
+        assert_eq!(names(&snapshot), [format!("{UID}.{cut}.1")]);
+    }
 }
 
 /// What counts is what the names come to, and only that of metrics before it.

@@ -4,7 +4,7 @@
 //! conditions, and deletes. The snapshot holds the Jobs of the run and their pods.
 
 use crate::analysis::snapshot::AnalysisRunSnapshot;
-use crate::analysis::time::time;
+use crate::analysis::time::{plus_seconds, seconds_between, time};
 use api::constants::{
     ANALYSIS_RUN_METRIC_ANNOTATION, ANALYSIS_RUN_NAME_ANNOTATION,
     ANALYSIS_RUN_NAMESPACE_ANNOTATION, ANALYSIS_RUN_UID_LABEL, JOB_NAME_METADATA,
@@ -25,15 +25,29 @@ const NAME_MAX: usize = 63;
 /// Reasons for which a container will never start.
 const TERMINAL: [&str; 3] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"];
 
-/// `<uid>.<metric>.<number>`; a long metric name is cut.
+/// How long a Job may take to be seen that was created although the answer said otherwise. Seconds.
+const SETTLES_S: i64 = 5;
+
+/// How long the Jobs of a run that is over are deleted again, if they go on. Seconds.
+const GIVES_UP_S: i64 = 600;
+
+/// The message of a measurement that was stopped.
+pub(super) const TERMINATED: &str = "Metric Terminated";
+
+/// `<uid>.<metric>.<number>`; a long metric name is cut, after a letter or a digit.
 fn name(id: &TaskId) -> String {
     let number = (id.ordinal + 1).to_string();
     let room = NAME_MAX.saturating_sub(id.run_uid.len() + number.len() + 2);
-    let mut end = id.metric.len().min(room);
-    while !id.metric.is_char_boundary(end) {
-        end -= 1;
+    let mut metric = id.metric.as_str();
+    if metric.len() > room {
+        let mut end = room;
+        while !metric.is_char_boundary(end) {
+            end -= 1;
+        }
+        // Each part of a name has to end so.
+        metric = metric[..end].trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
     }
-    format!("{}.{}.{number}", id.run_uid, &id.metric[..end])
+    format!("{}.{metric}.{number}", id.run_uid)
 }
 
 /// The measurement that a Job of ours is for; none for other objects.
@@ -60,6 +74,15 @@ pub fn refused(message: &str, now: Timestamp) -> Measurement {
     ended(&begun(now), AnalysisPhase::Error, message, now)
 }
 
+/// The measurement of a Job whose creation failed for another reason, for the inbox. The Job may be there
+/// nevertheless: this counts only from its `resumeAt` on, and only if no Job is seen by then.
+pub fn failed(message: &str, now: Timestamp) -> Measurement {
+    Measurement {
+        resume_at: Some(time(plus_seconds(now, SETTLES_S))),
+        ..refused(message, now)
+    }
+}
+
 /// How a measurement by a Job begins.
 pub(super) enum Start {
     /// With this action, unless the Job is there already; the measurement is under way then.
@@ -84,10 +107,10 @@ pub(super) fn start(
         (JOB_NAME_METADATA.to_owned(), name.clone()),
         (JOB_NAMESPACE_METADATA.to_owned(), namespace),
     ]);
-    let failed =
+    let error =
         |message: String| Start::Failed(ended(&begun(now), AnalysisPhase::Error, &message, now));
     if let Some(other) = namesake(earlier, id, &name) {
-        return failed(format!(
+        return error(format!(
             "the Job would have the name of that of metric {other:?}, {name:?}: long names of metrics \
              are cut, shorten them"
         ));
@@ -96,19 +119,26 @@ pub(super) fn start(
         if is_ours(snapshot, job) {
             return Start::Job(None, measurement);
         }
-        return failed(format!(
-            "jobs.batch {name:?} already exists and is not of this run"
-        ));
+        return error(taken(&name));
     }
     match manifest(snapshot, metric, &name, &id.metric) {
         Ok(job) => {
-            let create = Action::Create {
+            // What other metrics have come to is not to wait for this one's Job.
+            let create = attempt(Action::Create {
                 object: Box::new(job),
-            };
+            });
             Start::Job(Some(create), measurement)
         }
-        Err(message) => failed(message),
+        Err(message) => error(message),
     }
+}
+
+fn attempt(action: Action) -> Action {
+    Action::Attempt(Box::new(action))
+}
+
+fn taken(name: &str) -> String {
+    format!("jobs.batch {name:?} already exists and is not of this run")
 }
 
 /// An earlier metric of the run whose Jobs would have the same names.
@@ -258,6 +288,33 @@ pub(super) fn follow(
     end(AnalysisPhase::Inconclusive, &message)
 }
 
+/// The same, where `answer` says why the Job could not be created.
+pub(super) fn follow_uncreated(
+    snapshot: &AnalysisRunSnapshot,
+    begun: &Measurement,
+    answer: &Measurement,
+    now: Timestamp,
+) -> Option<Measurement> {
+    let name = begun.metadata.get(JOB_NAME_METADATA);
+    let name = name.map(String::as_str).unwrap_or_default();
+    // One that is farther away is of a clock that was set back since.
+    let soon = plus_seconds(now, SETTLES_S);
+    match find(snapshot, name) {
+        Some(job) if is_ours(snapshot, job) => follow(snapshot, begun, now),
+        Some(_) => Some(ended(begun, AnalysisPhase::Error, &taken(name), now)),
+        None if settles_at(answer).is_some_and(|at| at > now && at <= soon) => None,
+        None => Some(Measurement {
+            resume_at: None,
+            ..answer.clone()
+        }),
+    }
+}
+
+/// From when on the failure to create a Job counts; `None` if it does at once.
+pub(super) fn settles_at(answer: &Measurement) -> Option<Timestamp> {
+    answer.resume_at.as_ref().map(|time| time.0)
+}
+
 /// What a Job has come to; `None` while it goes on.
 fn end_of(job: &Job) -> Option<AnalysisPhase> {
     let conditions = job
@@ -301,7 +358,11 @@ fn never_starts(pod: &Pod) -> Option<String> {
 /// When to look again, should the watch have missed something: less and less often, as the peer.
 pub(super) fn look_again(begun: &Measurement, now: Timestamp) -> Timestamp {
     let started = begun.started_at.as_ref().map_or(now, |time| time.0);
-    let elapsed_s = now.duration_since(started).as_secs_f64().max(0.5);
+    next_look(started, now)
+}
+
+fn next_look(since: Timestamp, now: Timestamp) -> Timestamp {
+    let elapsed_s = now.duration_since(since).as_secs_f64().max(0.5);
     let wait = SignedDuration::try_from_secs_f64((2.0 * elapsed_s).sqrt());
     wait.ok()
         .and_then(|wait| now.checked_add(wait).ok())
@@ -348,9 +409,30 @@ pub(super) fn delete_strays(
         .collect()
 }
 
+/// The deletions, once more, of Jobs that should have gone with their run and go on; with the time of the
+/// next look at them. Whoever may not delete them is not asked for ever.
+pub(super) fn delete_left(
+    snapshot: &AnalysisRunSnapshot,
+    status: &AnalysisRunStatus,
+    now: Timestamp,
+) -> (Vec<Action>, Option<Timestamp>) {
+    let is_done = |measurement: &Measurement| {
+        measurement.finished_at.is_some() && measurement.message != TERMINATED
+    };
+    let ended = status.completed_at.as_ref().map(|time| time.0);
+    let ended = ended.filter(|ended| seconds_between(*ended, now) < GIVES_UP_S);
+    let Some(ended) = ended else {
+        return (Vec::new(), None);
+    };
+    let actions = delete_strays(snapshot, status, is_done);
+    let next = (!actions.is_empty()).then(|| next_look(ended, now));
+    (actions, next)
+}
+
+/// One that is not allowed, or fails, is no reason for the run not to end.
 fn deletion(job: &Job, propagation: Propagation) -> Action {
     let metadata = &job.metadata;
-    Action::Delete {
+    attempt(Action::Delete {
         target: ObjectKey::namespaced(
             "batch/v1",
             "Job",
@@ -362,5 +444,5 @@ fn deletion(job: &Job, propagation: Propagation) -> Action {
             resource_version: None,
         },
         propagation,
-    }
+    })
 }

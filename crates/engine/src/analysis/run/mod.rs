@@ -1,6 +1,7 @@
 //! The synchronisation of one AnalysisRun (rollouts.md §4.4).
 
 mod assess;
+mod cut;
 pub mod jobs;
 mod rules;
 mod schedule;

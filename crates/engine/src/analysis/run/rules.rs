@@ -1,5 +1,4 @@
 use api::{AnalysisRunSpec, Metric};
-use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many measurements are kept of a metric without a rule.
@@ -48,7 +47,7 @@ fn matching(
     rule: &str,
     metrics: &[Metric],
 ) -> Result<Vec<String>, String> {
-    let pattern = Regex::new(rule).map_err(|error| {
+    let pattern = expr::go_regex(rule).map_err(|error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default();
         format!("{field}[{index}]: `{rule}` is no regular expression: {last}")
@@ -64,4 +63,22 @@ fn matching(
         ));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rule_is_a_pattern_as_go_reads_it() {
+        let metrics = json!([
+            {"name": "error-rate", "provider": {}}, {"name": "débit", "provider": {}},
+        ]);
+        let metrics: Vec<Metric> = serde_json::from_value(metrics).expect("metrics");
+        let names = |rule: &str| matching("dryRun", 0, rule, &metrics);
+        let found = names(r"^[\w-]{1,64}$");
+        assert_eq!(found, Ok(vec!["error-rate".to_owned()]));
+        assert_eq!(names("^d.bit$"), Ok(vec!["débit".to_owned()]));
+    }
 }

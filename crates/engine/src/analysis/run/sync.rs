@@ -1,4 +1,5 @@
 use super::assess::{excess, metric_phase, severity};
+use super::cut::cut;
 use super::jobs::{self, Start};
 use super::rules::Rules;
 use super::schedule::{Due, completed, due, result_of};
@@ -26,6 +27,9 @@ pub fn plan(snapshot: &AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunS
     }
     let key = key(run);
     if plan.status.phase.is_some_and(completed) {
+        let (deletions, again) = jobs::delete_left(snapshot, &plan.status, now);
+        plan.actions = deletions;
+        plan.next = again.map_or(Next::OnChange, Next::At);
         ttl::apply(run, &key, &mut plan, now);
         return plan;
     }
@@ -137,8 +141,7 @@ impl Pass<'_> {
                 Due::No | Due::At(_) => {}
                 Due::Stop => self.stop(&plan.status, index, &mut seen),
                 Due::Follow => {
-                    let last = last_of(&plan.status, &metric.name);
-                    let end = last.and_then(|last| jobs::follow(self.snapshot, last, self.now));
+                    let end = self.follow(&plan.status, &metric.name);
                     seen.measurements.extend(end.map(|end| (index, end)));
                 }
                 Due::Now => self.begin(&mut plan, index, &mut seen),
@@ -199,6 +202,15 @@ impl Pass<'_> {
         plan.trace.wait(WaitingOn::Answer { metric });
     }
 
+    /// What has become of the Job that is under way, if it has ended.
+    fn follow(&self, status: &AnalysisRunStatus, metric: &str) -> Option<Measurement> {
+        let begun = last_of(status, metric)?;
+        match self.told(&self.task_id(status, metric)) {
+            Some(answer) => jobs::follow_uncreated(self.snapshot, begun, answer, self.now),
+            None => jobs::follow(self.snapshot, begun, self.now),
+        }
+    }
+
     fn stop(&self, status: &AnalysisRunStatus, index: usize, seen: &mut Seen) {
         let name = &self.resolved.metrics[index].name;
         let last = last_of(status, name);
@@ -219,18 +231,30 @@ impl Pass<'_> {
         self.snapshot.run.spec.terminate == Some(true) || status.metric_results.iter().any(failed)
     }
 
-    /// The answer to the measurement that is due, or the id to ask for it.
+    /// The answer to the measurement that is due, or the id to ask for it. A Job that could not be created
+    /// and of which no status tells is not one: it is tried again.
     fn answer(&self, status: &AnalysisRunStatus, metric: &str) -> Result<Measurement, TaskId> {
-        let id = TaskId {
+        let id = self.task_id(status, metric);
+        let answer = self.told(&id);
+        match answer.filter(|answer| jobs::settles_at(answer).is_none()) {
+            Some(measurement) => Ok(measurement.clone()),
+            None => Err(id),
+        }
+    }
+
+    /// The measurement that is due, or under way.
+    fn task_id(&self, status: &AnalysisRunStatus, metric: &str) -> TaskId {
+        TaskId {
             run_uid: self.snapshot.run.metadata.uid.clone().unwrap_or_default(),
             metric: metric.to_owned(),
             ordinal: ordinal(status, metric),
-        };
-        let mut inbox = self.snapshot.inbox.iter();
-        match inbox.find(|(have, answer)| *have == id && answer.finished_at.is_some()) {
-            Some((_, measurement)) => Ok(measurement.clone()),
-            None => Err(id),
         }
+    }
+
+    fn told(&self, id: &TaskId) -> Option<&Measurement> {
+        let mut inbox = self.snapshot.inbox.iter();
+        let found = inbox.find(|(have, answer)| have == id && answer.finished_at.is_some());
+        found.map(|(_, measurement)| measurement)
     }
 
     /// What becomes of a measurement that was under way when the run was terminated.
@@ -238,7 +262,7 @@ impl Pass<'_> {
         let last = result_of(status, metric).and_then(|result| result.measurements.last());
         Measurement {
             phase: AnalysisPhase::Inconclusive,
-            message: "Metric Terminated".to_owned(),
+            message: jobs::TERMINATED.to_owned(),
             started_at: last.and_then(|last| last.started_at.clone()),
             finished_at: Some(time(self.now)),
             value: last.map(|last| last.value.clone()).unwrap_or_default(),
@@ -251,9 +275,11 @@ impl Pass<'_> {
     fn record(&self, status: &mut AnalysisRunStatus, index: usize, measurement: Measurement) {
         let name = &self.resolved.metrics[index].name;
         let mut measurement = measurement;
-        measurement.message = self.resolved.hide(&measurement.message);
+        measurement.value = cut(measurement.value);
+        // A secret that is cut in two would not be found.
+        measurement.message = cut(self.resolved.hide(&measurement.message));
         for value in measurement.metadata.values_mut() {
-            *value = self.resolved.hide(value);
+            *value = cut(self.resolved.hide(value));
         }
         let position = status
             .metric_results
@@ -410,6 +436,11 @@ impl Pass<'_> {
                 Due::Follow => {
                     if let Some(last) = last_of(status, &metric.name) {
                         next = next.sooner(Next::At(jobs::look_again(last, self.now)));
+                    }
+                    let answer = self.told(&self.task_id(status, &metric.name));
+                    let settles = answer.and_then(jobs::settles_at);
+                    if let Some(at) = settles.filter(|at| *at > self.now) {
+                        next = next.sooner(Next::At(at));
                     }
                 }
                 Due::No | Due::Now | Due::Stop => {}

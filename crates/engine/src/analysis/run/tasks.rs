@@ -145,11 +145,8 @@ fn secret(
     let Some(secret) = snapshot.secrets.get(name) else {
         return Err(format!("secrets \"{name}\" not found"));
     };
-    let secret = secret.as_ref().map_err(Clone::clone)?;
-    secret
-        .get(key)
-        .cloned()
-        .ok_or_else(|| format!("key '{key}' does not exist in secret '{name}'"))
+    let values = secret.as_ref().map_err(Clone::clone)?;
+    values.text(name, key).cloned()
 }
 
 /// What the provider needs of the cluster and of the operator.

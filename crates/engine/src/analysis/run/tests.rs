@@ -1,10 +1,10 @@
 use super::{plan, settled};
-use crate::analysis::{AnalysisRunSnapshot, MetricDefaults};
+use crate::analysis::{AnalysisRunSnapshot, MetricDefaults, SecretValues};
 use crate::metric::{Step, step};
 use api::{AnalysisRun, Measurement};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use plan::{Action, Answer, EventKind, HttpAnswer, MetricTask, Next, Redacted, Release};
+use plan::{Action, Answer, EventKind, HttpAnswer, MetricTask, Next, Release};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,9 +65,9 @@ impl World {
 
     fn secret(mut self, name: &str, key: &str, value: &str) -> Self {
         let secrets = self.snapshot.secrets.entry(name.to_owned());
-        let keys = secrets.or_insert_with(|| Ok(BTreeMap::new()));
+        let keys = secrets.or_insert_with(|| Ok(SecretValues::default()));
         let keys = keys.as_mut().expect("it can be read");
-        keys.insert(key.to_owned(), Redacted::new(value.to_owned()));
+        keys.insert(key.to_owned(), value.as_bytes().to_vec());
         self
     }
 
@@ -539,6 +539,40 @@ fn a_missing_key_of_a_secret_is_named() {
         world.status()["message"],
         "Unable to resolve metric arguments: key 'k' does not exist in secret 'n'"
     );
+    let mut world = World::new(&spec).secret("n", "other", "v");
+    let secret = world.snapshot.secrets.get_mut("n").expect("a secret");
+    let values = secret.as_mut().expect("it can be read");
+    values.insert("k".to_owned(), vec![b'a', 0xff]);
+    world.run();
+    assert_eq!(
+        world.status()["message"],
+        "Unable to resolve metric arguments: key 'k' in secret 'n' is not UTF-8 text"
+    );
+}
+
+/// The API server would not take it as it is, and the run would never end.
+#[test]
+fn a_large_answer_is_evaluated_whole_and_recorded_in_part() {
+    let spec = json!({ "metrics": [
+        metric("a", &json!({ "successCondition": "result.text endsWith 'OK'" })),
+        json!({ "name": "b", "provider": { "web": { "url": "http://x", "jsonPath": "{.none}" } } }),
+    ]});
+    let mut world = World::new(&spec);
+    let document = json!({ "text": format!("{}OK", "é".repeat(100_000)) });
+    let answer = ("http://x".to_owned(), document.to_string());
+    world.network = Some(BTreeMap::from([answer]));
+    world.pass();
+    world.pass();
+    let results = &world.status()["metricResults"];
+    let first = &results[0]["measurements"][0];
+    assert_eq!(first["phase"], "Successful");
+    let value = first["value"].as_str().expect("a value");
+    assert!(value.len() <= 2048, "{} bytes", value.len());
+    assert!(value.ends_with(" more bytes left out)"), "{value}");
+    let message = results[1]["measurements"][0]["message"].as_str();
+    let message = message.expect("a message");
+    assert!(message.starts_with("Could not find JSONPath in body: "));
+    assert!(message.ends_with(" more bytes left out)"), "{message}");
 }
 
 #[test]

@@ -80,9 +80,7 @@ fn patterns<'a>(
     rules
         .iter()
         .map(|(label, pattern)| {
-            let whole = regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-                .size_limit(1 << 20)
-                .build();
+            let whole = expr::go_regex(&format!("^(?:{pattern})$"));
             whole
                 .map(|regex| (label.as_str(), regex))
                 .map_err(|_| format!("counter {counter}: `{pattern}` is no regular expression"))

@@ -1,5 +1,5 @@
 use super::Cx;
-use super::request::address;
+use super::request::endpoint;
 use crate::metric::condition;
 use crate::metric::measurement::finished;
 use api::{AnalysisPhase, Measurement};
@@ -8,18 +8,15 @@ use plan::HttpAnswer;
 use serde::Deserialize;
 use serde_json::Value;
 
+/// For the client library, a null is as good as nothing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     status: String,
-    #[serde(default)]
     data: Option<Data>,
-    #[serde(default)]
-    error_type: String,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
+    error_type: Option<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,12 +37,7 @@ pub(super) fn measure(
     let (status, body) = match answer {
         HttpAnswer::Response { status, body } => (status, body),
         HttpAnswer::Failed { error } => {
-            let path = if cx.spec.range_query.is_some() {
-                "/api/v1/query_range"
-            } else {
-                "/api/v1/query"
-            };
-            let url = number::quote(&format!("{}{path}", address(cx)?));
+            let url = number::quote(&endpoint(cx)?);
             return Err(format!("{method} {url}: {error}"));
         }
     };
@@ -54,12 +46,9 @@ pub(super) fn measure(
     let (result, value) = values(&data)?;
     let mut measurement = finished(memo, cx.now, AnalysisPhase::Error);
     measurement.value = value;
-    if !body.warnings.is_empty() {
-        let quoted: Vec<String> = body
-            .warnings
-            .iter()
-            .map(|text| format!("\"{text}\""))
-            .collect();
+    let warnings = body.warnings.unwrap_or_default();
+    if !warnings.is_empty() {
+        let quoted: Vec<String> = warnings.iter().map(|text| format!("\"{text}\"")).collect();
         let metadata = &mut measurement.metadata;
         metadata.insert("warnings".to_owned(), quoted.join(", "));
     }
@@ -85,7 +74,12 @@ fn read(status: u16, body: &[u8]) -> Result<Body, String> {
     }
     let body = parsed.map_err(|error| format!("bad_response: {error}"))?;
     if body.status == "error" {
-        return Err(format!("{}: {}", body.error_type, body.error));
+        let (kind, error) = (body.error_type, body.error);
+        return Err(format!(
+            "{}: {}",
+            kind.unwrap_or_default(),
+            error.unwrap_or_default()
+        ));
     }
     if api_error {
         return Err("bad_response: inconsistent body for response code".to_owned());

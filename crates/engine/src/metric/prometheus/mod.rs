@@ -5,7 +5,7 @@ mod request;
 mod signing;
 
 use super::measurement::error;
-use super::oauth2;
+use super::oauth2::{self, Credentials};
 use super::step::Step;
 use api::{Metric, PrometheusMetric};
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ pub(super) struct Cx<'a> {
 
 /// What was sent last; kept in the memo.
 const TOKEN: &str = "token";
+const TOKEN_BY_FORM: &str = "token-by-form";
 const POST: &str = "post";
 const GET: &str = "get";
 
@@ -35,13 +36,14 @@ pub(super) fn step(cx: &Cx<'_>, memo: &Value, answer: Option<Answer>) -> Step {
 }
 
 fn advance(cx: &Cx<'_>, memo: Value, answer: Option<Answer>) -> Result<Step, String> {
+    let token_request = |credentials| {
+        let config = &cx.spec.authentication.oauth2;
+        oauth2::token_request(config, cx.spec.insecure == Some(true), credentials)
+    };
     let sent = memo.get("sent").and_then(Value::as_str);
     let Some(sent) = sent.map(str::to_owned) else {
         request::check(cx)?;
-        return match oauth2::token_request(
-            &cx.spec.authentication.oauth2,
-            cx.spec.insecure == Some(true),
-        )? {
+        return match token_request(Credentials::InHeader)? {
             Some(request) => Ok(send(memo, TOKEN, request)),
             None => query(cx, memo, POST),
         };
@@ -51,7 +53,13 @@ fn advance(cx: &Cx<'_>, memo: Value, answer: Option<Answer>) -> Result<Step, Str
     };
     let answer = answers.into_iter().next();
     let answer = answer.ok_or_else(|| "the query got no answer".to_owned())?;
-    if sent == TOKEN {
+    if sent == TOKEN
+        && oauth2::is_refusal(&answer)
+        && let Some(request) = token_request(Credentials::InForm)?
+    {
+        return Ok(send(memo, TOKEN_BY_FORM, request));
+    }
+    if matches!(sent.as_str(), TOKEN | TOKEN_BY_FORM) {
         let mut memo = memo;
         memo["token"] = json!(oauth2::token(&cx.spec.authentication.oauth2, &answer)?);
         return query(cx, memo, POST);

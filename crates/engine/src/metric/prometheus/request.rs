@@ -21,8 +21,8 @@ pub(super) fn check(cx: &Cx<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of the metric, or else the operator's; without a slash at its end.
-pub(super) fn address(cx: &Cx<'_>) -> Result<String, String> {
+/// The address of the metric, or else the operator's.
+fn address(cx: &Cx<'_>) -> Result<String, String> {
     let given = cx
         .spec
         .address
@@ -45,7 +45,22 @@ pub(super) fn address(cx: &Cx<'_>) -> Result<String, String> {
     if !scheme_fits || !host_fits {
         return Err("prometheus address is not is url format".to_owned());
     }
-    Ok(address.trim_end_matches('/').to_owned())
+    Ok(address.to_owned())
+}
+
+/// Where the query goes: a path below that of the address, whose query part (a tenant's, say) stays.
+pub(super) fn endpoint(cx: &Cx<'_>) -> Result<String, String> {
+    let address = address(cx)?;
+    let address = address.split('#').next().unwrap_or_default();
+    let (base, given) = address.split_once('?').unwrap_or((address, ""));
+    let base = base.trim_end_matches('/');
+    let path = if cx.spec.range_query.is_some() {
+        "/api/v1/query_range"
+    } else {
+        "/api/v1/query"
+    };
+    let mark = if given.is_empty() { "" } else { "?" };
+    Ok(format!("{base}{path}{mark}{given}"))
 }
 
 fn timeout(cx: &Cx<'_>) -> Result<u32, String> {
@@ -61,11 +76,13 @@ fn timeout(cx: &Cx<'_>) -> Result<u32, String> {
 
 /// The query, as POST or as GET.
 pub(super) fn query(cx: &Cx<'_>, get: bool, token: Option<&str>) -> Result<HttpRequest, String> {
-    let (path, form) = form(cx)?;
-    let mut url = format!("{}{path}", address(cx)?);
+    let form = form(cx)?;
+    let mut url = endpoint(cx)?;
     let mut headers = signing::headers(cx.spec, token)?;
     let body = if get {
-        let _ = write!(url, "?{form}");
+        // The peer drops what the address has: the query would be that of all tenants.
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let _ = write!(url, "{mark}{form}");
         None
     } else {
         headers.push((
@@ -85,13 +102,12 @@ pub(super) fn query(cx: &Cx<'_>, get: bool, token: Option<&str>) -> Result<HttpR
     })
 }
 
-/// Path and form of the query.
-fn form(cx: &Cx<'_>) -> Result<(&'static str, String), String> {
+/// The query itself.
+fn form(cx: &Cx<'_>) -> Result<String, String> {
     let query = cx.spec.query.as_deref().unwrap_or_default();
     let Some(range) = &cx.spec.range_query else {
         let time = unix(cx.now);
-        let form = encode(&[("query", query), ("time", &time)]);
-        return Ok(("/api/v1/query", form));
+        return Ok(encode(&[("query", query), ("time", &time)]));
     };
     let (start, end, step) = range_times(range, cx.now)?;
     let pairs = [
@@ -100,7 +116,7 @@ fn form(cx: &Cx<'_>) -> Result<(&'static str, String), String> {
         ("start", start.as_str()),
         ("step", step.as_str()),
     ];
-    Ok(("/api/v1/query_range", encode(&pairs)))
+    Ok(encode(&pairs))
 }
 
 fn range_times(

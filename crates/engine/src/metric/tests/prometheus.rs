@@ -84,6 +84,36 @@ fn get_is_tried_where_post_is_not_allowed() {
     ");
 }
 
+/// So the cluster version of VictoriaMetrics keeps tenants apart.
+#[test]
+fn the_query_part_of_an_address_stays_one() {
+    let mut spec = query();
+    let mut urls = |address: &str| {
+        spec["address"] = json!(address);
+        let mut sent = Vec::new();
+        let measured = measure(&task(metric(&spec, "true"), Value::Null), |requests, _| {
+            sent.push(requests[0].url.reveal().clone());
+            if requests[0].method == "POST" {
+                vec![status(405, "")]
+            } else {
+                vec![failed("connection refused")]
+            }
+        });
+        (sent, line(&measured))
+    };
+    let query = "query=sum%28rate%28x%7Ba%3D%22b%22%7D%5B1m%5D%29%29&time=1767225600";
+    let (sent, line) = urls("http://vm:8481/select/0/prometheus/?extra_label=ns=a/#top");
+    let post = "http://vm:8481/select/0/prometheus/api/v1/query?extra_label=ns=a/";
+    assert_eq!(sent, [post.to_owned(), format!("{post}&{query}")]);
+    assert_eq!(
+        line,
+        format!("Error |  | Get \"{post}\": connection refused")
+    );
+    let (sent, _) = urls("http://p?");
+    let post = "http://p/api/v1/query";
+    assert_eq!(sent, [post.to_owned(), format!("{post}?{query}")]);
+}
+
 #[test]
 fn a_range_query_has_times_from_expressions() {
     let mut spec = query();
@@ -179,6 +209,17 @@ fn failures_are_told() {
     insta::assert_snapshot!(fails(status(302, "")), @"Error |  | bad_response: bad response code 302");
     insta::assert_snapshot!(fails(ok("<html>")), @"Error |  | bad_response: expected value at line 1 column 1");
     insta::assert_snapshot!(fails(ok(r#"{"status":"success"}"#)), @"Error |  | bad_response: the answer has no data");
+}
+
+#[test]
+fn a_null_is_as_good_as_nothing() {
+    let body = json!({
+        "status": "success", "warnings": null, "error": null, "errorType": null,
+        "data": { "resultType": "scalar", "result": [0, "1"] },
+    });
+    assert_eq!(answered("true", &body.to_string()), "Successful | 1 | ");
+    let body = json!({ "status": "error", "error": "down", "errorType": null, "data": null });
+    assert_eq!(answered("true", &body.to_string()), "Error |  | : down");
 }
 
 fn refused(spec: &Value, context: Value) -> String {
@@ -292,10 +333,17 @@ fn a_token_is_fetched_first_and_headers_win_over_it() {
     query=sum%28rate%28x%7Ba%3D%22b%22%7D%5B1m%5D%29%29&time=1767225600
     30 s, insecure false
     ");
+    // The token that was refused was asked for in two ways.
+    insta::assert_snapshot!(sent[3], @r"
+    POST https://sso/token
+    Content-Type: application/x-www-form-urlencoded
+    client_id=me&client_secret=s%26t&grant_type=client_credentials&scope=a+b
+    30 s, insecure false
+    ");
     assert!(
-        sent[5].contains("Authorization: Basic dTpw\n"),
+        sent[6].contains("Authorization: Basic dTpw\n"),
         "{}",
-        sent[5]
+        sent[6]
     );
 }
 

@@ -93,6 +93,30 @@ fn what_is_not_json_is_a_text() {
     assert_eq!(found, "Successful | all OK\n | ");
 }
 
+/// As Go's decoder does it; as a text, the body would have no parts.
+#[test]
+fn what_is_no_unicode_in_json_is_replaced() {
+    let broken = HttpAnswer::Response {
+        status: 200,
+        body: b"{\"a\": 1, \"b\": \"\xff\"}".to_vec(),
+    };
+    let path = json!({"jsonPath": "{$.a}"});
+    let one = json!({"successCondition": "result == 1"});
+    assert_eq!(outcome(path.clone(), one, &broken), "Successful | 1 | ");
+    for (text, value) in [
+        (r"\ud800", "\u{fffd}"),
+        (r"\uDC00!", "\u{fffd}!"),
+        (r"\ud83d\ude00\ud83d", "\u{1f600}\u{fffd}"),
+        (r"\ud800\u0041", "\u{fffd}A"),
+        // Here a backslash stands before the second one, and not an escape.
+        (r"\ud800\\udc00", "\u{fffd}\\\\udc00"),
+    ] {
+        let answer = ok(&format!("{{\"a\": \"{text}\"}}"));
+        let found = outcome(path.clone(), json!({}), &answer);
+        assert_eq!(found, format!("Successful | \"{value}\" | "), "{text}");
+    }
+}
+
 #[test]
 fn what_goes_wrong_is_an_error_that_says_so() {
     let told = |spec: Value, answer: HttpAnswer| outcome(spec, json!({}), &answer);
@@ -206,7 +230,38 @@ fn a_token_is_asked_for_first() {
     assert_eq!(body(&sent[0]), "grant_type=client_credentials&scope=a+b");
     assert_eq!(header(&sent[0], "Authorization"), ["Basic aWQ6c2VjcmV0"]);
     assert_eq!(header(&sent[1], "Authorization"), ["Bearer T"]);
-    let (sent, line) = requests(spec, vec![status(401, "secret")]);
+    let (sent, line) = requests(spec, vec![failed("connection refused")]);
     assert_eq!(sent.len(), 1);
-    assert_eq!(line, "Error |  | oauth2: cannot fetch token: status 401");
+    assert_eq!(
+        line,
+        "Error |  | Post \"http://login/token\": connection refused"
+    );
+}
+
+/// There are servers that do not look for credentials in the header.
+#[test]
+fn a_token_that_is_refused_is_asked_for_with_the_credentials_in_the_form() {
+    let spec = json!({
+        "authentication": {"oauth2": {
+            "tokenUrl": "http://login/token", "clientId": "id", "clientSecret": "s&t",
+            "scopes": ["a"],
+        }},
+    });
+    let answers = vec![
+        status(400, "invalid_client"),
+        ok(r#"{"access_token": "T"}"#),
+        ok("1"),
+    ];
+    let (sent, line) = requests(spec.clone(), answers);
+    assert_eq!(line, "Successful | 1 | ");
+    assert_eq!(sent[1].url.reveal(), "http://login/token");
+    assert!(header(&sent[1], "Authorization").is_empty());
+    let form = "client_id=id&client_secret=s%26t&grant_type=client_credentials&scope=a";
+    assert_eq!(body(&sent[1]), form);
+    assert_eq!(header(&sent[2], "Authorization"), ["Bearer T"]);
+
+    let answers = vec![status(401, "secret"), status(403, "secret")];
+    let (sent, line) = requests(spec, answers);
+    assert_eq!(sent.len(), 2);
+    assert_eq!(line, "Error |  | oauth2: cannot fetch token: status 403");
 }
