@@ -169,18 +169,20 @@ impl Context<'_> {
             self.decide("terminate-analysis-later", format!("{name}: {why}"));
             return;
         }
-        self.event(
+        let target = ObjectKey::namespaced(
+            api::constants::API_VERSION,
+            "AnalysisRun",
+            self.namespace(),
+            name,
+        );
+        self.event_of(
+            target.clone(),
             reason::ANALYSIS_RUN_TERMINATING,
             format!("Terminating AnalysisRun '{name}'"),
         );
         self.decide("terminate-analysis", name);
         self.actions.push(Action::Patch {
-            target: ObjectKey::namespaced(
-                api::constants::API_VERSION,
-                "AnalysisRun",
-                self.namespace(),
-                name,
-            ),
+            target,
             kind: PatchKind::Merge,
             patch: json!({"spec": {"terminate": true}}),
             subresource: None,

@@ -148,8 +148,14 @@ impl Context<'_> {
         self.ends_at().is_some_and(|end| end <= self.now)
     }
 
-    pub(super) fn event(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.tell(EventKind::Normal, reason, message.into());
+    /// Tells of the write of an object.
+    pub(super) fn event_of(&mut self, object: ObjectKey, reason: &'static str, message: String) {
+        self.releases.push(Release::Event {
+            of: Some(object),
+            kind: EventKind::Normal,
+            reason,
+            message,
+        });
     }
 
     pub(super) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {

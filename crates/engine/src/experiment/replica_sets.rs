@@ -118,7 +118,8 @@ impl Context<'_> {
         if target != live {
             let direction = if target > live { "up" } else { "down" };
             let name = set.name();
-            self.event(
+            self.event_of(
+                set.key(),
                 reason::SCALING_REPLICA_SET,
                 format!("Scaled {direction} ReplicaSet {name} from {live} to {target}"),
             );

@@ -59,6 +59,7 @@ pub(super) fn spec(experiment: &Experiment) -> Result<(), String> {
     let duration = spec.duration.as_deref().filter(|text| !text.is_empty());
     match duration.map(duration::parse_go) {
         Some(Err(error)) => Err(format!("spec.duration: {error}")),
+        Some(Ok(nanos)) if nanos < 0 => Err("spec.duration must not be negative".to_owned()),
         _ => Ok(()),
     }
 }

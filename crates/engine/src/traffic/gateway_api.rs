@@ -47,6 +47,11 @@ struct RouteName {
 /// The configuration, if this router is configured.
 pub fn config(routing: &RolloutTrafficRouting) -> Option<Result<Config, RouteError>> {
     let value = routing.plugins.get(PLUGIN)?;
+    // What a template left empty is as good as absent, as Go reads it.
+    let mut value = value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, field| !field.is_null());
+    }
     let parsed = Config::deserialize(value)
         .map_err(|error| invalid(error.to_string()))
         .and_then(|config| {
@@ -270,11 +275,6 @@ pub(super) fn arms(rule: &Value, want: &Want<'_>) -> Option<(usize, usize)> {
     positions(rule, want.canary_service, want.stable_service)
 }
 
-/// Whether a backend is one of the two.
-pub(super) fn is_arm(backend: &Value, want: &Want<'_>) -> bool {
-    is_service(backend, want.canary_service) || is_service(backend, want.stable_service)
-}
-
 fn positions(rule: &Value, canary: &str, stable: &str) -> Option<(usize, usize)> {
     let backends = rule.get("backendRefs")?.as_array()?;
     let position = |service| backends.iter().position(|b| is_service(b, service));
@@ -317,7 +317,7 @@ fn weight(backend: &Value) -> i64 {
     weight.unwrap_or(1).max(0)
 }
 
-fn is_service(backend: &Value, name: &str) -> bool {
+pub(super) fn is_service(backend: &Value, name: &str) -> bool {
     let text = |field| backend.get(field).and_then(Value::as_str);
     text("name") == Some(name)
         && text("kind").is_none_or(|kind| kind == "Service")
@@ -337,7 +337,31 @@ fn label_operation(route: &Value, want: &Want<'_>) -> Option<Value> {
             "value": {IN_PROGRESS_LABEL: "in-progress"},
         })),
         (true, _) => Some(json!({"op": "add", "path": path, "value": "in-progress"})),
-        (false, Some(_)) => Some(json!({"op": "remove", "path": path})),
-        (false, None) => None,
+        (false, Some(_)) if is_ours_to_take(route, want) => {
+            Some(json!({"op": "remove", "path": path}))
+        }
+        (false, _) => None,
     }
+}
+
+/// Whether the label speaks of this Rollout: this very pass ends the progress of its own rules, or no other
+/// rule divides its traffic.
+fn is_ours_to_take(route: &Value, want: &Want<'_>) -> bool {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let weights = |rule: &Value| {
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
+        let weights = backends.into_iter().flatten().map(weight);
+        weights.collect::<Vec<i64>>()
+    };
+    let is_divided = |weights: &[i64]| weights.iter().filter(|weight| **weight > 0).count() > 1;
+    let (ours, others): (Vec<&Value>, Vec<&Value>) = rules
+        .into_iter()
+        .flatten()
+        .partition(|rule| arms(rule, want).is_some());
+    let ends = ours.iter().any(|rule| {
+        let weights = weights(rule);
+        let canary = arms(rule, want).map_or(0, |(canary, _)| weights[canary]);
+        is_divided(&weights) || (canary > 0 && canary != i64::from(want.weight))
+    });
+    ends || !others.iter().any(|rule| is_divided(&weights(rule)))
 }

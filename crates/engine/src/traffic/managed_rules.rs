@@ -3,12 +3,14 @@
 //! Each rule of the route that shares traffic between the two services is copied, with narrower
 //! matches: to the canary alone for a header route, with a copy of the requests to the canary for a
 //! mirror route. What was added stands in an annotation of the same route, written in the same
-//! patch: rules have no identity that every version of the Gateway API keeps.
+//! patch: rules have no identity that every version of the Gateway API keeps. A route may serve several
+//! Rollouts: each has its own record there, and leaves the rules of the others where they are.
 
 use super::router::Want;
 use api::constants::MANAGED_ROUTES_ANNOTATION;
 use api::{RouteMatch, SetHeaderRoute, SetMirrorRoute, StringMatch};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// What a step wants beside the weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +42,14 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
     let none = Vec::new();
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
     let rules = rules.unwrap_or(&none);
-    let recorded = recorded(route);
-    let ours = positions(rules, &recorded, want);
+    let mut recorded = recorded(route);
+    let owner = format!("{}/{}", want.namespace, want.owner.name);
+    let before = recorded.remove(&owner).unwrap_or_default();
+    let ours = positions(rules, &before);
+    let of_others: Vec<usize> = recorded
+        .values()
+        .flat_map(|record| positions(rules, record))
+        .collect();
     let own: Vec<&Value> = (0..rules.len())
         .filter(|at| !ours.contains(at))
         .map(|at| &rules[at])
@@ -53,9 +61,17 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
         .flat_map(|managed| added(managed, &own, want))
         .collect();
     let record: Vec<Value> = wanted.iter().map(|rule| identity(rule, want)).collect();
-    let in_place = ours.iter().copied().eq(0..wanted.len());
-    if in_place && record == recorded {
+    // In front of the route's own rules, that is: whose rules come first there is nobody's business, or
+    // two Rollouts would go on overtaking each other.
+    let in_front = ours.last().is_none_or(|last| {
+        let mut before = 0..*last;
+        before.all(|at| ours.contains(&at) || of_others.contains(&at))
+    });
+    if in_front && ours.len() == wanted.len() && record == before {
         return Vec::new();
+    }
+    if !record.is_empty() {
+        recorded.insert(owner, record);
     }
     let mut operations = Vec::new();
     for at in ours.iter().rev() {
@@ -64,12 +80,15 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
     for (at, rule) in wanted.into_iter().enumerate() {
         operations.push(json!({"op": "add", "path": format!("/spec/rules/{at}"), "value": rule}));
     }
-    operations.extend(annotate(route, &record));
+    operations.extend(annotate(route, &recorded));
     operations
 }
 
+/// The added rules of each Rollout, by its namespace and name.
+type Recorded = BTreeMap<String, Vec<Value>>;
+
 /// Keeps the record of what was added.
-fn annotate(route: &Value, record: &[Value]) -> Vec<Value> {
+fn annotate(route: &Value, record: &Recorded) -> Vec<Value> {
     let annotations = route.pointer("/metadata/annotations");
     let path = format!(
         "/metadata/annotations/{}",
@@ -86,13 +105,13 @@ fn annotate(route: &Value, record: &[Value]) -> Vec<Value> {
     if annotations.is_none() {
         operations.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
-    let text = Value::from(record.to_vec()).to_string();
+    let text = json!(record).to_string();
     operations.push(json!({"op": "add", "path": path, "value": text}));
     operations
 }
 
 /// What the annotation says was added.
-fn recorded(route: &Value) -> Vec<Value> {
+fn recorded(route: &Value) -> Recorded {
     route
         .pointer("/metadata/annotations")
         .and_then(|all| all.get(MANAGED_ROUTES_ANNOTATION))
@@ -104,13 +123,21 @@ fn recorded(route: &Value) -> Vec<Value> {
 /// A rule as it is recorded: without its weights, which move, without its name, which older versions of
 /// the API drop, and of its backends the two arms, since those of experiments come and go.
 fn identity(rule: &Value, want: &Want<'_>) -> Value {
+    let arms = [want.canary_service, want.stable_service];
+    of_services(rule, &arms)
+}
+
+fn of_services(rule: &Value, services: &[&str]) -> Value {
     let mut rule = rule.clone();
     if let Some(rule) = rule.as_object_mut() {
         rule.remove("name");
     }
     let mut backends = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
     if let Some(backends) = &mut backends {
-        backends.retain(|backend| super::gateway_api::is_arm(backend, want));
+        backends.retain(|backend| {
+            let mut services = services.iter();
+            services.any(|name| super::gateway_api::is_service(backend, name))
+        });
     }
     for backend in backends.into_iter().flatten() {
         if let Some(backend) = backend.as_object_mut() {
@@ -121,22 +148,28 @@ fn identity(rule: &Value, want: &Want<'_>) -> Value {
 }
 
 /// Positions of the recorded rules, ascending. One that is gone, or was edited into another, has
-/// none. Filters count: but for its filter, a mirrored rule may be the route's own.
-fn positions(rules: &[Value], recorded: &[Value], want: &Want<'_>) -> Vec<usize> {
-    let live: Vec<Value> = rules.iter().map(|rule| identity(rule, want)).collect();
+/// none. Filters count: but for its filter, a mirrored rule may be the route's own. The services are
+/// those of the record: the spec may name others by now.
+fn positions(rules: &[Value], recorded: &[Value]) -> Vec<usize> {
     let mut found = Vec::new();
     for record in recorded {
-        let record = identity(record, want);
-        let position = (0..rules.len()).find(|at| {
-            !found.contains(at)
-                && ["matches", "filters", "backendRefs"]
-                    .iter()
-                    .all(|field| covers(&kept(&record, field), &kept(&live[*at], field)))
-        });
+        let services = services(record);
+        let is_it = |rule: &Value| {
+            let live = of_services(rule, &services);
+            let mut fields = ["matches", "filters", "backendRefs"].iter();
+            fields.all(|field| covers(&kept(record, field), &kept(&live, field)))
+        };
+        let position = (0..rules.len()).find(|at| !found.contains(at) && is_it(&rules[*at]));
         found.extend(position);
     }
     found.sort_unstable();
     found
+}
+
+fn services(record: &Value) -> Vec<&str> {
+    let backends = record.get("backendRefs").and_then(Value::as_array);
+    let names = backends.into_iter().flatten();
+    names.filter_map(|one| one.get("name")?.as_str()).collect()
 }
 
 /// A field of a rule without what older versions of the Gateway API drop.
@@ -180,7 +213,13 @@ fn added(managed: &ManagedRoute, own: &[&Value], want: &Want<'_>) -> Vec<Value> 
         let matches = matches.filter(|all| !all.is_empty()).unwrap_or(&any);
         match managed {
             ManagedRoute::Header(route) => {
-                rule["matches"] = matches.iter().map(|one| with_headers(one, route)).collect();
+                let narrowed = matches.iter().filter_map(|one| with_headers(one, route));
+                let narrowed: Vec<Value> = narrowed.collect();
+                if narrowed.is_empty() {
+                    // No request of this rule has such headers.
+                    continue;
+                }
+                rule["matches"] = Value::Array(narrowed);
                 let mut backend = base["backendRefs"][canary].clone();
                 forget_weight(&mut backend);
                 rule["backendRefs"] = json!([backend]);
@@ -214,27 +253,51 @@ fn forget_weight(backend: &mut Value) {
     }
 }
 
-/// A match that asks for the headers too: all of them.
-fn with_headers(base: &Value, route: &SetHeaderRoute) -> Value {
+/// A match that asks for the headers too: all of them. `None` if no request has these and those of the
+/// match.
+fn with_headers(base: &Value, route: &SetHeaderRoute) -> Option<Value> {
     let headers = route
         .match_
         .iter()
         .map(|header| header_match(&header.header_name, &header.header_value));
     let mut combined = base.clone();
-    push_headers(&mut combined, headers.collect());
-    combined
+    push_headers(&mut combined, headers.collect())?;
+    Some(combined)
 }
 
-fn push_headers(target: &mut Value, more: Vec<Value>) {
+/// Names of headers are unique in a match. `None` if it asks for another value already.
+fn push_headers(target: &mut Value, more: Vec<Value>) -> Option<()> {
     let mut headers = target
         .get("headers")
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    headers.extend(more);
+    for header in more {
+        let name = header_name(&header);
+        match headers.iter().find(|own| header_name(own) == name) {
+            Some(own) if is_same_match(own, &header) => {}
+            Some(_) => return None,
+            None => headers.push(header),
+        }
+    }
     if !headers.is_empty() {
         target["headers"] = Value::Array(headers);
     }
+    Some(())
+}
+
+/// Names of headers are compared without regard to case.
+fn header_name(header: &Value) -> String {
+    let name = header.get("name").and_then(Value::as_str);
+    name.unwrap_or_default().to_lowercase()
+}
+
+fn is_same_match(a: &Value, b: &Value) -> bool {
+    let kind = |header: &Value| {
+        let kind = header.get("type").and_then(Value::as_str);
+        kind.unwrap_or("Exact").to_owned()
+    };
+    kind(a) == kind(b) && a.get("value") == b.get("value")
 }
 
 fn header_match(name: &str, value: &StringMatch) -> Value {
@@ -272,7 +335,7 @@ fn both(base: &Value, more: &RouteMatch) -> Option<Value> {
     }
     let headers = more.headers.iter();
     let headers = headers.map(|(name, value)| header_match(name, value));
-    push_headers(&mut combined, headers.collect());
+    push_headers(&mut combined, headers.collect())?;
     Some(combined)
 }
 

@@ -263,6 +263,7 @@ fn create(
     });
     let Want { weight, .. } = want;
     change.events.push((
+        key.clone(),
         reason::CREATING_CANARY_INGRESS,
         format!(
             "Creating canary ingress `{}` with weight `{weight}`",
@@ -308,6 +309,7 @@ fn patch(
         guard: guard(live),
     });
     change.events.push((
+        key.clone(),
         reason::PATCHING_CANARY_INGRESS,
         format!(
             "Updating Ingress `{}` to desiredWeight '{}'",

@@ -62,11 +62,11 @@ pub enum RouteError {
     Unsupported { router: String },
 }
 
-/// What routers want done, in order, and the events that tell of it: (reason, message).
+/// What routers want done, in order, and the events that tell of it: (object written, reason, message).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     pub actions: Vec<Action>,
-    pub events: Vec<(&'static str, String)>,
+    pub events: Vec<(ObjectKey, &'static str, String)>,
 }
 
 /// Whether anything divides the traffic: settings without a router move none.

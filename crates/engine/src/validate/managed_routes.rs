@@ -2,7 +2,8 @@
 
 use super::error::{Check, SpecError, within};
 use crate::traffic::gateway_api;
-use api::{CanaryStep, RolloutTrafficRouting, SetMirrorRoute};
+use api::{CanaryStep, RolloutTrafficRouting, SetHeaderRoute, SetMirrorRoute};
+use std::collections::BTreeSet;
 
 /// `path` is that of the step. Without the Gateway API there is nothing to say here.
 pub(super) fn check(path: &str, routing: &RolloutTrafficRouting, step: &CanaryStep) -> Check {
@@ -24,6 +25,9 @@ pub(super) fn check(path: &str, routing: &RolloutTrafficRouting, step: &CanarySt
              useHeaderRoutes in httpRoutes or grpcRoutes",
         ));
     }
+    if let Some(route) = &step.set_header_route {
+        header(&format!("{path}.{field}"), route)?;
+    }
     match &step.set_mirror_route {
         Some(route) => mirror(
             &format!("{path}.{field}"),
@@ -32,6 +36,20 @@ pub(super) fn check(path: &str, routing: &RolloutTrafficRouting, step: &CanarySt
         ),
         None => Ok(()),
     }
+}
+
+/// All headers of a match are asked for, and each once.
+fn header(path: &str, route: &SetHeaderRoute) -> Check {
+    let mut names = BTreeSet::new();
+    for (index, header) in route.match_.iter().enumerate() {
+        if !names.insert(header.header_name.to_lowercase()) {
+            return Err(SpecError::invalid_whole(
+                format!("{path}.match[{index}].headerName"),
+                "with the Gateway API a header can only be matched once: use a regex for several values",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn mirror(path: &str, route: &SetMirrorRoute, has_grpc: bool) -> Check {

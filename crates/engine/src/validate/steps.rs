@@ -60,9 +60,14 @@ pub(super) fn check(path: &str, strategy: &CanaryStrategy, step: &CanaryStep) ->
         // To Go an empty duration is none.
         let duration = experiment.duration.as_deref();
         let duration = duration.filter(|text| !text.is_empty());
-        if let Some(Err(error)) = duration.map(parse_go) {
+        let wrong = match duration.map(parse_go) {
+            Some(Err(error)) => Some(error.to_string()),
+            Some(Ok(nanos)) if nanos < 0 => Some("must not be negative".to_owned()),
+            _ => None,
+        };
+        if let Some(detail) = wrong {
             let path = format!("{path}.experiment.duration");
-            return Err(SpecError::invalid_whole(path, &error.to_string()));
+            return Err(SpecError::invalid_whole(path, &detail));
         }
         for (index, analysis) in experiment.analyses.iter().enumerate() {
             let path = format!("{path}.experiment.analyses[{index}]");

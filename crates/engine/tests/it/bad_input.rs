@@ -83,6 +83,14 @@ fn numbers_that_make_no_sense_are_told() {
             "greater than 0",
         ),
         (
+            canary(
+                "steps",
+                json!([{"experiment": {"duration": "-5m", "templates": []}}]),
+            ),
+            format!("{canary_path}.steps[0].experiment.duration"),
+            "must not be negative",
+        ),
+        (
             scale(json!({"replicas": -1})),
             format!("{canary_path}.steps[0].setCanaryScale.replicas"),
             least,
@@ -134,6 +142,22 @@ fn a_name_of_two_thousand_characters_is_planned() {
     world.settle();
     let plan = world.plan();
     assert!(plan.actions.len() <= 1);
+}
+
+/// The shell reads what `references` says: not every Secret because somebody may write a Rollout.
+#[test]
+fn a_workload_of_a_kind_that_will_not_do_is_not_read() {
+    for (api_version, kind, read) in [
+        ("v1", "Secret", false),
+        ("apps/v1", "StatefulSet", false),
+        ("apps/v1", "Deployment", true),
+    ] {
+        let reference = json!({"apiVersion": api_version, "kind": kind, "name": "app"});
+        let rollout = json!({"metadata": {"name": "app"}, "spec": {"workloadRef": reference}});
+        let rollout = serde_json::from_value(rollout).unwrap();
+        let wanted = engine::rollout::references::references(&rollout);
+        assert_eq!(wanted.workload.is_some(), read, "{kind}");
+    }
 }
 
 #[test]

@@ -57,6 +57,10 @@ fn what_makes_no_sense_is_a_condition_and_nothing_else() {
             "spec.duration: time: invalid duration \"soon\"",
         ),
         (
+            json!({"templates": [template("a")], "duration": "-5m"}),
+            "spec.duration must not be negative",
+        ),
+        (
             json!({"templates": [template("a")], "analyses": [
                 {"name": "x", "templateName": "smoke"}, {"name": "x", "templateName": "smoke"},
             ]}),

@@ -201,7 +201,8 @@ impl Context<'_> {
 
     /// Services of Experiments that may have had a share of the traffic and that are not among
     /// `wanted`: a router takes them out. Those of the stored weights, and (a pass may have ended
-    /// before its status was stored) those of every Experiment there is.
+    /// before its status was stored) those of every Experiment there is. A name of the author's own
+    /// choice counts when the Experiment has made the Service: until then it may be anybody's.
     pub(super) fn former_destinations(&self, wanted: &[WeightDestination]) -> Vec<String> {
         let recorded = self.stored.canary.weights.iter();
         let recorded = recorded
@@ -209,12 +210,17 @@ impl Context<'_> {
             .map(|destination| destination.service_name.clone());
         let of_experiments = self.owned_experiments().flat_map(|experiment| {
             experiment.spec.templates.iter().filter_map(|template| {
-                let own = template.service.as_ref()?.name.clone();
-                Some(own.unwrap_or_else(|| format!("{}-{}", name(experiment), template.name)))
+                match &template.service.as_ref()?.name {
+                    Some(_) => made_service(experiment, &template.name),
+                    None => Some(format!("{}-{}", name(experiment), template.name)),
+                }
             })
         });
         let mut names: Vec<String> = recorded.chain(of_experiments).collect();
-        names.retain(|name| !wanted.iter().any(|wanted| wanted.service_name == *name));
+        names.retain(|name| {
+            let is_wanted = wanted.iter().any(|wanted| wanted.service_name == *name);
+            !is_wanted && !self.referenced_services().contains(name)
+        });
         names.sort();
         names.dedup();
         names
@@ -252,6 +258,14 @@ impl Context<'_> {
             .get("containerPort")?
             .as_i64()
     }
+}
+
+/// The Service that an Experiment says it has made for a template.
+fn made_service(experiment: &Experiment, template: &str) -> Option<String> {
+    let status = experiment.status.as_ref()?;
+    let mut templates = status.template_statuses.iter();
+    let made = templates.find(|one| one.name == template)?;
+    (!made.service_name.is_empty()).then(|| made.service_name.clone())
 }
 
 /// Whether an Experiment goes on.

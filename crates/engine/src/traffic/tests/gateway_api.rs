@@ -373,6 +373,98 @@ fn a_rule_that_somebody_removed_comes_back() {
     );
 }
 
+/// Two Rollouts, one route: each finds its own rules and weights, and nothing of the other's to mend.
+#[test]
+fn rollouts_that_share_a_route_leave_each_other_alone() {
+    let other = |weight: i32| {
+        json!([
+            {"name": "other-stable", "port": 80, "weight": 100 - weight},
+            {"name": "other-canary", "port": 80, "weight": weight},
+        ])
+    };
+    let path = |value: &str| json!([{"path": {"type": "PathPrefix", "value": value}}]);
+    let live = http(json!([
+        {"matches": path("/a"), "backendRefs": backends(json!(0), json!(100))},
+        {"matches": path("/b"), "backendRefs": other(0)},
+    ]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let ours = with_routes(20, &routes);
+    let mut theirs = with_routes(30, &routes);
+    theirs.owner.name = "other".to_owned();
+    (theirs.stable_service, theirs.canary_service) = ("other-stable", "other-canary");
+    let (first, _) = after(&live, &ours);
+    let (both, _) = after(&first, &theirs);
+    assert_eq!(both.1["spec"]["rules"].as_array().map(Vec::len), Some(4));
+    for want in [&ours, &theirs] {
+        assert!(!after(&both, want).1, "{}", both.1);
+    }
+    // One comes to its end: what speaks of the other stays.
+    theirs.routes = &[];
+    theirs.weight = 0;
+    let (one, _) = after(&both, &theirs);
+    let rules = one.1["spec"]["rules"].as_array().expect("rules");
+    assert_eq!(rules.len(), 3);
+    assert_eq!(rules[2]["backendRefs"], other(0));
+    let label = "rollouts.argoproj.io/gatewayapi-canary";
+    let (one, _) = after(&one, &ours);
+    assert_eq!(one.1["metadata"]["labels"][label], "in-progress");
+    for want in [&ours, &theirs] {
+        assert!(!after(&one, want).1, "{}", one.1);
+    }
+}
+
+/// A rule with several backends that no Rollout has to do with.
+#[test]
+fn the_label_goes_at_the_end_of_an_update_whatever_other_rules_do() {
+    let own = json!({"backendRefs": backends(json!(0), json!(100))});
+    let other = json!({"backendRefs": [{"name": "x", "port": 80}, {"name": "y", "port": 80}]});
+    let label = |live: &(ObjectKey, Arc<Value>)| {
+        live.1["metadata"]["labels"]["rollouts.argoproj.io/gatewayapi-canary"].clone()
+    };
+    let (begun, _) = after(&http(json!([own, other])), &want(20));
+    assert_eq!(label(&begun), "in-progress");
+    let (whole, _) = after(&begun, &want(100));
+    assert_eq!(label(&whole), Value::Null);
+    let (over, _) = after(&begun, &want(0));
+    assert_eq!(label(&over), Value::Null);
+}
+
+/// The spec may name other services than when the rule was added.
+#[test]
+fn rules_of_services_that_were_renamed_go() {
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let (mut placed, _) = after(&live, &with_routes(0, &routes));
+    let renamed = json!([
+        {"name": "stable", "port": 80, "weight": 100}, {"name": "fresh", "port": 80, "weight": 0},
+    ]);
+    Arc::make_mut(&mut placed.1)["spec"]["rules"][1]["backendRefs"] = renamed.clone();
+    let mut want = want(0);
+    want.canary_service = "fresh";
+    assert_eq!(rules(&placed, &want), json!([{"backendRefs": renamed}]));
+}
+
+#[test]
+fn a_header_that_the_route_asks_for_already_is_not_asked_for_twice() {
+    let own = |value: &str| json!([{"headers": [{"name": "x-canary", "value": value}]}]);
+    for (value, added) in [("yes", true), ("no", false)] {
+        let rule = json!({"matches": own(value), "backendRefs": backends(json!(0), json!(100))});
+        let routes = [header(json!({"exact": "yes"}))];
+        let rules = rules(&http(json!([rule])), &with_routes(0, &routes));
+        let rules = rules.as_array().expect("rules");
+        assert_eq!(rules.len(), 1 + usize::from(added));
+        assert_eq!(rules[0]["matches"], own(value));
+    }
+}
+
+#[test]
+fn empty_settings_of_the_plugin_are_absent_ones() {
+    let config = json!({"httpRoute": "web", "namespace": null, "httpRoutes": null});
+    let live = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let change = routed(&plugin(config), &Live::from([live]), &want(20));
+    assert_eq!(change.actions.len(), 1);
+}
+
 #[test]
 fn only_routes_that_say_so_take_rules() {
     let routes = [header(json!({"exact": "yes"}))];

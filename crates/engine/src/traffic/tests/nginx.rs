@@ -1,6 +1,6 @@
 use super::{Live, body, object, refused, routed, want};
 use crate::traffic::nginx::leftovers;
-use plan::{Action, Guard, PatchKind};
+use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn rule(host: &str, services: &[&str]) -> Value {
     json!({"host": host, "http": {"paths": paths}})
 }
 
-fn stable(name: &str) -> (plan::ObjectKey, Arc<Value>) {
+fn stable(name: &str) -> (ObjectKey, Arc<Value>) {
     object(
         V1,
         "Ingress",
@@ -44,7 +44,7 @@ fn nginx(more: Value) -> Value {
 }
 
 /// The canary Ingress as `routing` makes it at that weight, as the cluster would hold it.
-fn made(routing: &Value, weight: i32) -> (plan::ObjectKey, Arc<Value>) {
+fn made(routing: &Value, weight: i32) -> (ObjectKey, Arc<Value>) {
     let change = routed(routing, &Live::from([stable("web")]), &want(weight));
     let mut made = body(&change.actions[0]).clone();
     made["metadata"]["uid"] = json!("i1");
@@ -89,6 +89,7 @@ fn the_canary_ingress_is_made_from_the_stable_one() {
         })
     );
     let events = [(
+        ObjectKey::namespaced(V1, "Ingress", "demo", "app-web-canary"),
         "CreatingCanaryIngress",
         "Creating canary ingress `app-web-canary` with weight `5`".to_owned(),
     )];
@@ -119,7 +120,7 @@ fn only_what_differs_is_patched() {
     };
     assert_eq!(*guard, held);
     assert_eq!(
-        change.events[0].1,
+        change.events[0].2,
         "Updating Ingress `app-web-canary` to desiredWeight '20'"
     );
     // The stable Ingress loses its TLS, and so does the canary one.
