@@ -4,7 +4,8 @@ use crate::act::Kinds;
 use crate::cache::{Cache, Caches, Dynamic, Stored};
 use crate::error::code_of;
 use crate::observe;
-use api::Rollout;
+use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL};
+use api::{AnalysisTemplate, Rollout};
 use cli::Observed;
 use engine::snapshot::{Inbox, TemplateName, references};
 use futures::FutureExt;
@@ -13,6 +14,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -34,56 +36,85 @@ async fn look(client: Client, rollout: Rollout) -> Result<Observed, String> {
     Ok(Observed { snapshot, notes })
 }
 
-/// Lists what the snapshot is made of. What a plan can do without is noted when it may not be
+/// Lists what the snapshot is made of, as far as the controller of this Rollout sees it: with the
+/// selectors of [`crate::manager`]'s watches. What a plan can do without is noted when it may not be
 /// listed; of anything else a plan would say what is not so.
 async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec<String>, String> {
     let namespace = rollout.namespace().unwrap_or_default();
-    list(
-        &caches.replica_sets,
-        here(client, &namespace),
-        "ReplicaSets",
-    )
-    .await?;
-    list(&caches.services, here(client, &namespace), "Services").await?;
-    list(
-        &caches.analysis_runs,
-        here(client, &namespace),
-        "AnalysisRuns",
-    )
-    .await?;
-    list(&caches.experiments, here(client, &namespace), "Experiments").await?;
-    list(
-        &caches.analysis_templates,
-        here(client, &namespace),
-        "AnalysisTemplates",
-    )
-    .await?;
+    let all = ListParams::default();
+    let ours = ListParams::default().labels(&instance_selector(rollout));
+    let hashed = ListParams::default().labels(HASH_LABEL);
+    macro_rules! needed {
+        ($cache:ident, $what:literal, $params:expr) => {
+            list(&caches.$cache, here(client, &namespace), ($what, $params)).await
+        };
+    }
+    needed!(replica_sets, "ReplicaSets", &hashed)?;
+    needed!(services, "Services", &all)?;
+    needed!(analysis_runs, "AnalysisRuns", &ours)?;
+    needed!(experiments, "Experiments", &ours)?;
+    needed!(analysis_templates, "AnalysisTemplates", &ours)?;
     let wanted = references(rollout);
     let mut notes = Vec::new();
-    let pods = list(&caches.pods, here(client, &namespace), "Pods").await;
-    match pods {
+    match needed!(pods, "Pods", &hashed) {
         Err(why) if !wanted.pods => notes.push(format!("{why}: nothing is said of single pods.")),
         pods => pods?,
     }
-    if wanted.workload.is_some() {
-        let rollouts = list(&caches.rollouts, here(client, &namespace), "Rollouts").await;
-        if let Err(why) = rollouts {
-            notes.push(format!(
-                "{why}: whether another one refers to its workload is not known."
-            ));
-        }
+    if wanted.workload.is_some()
+        && let Err(why) = needed!(rollouts, "Rollouts", &ours)
+    {
+        notes.push(format!(
+            "{why}: whether another one refers to its workload is not known."
+        ));
     }
-    let of_cluster = |name: &TemplateName| matches!(name, TemplateName::Cluster(_));
-    if wanted.templates.iter().any(of_cluster) {
-        let all = Api::all(client.clone());
-        let templates = list(
-            &caches.cluster_analysis_templates,
-            all,
-            "ClusterAnalysisTemplates",
-        );
-        templates.await?;
+    let templates = caches.analysis_templates.in_namespace(&namespace);
+    if leads_to_cluster(wanted.templates, &templates) {
+        let cluster = &caches.cluster_analysis_templates;
+        let what = ("ClusterAnalysisTemplates", &ours);
+        list(cluster, Api::all(client.clone()), what).await?;
     }
     Ok(notes)
+}
+
+/// Selects the objects that the controller of a Rollout looks after, as that selects them itself
+/// (rollouts.md §9.3).
+fn instance_selector(rollout: &Rollout) -> String {
+    match rollout.labels().get(INSTANCE_ID_LABEL) {
+        Some(id) if !id.is_empty() => format!("{INSTANCE_ID_LABEL}={id}"),
+        _ => format!("!{INSTANCE_ID_LABEL}"),
+    }
+}
+
+/// Whether templates of the cluster are among those with these names, or among those that they name in
+/// turn. Nobody needs a right to look at what is not used.
+fn leads_to_cluster(
+    names: impl IntoIterator<Item = TemplateName>,
+    templates: &[Arc<AnalysisTemplate>],
+) -> bool {
+    let mut open: Vec<TemplateName> = names.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let TemplateName::Namespaced(name) = name else {
+            return true;
+        };
+        let mut all = templates.iter();
+        let found = all.find(|template| template.metadata.name.as_deref() == Some(&*name));
+        if !seen.insert(name) {
+            continue;
+        }
+        let nested = found
+            .into_iter()
+            .flat_map(|template| &template.spec.templates);
+        open.extend(nested.map(|nested| {
+            let name = nested.template_name.clone().unwrap_or_default();
+            if nested.cluster_scope == Some(true) {
+                TemplateName::Cluster(name)
+            } else {
+                TemplateName::Namespaced(name)
+            }
+        }));
+    }
+    false
 }
 
 fn here<K>(client: &Client, namespace: &str) -> Api<Stored<K>>
@@ -93,11 +124,15 @@ where
     Api::namespaced(client.clone(), namespace)
 }
 
-async fn list<K>(cache: &Cache<K>, api: Api<Stored<K>>, what: &str) -> Result<(), String>
+async fn list<K>(
+    cache: &Cache<K>,
+    api: Api<Stored<K>>,
+    (what, params): (&str, &ListParams),
+) -> Result<(), String>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + JsonSchema + Debug,
 {
-    match api.list(&ListParams::default()).await {
+    match api.list(params).await {
         Ok(found) => {
             for stored in found.items {
                 if let Stored::Read { object, .. } = stored {
@@ -110,5 +145,117 @@ where
         Err(error) if code_of(&error) == Some(404) => Ok(()),
         Err(kube::Error::Api(status)) => Err(format!("cannot list {what}: {}", status.message)),
         Err(error) => Err(format!("cannot list {what}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apiserver::{ApiServer, Gvk};
+    use serde_json::{Value, json};
+
+    const NAMESPACE: &str = "demo";
+
+    /// It names the template `smoke`.
+    fn rollout(labels: &Value) -> Rollout {
+        let analysis = json!({"templates": [{"templateName": "smoke"}]});
+        serde_json::from_value(json!({
+            "metadata": {"name": "app", "namespace": NAMESPACE, "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": {"app": "app"}},
+                "template": {
+                    "metadata": {"labels": {"app": "app"}},
+                    "spec": {"containers": [{"name": "app", "image": "demo:blue"}]},
+                },
+                "strategy": {"canary": {"steps": [{"analysis": analysis}]}},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn template(name: &str, labels: &Value, nested: &Value) -> Value {
+        json!({
+            "metadata": {"name": name, "labels": labels},
+            "spec": {
+                "metrics": [{
+                    "name": name,
+                    "count": 1,
+                    "successCondition": "true",
+                    "provider": {"web": {"url": "https://example.com", "jsonPath": "{$.ok}"}},
+                }],
+                "templates": nested,
+            },
+        })
+    }
+
+    /// Names of the templates that are seen: those of the namespace, and those of the cluster.
+    async fn seen(api: &ApiServer, labels: &Value) -> (Vec<String>, Vec<String>) {
+        let observed = look(api.client(), rollout(labels)).await.unwrap();
+        let templates = observed.snapshot.templates;
+        let namespaced = templates.namespaced.into_keys().collect();
+        (namespaced, templates.cluster.into_keys().collect())
+    }
+
+    #[tokio::test]
+    async fn templates_are_those_that_the_controller_of_the_rollout_sees() {
+        let api = ApiServer::builder().build();
+        crate::sandbox::install_crds(&api).unwrap();
+        let namespace = json!({"metadata": {"name": NAMESPACE}});
+        let kind = Gvk::new("", "v1", "Namespace");
+        api.create(&kind, None, namespace).unwrap();
+        let (blue, none) = (json!({INSTANCE_ID_LABEL: "blue"}), json!({}));
+        let common = json!([{"templateName": "common", "clusterScope": true}]);
+        let namespaced = Gvk::new("argoproj.io", "v1alpha1", "AnalysisTemplate");
+        for (name, labels, nested) in [("smoke", &blue, &common), ("other", &none, &json!([]))] {
+            let template = template(name, labels, nested);
+            api.create(&namespaced, Some(NAMESPACE), template).unwrap();
+        }
+        let cluster = Gvk::new("argoproj.io", "v1alpha1", "ClusterAnalysisTemplate");
+        for (name, labels) in [("common", &blue), ("foreign", &none)] {
+            let template = template(name, labels, &json!([]));
+            api.create(&cluster, None, template).unwrap();
+        }
+        let only = |name: &str| vec![name.to_owned()];
+        assert_eq!(seen(&api, &blue).await, (only("smoke"), only("common")));
+        assert_eq!(seen(&api, &none).await, (only("other"), Vec::new()));
+    }
+
+    #[test]
+    fn templates_of_the_cluster_are_found_through_those_that_name_them() {
+        let read = |(name, nested): (&str, Value)| -> Arc<AnalysisTemplate> {
+            Arc::new(serde_json::from_value(template(name, &json!({}), &nested)).unwrap())
+        };
+        let templates = [
+            ("plain", json!([])),
+            (
+                "round",
+                json!([{"templateName": "round"}, {"templateName": "plain"}]),
+            ),
+            ("deep", json!([{"templateName": "nested"}])),
+            (
+                "nested",
+                json!([{"templateName": "common", "clusterScope": true}]),
+            ),
+        ]
+        .map(read);
+        let leads = |name: &str| {
+            let name = TemplateName::Namespaced(name.to_owned());
+            leads_to_cluster([name], &templates)
+        };
+        assert_eq!(
+            ["plain", "round", "gone", "deep", "nested"].map(leads),
+            [false, false, false, true, true]
+        );
+        let cluster = TemplateName::Cluster("common".to_owned());
+        assert!(leads_to_cluster([cluster], &[]));
+    }
+
+    #[test]
+    fn the_selector_is_that_of_the_watches() {
+        let selector = |labels: &Value| instance_selector(&rollout(labels));
+        let id = "argo-rollouts.argoproj.io/controller-instance-id";
+        assert_eq!(selector(&json!({})), format!("!{id}"));
+        assert_eq!(selector(&json!({id: "blue"})), format!("{id}=blue"));
+        assert_eq!(selector(&json!({id: ""})), format!("!{id}"));
     }
 }

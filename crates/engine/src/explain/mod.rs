@@ -8,6 +8,7 @@
 mod analysis;
 mod arms;
 mod experiment;
+mod objects;
 mod pods;
 mod refused;
 mod remedy;
@@ -22,7 +23,7 @@ pub use text::Names;
 
 use crate::rollout::replica_set::OwnedSet;
 use crate::snapshot::RolloutSnapshot;
-use api::{RolloutSpec, RolloutStatus};
+use api::{CanaryStep, RolloutSpec, RolloutStatus};
 use jiff::Timestamp;
 use plan::Plan;
 use serde::Serialize;
@@ -153,6 +154,12 @@ impl<'a> Teller<'a> {
     fn is_updating(&self) -> bool {
         let status = self.status();
         !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash
+    }
+
+    /// The step that the status is at; none past the last one.
+    fn current_step(&self) -> Option<&CanaryStep> {
+        let index = usize::try_from(self.status().current_step_index?).ok()?;
+        self.spec().canary_steps().get(index)
     }
 
     /// The revision that everything goes back to.

@@ -22,18 +22,12 @@ impl Teller<'_> {
     /// first.
     pub(super) fn faults(&self, set: &OwnedSet) -> (Vec<String>, Vec<Remedy>) {
         let mut groups: Vec<(Fault, Vec<&str>)> = Vec::new();
-        let mut pods: Vec<&Pod> = self
-            .seen
-            .snapshot
-            .pods
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|pod| {
-                let mut owners = pod.metadata.owner_references.iter().flatten();
-                owners.any(|owner| owner.controller == Some(true) && owner.uid == set.uid())
-            })
-            .collect();
-        pods.sort_by_key(|pod| pod.metadata.name.as_deref());
+        let mut pods = self.pods_of(set);
+        // Those that are to go anyway come last: what keeps another one back is worth more.
+        pods.sort_by_key(|pod| {
+            let is_leaving = pod.metadata.deletion_timestamp.is_some();
+            (is_leaving, pod.metadata.name.as_deref())
+        });
         for pod in pods {
             let Some(fault) = self.fault(pod) else {
                 continue;
@@ -53,6 +47,16 @@ impl Teller<'_> {
         (lines, remedies.collect())
     }
 
+    /// The pods that a ReplicaSet controls.
+    pub(super) fn pods_of(&self, set: &OwnedSet) -> Vec<&Pod> {
+        let pods = self.seen.snapshot.pods.iter().map(AsRef::as_ref);
+        let own = pods.filter(|pod: &&Pod| {
+            let mut owners = pod.metadata.owner_references.iter().flatten();
+            owners.any(|owner| owner.controller == Some(true) && owner.uid == set.uid())
+        });
+        own.collect()
+    }
+
     /// The ReplicaSet can't make its pods: a quota, an admission webhook.
     fn refused_pods(set: &OwnedSet) -> Option<String> {
         let status = set.live.status.as_ref()?;
@@ -70,11 +74,14 @@ impl Teller<'_> {
             let remedy = describe();
             Some(Fault { what, remedy })
         };
-        if let Some(since) = &pod.metadata.deletion_timestamp {
-            return plain(format!(
-                "on its way out since {}",
-                at(since.0, self.seen.now)
-            ));
+        if let Some(end) = &pod.metadata.deletion_timestamp {
+            // A pod is stamped with the end of its grace period, not with the time of its deletion.
+            let when = at(end.0, self.seen.now);
+            return plain(if end.0 > self.seen.now {
+                format!("on its way out until {when}")
+            } else {
+                format!("on its way out; its grace period ended at {when}")
+            });
         }
         let Some(status) = &pod.status else {
             return plain("not seen by any node yet".to_owned());
@@ -227,7 +234,8 @@ fn logs(pod: &str, container: &str, previous: bool) -> Remedy {
     Remedy::kubectl(verb, "shows what it said before it ended")
 }
 
-fn line(what: &str, names: &[&str]) -> String {
+/// `pods a, b: what`; of many pods only the first are named.
+pub(super) fn line(what: &str, names: &[&str]) -> String {
     match names {
         [name] => format!("pod {name}: {what}"),
         names if names.len() <= NAMED_MAX => format!("pods {}: {what}", names.join(", ")),

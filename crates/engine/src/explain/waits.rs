@@ -40,11 +40,7 @@ impl Teller<'_> {
             },
             WaitingOn::Fix { message } => self.fix(message),
             WaitingOn::AfterAbort { message } => self.after_abort(message),
-            WaitingOn::Object { object, why } => Wait {
-                what: format!("{object}: {why}"),
-                remedies: self.abort().into_iter().collect(),
-                ..Wait::default()
-            },
+            WaitingOn::Object { object, why } => self.object(object, why),
         }
     }
 
@@ -66,7 +62,7 @@ impl Teller<'_> {
         if details.is_empty() && set.pods() < want {
             details.push(format!("{} of {} exist", set.pods(), count(want, "pod")));
         }
-        details.extend(self.enough());
+        details.extend(self.enough(set));
         let (since, until) = self.progress();
         details.extend(self.deadline(until));
         remedies.extend(self.abort());
@@ -85,39 +81,39 @@ impl Teller<'_> {
         }
     }
 
-    /// Too many pods: some are on their way out.
+    /// Too many pods, some on their way out, or a size that is about to change.
     fn leaving(&self, set: &OwnedSet, who: &str, want: i32) -> Wait {
         let (details, _) = self.faults(set);
+        let (size, pods) = (count(want, "pod"), set.pods());
         Wait {
-            what: format!(
-                "{who} to come down to {}; {} exist",
-                count(want, "pod"),
-                set.pods()
-            ),
+            what: if pods > want {
+                format!("{who} to come down to {size}; {pods} exist")
+            } else {
+                let live = set.live_replicas();
+                format!("{who} to settle at {size}; {pods} exist, and its size is {live}")
+            },
             details,
             ..Wait::default()
         }
     }
 
-    /// `replicaProgressThreshold`: not all pods have to be there.
-    fn enough(&self) -> Option<String> {
-        let index = usize::try_from(self.status().current_step_index?).ok()?;
-        let of_step = self
-            .spec()
-            .canary_steps()
-            .get(index)?
-            .replica_progress_threshold
-            .as_ref();
+    /// `replicaProgressThreshold`: of the new pods of a step not all have to be there. No others are
+    /// measured so, nor those of an update that was given up.
+    fn enough(&self, set: &OwnedSet) -> Option<String> {
+        let status = self.status();
+        let is_new = set.hash() == status.current_pod_hash;
+        if !is_new || !self.is_updating() || status.abort {
+            return None;
+        }
+        let of_step = self.current_step()?.replica_progress_threshold.as_ref();
         let canary = self.spec().canary()?;
-        let threshold = of_step.or(canary.replica_progress_threshold.as_ref())?;
-        let unit = match threshold.type_ {
-            ReplicaProgressThresholdType::Percent => " %",
-            ReplicaProgressThresholdType::Pods => " pods",
+        let threshold = of_step.or(canary.replica_progress_threshold.as_ref());
+        let threshold = threshold.filter(|threshold| threshold.value >= 0)?;
+        let pods = match threshold.type_ {
+            ReplicaProgressThresholdType::Percent => format!("{} %", threshold.value.min(100)),
+            ReplicaProgressThresholdType::Pods => format!("{} pods", threshold.value),
         };
-        Some(format!(
-            "{}{unit} are enough (replicaProgressThreshold)",
-            threshold.value
-        ))
+        Some(format!("{pods} are enough (replicaProgressThreshold)"))
     }
 
     /// When something moved last, and when the progress deadline passes.
@@ -259,8 +255,14 @@ impl Teller<'_> {
         let name = self.name();
         let patch = "'{\"spec\":{\"paused\":false}}'";
         let unpause = format!("patch rollout {name} --type=merge -p {patch}");
-        let mut remedies = vec![Remedy::kubectl(unpause, "goes on where it stopped")];
-        if self.is_updating() && !self.spec().canary_steps().is_empty() {
+        let is_aborted = self.status().abort;
+        let effect = if is_aborted {
+            "ends the pause; the update stays aborted"
+        } else {
+            "goes on where it stopped"
+        };
+        let mut remedies = vec![Remedy::kubectl(unpause, effect)];
+        if self.is_updating() && !is_aborted && !self.spec().canary_steps().is_empty() {
             let skips = format!("goes on with {}", self.next_step());
             remedies.push(self.promote(skips));
         }
@@ -334,30 +336,17 @@ impl Teller<'_> {
         }
     }
 
-    fn fix(&self, message: &str) -> Wait {
-        let invalid = self
-            .condition(condition::INVALID_SPEC)
-            .filter(|one| one.message == message);
-        // Anything else is not wrong with the Rollout itself: a quota, an Experiment.
-        let edit = invalid.map(|_| {
-            let verb = format!("edit rollout {}", self.name());
-            Remedy::kubectl(verb, "corrects it here; correct its manifest too")
-        });
-        Wait {
-            what: format!("somebody to correct this: {message}"),
-            since: invalid.map(|one| one.last_transition_time.0),
-            remedies: edit.into_iter().collect(),
-            ..Wait::default()
-        }
-    }
-
     fn after_abort(&self, message: &str) -> Wait {
         let name = self.name();
         let bad = [AnalysisPhase::Failed, AnalysisPhase::Error];
-        let mut remedies = vec![Remedy::weir(
-            format!("retry rollout {name}"),
-            "begins the update again, at its first step",
-        )];
+        let start = if self.spec().blue_green().is_some() {
+            "begins the update again, with the preview"
+        } else if self.spec().canary_steps().is_empty() {
+            "begins the update again"
+        } else {
+            "begins the update again, at its first step"
+        };
+        let mut remedies = vec![Remedy::weir(format!("retry rollout {name}"), start)];
         remedies.extend(self.undo());
         let aborted_at = self.status().aborted_at.as_ref();
         Wait {
