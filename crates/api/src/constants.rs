@@ -35,7 +35,7 @@ pub const TYPE_POST_PROMOTION: &str = "PostPromotion";
 
 // Rollouts: annotations.
 
-/// On routes of the Gateway API: the rules that header and mirror steps have added, as JSON.
+/// On routes of the Gateway API: the rules that header and mirror steps have added for each Rollout, as JSON.
 pub const MANAGED_ROUTES_ANNOTATION: &str = "weir.dev/managed-routes";
 /// On ReplicaSets: when to scale down, RFC 3339 in UTC.
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";

@@ -1,28 +1,18 @@
 //! Amounts that may be a number or a text: percentages of pods, lengths of pauses.
 
 use api::IntOrString;
-
-/// How a share of pods is rounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
-    Up,
-    Down,
-}
+use gocompat::intstr;
+pub(crate) use gocompat::intstr::Round;
 
 /// Pods that `value` means out of `total`. A text is a percentage, with or without its sign; one
 /// that is no number counts as 0 (validation complains about it).
 pub(crate) fn pods(value: &IntOrString, total: i32, round: Round) -> i32 {
-    match value {
-        IntOrString::Int(pods) => *pods,
-        IntOrString::String(text) => {
-            let percent: f64 = text.trim_end_matches('%').parse().unwrap_or(0.0);
-            let share = percent * f64::from(total) / 100.0;
-            match round {
-                Round::Up => share.ceil() as i32,
-                Round::Down => share.floor() as i32,
-            }
-        }
-    }
+    let value = match value {
+        IntOrString::Int(pods) => return *pods,
+        IntOrString::String(text) => intstr::IntOrStr::Str(text),
+    };
+    let pods = intstr::scale(value, total, round).unwrap_or(0);
+    pods.clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
 /// Whole seconds of a pause: a number, a text with a number, or a Go duration. What cannot be read
@@ -32,4 +22,26 @@ pub(crate) fn seconds(value: &IntOrString) -> i64 {
         IntOrString::Int(seconds) => *seconds,
         IntOrString::String(text) => gocompat::duration::pause_seconds(text),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As validation reads it, wherever the sign stands.
+    #[test]
+    fn a_share_of_pods_is_read_as_the_peer_reads_it() {
+        for (text, round, expected) in [
+            ("25%", Round::Up, 2),
+            ("%25", Round::Up, 2),
+            ("1", Round::Up, 1),
+            ("1", Round::Down, 0),
+            ("many", Round::Up, 0),
+            ("9223372036854775807", Round::Up, i32::MAX),
+        ] {
+            let value = IntOrString::String(text.to_owned());
+            assert_eq!(pods(&value, 8, round), expected, "{text}");
+        }
+        assert_eq!(pods(&IntOrString::Int(3), 8, Round::Down), 3);
+    }
 }

@@ -1,5 +1,6 @@
 //! Which objects a Rollout talks about: what the shell must fetch before it can ask for a plan.
 
+use super::workload::resource_of;
 use crate::snapshot::{References, TemplateName, WorkloadUser};
 use crate::traffic::{self, nginx};
 use api::constants::EPHEMERAL_METADATA_ANNOTATION;
@@ -16,13 +17,13 @@ pub fn references(rollout: &Rollout) -> References {
         ..References::default()
     };
     let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
-    refs.workload = rollout.spec.workload_ref.as_ref().map(|workload| {
-        ObjectKey::namespaced(
-            workload.api_version.as_deref().unwrap_or_default(),
-            workload.kind.as_deref().unwrap_or_default(),
-            namespace,
-            workload.name.as_deref().unwrap_or_default(),
-        )
+    refs.workload = rollout.spec.workload_ref.as_ref().and_then(|workload| {
+        let api_version = workload.api_version.as_deref().unwrap_or_default();
+        let kind = workload.kind.as_deref().unwrap_or_default();
+        let name = workload.name.as_deref().unwrap_or_default();
+        // Of other kinds nothing is read, least of all Secrets: the plan says that they won't do.
+        resource_of(api_version, kind)?;
+        Some(ObjectKey::namespaced(api_version, kind, namespace, name))
     });
     if let Some(strategy) = rollout.spec.blue_green() {
         refs.add_blue_green(strategy);

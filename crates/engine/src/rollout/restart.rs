@@ -5,7 +5,7 @@ use super::context::Context;
 use super::replica_set::{OwnedSet, rfc3339_seconds};
 use super::time::{plus_seconds, seconds_between, time, whole_seconds};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Guard, ObjectKey, WaitingOn};
 use std::collections::BTreeMap;
@@ -42,10 +42,14 @@ impl Context<'_> {
         let old = self.pods_to_restart(&pods, restart_at.0);
         let mut spare = self.spare_pods(lasting);
         for pod in &old {
-            if budget <= 0 || pod.metadata.deletion_timestamp.is_some() {
+            if pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            // One that answers nothing is missed by nobody.
+            // One that answers nothing is missed by nobody, least of all where it is what the restart is for.
+            let answers = is_ready(pod);
+            if answers && budget <= 0 {
+                continue;
+            }
             if self.is_available(pod) {
                 let left = spare.entry(owner_uid(pod).to_owned()).or_insert(0);
                 if *left <= 0 {
@@ -62,7 +66,7 @@ impl Context<'_> {
                 },
             });
             self.decide("restart", format!("{name} is from before the restart"));
-            budget -= 1;
+            budget -= i32::from(answers);
             self.is_evicting = true;
         }
         // Done when they are seen to be gone: an eviction may be refused (the peer does not look).
@@ -147,19 +151,13 @@ impl Context<'_> {
 
     /// Ready for `minReadySeconds`, and not on its way out.
     fn is_available(&self, pod: &Pod) -> bool {
-        let status = pod.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_ref());
-        let ready = conditions
-            .into_iter()
-            .flatten()
-            .find(|condition| condition.type_ == "Ready");
         let min_ready_s = i64::from(self.rollout.spec.min_ready_s());
         pod.metadata.deletion_timestamp.is_none()
-            && ready.is_some_and(|ready| {
-                ready.status == "True"
-                    && ready.last_transition_time.as_ref().is_none_or(|since| {
-                        plus_seconds(since.0, min_ready_s) <= self.now || min_ready_s == 0
-                    })
+            && is_ready(pod)
+            && ready_condition(pod).is_some_and(|ready| {
+                ready.last_transition_time.as_ref().is_none_or(|since| {
+                    plus_seconds(since.0, min_ready_s) <= self.now || min_ready_s == 0
+                })
             })
     }
 
@@ -175,6 +173,17 @@ impl Context<'_> {
         let unavailable = amount::pods(&unavailable, replicas, Round::Down);
         unavailable.min(replicas).max(1)
     }
+}
+
+fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let mut all = conditions.iter();
+    all.find(|condition| condition.type_ == "Ready")
+}
+
+/// It gets requests.
+fn is_ready(pod: &Pod) -> bool {
+    ready_condition(pod).is_some_and(|ready| ready.status == "True")
 }
 
 /// Of the ReplicaSet; empty without one.

@@ -1,7 +1,10 @@
 //! Going back: to the stable revision, or to one that is still warm (rollouts.md §3.15, §3.16).
 
+use super::analysis_runs::{is_completed, phase};
 use super::context::Context;
 use super::replica_set::{OwnedSet, revision_of};
+use api::AnalysisPhase;
+use api::constants::HASH_LABEL;
 use jiff::Timestamp;
 
 const EXPERIMENT_ANNOTATION: &str = api::constants::EXPERIMENT_NAME_ANNOTATION;
@@ -77,6 +80,9 @@ impl Context<'_> {
         let Some(set) = self.new_set().filter(|_| !is_retried) else {
             return false;
         };
+        if self.has_failed(set.hash()) {
+            return false;
+        }
         let annotations = set.live.metadata.annotations.as_ref();
         let deadline = annotations
             .and_then(|all| all.get(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION))
@@ -85,6 +91,27 @@ impl Context<'_> {
             let was_ahead = self.update_began().is_some_and(|began| deadline > began);
             deadline > self.now || (was_ahead && set.live_replicas() > 0)
         })
+    }
+
+    /// Whether the last analysis of a revision that came to an end found it bad: it is tried again, however
+    /// warm its pods are.
+    fn has_failed(&self, hash: &str) -> bool {
+        let runs = self.owned_runs();
+        let of_revision = runs.iter().filter(|run| {
+            let labels = run.metadata.labels.as_ref();
+            labels
+                .and_then(|all| all.get(HASH_LABEL))
+                .map(String::as_str)
+                == Some(hash)
+        });
+        let ended = of_revision.filter(|run| phase(run).is_some_and(is_completed));
+        let last = ended.max_by_key(|run| {
+            let meta = &run.metadata;
+            let created = meta.creation_timestamp.as_ref().map(|at| at.0);
+            (created, meta.name.clone())
+        });
+        let last = last.and_then(|run| phase(run));
+        matches!(last, Some(AnalysisPhase::Failed | AnalysisPhase::Error))
     }
 
     /// When the update under way began.

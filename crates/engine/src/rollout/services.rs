@@ -62,7 +62,7 @@ impl Context<'_> {
         }
         let managed = managed_by(live).is_some();
         if self.replicas() > 0 && !self.is_open(gate, (service, managed), index) {
-            self.wait_for_pods(index);
+            self.wait_at_gate(gate, (service, managed), index);
             return;
         }
         self.switch(service, &hash);
@@ -92,6 +92,29 @@ impl Context<'_> {
     pub(crate) fn switch(&mut self, service: &str, hash: &str) {
         self.selectors.insert(service.to_owned(), hash.to_owned());
         self.decide("switch-service", format!("{service} selects {hash}"));
+    }
+
+    /// For the pods of a ReplicaSet; where it has all that it is to have, for the more that the gate asks
+    /// of it.
+    fn wait_at_gate(&mut self, gate: Gate, (service, managed): (&str, bool), index: usize) {
+        let set = &self.sets[index];
+        let (have, size) = (set.available(), set.replicas.max(1));
+        let ready = if managed { 1 } else { size };
+        let needed = match gate {
+            Gate::Open | Gate::Available => ready,
+            Gate::Serving(needed) => needed.min(self.pods_behind(service)).max(ready),
+            Gate::Relieving(needed) => needed.min(self.pods_behind(service)),
+        };
+        if have < size || have >= needed {
+            self.wait_for_pods(index);
+            return;
+        }
+        let name = set.name();
+        let on = WaitingOn::Object {
+            object: format!("Service {service}"),
+            why: format!("it moves to {name} once that has {needed} available pods; it has {have}"),
+        };
+        self.wait(on);
     }
 
     pub(crate) fn wait_for_pods(&mut self, index: usize) {

@@ -14,6 +14,16 @@ use std::sync::Arc;
 /// How long a workload that could not be scaled is left be.
 const RETRY_S: i64 = 20;
 
+/// What the API calls the kinds that a template can come from; `None` for all others.
+pub(crate) fn resource_of(api_version: &str, kind: &str) -> Option<&'static str> {
+    match (api_version, kind) {
+        ("apps/v1", "Deployment") => Some("deployments.apps"),
+        ("apps/v1", "ReplicaSet") => Some("replicasets.apps"),
+        ("v1", "PodTemplate") => Some("podtemplates"),
+        _ => None,
+    }
+}
+
 /// Fills in template, selector and the workload's generation. The error is the sentence for the
 /// author of the Rollout.
 pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String> {
@@ -24,15 +34,10 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String
     let kind = reference.kind.as_deref().unwrap_or_default();
     let api_version = reference.api_version.as_deref().unwrap_or_default();
     let name = reference.name.as_deref().unwrap_or_default();
-    let (group, resource) = match (api_version, kind) {
-        ("apps/v1", "Deployment") => ("apps", "deployments.apps"),
-        ("apps/v1", "ReplicaSet") => ("apps", "replicasets.apps"),
-        ("v1", "PodTemplate") => ("", "podtemplates"),
-        _ => {
-            let group = api_version.split_once('/').map_or("", |(group, _)| group);
-            let message = format!("workload of type {group}/{kind} is not supported");
-            return Err(invalid(name, &message));
-        }
+    let Some(resource) = resource_of(api_version, kind) else {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let message = format!("workload of type {group}/{kind} is not supported");
+        return Err(invalid(name, &message));
     };
     let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
     let workload_name = format!("{resource} \"{namespace}/{name}\"");
@@ -40,7 +45,7 @@ pub(crate) fn resolve(snapshot: &RolloutSnapshot) -> Result<Arc<Rollout>, String
         let message = format!("{workload_name} not found");
         return Err(invalid(name, &message));
     };
-    let in_spec = group == "apps";
+    let in_spec = kind != "PodTemplate";
     let template = workload.pointer(if in_spec {
         "/spec/template"
     } else {

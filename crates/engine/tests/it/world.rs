@@ -57,7 +57,7 @@ pub(crate) struct World {
     /// Images whose pods never become ready.
     pub(crate) dead_images: BTreeSet<String>,
     /// When each pod becomes ready.
-    ready_at: BTreeMap<ObjectKey, Timestamp>,
+    pub(crate) ready_at: BTreeMap<ObjectKey, Timestamp>,
     pub(crate) evicted: usize,
     /// Somebody has edited the route, and the controller has not put it right yet: until then its
     /// weight is not the controller's doing.

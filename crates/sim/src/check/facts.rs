@@ -300,7 +300,8 @@ pub(super) fn ingress_weights(
         Some(_) => number("/canary-weight-total").unwrap_or(100),
         None => max_weight,
     };
-    let weight = number("/canary-weight").unwrap_or(0);
+    // More than all is all, as NGINX takes it.
+    let weight = number("/canary-weight").unwrap_or(0).min(total);
     Some(vec![
         (strategy.stable_service.clone()?, total - weight),
         (strategy.canary_service.clone()?, weight),

@@ -1,7 +1,11 @@
 use crate::rollout::context::Context;
+use api::PauseReason;
 
 /// One pass of blue-green: preview, pods, pause, switch, analysis, status.
 pub(crate) fn advance(cx: &mut Context<'_>) {
+    // What is left of a canary is no pause of this strategy, and nobody has to end it.
+    cx.pauses.remove(PauseReason::CanaryPauseStep);
+    cx.pauses.remove(PauseReason::InconclusiveExperiment);
     if !cx.is_halted() {
         cx.point_preview();
     }

@@ -32,7 +32,8 @@ impl Context<'_> {
             self.pauses.remove(PauseReason::BlueGreenPause);
         } else if paused {
             self.wait_for_promotion();
-        } else if !self.stored.controller_pause {
+        } else if !self.stored.controller_pause || !self.stored.pause_conditions.is_empty() {
+            // Nobody has ended this pause while another one is still in force.
             self.decide("pause", "the new pods wait for their promotion");
             self.pauses.add(PauseReason::BlueGreenPause);
             self.wait_for_promotion();
@@ -89,7 +90,7 @@ impl Context<'_> {
         }
         let strategy = self.blue_green();
         let pause = self.pause(PauseReason::BlueGreenPause);
-        let resumed = self.stored.controller_pause && pause.is_none();
+        let resumed = self.stored.controller_pause && self.stored.pause_conditions.is_empty();
         if !strategy.auto_promotes() {
             return resumed;
         }

@@ -14,11 +14,17 @@ impl Context<'_> {
         let mut others = self.others();
         others.sort_by_key(|&index| std::cmp::Reverse(self.sets[index].revision()));
         let mut delayed = 0;
-        let keep = self.replicas();
+        let preview = self.blue_green().preview_replica_count;
         for index in others {
-            if self.sets[index].replicas == 0 || self.is_referenced(index) {
+            let now = self.sets[index].replicas;
+            if now == 0 || self.is_referenced(index) {
                 continue;
             }
+            // A preview that never was more gets no more pods on its way out (the peer's does).
+            let keep = match preview {
+                Some(preview) if now <= preview => now.min(self.replicas()),
+                _ => self.replicas(),
+            };
             let size = self.size_with_delay(index, &mut delayed, keep);
             self.scale(index, size);
         }

@@ -101,7 +101,16 @@ impl Context<'_> {
         }
     }
 
-    /// After an abort the active service selects the stable pods.
+    /// Where the active service leads now there are ready pods. One that selects no revision leads to
+    /// the pods of all.
+    fn is_active_answering(&self) -> bool {
+        let active = self.active_selector();
+        let mut sets = self.sets.iter();
+        sets.any(|set| set.ready() > 0 && (active.is_empty() || set.hash() == active))
+    }
+
+    /// After an abort the active service selects the stable pods, unless they could not answer and those
+    /// that it selects now can.
     pub(super) fn switch_back_on_abort(&mut self) {
         if !self.is_aborted() {
             return;
@@ -115,8 +124,7 @@ impl Context<'_> {
             return;
         }
         let stable_has_pods = self.stable_set().is_some_and(|set| set.available() > 0);
-        let new_has_pods = self.new_set().is_some_and(|set| set.available() > 0);
-        if stable_has_pods || !new_has_pods {
+        if stable_has_pods || !self.is_active_answering() {
             let active = self.blue_green().active_service.clone();
             self.ensure_target(&active, self.stable, Gate::Open);
         } else if let Some(stable) = self.stable {

@@ -33,6 +33,13 @@ impl Context<'_> {
         routes
     }
 
+    /// The service that routes lead to selects the pods of the new revision, not those of one before it.
+    pub(super) fn is_canary_service_ours(&self) -> bool {
+        let service = self.arm_services().canary;
+        let mut new = self.new_set().into_iter();
+        new.any(|new| self.selector(&service) == new.hash())
+    }
+
     fn may_have_routes(&self) -> bool {
         let available = self.new_set().map_or(0, OwnedSet::available);
         available > 0
@@ -42,6 +49,7 @@ impl Context<'_> {
             && !self.is_fully_promoted()
             && !self.is_aborted()
             && !self.is_promote_full()
+            && self.is_canary_service_ours()
             // Nobody could answer for long.
             && self.routed_split(None).new > 0
     }

@@ -17,13 +17,53 @@ impl Context<'_> {
             if self.rollout.spec.is_paused() {
                 self.wait(WaitingOn::Unpause);
             }
+            self.grow_in_a_halt();
             return;
         }
         self.keep_current_sets();
         let _ = self.size_stable()
             || self.size_new()
             || self.size_others()
-            || self.give_up_broken_stable();
+            || self.give_up_broken_stable()
+            || self.give_up_unwanted_new();
+    }
+
+    /// A halt keeps the update where it is, but where traffic moves all the same, because one arm answers no
+    /// more, the other one gets the pods for it.
+    fn grow_in_a_halt(&mut self) {
+        if self.is_stable_lost() {
+            let replicas = self.replicas();
+            if let Some(new) = self.new.filter(|&new| self.sets[new].replicas < replicas) {
+                self.scale(new, replicas);
+            }
+            return;
+        }
+        if self.is_basic_canary() || !self.is_canary_dead() {
+            return;
+        }
+        let weights = self.weights.clone();
+        let size = self.routed_split(weights.as_ref()).stable;
+        if let Some(stable) = self
+            .stable
+            .filter(|&stable| self.sets[stable].replicas < size)
+        {
+            self.scale(stable, size);
+        }
+    }
+
+    /// Pods of the new revision that nobody asks for any more and that are not ready make room after an
+    /// abort: with those of a superseded revision they can fill the surge, and the stable ones never come
+    /// back (the peer stays there).
+    fn give_up_unwanted_new(&mut self) -> bool {
+        let Some(new) = self.new.filter(|_| self.stable != self.new) else {
+            return false;
+        };
+        let split = self.basic_split();
+        if !self.is_basic_canary() || !self.sets[new].is_observed() || split.others_spec == 0 {
+            return false;
+        }
+        let target = split.desired().new.max(self.sets[new].ready());
+        target < self.sets[new].replicas && self.scale(new, target)
     }
 
     /// Stable pods that are not ready and not wanted any more make room. Together with superseded ones
@@ -37,8 +77,24 @@ impl Context<'_> {
         if !self.is_basic_canary() || !observed || split.others_spec == 0 {
             return false;
         }
-        let target = split.desired().stable.max(self.sets[stable].ready());
-        target < self.sets[stable].replicas && self.scale(stable, target)
+        let set = &self.sets[stable];
+        let mut target = split.desired().stable.max(set.ready());
+        if let Some(lacking) = self.pods_that_come_first() {
+            target = target.min(set.ready().max(set.replicas - lacking));
+        }
+        target < set.replicas && self.scale(stable, target)
+    }
+
+    /// How many pods the new revision lacks while stable ones that are not ready and those of a superseded
+    /// revision may fill the surge. They come before stable ones that are missing, or the fix of a bad stable
+    /// revision would wait for it (the peer's does): room that was made must not be taken back.
+    fn pods_that_come_first(&self) -> Option<i32> {
+        let stable = &self.sets[self.stable.filter(|_| self.stable != self.new)?];
+        let split = self.basic_split();
+        let desired = split.desired();
+        let lacking = desired.new - self.new_set()?.replicas;
+        let is_full = self.is_basic_canary() && split.others_spec > 0;
+        (is_full && stable.ready() < desired.stable && lacking > 0).then_some(lacking)
     }
 
     fn size_stable(&mut self) -> bool {
@@ -46,7 +102,11 @@ impl Context<'_> {
             return false;
         };
         let size = if self.is_basic_canary() {
-            self.basic_split().next().stable
+            let next = self.basic_split().next().stable;
+            match self.pods_that_come_first() {
+                Some(_) => next.min(self.sets[stable].replicas),
+                None => next,
+            }
         } else {
             // By the weights of the pass before: pods go only after their traffic has gone. Nothing
             // was routed yet: then all of it is there. Traffic that comes back in this pass counts too.
@@ -85,12 +145,23 @@ impl Context<'_> {
 
     fn size_new(&mut self) -> bool {
         let size = if self.is_basic_canary() {
-            self.basic_split().next().new
+            match self.pods_that_come_first() {
+                Some(lacking) => self.size_before_stable(lacking),
+                None => self.basic_split().next().new,
+            }
         } else {
             let wanted = self.routed_split(self.weights.as_ref()).new;
             wanted.max(self.pods_for_held_weight(wanted))
         };
         self.scale_new(size)
+    }
+
+    /// The new pods with all the room that the surge leaves.
+    fn size_before_stable(&self, lacking: i32) -> i32 {
+        let (surge, _) = self.surge_and_unavailable();
+        let all: i32 = self.sets.iter().map(|set| set.replicas).sum();
+        let room = (self.replicas() + surge - all).max(0);
+        self.new_set().map_or(0, |new| new.replicas) + room.min(lacking)
     }
 
     /// Pods for a weight that is still above what the step wants, because the stable pods cannot take

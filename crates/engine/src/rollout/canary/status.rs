@@ -100,6 +100,10 @@ impl Context<'_> {
                 .to_owned(),
             );
         }
+        if self.is_halted() {
+            // The last jump is a move like the others, and the largest.
+            return None;
+        }
         let count = self.step_count();
         if count == 0 || self.stored.current_step_index == Some(count) {
             return Some(format!("Completed all {count} canary steps"));

@@ -212,8 +212,9 @@ impl Context<'_> {
                 && !self.is_routing_broken;
         }
         if step.set_header_route.is_some() || step.set_mirror_route.is_some() {
-            // The route was set earlier in this pass.
-            return !self.is_routing_broken;
+            // The route was set earlier in this pass, if there is somebody that it could lead to.
+            let pointless = self.is_pointless_to_route(1);
+            return !self.is_routing_broken && (pointless || self.is_canary_service_ours());
         }
         if step.experiment.is_some() {
             return self.is_experiment_successful();
@@ -243,11 +244,15 @@ impl Context<'_> {
     fn is_weight_given(&self, weight: i32) -> bool {
         let weights = self.weights.as_ref();
         let given = weights.map_or(0, |weights| weights.canary.weight);
-        let pointless = self.replicas() == 0
+        given == weight || self.is_pointless_to_route(weight) || !self.has_router()
+    }
+
+    /// Nobody could serve it, or nobody else could.
+    fn is_pointless_to_route(&self, weight: i32) -> bool {
+        self.replicas() == 0
             || self.is_stable_lost()
             || self.is_fully_promoted()
-            || (weight > 0 && self.routed_split(None).new == 0);
-        given == weight || pointless || !self.has_router()
+            || (weight > 0 && self.routed_split(None).new == 0)
     }
 
     fn is_weight_verified(&mut self) -> bool {
@@ -285,14 +290,18 @@ impl Context<'_> {
                 return false;
             }
         }
+        // Superseded pods that answer in the place of stable ones, none of which can, stay until the new
+        // ones do.
+        let is_broken = |set: &OwnedSet| set.replicas > 0 && set.ready() == 0;
         !self.is_basic_canary()
+            || self.stable_set().is_some_and(is_broken)
             || self
                 .others()
                 .into_iter()
                 .all(|index| self.sets[index].available() == 0)
     }
 
-    fn wait_for_size(&mut self, index: usize, want: i32) {
+    pub(super) fn wait_for_size(&mut self, index: usize, want: i32) {
         let set = &self.sets[index];
         let on = WaitingOn::Replicas {
             replica_set: set.name().to_owned(),
@@ -339,7 +348,9 @@ pub(super) fn meets(
         Some(threshold) => match threshold.type_ {
             ReplicaProgressThresholdType::Percent => {
                 let share = f64::from(available) / f64::from(desired.max(1)) * 100.0;
-                desired == 0 || share >= f64::from(threshold.value) - 1e-10
+                // No more than all pods can come.
+                let enough = f64::from(threshold.value.min(100));
+                desired == 0 || share >= enough - 1e-10
             }
             ReplicaProgressThresholdType::Pods => available >= threshold.value.min(desired),
         },

@@ -97,8 +97,20 @@ impl Context<'_> {
             "hold-weight",
             format!("the stable pods cannot take what a canary weight of {weight} leaves"),
         );
-        if let Some(stable) = self.stable {
+        let Some(stable) = self.stable else { return };
+        let set = &self.sets[stable];
+        let have = set.available();
+        if have < set.replicas.max(1) {
             self.wait_for_pods(stable);
+            return;
+        }
+        // It has all pods that it is to have now: more are needed, or its service is on its way to it, which
+        // says so itself.
+        let max_weight = self.canary().max_traffic_weight();
+        let rest = max_weight - weight - self.weight_of_experiments();
+        let needed = share(rest, self.replicas(), max_weight);
+        if have < needed {
+            self.wait_for_size(stable, needed);
         }
     }
 
@@ -112,8 +124,8 @@ impl Context<'_> {
             self.decide("route", because);
         }
         self.actions.extend(change.actions);
-        for (reason, message) in change.events {
-            self.event(reason, message);
+        for (object, reason, message) in change.events {
+            self.event_of(object, reason, message);
         }
     }
 
@@ -361,7 +373,7 @@ impl Context<'_> {
     /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are not
     /// available yet answer all the same, and so do those of all revisions behind a service that nobody
     /// has pointed at one.
-    fn is_canary_dead(&self) -> bool {
+    pub(super) fn is_canary_dead(&self) -> bool {
         let hash = self.selector(&self.arm_services().canary);
         let selected = self.set_by_hash(&hash);
         !hash.is_empty() && selected.is_none_or(|selected| selected.ready() == 0)

@@ -1,0 +1,296 @@
+//! What each does alone is tested elsewhere: here two things happen at once, or one after the other.
+
+use crate::operations::{
+    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
+};
+use crate::swarm::manifests;
+use crate::world::{Script, World};
+use serde_json::{Value, json};
+
+fn stable(world: &World) -> String {
+    status(world, "stableRS").as_str().unwrap().to_owned()
+}
+
+fn basic(steps: &Value) -> Value {
+    json!({"canary": {"steps": steps}})
+}
+
+/// A service of an experiment's template may bear any name; what is somebody else's is not taken out of
+/// the route.
+#[test]
+fn an_experiment_that_names_the_stable_service_leaves_it_in_the_route() {
+    let mut strategy = routed();
+    let template = json!({"name": "a", "specRef": "canary", "service": {"name": "stable"}});
+    strategy["canary"]["steps"] =
+        json!([{"setWeight": 20}, {"experiment": {"templates": [template]}}]);
+    let mut world = deployed(&strategy, 5);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| !world.keys("Experiment").is_empty()));
+    let route = world.keys("HTTPRoute").remove(0);
+    let first =
+        |world: &World| world.objects[&route]["spec"]["rules"][0]["backendRefs"][0]["name"].clone();
+    for _ in 0..100 {
+        world.sleep(0.1);
+        assert_eq!(first(&world), "stable");
+    }
+    // What it cannot have ends the experiment, and nothing else.
+    assert_eq!((weight(&world), status(&world, "abort")), (0, json!(true)));
+}
+
+#[test]
+fn a_dead_canary_in_a_pause_gives_its_traffic_to_enough_stable_pods() {
+    let mut strategy = routed();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["steps"] = json!([{"setWeight": 80}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    assert_eq!((weight(&world), size(&world, &first)), (80, 1));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.kill_pods(&second);
+    world.dead_images.insert("demo:green".to_owned());
+    world.sleep(30.0);
+    assert_eq!((weight(&world), world.ready_of(&first)), (0, 5));
+}
+
+#[test]
+fn a_canary_that_is_left_alone_in_a_pause_gets_all_its_pods() {
+    for strategy in [routed(), basic(&json!([{"setWeight": 20}, {"pause": {}}]))] {
+        let mut world = paused(&strategy);
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        let first = stable(&world);
+        let key = world.keys("ReplicaSet").into_iter();
+        let key = key.clone().find(|key| key.name.ends_with(&first)).unwrap();
+        world.delete_set(&key);
+        world.sleep(30.0);
+        assert_eq!(world.ready_of(&current(&world)), 5, "{strategy}");
+    }
+}
+
+/// Superseded pods and new ones that do not come fill the surge.
+#[test]
+fn an_abort_beside_a_superseded_revision_brings_all_stable_pods_back() {
+    let mut world = deployed(&basic(&json!([{"setWeight": 50}, {"pause": {}}])), 4);
+    let first = stable(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world.sleep(5.0);
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(30.0);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(world.ready_of(&first), 4, "{:?}", world.sizes());
+    assert_eq!(size(&world, &current(&world)), 0);
+}
+
+#[test]
+fn broken_stable_pods_do_not_keep_the_fix_of_a_fix_out() {
+    for replicas in [1, 4] {
+        let mut world = deployed(&basic(&json!([{"setWeight": 50}, {"pause": {}}])), replicas);
+        let first = stable(&world);
+        update(&mut world, 1);
+        until(&mut world, "Paused");
+        world.sleep(5.0);
+        world.dead_images.insert("demo:blue".to_owned());
+        world.kill_pods(&first);
+        update(&mut world, 2);
+        world.sleep(60.0);
+        assert_eq!(status(&world, "phase"), "Paused", "{:?}", world.sizes());
+        assert!(world.ready_of(&current(&world)) > 0, "{replicas}");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Healthy");
+    }
+}
+
+/// Room that was made for the new revision is not taken back, pass after pass.
+#[test]
+fn one_unready_stable_pod_beside_a_superseded_revision_makes_no_loop() {
+    let mut strategy = basic(&json!([{"setWeight": 20}, {"pause": {}}]));
+    strategy["canary"]["maxSurge"] = json!(1);
+    strategy["canary"]["maxUnavailable"] = json!(0);
+    let mut world = deployed(&strategy, 4);
+    let first = stable(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world.sleep(5.0);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&first);
+    world.settle();
+    update(&mut world, 2);
+    for _ in 0..50 {
+        world.sleep(0.5);
+        let ready: i64 = world.sizes().iter().map(|(_, _, ready)| ready).sum();
+        assert!(ready >= 4, "{:?}", world.sizes());
+    }
+    assert_eq!(size(&world, &current(&world)), 1);
+}
+
+/// The pause of a canary step that is still in force has not been ended by anybody.
+#[test]
+fn a_change_to_blue_green_in_a_pause_is_no_promotion() {
+    let mut strategy = basic(&json!([{"setWeight": 40}, {"pause": {}}]));
+    strategy["canary"]["stableService"] = json!("active");
+    strategy["canary"]["canaryService"] = json!("preview");
+    let mut world = paused(&strategy);
+    let first = stable(&world);
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": null, "blueGreen": {
+            "activeService": "active", "previewService": "preview", "autoPromotionEnabled": false,
+        }}}}),
+    );
+    world.sleep(60.0);
+    assert_eq!(world.selected("active"), Some(first.clone()));
+    assert_eq!(
+        (stable(&world), status(&world, "phase")),
+        (first, json!("Paused"))
+    );
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    until(&mut world, "Healthy");
+    assert_eq!(world.selected("active"), Some(current(&world)));
+}
+
+/// Its pods are still there, but they were never good.
+#[test]
+fn a_revision_that_failed_its_analysis_is_not_gone_back_to_without_one() {
+    let mut strategy = blue_green(300);
+    strategy["blueGreen"]["abortScaleDownDelaySeconds"] = json!(300);
+    let mut objects = manifests(&strategy, 2);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    for image in [1, 0, 2] {
+        update(&mut world, image);
+        until(&mut world, "Healthy");
+    }
+    let good = stable(&world);
+    world.sleep(600.0);
+    let analysis = json!({"templates": [{"templateName": "smoke"}]});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"blueGreen": {"prePromotionAnalysis": analysis}}}}),
+    );
+    update(&mut world, 1);
+    assert!(world.run_until(|world| !world.keys("AnalysisRun").is_empty()));
+    let run = world.keys("AnalysisRun").remove(0);
+    world.scripts.insert(
+        run.name,
+        Script {
+            after_s: 1,
+            seen_running: true,
+            phase: "Failed".to_owned(),
+            message: String::new(),
+        },
+    );
+    until(&mut world, "Degraded");
+    let bad = current(&world);
+    world.sleep(5.0);
+    update(&mut world, 2);
+    world.sleep(5.0);
+    assert_eq!(stable(&world), good);
+    assert!(size(&world, &bad) > 0);
+    update(&mut world, 1);
+    world.sleep(5.0);
+    assert_eq!(world.selected("active"), Some(good));
+}
+
+#[test]
+fn a_superseded_preview_gets_no_more_pods_on_its_way_out() {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["previewReplicaCount"] = json!(1);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    let mut world = deployed(&strategy, 5);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let second = current(&world);
+    update(&mut world, 2);
+    for _ in 0..100 {
+        world.sleep(0.5);
+        assert!(size(&world, &second) <= 1, "{:?}", world.sizes());
+    }
+    assert_eq!(size(&world, &second), 0);
+}
+
+#[test]
+fn the_last_jump_waits_for_the_end_of_a_pause_as_well() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let first = stable(&world);
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    assert!(world.run_until(|world| status(world, "currentStepIndex") == 2));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(60.0);
+    assert_eq!((stable(&world), weight(&world)), (first, 20));
+    user(&mut world, &json!({"spec": {"paused": false}}));
+    until(&mut world, "Healthy");
+}
+
+/// The route is held while a stable pod is away, and the service leads to the revision before.
+#[test]
+fn a_header_route_waits_until_its_service_leads_to_the_new_pods() {
+    let mut strategy = routed();
+    let header = json!({"name": "by-header", "match": [
+        {"headerName": "x-test", "headerValue": {"exact": "yes"}},
+    ]});
+    let routing = &mut strategy["canary"]["trafficRouting"];
+    routing["managedRoutes"] = json!([{"name": "by-header"}]);
+    strategy["canary"]["steps"] = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&first);
+    world.settle();
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": {"steps": [
+            {"setCanaryScale": {"replicas": 1}}, {"setHeaderRoute": header}, {"pause": {}},
+        ]}}}}),
+    );
+    update(&mut world, 2);
+    world.sleep(30.0);
+    assert_eq!(world.selected("canary"), Some(second));
+    let route = world.keys("HTTPRoute").remove(0);
+    let rules = |world: &World| {
+        world.objects[&route]["spec"]["rules"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(
+        (rules(&world), status(&world, "currentStepIndex")),
+        (1, json!(1))
+    );
+    world.dead_images.clear();
+    let now = world.now;
+    for at in world.ready_at.values_mut() {
+        *at = now.min(*at);
+    }
+    until(&mut world, "Paused");
+    assert_eq!(
+        (rules(&world), status(&world, "currentStepIndex")),
+        (2, json!(2))
+    );
+    assert_eq!(world.selected("canary"), Some(current(&world)));
+}
+
+/// That a pod hangs is the usual reason for a restart.
+#[test]
+fn a_restart_begins_with_the_pods_that_answer_nothing() {
+    let mut world = deployed(&basic(&json!([])), 4);
+    let hash = current(&world);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&hash);
+    world.settle();
+    assert_eq!(world.ready_of(&hash), 3);
+    world.sleep(10.0);
+    world.dead_images.clear();
+    user(
+        &mut world,
+        &json!({"spec": {"restartAt": "2030-01-01T00:01:00Z"}}),
+    );
+    world.sleep(180.0);
+    assert_eq!(world.ready_of(&hash), 4);
+    assert_eq!(status(&world, "restartedAt"), "2030-01-01T00:01:00Z");
+}
