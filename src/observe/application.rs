@@ -4,11 +4,12 @@ use crate::act::{Purpose, Wanted};
 use crate::driver::Context;
 use crate::error::{Error, Result};
 use crate::queue::{Key, Kind};
-use api::Application;
 use api::constants::gitops::REFRESH_ANNOTATION;
+use api::{Application, ApplicationSource};
 use engine::snapshot::references;
-use gitops::project::ProjectRules;
-use gitops::sync::{ApplicationSnapshot, DryRun, Target, comparison_request, operation_request};
+use gitops::sync::{
+    self, ApplicationSnapshot, DryRun, Target, comparison_request, operation_request,
+};
 use gitops::{LiveTree, ResourceId, Scopes, resource, tracking};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -33,13 +34,10 @@ pub async fn application(cx: &Context, app: Arc<Application>) -> Result<Applicat
         .projects
         .get(&cx.gitops.control_namespace, project_of(&app));
     // A repository that the project denies is not even asked.
-    let request = comparison_request(&app).filter(|request| {
-        let url = &request.source.repo_url;
-        project.as_ref().is_none_or(|project| {
-            let rules = ProjectRules::new(project_of(&app), &project.spec);
-            rules.permit_source(url).is_ok()
-        })
-    });
+    let may_fetch = |source: &ApplicationSource| {
+        sync::may_fetch(&app, project.as_deref(), source, &cx.gitops).is_ok()
+    };
+    let request = comparison_request(&app).filter(|request| may_fetch(&request.source));
     let (target, refreshed) = match request {
         Some(request) => {
             let wanted = Wanted {
@@ -52,7 +50,8 @@ pub async fn application(cx: &Context, app: Arc<Application>) -> Result<Applicat
         }
         None => (Target::Pending, false),
     };
-    let operation_target = operation_request(&app).map(|request| {
+    let request = operation_request(&app).filter(|request| may_fetch(&request.source));
+    let operation_target = request.map(|request| {
         // What an operation was started with does not move while it runs; the next one, or the
         // next try, asks anew.
         let wanted = Wanted {

@@ -1,10 +1,13 @@
 //! The difference of declared fields.
 
+use super::client_side::last_applied;
 use super::fields::FieldSet;
 use super::scalar::{is_free_map, is_nothing, is_zero, same};
+use super::writing::Writing;
 use crate::resource;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// What is wrong with one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +60,9 @@ struct Mode<'a> {
 pub(super) struct Ownership<'a> {
     pub(super) own: Option<&'a FieldSet>,
     pub(super) any: Option<&'a FieldSet>,
+    /// What client-side apply made of an object that we have never applied, and what therefore goes when
+    /// Git does not declare it.
+    pub(super) client_side: Option<&'a FieldSet>,
     /// The live object says that it was applied from exactly this manifest.
     pub(super) digest_matches: bool,
 }
@@ -66,6 +72,7 @@ pub(super) fn declared(target: &Value, live: &Value, ownership: Ownership<'_>) -
     let mut walk = Walk {
         found: Vec::new(),
         secret: resource::kind(target) == "Secret" && resource::group(target).is_empty(),
+        writing: Writing::of(target),
     };
     let mode = Mode {
         own: ownership.own,
@@ -90,6 +97,18 @@ pub(super) fn declared(target: &Value, live: &Value, ownership: Ownership<'_>) -
     if let Some(own) = ownership.own {
         own.orphans(target, live, &mut |path, value| {
             walk.push(path, Difference::Removed, None, Some(value));
+        });
+    } else if let (Some(own), Some(applied)) = (ownership.client_side, last_applied(live)) {
+        // Client-side apply owns what the API server has defaulted too: what was declared says what it
+        // has declared.
+        let mut declared = BTreeSet::new();
+        own.orphans(target, &applied, &mut |path, _| {
+            declared.insert(path);
+        });
+        own.orphans(target, live, &mut |path, value| {
+            if declared.contains(&path) {
+                walk.push(path, Difference::Removed, None, Some(value));
+            }
         });
     }
     walk.found
@@ -160,12 +179,13 @@ impl<'a> Position<'a> {
     }
 }
 
-struct Walk {
+struct Walk<'a> {
     found: Vec<FieldDiff>,
     secret: bool,
+    writing: Writing<'a>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn push(
         &mut self,
         path: String,
@@ -200,7 +220,7 @@ impl Walk {
             let absent_is_fine = if mode.strict || is_free_map(parent) {
                 target.is_null()
             } else {
-                is_zero(target)
+                self.writing.leaves_out(&at.names, target)
             };
             if !absent_is_fine {
                 self.push(at.path.clone(), Difference::Missing, Some(target), None);

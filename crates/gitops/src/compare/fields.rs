@@ -161,6 +161,32 @@ impl FieldSet {
         }
         list.retain(|item| !self.values.contains(item));
     }
+
+    /// Copies the owned fields that `target` declares from `live`. Those that it does not declare are safe:
+    /// an apply leaves them alone.
+    pub(super) fn keep(&self, target: &mut Value, live: &Value) {
+        for (name, child) in &self.fields {
+            let seen = live.get(name).filter(|seen| !seen.is_null());
+            let (Some(value), Some(seen)) = (target.get_mut(name), seen) else {
+                continue;
+            };
+            if child.is_leaf() {
+                value.clone_from(seen);
+            } else {
+                child.keep(value, seen);
+            }
+        }
+        let (Some(list), Some(seen)) = (target.as_array_mut(), live.as_array()) else {
+            return;
+        };
+        for (keys, child) in &self.items {
+            let item = list.iter_mut().find(|item| has_keys(item, keys));
+            let seen = seen.iter().find(|item| has_keys(item, keys));
+            if let (Some(item), Some(seen)) = (item, seen) {
+                child.keep(item, seen);
+            }
+        }
+    }
 }
 
 /// Whether an item of a list has these key fields. An absent `protocol` is TCP: the one key field
@@ -186,16 +212,26 @@ fn key_text(keys: &Map<String, Value>) -> String {
 /// The union of what the managers that `pick` accepts own of a live object, subresources left
 /// out. `None` if the object has no such entry.
 pub fn owned_by(live: &Value, pick: &dyn Fn(&Value) -> bool) -> Option<FieldSet> {
+    union(live, &|entry| subresource(entry).is_empty() && pick(entry))
+}
+
+/// What managers of these names own of a live object, by whichever way they wrote it: an autoscaler owns
+/// `replicas` through the subresource `scale`. What they own of the status is in no manifest.
+pub(super) fn owned_by_managers(live: &Value, managers: &[String]) -> Option<FieldSet> {
+    union(live, &|entry| {
+        let manager = crate::resource::string(entry, "/manager").unwrap_or_default();
+        subresource(entry) != "status" && managers.iter().any(|name| name == manager)
+    })
+}
+
+fn subresource(entry: &Value) -> &str {
+    crate::resource::string(entry, "/subresource").unwrap_or_default()
+}
+
+fn union(live: &Value, takes: &dyn Fn(&Value) -> bool) -> Option<FieldSet> {
     let mut out: Option<FieldSet> = None;
     for entry in crate::resource::list(live, "/metadata/managedFields") {
-        let subresource = entry
-            .get("subresource")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if subresource.is_empty()
-            && pick(entry)
-            && let Some(fields) = entry.get("fieldsV1")
-        {
+        if let (true, Some(fields)) = (takes(entry), entry.get("fieldsV1")) {
             out.get_or_insert_default().absorb(fields, DEPTH_MAX);
         }
     }

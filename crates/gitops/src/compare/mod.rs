@@ -10,8 +10,11 @@
 //!    Ownership stops at atomic lists, e.g. the steps of a canary, so a field that Git removed
 //!    inside one would otherwise go unnoticed for ever.
 //!
-//! Which fields belong to a controller in any case is for [`DiffRules`] to say.
+//! Which fields belong to a controller in any case is for [`DiffRules`] to say; which values the API
+//! server does not write, for `writing`. What client-side apply owns of an object that we have not
+//! applied yet counts as ours in the second question (`client_side`).
 
+mod client_side;
 mod diff;
 mod digest;
 mod fields;
@@ -20,16 +23,19 @@ mod live;
 mod resource;
 mod rules;
 mod scalar;
+mod writing;
 
 pub use diff::{Difference, FieldDiff};
 pub use digest::DIGEST_ANNOTATION;
 pub use fields::{FieldSet, owned_by};
 pub use live::LiveTree;
-pub(crate) use resource::target_digest;
 pub use resource::{Comparison, ResourceComparison, compare};
+pub(crate) use resource::{handed_over, target_digest};
 pub use rules::{DiffRules, IgnoreRule};
 
 pub use api::constants::gitops::FIELD_MANAGER;
 
+#[cfg(test)]
+mod ownership_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 use super::diff::{Difference, FieldDiff, Ownership, declared};
 use super::digest::{DIGEST_ANNOTATION, digest};
 use super::fields::owned_by;
-use super::{DiffRules, FIELD_MANAGER, LiveTree};
+use super::{DiffRules, FIELD_MANAGER, LiveTree, client_side};
 use crate::manifest::{Hook, Manifest, hook};
 use crate::resource::{self, ResourceId, annotation};
 use crate::tracking::{self, TRACKING_ANNOTATION};
@@ -123,6 +123,10 @@ fn one(manifest: &Manifest, live: Option<&Value>, rules: &DiffRules) -> Resource
             && entry.get("operation").and_then(Value::as_str) == Some("Apply")
     });
     let any = owned_by(live, &|_| true);
+    let client_side = match &own {
+        Some(_) => None,
+        None => client_side::owned(live, &rules.migrated),
+    };
     let mut seen = live.clone();
     rules.mask(&manifest.id, &mut seen, Some(live));
     rules.mask_added_rules(&manifest.id, &target, &mut seen);
@@ -133,6 +137,7 @@ fn one(manifest: &Manifest, live: Option<&Value>, rules: &DiffRules) -> Resource
         Ownership {
             own: own.as_ref(),
             any: any.as_ref(),
+            client_side: client_side.as_ref(),
             digest_matches: out.applied,
         },
     );
@@ -151,6 +156,12 @@ fn one(manifest: &Manifest, live: Option<&Value>, rules: &DiffRules) -> Resource
 /// when the manifest is applied and when it is compared.
 pub(crate) fn target_digest(manifest: &Manifest, rules: &DiffRules) -> String {
     digest(&masked_target(manifest, None, rules))
+}
+
+/// What the managed fields of a live object have to be before it is applied for the first time, where
+/// client-side apply made it; `None` where nothing is to be handed over to us.
+pub(crate) fn handed_over(live: &Value, rules: &DiffRules) -> Option<Value> {
+    client_side::handed_over(live, &rules.migrated)
 }
 
 fn masked_target(manifest: &Manifest, live: Option<&Value>, rules: &DiffRules) -> Value {

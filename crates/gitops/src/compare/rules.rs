@@ -1,7 +1,7 @@
 //! Fields that are not Git's to decide: those of the rollout controller, and those that the
 //! Application asks to ignore (gitops.md items 17, 69; acceptance.md F9).
 
-use super::fields::owned_by;
+use super::fields::owned_by_managers;
 use super::guests::Guests;
 use crate::glob;
 use crate::resource::{self, ResourceId};
@@ -49,6 +49,8 @@ pub struct DiffRules {
     guests: BTreeMap<ResourceId, Guests>,
     /// Workloads whose replicas are moved.
     scaled: BTreeSet<ResourceId>,
+    /// Managers whose client-side applies are taken over before the first apply of ours.
+    pub(super) migrated: Vec<String>,
 }
 
 impl DiffRules {
@@ -60,6 +62,12 @@ impl DiffRules {
             respect: respect_ignored,
             ..Self::default()
         }
+    }
+
+    /// What these managers own by client-side apply counts as ours until the first apply, and is taken over
+    /// before it: a field that Git no longer declares would stay for ever otherwise (gitops.md item 64).
+    pub fn migrate(&mut self, managers: &[&str]) {
+        self.migrated = managers.iter().map(|&name| name.to_owned()).collect();
     }
 
     /// Learns from a Rollout which fields of other objects its controller writes. Objects of other
@@ -153,11 +161,9 @@ impl DiffRules {
             for pointer in &rule.json_pointers {
                 remove_pointer(object, pointer);
             }
-            if let (Some(live), false) = (live, rule.managed_fields_managers.is_empty()) {
-                let fields = owned_by(live, &|entry| is_by(entry, &rule.managed_fields_managers));
-                if let Some(fields) = fields {
-                    fields.remove_from(object);
-                }
+            let managers = &rule.managed_fields_managers;
+            if let Some(fields) = live.and_then(|live| owned_by_managers(live, managers)) {
+                fields.remove_from(object);
             }
         }
         if self.services.contains(id) {
@@ -216,6 +222,9 @@ impl DiffRules {
                 for pointer in &rule.json_pointers {
                     keep_pointer(target, live, pointer);
                 }
+                if let Some(fields) = owned_by_managers(live, &rule.managed_fields_managers) {
+                    fields.keep(target, live);
+                }
             }
         }
         *target != before
@@ -226,14 +235,6 @@ impl DiffRules {
     pub(crate) fn is_shared_with_controller(&self, id: &ResourceId) -> bool {
         self.services.contains(id) || self.routes.contains_key(id) || self.scaled.contains(id)
     }
-}
-
-fn is_by(entry: &Value, managers: &[String]) -> bool {
-    let manager = entry
-        .get("manager")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    managers.iter().any(|name| name == manager)
 }
 
 fn remove_key(object: &mut Value, parent: &str, key: &str) {
@@ -328,9 +329,10 @@ fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTr
         .pointer("/metadata/annotations")
         .and_then(|annotations| annotations.get(MANAGED_ROUTES_ANNOTATION))
         .and_then(Value::as_str)
-        .and_then(|text| serde_json::from_str::<Vec<Value>>(text).ok());
+        .and_then(|text| serde_json::from_str::<BTreeMap<String, Vec<Value>>>(text).ok());
     if let Some(record) = record {
-        return recorded_rules(rules, &record, arms);
+        let all: Vec<Value> = record.into_values().flatten().collect();
+        return recorded_rules(rules, &all, arms);
     }
     let is_candidate = |rule: &Value| match resource::list(rule, "/backendRefs") {
         [only] => {

@@ -4,19 +4,29 @@ use gocompat::quantity;
 use serde_json::Value;
 
 /// Maps whose values are quantities.
-const QUANTITY_MAPS: [&str; 9] = [
+const QUANTITY_MAPS: [&str; 11] = [
     "limits",
     "requests",
     "hard",
     "capacity",
     "overhead",
+    "podFixed",
     "min",
     "max",
     "default",
     "defaultRequest",
+    "maxLimitRequestRatio",
 ];
 /// Fields that are quantities themselves.
-const QUANTITY_FIELDS: [&str; 4] = ["sizeLimit", "divisor", "averageValue", "storage"];
+const QUANTITY_FIELDS: [&str; 7] = [
+    "sizeLimit",
+    "divisor",
+    "averageValue",
+    "storage",
+    "capacity",
+    "maximumVolumeSize",
+    "tolerance",
+];
 
 /// Null, or a map or list with nothing in it.
 pub(super) fn is_nothing(value: &Value) -> bool {
@@ -71,6 +81,10 @@ pub(super) fn same(path: &[&str], a: &Value, b: &Value) -> bool {
 
 fn is_quantity(path: &[&str]) -> bool {
     match path {
+        // A name of the user's choice says nothing of the value.
+        [above @ .., _] if is_free_map(above) => false,
+        // Of an autoscaler, and of a device.
+        [.., "metrics", _, "target", "value"] | [.., "capacity", _, "value"] => true,
         [.., parent, last] => QUANTITY_MAPS.contains(parent) || QUANTITY_FIELDS.contains(last),
         _ => false,
     }
@@ -87,5 +101,32 @@ fn same_quantity(a: &Value, b: &Value) -> bool {
     ) {
         (Ok(a), Ok(b)) => a.to_f64().total_cmp(&b.to_f64()).is_eq(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn quantities_are_equal_in_every_spelling() {
+        let paths: [&[&str]; 7] = [
+            &["spec", "resources", "limits", "cpu"],
+            &["spec", "limits", "maxLimitRequestRatio", "cpu"],
+            &["spec", "metrics", "object", "target", "value"],
+            &["spec", "metrics", "pods", "target", "averageValue"],
+            &["spec", "behavior", "scaleUp", "tolerance"],
+            &["overhead", "podFixed", "memory"],
+            &["spec", "devices", "capacity", "memory", "value"],
+        ];
+        for path in paths {
+            assert!(same(path, &json!("1000m"), &json!("1")), "{path:?}");
+            assert!(same(path, &json!(2), &json!("2")), "{path:?}");
+            assert!(!same(path, &json!("1"), &json!("2")), "{path:?}");
+        }
+        for path in [["spec", "target", "value"], ["", "data", "tolerance"]] {
+            assert!(!same(&path, &json!("1000m"), &json!("1")), "{path:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::tracking::TRACKING_ANNOTATION;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn manifest(object: Value) -> Manifest {
+pub(super) fn manifest(object: Value) -> Manifest {
     let scopes = Scopes::default();
     let context = PrepareContext {
         app: "shop",
@@ -22,7 +22,7 @@ fn manifest(object: Value) -> Manifest {
 
 /// As the cluster would hold it after an apply, with the leaf fields `owned`.
 #[allow(clippy::needless_pass_by_value, reason = "takes `json!` literals")]
-fn applied(manifest: &Manifest, rules: &DiffRules, owned: Value) -> Value {
+pub(super) fn applied(manifest: &Manifest, rules: &DiffRules, owned: Value) -> Value {
     let mut live = manifest.object.clone();
     crate::resource::set_annotation(
         &mut live,
@@ -36,7 +36,7 @@ fn applied(manifest: &Manifest, rules: &DiffRules, owned: Value) -> Value {
     live
 }
 
-fn diff(manifest: &Manifest, live: Value, rules: &DiffRules) -> Vec<String> {
+pub(super) fn diff(manifest: &Manifest, live: Value, rules: &DiffRules) -> Vec<String> {
     let tree: LiveTree = [live].into_iter().collect();
     let comparison = compare(std::slice::from_ref(manifest), &tree, rules);
     comparison.resources[0]
@@ -46,11 +46,11 @@ fn diff(manifest: &Manifest, live: Value, rules: &DiffRules) -> Vec<String> {
         .collect()
 }
 
-fn rules() -> DiffRules {
+pub(super) fn rules() -> DiffRules {
     DiffRules::new("shop", Vec::new(), false)
 }
 
-fn deployment() -> Value {
+pub(super) fn deployment() -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "redis"},
     "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "redis"}}, "template": {
         "metadata": {"labels": {"app": "redis"}, "creationTimestamp": null},
@@ -60,7 +60,7 @@ fn deployment() -> Value {
             "ports": [{"containerPort": 6379}]}]}}}})
 }
 
-fn deployment_owned() -> Value {
+pub(super) fn deployment_owned() -> Value {
     json!({"f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": {
         "f:metadata": {"f:labels": {"f:app": {}}},
         "f:spec": {"f:containers": {"k:{\"name\":\"redis\"}": {".": {}, "f:name": {}, "f:image": {},
@@ -264,7 +264,7 @@ fn recorded_rules_of_the_controller_are_kept_and_nothing_else_is() {
         "filters": [{"type": "RequestMirror"}],
         "backendRefs": [{"name": "stable", "port": 80}, {"name": "canary", "port": 80}]});
     live["metadata"]["annotations"]["weir.dev/managed-routes"] =
-        json!(json!([header, mirror]).to_string());
+        json!(json!({"demo/app": [header, mirror]}).to_string());
     let mut stored = mirror.clone();
     stored["backendRefs"][1]["weight"] = json!(20);
     let list = live["spec"]["rules"].as_array_mut().unwrap();

@@ -65,6 +65,8 @@ pub struct Prepared {
     pub manifests: Vec<Manifest>,
     /// Hooks, with the points at which they want to run.
     pub hooks: Vec<(Manifest, Vec<&'static str>)>,
+    /// What is declared and never to be applied (`hook: Skip`).
+    pub skipped: Vec<Manifest>,
     /// Objects that were declared twice; the last one was kept.
     pub repeated: Vec<String>,
     /// Documents that are no Kubernetes objects. The state is incomplete if there are any.
@@ -97,7 +99,10 @@ pub fn prepare(documents: &[Document], context: &PrepareContext<'_>) -> Prepared
             continue;
         };
         match hook(&manifest.object) {
-            Hook::Never => continue,
+            Hook::Never => {
+                out.skipped.push(manifest);
+                continue;
+            }
             Hook::At(phases) => {
                 out.hooks.push((manifest, phases));
                 continue;
@@ -189,6 +194,7 @@ fn admit(
         map.remove("status");
     }
     encode_string_data(&mut object);
+    unwrap_base64(&mut object);
     let id = ResourceId::of(&object);
     if namespaced && id.namespace.is_empty() {
         errors.push(format!(
@@ -233,13 +239,38 @@ fn shape_problem(object: &Value) -> Option<String> {
             Some(_) => return Some(format!("{kind}: metadata.{key} must be a map of strings")),
         }
     }
-    None
+    secret_problem(object)
+}
+
+fn is_secret(object: &Value) -> bool {
+    resource::kind(object) == "Secret" && resource::group(object).is_empty()
+}
+
+/// Values of a Secret that are no strings are refused here, by their keys: the API server would refuse them
+/// by repeating them.
+fn secret_problem(object: &Value) -> Option<String> {
+    if !is_secret(object) {
+        return None;
+    }
+    ["data", "stringData"].into_iter().find_map(|field| {
+        let entries = match object.get(field) {
+            None | Some(Value::Null) => return None,
+            Some(Value::Object(entries)) => entries,
+            Some(_) => return Some(format!("Secret: {field} must be a map of strings")),
+        };
+        let (key, _) = entries
+            .iter()
+            .find(|(_, value)| !value.is_string() && !value.is_null())?;
+        Some(format!(
+            "Secret: {field}[{key}] must be a string: put it in quotes"
+        ))
+    })
 }
 
 /// `stringData` of a Secret becomes `data`, as the API server would do it: declared that way, a
 /// removed key is seen as removed.
 fn encode_string_data(object: &mut Value) {
-    if resource::kind(object) != "Secret" || !resource::group(object).is_empty() {
+    if !is_secret(object) {
         return;
     }
     let Some(Value::Object(plain)) = object
@@ -262,6 +293,27 @@ fn encode_string_data(object: &mut Value) {
         .collect();
     if let Some(data) = child_map(object, &["data"]) {
         data.extend(encoded);
+    }
+}
+
+/// Line breaks in base64, as `base64` and blocks of YAML leave them, are no part of the value: the API server
+/// drops them, and they must not look like a difference.
+fn unwrap_base64(object: &mut Value) {
+    let field = match resource::kind(object) {
+        "Secret" => "data",
+        "ConfigMap" => "binaryData",
+        _ => return,
+    };
+    if !resource::group(object).is_empty() {
+        return;
+    }
+    let Some(entries) = object.get_mut(field).and_then(Value::as_object_mut) else {
+        return;
+    };
+    for value in entries.values_mut() {
+        if let Value::String(text) = value {
+            text.retain(|letter| !matches!(letter, '\n' | '\r'));
+        }
     }
 }
 

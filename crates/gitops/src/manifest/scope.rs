@@ -57,21 +57,26 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What is known of the scope of kinds: the built-in table, what the cluster's discovery says, and
-/// the CustomResourceDefinitions at hand. A kind nobody knows counts as namespaced.
+/// What is known of the scope of kinds. What the cluster serves goes before the CustomResourceDefinitions at
+/// hand: whoever writes manifests writes those, and what a project permits depends on the scope. A kind
+/// nobody knows counts as namespaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
-    known: BTreeMap<(String, String), bool>,
+    /// What discovery says.
+    served: BTreeMap<(String, String), bool>,
+    /// What definitions say.
+    declared: BTreeMap<(String, String), bool>,
 }
 
 impl Scopes {
-    /// Records that a kind is namespaced, or is not.
+    /// Records that the cluster serves a kind with namespaces, or without.
     pub fn insert(&mut self, group: &str, kind: &str, namespaced: bool) {
-        self.known
+        self.served
             .insert((group.to_owned(), kind.to_owned()), namespaced);
     }
 
-    /// Records what a CustomResourceDefinition says; other objects are ignored.
+    /// Records what a CustomResourceDefinition says; other objects are ignored. Of two that contradict each
+    /// other the one without namespaces counts: it needs the stronger permission.
     pub fn learn(&mut self, object: &Value) {
         if resource::group(object) != "apiextensions.k8s.io"
             || resource::kind(object) != "CustomResourceDefinition"
@@ -82,16 +87,32 @@ impl Scopes {
         let kind = resource::string(object, "/spec/names/kind");
         let scope = resource::string(object, "/spec/scope");
         if let (Some(group), Some(kind), Some(scope)) = (group, kind, scope) {
-            self.insert(group, kind, scope == "Namespaced");
+            let namespaced = scope == "Namespaced";
+            self.declared
+                .entry((group.to_owned(), kind.to_owned()))
+                .and_modify(|known| *known &= namespaced)
+                .or_insert(namespaced);
         }
     }
 
-    pub fn is_namespaced(&self, group: &str, kind: &str) -> bool {
+    /// Whether the cluster serves a kind with namespaces; `None` if neither discovery nor the built-in
+    /// table knows it.
+    pub fn served(&self, group: &str, kind: &str) -> Option<bool> {
         let key = (group.to_owned(), kind.to_owned());
-        self.known.get(&key).copied().unwrap_or_else(|| {
-            !CLUSTER_SCOPED
+        let built_in = || {
+            CLUSTER_SCOPED
                 .iter()
                 .any(|(known, kinds)| *known == group && kinds.contains(&kind))
-        })
+                .then_some(false)
+        };
+        self.served.get(&key).copied().or_else(built_in)
+    }
+
+    pub fn is_namespaced(&self, group: &str, kind: &str) -> bool {
+        let declared = || {
+            let key = (group.to_owned(), kind.to_owned());
+            self.declared.get(&key).copied()
+        };
+        self.served(group, kind).or_else(declared).unwrap_or(true)
     }
 }

@@ -67,6 +67,42 @@ fn a_crd_in_the_same_commit_says_whether_its_kind_has_a_namespace() {
     assert_eq!(galaxy.id.namespace, "");
 }
 
+/// A definition that is not even applied must not make a kind of the cluster look harmless.
+#[test]
+fn a_crd_has_no_say_about_kinds_that_the_cluster_serves() {
+    let definition = |group: &str, kind: &str, scope: &str| {
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("x.{group}"), "annotations": {HOOK_ANNOTATION: "Skip"}},
+            "spec": {"group": group, "scope": scope, "names": {"kind": kind}}})
+    };
+    let rbac = "rbac.authorization.k8s.io";
+    let mut scopes = Scopes::default();
+    scopes.insert("example.com", "Galaxy", false);
+    scopes.insert("", "ConfigMap", true);
+    for (group, kind, scope) in [
+        (rbac, "ClusterRoleBinding", "Namespaced"),
+        ("example.com", "Galaxy", "Namespaced"),
+        ("", "ConfigMap", "Cluster"),
+        ("example.com", "Star", "Cluster"),
+        ("example.com", "Star", "Namespaced"),
+        ("example.com", "Moon", "Namespaced"),
+    ] {
+        scopes.learn(&definition(group, kind, scope));
+    }
+    assert!(!scopes.is_namespaced(rbac, "ClusterRoleBinding"));
+    assert!(!scopes.is_namespaced("example.com", "Galaxy"));
+    assert!(scopes.is_namespaced("", "ConfigMap"));
+    assert!(!scopes.is_namespaced("example.com", "Star"));
+    assert!(scopes.is_namespaced("example.com", "Moon"));
+    assert_eq!(scopes.served("example.com", "Moon"), None);
+    let out = prepare_all(vec![
+        definition(rbac, "ClusterRoleBinding", "Namespaced"),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "root"}}),
+    ]);
+    assert_eq!(out.manifests[0].id.namespace, "");
+}
+
 #[test]
 fn lists_are_taken_apart_and_the_last_duplicate_wins() {
     let mut second = config_map("a");
@@ -129,6 +165,8 @@ fn hooks_are_set_apart_and_skip_means_skip() {
     assert_eq!(hooks, [vec!["PreSync", "PostSync"], vec!["PreSync"]]);
     assert_eq!(out.manifests.len(), 1);
     assert_eq!(out.manifests[0].id.name, "crd-install");
+    let skipped: Vec<&str> = out.skipped.iter().map(|m| m.id.name.as_str()).collect();
+    assert_eq!(skipped, ["Skip", "test"]);
 }
 
 #[test]
@@ -146,4 +184,41 @@ fn string_data_becomes_data_and_server_fields_vanish() {
     ] {
         assert_eq!(secret.pointer(gone), None, "{gone}");
     }
+}
+
+#[test]
+fn values_of_a_secret_that_are_no_strings_are_refused_by_their_keys() {
+    let secret = |field: &str, value: Value| {
+        let metadata = json!({"name": "s"});
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, field: value})
+    };
+    let out = prepare_all(vec![
+        secret("data", json!({"pin": 123_456})),
+        secret("stringData", json!({"ok": "x", "on": true})),
+        secret("data", json!("swordfish")),
+        secret("data", json!({"gone": null})),
+    ]);
+    assert_eq!(
+        out.errors,
+        [
+            "all.yaml, document 1: Secret: data[pin] must be a string: put it in quotes",
+            "all.yaml, document 2: Secret: stringData[on] must be a string: put it in quotes",
+            "all.yaml, document 3: Secret: data must be a map of strings",
+        ]
+    );
+    assert_eq!(out.manifests.len(), 1);
+}
+
+#[test]
+fn line_breaks_in_base64_are_no_part_of_a_value() {
+    let out = prepare_all(vec![
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "data": {"a": "aGVs\nbG8=\r\n"}, "stringData": {"b": "x\ny"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"},
+            "data": {"text": "a\nb"}, "binaryData": {"a": "aGVs\nbG8=\n"}}),
+    ]);
+    let (map, secret) = (&out.manifests[0].object, &out.manifests[1].object);
+    assert_eq!(secret["data"], json!({"a": "aGVsbG8=", "b": "eAp5"}));
+    assert_eq!(map["binaryData"], json!({"a": "aGVsbG8="}));
+    assert_eq!(map["data"], json!({"text": "a\nb"}));
 }

@@ -52,8 +52,31 @@ impl<'a> ProjectRules<'a> {
         &self.spec
     }
 
+    /// Fields of the project that restrict its Applications and that nothing here holds to. They must not
+    /// be passed over: nothing is synced under such a project.
+    pub fn unsupported(&self) -> Vec<&'static str> {
+        let spec = self.spec();
+        let integrity = spec.source_integrity.as_ref().is_some_and(|rules| {
+            !rules.is_null() && rules.as_object().is_none_or(|rules| !rules.is_empty())
+        });
+        let clusters = spec.permit_only_project_scoped_clusters == Some(true);
+        let accounts = !spec.destination_service_accounts.is_empty();
+        [
+            ("signatureKeys", !spec.signature_keys.is_empty()),
+            ("sourceIntegrity", integrity),
+            ("destinationServiceAccounts", accounts),
+            ("permitOnlyProjectScopedClusters", clusters),
+        ]
+        .into_iter()
+        .filter_map(|(field, is_set)| is_set.then_some(field))
+        .collect()
+    }
+
     /// Whether manifests may come from `url`.
     pub fn permit_source(&self, url: &str) -> Result<(), String> {
+        if let Some(problem) = url_problem(url) {
+            return Err(format!("repoURL {problem}"));
+        }
         let wanted = normal_url(url);
         let matches =
             |pattern: &str| pattern == "*" || glob::matches(&normal_url(pattern), &wanted, true);
@@ -116,6 +139,7 @@ impl<'a> ProjectRules<'a> {
             // A `!` on one part denies when the others match.
             let check = |pattern: &Option<String>, text: &str| -> (bool, bool) {
                 let pattern = pattern.as_deref().unwrap_or_default();
+                let pattern = pattern.trim_end_matches('/');
                 match pattern.strip_prefix('!') {
                     Some(rest) => (glob::matches(rest, text, false), true),
                     None => (
@@ -223,9 +247,11 @@ fn is_kind(group: &str, kind: &str, id: &ResourceId) -> bool {
     glob::matches(group, &id.group, false) && glob::matches(kind, &id.kind, false)
 }
 
-/// Server and name of a cluster; the controller's own has both, whichever was given.
+/// Server and name of a cluster; the controller's own has both, whichever was given. A slash at the end of a
+/// server tells no clusters apart, so it must not lead past a rule.
 fn cluster_names(destination: &ApplicationDestination) -> (&str, &str) {
     let server = destination.server.as_deref().unwrap_or_default();
+    let server = server.trim_end_matches('/');
     let name = destination.name.as_deref().unwrap_or_default();
     if server == IN_CLUSTER_SERVER || name == IN_CLUSTER_NAME {
         (IN_CLUSTER_SERVER, IN_CLUSTER_NAME)
@@ -258,23 +284,49 @@ fn listed(rules: impl Iterator<Item = String>) -> String {
 /// A repository URL without what does not tell repositories apart: scheme, user, `.git`, case.
 pub fn normal_url(url: &str) -> String {
     let lower = url.trim().to_lowercase();
-    let (rest, has_scheme) = match lower.split_once("://") {
-        Some((_, rest)) => (rest.to_owned(), true),
-        None => (lower.clone(), false),
-    };
-    let rest = match rest.split_once('@') {
-        Some((user, host)) if !user.contains('/') => host.to_owned(),
-        _ => rest,
-    };
+    let (authority, path) = split_url(&lower);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     // `git@host:path` is the same as `ssh://git@host/path`.
-    let rest = match rest.split_once(':') {
-        Some((host, path)) if !has_scheme && !host.contains('/') => {
-            format!("{host}/{}", path.trim_start_matches('/'))
-        }
-        _ => rest,
+    let whole = match path.strip_prefix(':') {
+        Some(path) => format!("{host}/{}", path.trim_start_matches('/')),
+        None => format!("{host}{path}"),
     };
-    let rest = rest.trim_end_matches('/');
+    let rest = whole.trim_end_matches('/');
     rest.strip_suffix(".git").unwrap_or(rest).to_owned()
+}
+
+/// The authority of a URL, which is where a user may stand, and all that follows it. What looks like a user
+/// further on is none.
+fn split_url(url: &str) -> (&str, &str) {
+    let (rest, has_scheme) = match url.split_once("://") {
+        Some((_, rest)) => (rest, true),
+        None => (url, false),
+    };
+    let is_end =
+        |letter: char| matches!(letter, '/' | '?' | '#' | '\\') || (letter == ':' && !has_scheme);
+    rest.split_at(rest.find(is_end).unwrap_or(rest.len()))
+}
+
+/// Why a URL could lead to another repository than the one that it is taken for. Programs read these parts
+/// in different ways, and no repository needs them.
+fn url_problem(url: &str) -> Option<String> {
+    let lower = url.trim().to_lowercase();
+    let odd = lower
+        .chars()
+        .find(|letter| matches!(letter, '?' | '#' | '\\') || letter.is_control());
+    if let Some(odd) = odd {
+        return Some(format!("must not contain {odd:?}"));
+    }
+    let (authority, path) = split_url(&lower);
+    if authority.matches('@').count() > 1 {
+        return Some("must not contain more than one '@' before the path".to_owned());
+    }
+    let is_step = |part: &str| matches!(part.replace("%2e", ".").as_str(), "." | "..");
+    path.split(['/', ':'])
+        .any(is_step)
+        .then(|| "must not contain '.' or '..' as a part of the path".to_owned())
 }
 
 #[cfg(test)]

@@ -160,3 +160,130 @@ fn urls_of_one_repository_are_equal() {
         );
     }
 }
+
+#[test]
+fn nothing_but_the_host_decides_which_host_it_is() {
+    for (url, host) in [
+        (
+            "https://evil.com?@github.com/company/infrastructure",
+            "evil.com",
+        ),
+        (
+            "https://evil.com#@github.com/company/infrastructure",
+            "evil.com",
+        ),
+        (
+            "https://evil.com\\@github.com/company/infrastructure",
+            "evil.com",
+        ),
+        (
+            "https://evil.com/@github.com/company/infrastructure",
+            "evil.com",
+        ),
+        (
+            "https://a@evil.com/x@github.com/company/infrastructure",
+            "evil.com",
+        ),
+        ("evil.com:x@github.com/company/infrastructure", "evil.com"),
+    ] {
+        assert!(
+            normal_url(url).starts_with(host),
+            "{url}: {}",
+            normal_url(url)
+        );
+    }
+    let spec = m7();
+    let rules = ProjectRules::new("team-backend", &spec);
+    for (url, said) in [
+        (
+            "https://evil.com?@github.com/company/infrastructure",
+            "repoURL must not contain '?'",
+        ),
+        (
+            "https://evil.com#@github.com/company/infrastructure",
+            "repoURL must not contain '#'",
+        ),
+        (
+            "https://evil.com\\@github.com/company/infrastructure",
+            "repoURL must not contain '\\\\'",
+        ),
+        ("https://github.com/company/infrastructure\n", ""),
+        (
+            "https://github.com/\tcompany/infrastructure",
+            "repoURL must not contain '\\t'",
+        ),
+        (
+            "https://github.com@evil.com@github.com/company/infrastructure",
+            "repoURL must not contain more than one '@' before the path",
+        ),
+        (
+            "https://github.com/company/infrastructure/../../evil/x",
+            "repoURL must not contain '.' or '..' as a part of the path",
+        ),
+        (
+            "git@github.com:%2E./evil/x",
+            "repoURL must not contain '.' or '..' as a part of the path",
+        ),
+    ] {
+        let refusal = rules.permit_source(url).err().unwrap_or_default();
+        assert_eq!(refusal, said, "{url}");
+    }
+    // Even where everything is allowed: nobody can tell what it is.
+    let odd = "https://git.example/x?y";
+    assert!(ProjectRules::permissive().permit_source(odd).is_err());
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_server_leads_past_no_rule() {
+    let spec: AppProjectSpec = serde_json::from_value(json!({
+        "destinations": [
+            {"namespace": "*", "server": "*"},
+            {"namespace": "*", "server": "!https://prod.example"},
+            {"namespace": "*", "server": "!https://stage.example/"},
+        ],
+    }))
+    .unwrap();
+    let rules = ProjectRules::new("p", &spec);
+    let permits = |server: &str| {
+        let destination = ApplicationDestination {
+            server: Some(server.to_owned()),
+            ..Default::default()
+        };
+        rules.permit_destination(&destination, "shop").is_ok()
+    };
+    assert!(permits("https://kubernetes.default.svc/"));
+    for server in ["https://prod.example", "https://stage.example"] {
+        assert!(
+            !permits(server) && !permits(&format!("{server}/")),
+            "{server}"
+        );
+    }
+}
+
+#[test]
+fn fields_that_restrict_and_are_not_followed_are_named() {
+    let spec: AppProjectSpec = serde_json::from_value(json!({
+        "signatureKeys": [{"keyID": "4AEE18F83AFDEB23"}],
+        "sourceIntegrity": {"git": {}},
+        "destinationServiceAccounts": [{"server": "*", "defaultServiceAccount": "deployer"}],
+        "permitOnlyProjectScopedClusters": true,
+    }))
+    .unwrap();
+    assert_eq!(
+        ProjectRules::new("p", &spec).unsupported(),
+        [
+            "signatureKeys",
+            "sourceIntegrity",
+            "destinationServiceAccounts",
+            "permitOnlyProjectScopedClusters"
+        ]
+    );
+    let spec: AppProjectSpec = serde_json::from_value(json!({
+        "sourceIntegrity": {}, "permitOnlyProjectScopedClusters": false,
+    }))
+    .unwrap();
+    assert_eq!(
+        ProjectRules::new("p", &spec).unsupported(),
+        Vec::<&str>::new()
+    );
+}

@@ -2,18 +2,23 @@
 
 use super::options::{SyncOptions, object_unsupported};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered};
-use crate::compare::{Comparison, DiffRules, IgnoreRule, compare};
+use crate::compare::{
+    Comparison, DiffRules, FIELD_MANAGER, IgnoreRule, ResourceComparison, compare,
+};
 use crate::manifest::{Manifest, PrepareContext, Prepared, prepare};
 use crate::project::ProjectRules;
 use crate::resource::ResourceId;
-use crate::tracking::instance_name;
+use crate::tracking::{self, instance_name};
 use api::constants::gitops::condition::{
     COMPARISON_ERROR, INVALID_SPEC_ERROR, REPEATED_RESOURCE_WARNING, SHARED_RESOURCE_WARNING,
     SYNC_ERROR,
 };
-use api::constants::gitops::{DEFAULT_PROJECT, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
-use api::{Application, ApplicationSource};
-use std::collections::BTreeMap;
+use api::constants::gitops::{
+    CLIENT_SIDE_FIELD_MANAGER, DEFAULT_PROJECT, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
+    MIGRATION_MANAGER_ANNOTATION,
+};
+use api::{AppProject, Application, ApplicationSource};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A condition type of ours: something that the Application asks for is not there yet.
 pub(super) const UNSUPPORTED_WARNING: &str = "UnsupportedFeatureWarning";
@@ -32,6 +37,11 @@ pub struct Assessment {
     pub denied: BTreeMap<ResourceId, String>,
     /// The target state could not be read completely.
     pub incomplete: bool,
+    /// Ours, live, and not among the manifests that could be read. They may be among the others, so they
+    /// are not compared; they are not forgotten either.
+    pub(super) unread: Vec<ResourceComparison>,
+    /// Ours, live, and declared as never to be applied (`hook: Skip`).
+    pub(super) skipped: BTreeSet<ResourceId>,
     /// Why nothing may be synced before somebody does something about it; a sentence.
     pub(super) blocked: Option<String>,
     pub(super) findings: Vec<Finding>,
@@ -41,18 +51,14 @@ pub struct Assessment {
 /// What is wrong with the Application itself, whatever its source comes to.
 pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> Vec<Finding> {
     let app = &snapshot.app;
-    let mut problems = Vec::new();
     let Some(rules) = project_rules(snapshot) else {
-        problems.push(format!("project '{}' does not exist", app.spec.project));
-        return problems
-            .into_iter()
-            .map(|text| (INVALID_SPEC_ERROR, text))
-            .collect();
+        return vec![(INVALID_SPEC_ERROR, no_project(app))];
     };
-    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
-    if namespace != config.control_namespace {
-        problems.extend(rules.permit_app_namespace(namespace).err());
-    }
+    let of_project = [
+        namespace_problem(app, &rules, config),
+        project_problem(&rules),
+    ];
+    let mut problems: Vec<String> = of_project.into_iter().flatten().collect();
     problems.extend(source_problem(app).or_else(|| {
         let source = source_of(app)?;
         rules.permit_source(&source.repo_url).err()
@@ -89,13 +95,62 @@ pub(super) fn sync_options(app: &Application) -> &[String] {
         .map_or(&[], |policy| &policy.sync_options)
 }
 
+/// Whether the repository of a source may be asked for on behalf of an Application. The shell asks before it
+/// fetches, for the comparison and for operations alike: what the project denies is not even connected to.
+/// Without it nothing is compared and an operation fails, with the same words.
+pub fn may_fetch(
+    app: &Application,
+    project: Option<&AppProject>,
+    source: &ApplicationSource,
+    config: &Config,
+) -> Result<(), String> {
+    let rules = rules_of(app, project).ok_or_else(|| no_project(app))?;
+    match namespace_problem(app, &rules, config).or_else(|| project_problem(&rules)) {
+        Some(problem) => Err(problem),
+        None => rules.permit_source(&source.repo_url),
+    }
+}
+
 /// The rules of the project; `None` if it does not exist. `default` need not.
 pub(super) fn project_rules(snapshot: &ApplicationSnapshot) -> Option<ProjectRules<'_>> {
-    match (&snapshot.project, project_name(&snapshot.app)) {
+    rules_of(&snapshot.app, snapshot.project.as_deref())
+}
+
+fn rules_of<'a>(app: &'a Application, project: Option<&'a AppProject>) -> Option<ProjectRules<'a>> {
+    match (project, project_name(app)) {
         (Some(project), name) => Some(ProjectRules::new(name, &project.spec)),
         (None, DEFAULT_PROJECT) => Some(ProjectRules::permissive()),
         (None, _) => None,
     }
+}
+
+pub(super) fn no_project(app: &Application) -> String {
+    format!("project '{}' does not exist", app.spec.project)
+}
+
+/// Why an Application that is not in the control namespace may not use its project.
+pub(super) fn namespace_problem(
+    app: &Application,
+    rules: &ProjectRules<'_>,
+    config: &Config,
+) -> Option<String> {
+    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
+    if namespace == config.control_namespace {
+        return None;
+    }
+    rules.permit_app_namespace(namespace).err()
+}
+
+/// Rules of the project that can't be held to.
+fn project_problem(rules: &ProjectRules<'_>) -> Option<String> {
+    let fields = rules.unsupported();
+    (!fields.is_empty()).then(|| {
+        format!(
+            "project '{}' asks for what is not supported, and nothing is synced without it: {}",
+            rules.name(),
+            fields.join(", ")
+        )
+    })
 }
 
 fn project_name(app: &Application) -> &str {
@@ -129,7 +184,7 @@ fn source_problem(app: &Application) -> Option<String> {
         .then(|| "spec.source.repoURL is missing".to_owned())
 }
 
-fn destination_problem(app: &Application) -> Option<String> {
+pub(super) fn destination_problem(app: &Application) -> Option<String> {
     let destination = &app.spec.destination;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     match (given(&destination.server), given(&destination.name)) {
@@ -170,11 +225,13 @@ pub fn assess(snapshot: &ApplicationSnapshot, rendered: &Rendered, config: &Conf
         ..Assessment::default()
     };
     judge_permissions(snapshot, &mut out);
+    set_aside(snapshot, &instance, &prepared, &mut out);
     if out.incomplete {
         // What could not be read may well be what seems to be gone.
-        out.comparison
-            .resources
-            .retain(|resource| resource.in_target);
+        let all = std::mem::take(&mut out.comparison.resources);
+        let (read, unread) = all.into_iter().partition(|resource| resource.in_target);
+        out.comparison.resources = read;
+        out.unread = unread;
     }
     for error in rendered.errors.iter().chain(&prepared.errors) {
         out.findings.push((
@@ -215,8 +272,12 @@ fn diff_rules(snapshot: &ApplicationSnapshot, instance: &str, prepared: &Prepare
             managed_fields_managers: rule.managed_fields_managers.clone(),
         })
         .collect();
-    let respect = SyncOptions(sync_options(app)).has("RespectIgnoreDifferences=true");
+    let options = SyncOptions(sync_options(app));
+    let respect = options.has("RespectIgnoreDifferences=true");
     let mut rules = DiffRules::new(instance, ignore, respect);
+    if !options.has("ClientSideApplyMigration=false") {
+        rules.migrate(&[migrated_manager(app), FIELD_MANAGER]);
+    }
     snapshot
         .live
         .iter()
@@ -228,14 +289,55 @@ fn diff_rules(snapshot: &ApplicationSnapshot, instance: &str, prepared: &Prepare
     rules
 }
 
+/// Who made objects by client-side apply before they came to us (gitops.md item 64).
+fn migrated_manager(app: &Application) -> &str {
+    let annotations = app.metadata.annotations.as_ref();
+    annotations
+        .and_then(|annotations| annotations.get(MIGRATION_MANAGER_ANNOTATION))
+        .map_or(CLIENT_SIDE_FIELD_MANAGER, String::as_str)
+}
+
+/// Whether the project permits an object. By the scope that the cluster serves its kind with, where that
+/// is known: what manifests say of it is not to be trusted here.
+pub(super) fn permit(
+    snapshot: &ApplicationSnapshot,
+    project: &ProjectRules<'_>,
+    id: &ResourceId,
+) -> Result<(), String> {
+    let served = snapshot.scopes.served(&id.group, &id.kind);
+    let namespaced = served.unwrap_or(!id.namespace.is_empty());
+    project.permit_resource(id, namespaced, &snapshot.app.spec.destination)
+}
+
+/// What is declared and not applied, hooks and `Skip`, is not pruned either (gitops.md items 34, 50, 59).
+fn set_aside(
+    snapshot: &ApplicationSnapshot,
+    instance: &str,
+    prepared: &Prepared,
+    out: &mut Assessment,
+) {
+    let is_ours = |id: &ResourceId| {
+        let live = snapshot.live.get(id);
+        live.is_some_and(|live| tracking::owner(live) == Some(instance))
+    };
+    let skipped = prepared.skipped.iter().map(|manifest| &manifest.id);
+    let hooks = prepared.hooks.iter().map(|(manifest, _)| &manifest.id);
+    let aside: BTreeSet<&ResourceId> = skipped.clone().chain(hooks).collect();
+    out.comparison
+        .resources
+        .retain(|resource| resource.in_target || !aside.contains(&resource.id));
+    out.skipped = skipped
+        .filter(|id| is_ours(id) && out.comparison.get(id).is_none())
+        .cloned()
+        .collect();
+}
+
 fn judge_permissions(snapshot: &ApplicationSnapshot, out: &mut Assessment) {
     let Some(project) = project_rules(snapshot) else {
         return;
     };
-    let destination = &snapshot.app.spec.destination;
     for compared in &out.comparison.resources {
-        let namespaced = !compared.id.namespace.is_empty();
-        if let Err(rule) = project.permit_resource(&compared.id, namespaced, destination) {
+        if let Err(rule) = permit(snapshot, &project, &compared.id) {
             out.denied.insert(compared.id.clone(), rule);
         }
     }

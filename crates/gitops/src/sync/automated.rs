@@ -6,8 +6,8 @@ use super::planner::{Context, later};
 use super::snapshot::Rendered;
 use crate::compare::ResourceComparison;
 use api::{
-    Operation, OperationInitiator, OperationPhase, OperationState, RetryStrategy, SyncOperation,
-    SyncOperationResource, SyncPolicyAutomated,
+    Application, Operation, OperationInitiator, OperationPhase, OperationState, RetryStrategy,
+    SyncOperation, SyncOperationResource, SyncPolicyAutomated,
 };
 use jiff::Timestamp;
 
@@ -54,14 +54,8 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
         return;
     }
     let revision = &rendered.revision;
-    let all = &assessment.comparison.resources;
-    if prune
-        && !automated.allow_empty.unwrap_or(false)
-        && all.iter().all(ResourceComparison::requires_pruning)
-    {
-        return cx.sync_error(format!(
-            "Skipping sync attempt to {revision}: auto-sync will wipe out all resources"
-        ));
+    if prune && wipes_out(app, assessment) {
+        return cx.sync_error(wipe_out_text(revision));
     }
     match attempt(cx, rendered) {
         Attempt::None => {
@@ -79,6 +73,21 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
             format!("{revision} was synced already, and selfHeal is off"),
         ),
     }
+}
+
+/// Whether pruning would leave nothing of the Application, and it does not say that it may be empty.
+/// Asked again in every pass of an automated operation: the revision that a retry takes, and a source that
+/// was changed meanwhile, are not those that it was started for.
+pub(super) fn wipes_out(app: &Application, assessment: &Assessment) -> bool {
+    let policy = app.spec.sync_policy.as_ref();
+    let automated = policy.and_then(|policy| policy.automated.as_ref());
+    let may_be_empty = automated.and_then(|automated| automated.allow_empty) == Some(true);
+    let all = &assessment.comparison.resources;
+    !may_be_empty && !all.is_empty() && all.iter().all(ResourceComparison::requires_pruning)
+}
+
+pub(super) fn wipe_out_text(revision: &str) -> String {
+    format!("Skipping sync attempt to {revision}: auto-sync will wipe out all resources")
 }
 
 fn is_running(state: &OperationState) -> bool {
@@ -116,7 +125,11 @@ fn is_attempt(state: &OperationState, rendered: &Rendered) -> bool {
     let whole = sync.resources.is_empty() || sync.auto_heal_attempts_count.is_some();
     let Some(result) = &state.sync_result else {
         // It failed before it had a target: what it pinned tells.
-        return whole && sync.revision.as_deref() == Some(rendered.revision.as_str());
+        let is_source = sync
+            .source
+            .as_ref()
+            .is_none_or(|source| *source == rendered.source);
+        return whole && is_source && sync.revision.as_deref() == Some(rendered.revision.as_str());
     };
     whole
         && !sync.dry_run.unwrap_or(false)
@@ -131,6 +144,7 @@ fn operation(cx: &Context<'_>, automated: &SyncPolicyAutomated, rendered: &Rende
     Operation {
         sync: Some(SyncOperation {
             revision: Some(rendered.revision.clone()),
+            source: Some(rendered.source.clone()),
             prune: automated.prune.filter(|prune| *prune),
             sync_options: sync_options(app).to_vec(),
             ..SyncOperation::default()

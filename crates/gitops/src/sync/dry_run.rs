@@ -3,7 +3,7 @@
 use super::assess::assess;
 use super::options::SyncOptions;
 use super::snapshot::{ApplicationSnapshot, Config, Target};
-use super::tasks::{action, tasks};
+use super::tasks::{apply, tasks};
 use crate::ResourceId;
 use crate::resource::string;
 use api::OperationPhase;
@@ -50,7 +50,7 @@ pub fn dry_run_objects(snapshot: &ApplicationSnapshot, config: &Config) -> Vec<V
     tasks(snapshot, &assessment, sync, options)
         .iter()
         .filter(|task| is_ready(&task.id))
-        .filter_map(|task| action(snapshot, &assessment, task, options))
+        .filter_map(|task| apply(snapshot, &assessment, task))
         .filter_map(|action| match action {
             Action::Apply { object, .. } => Some(*object),
             _ => None,

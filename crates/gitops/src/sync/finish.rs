@@ -52,7 +52,7 @@ pub(super) fn begin(cx: &mut Context<'_>, operation: Operation) {
     cx.wake_at(cx.now);
 }
 
-fn is_automated(operation: &Operation) -> bool {
+pub(super) fn is_automated(operation: &Operation) -> bool {
     operation.initiated_by.automated.unwrap_or(false)
 }
 
@@ -65,13 +65,12 @@ pub(super) fn retry_due(state: &OperationState) -> Option<Timestamp> {
     ))
 }
 
+/// Begins the next attempt. The operation stays as it was asked for, or the request could not be told from
+/// another one when it ends; `retry.refresh` counts in [`super::operation_request`].
 pub(super) fn try_again(state: &mut OperationState) {
     state.finished_at = None;
     state.sync_result = None;
     state.message = String::new();
-    if let (Some(true), Some(sync)) = (state.operation.retry.refresh, &mut state.operation.sync) {
-        sync.revision = None;
-    }
 }
 
 /// `min(maxDuration, duration · factor^tries)`, in seconds.

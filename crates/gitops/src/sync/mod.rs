@@ -29,7 +29,7 @@ mod snapshot;
 mod status;
 mod tasks;
 
-pub use assess::{Assessment, assess};
+pub use assess::{Assessment, assess, may_fetch};
 pub use dry_run::dry_run_objects;
 pub use outcome::{Inbox, Outcome};
 pub use planner::plan;

@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Outcome {
     Applied,
-    /// With the version of the API that it was deleted at.
+    /// What client-side apply owned of it is ours.
+    HandedOver,
+    /// With the version of the API that it was deleted at, and what was deleted.
     Deleted {
         version: String,
+        uid: Option<String>,
     },
     /// Refused; a plain sentence. A conflict of versions is none: the shell plans again instead.
     Failed(String),
@@ -44,9 +47,11 @@ impl Inbox {
                     Action::Apply { object, .. } | Action::Create { object } => {
                         (ResourceId::of(object), Outcome::Applied)
                     }
-                    Action::Delete { target, .. } => {
-                        let version = target.version().to_owned();
-                        (ResourceId::from(target), Outcome::Deleted { version })
+                    Action::Patch { target, .. } => (ResourceId::from(target), Outcome::HandedOver),
+                    Action::Delete { target, guard, .. } => {
+                        let (version, uid) = (target.version().to_owned(), guard.uid.clone());
+                        let done = Outcome::Deleted { version, uid };
+                        (ResourceId::from(target), done)
                     }
                     _ => return None,
                 };
@@ -78,10 +83,16 @@ impl Inbox {
         let results = self.results.iter().filter(|_| is_current);
         results
             .filter_map(|(id, outcome)| match outcome {
-                Outcome::Deleted { version } => Some((id.clone(), version.clone())),
+                Outcome::Deleted { version, .. } => Some((id.clone(), version.clone())),
                 _ => None,
             })
             .collect()
+    }
+
+    /// Whether what client-side apply owned of an object was handed over in the last pass. In whichever
+    /// attempt: it is not to be tried again, whatever became of it.
+    pub(super) fn handed_over(&self, id: &ResourceId) -> bool {
+        self.results.get(id) == Some(&Outcome::HandedOver)
     }
 
     /// The outcome for an object, if it is of the attempt that `state` is at.

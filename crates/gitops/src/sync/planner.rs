@@ -1,4 +1,4 @@
-use super::assess::{Assessment, Finding, assess, spec_findings};
+use super::assess::{Assessment, Finding, assess, project_rules, spec_findings};
 use super::options::SyncOptions;
 use super::run::{Pass, Running};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered, Target, operation_request};
@@ -198,6 +198,9 @@ impl Context<'_> {
             }
             finish::try_again(&mut state);
         }
+        if let Some(text) = self.denial(&sync) {
+            return finish::fail(self, state, OperationPhase::Error, text);
+        }
         match self.operation_target() {
             Target::Pending => {
                 self.wait_for("the revision to sync is being fetched");
@@ -209,6 +212,24 @@ impl Context<'_> {
             }
             Target::Rendered(rendered) => self.run(state, &sync, &rendered, compared),
         }
+    }
+
+    /// Why an operation may not go on, whatever its source comes to: what is wrong with the Application, or a
+    /// source of its own that the project denies. Nothing is fetched then ([`super::may_fetch`]), so this is
+    /// not for later.
+    fn denial(&self, sync: &SyncOperation) -> Option<String> {
+        let problems: Vec<&str> = self
+            .findings
+            .iter()
+            .filter(|(kind, _)| *kind == INVALID_SPEC_ERROR)
+            .map(|(_, message)| message.as_str())
+            .collect();
+        if !problems.is_empty() {
+            return Some(problems.join("; "));
+        }
+        let source = sync.source.as_ref()?;
+        let project = project_rules(self.snapshot)?;
+        project.permit_source(&source.repo_url).err()
     }
 
     /// The target state of the operation: that of the comparison, unless it asks for another.
@@ -236,21 +257,21 @@ impl Context<'_> {
     ) {
         let is_compared =
             matches!(&self.snapshot.target, Target::Rendered(target) if **target == *rendered);
-        let mut assessment = match compared {
+        let assessment = match compared {
             Some(assessment) if is_compared => assessment.clone(),
             _ => assess(self.snapshot, rendered, self.config),
         };
-        let of_spec = self
-            .findings
-            .iter()
-            .filter(|(kind, _)| *kind == INVALID_SPEC_ERROR);
-        assessment.findings.extend(of_spec.cloned());
         let result = state
             .sync_result
             .get_or_insert_with(SyncOperationResult::default);
         if result.revision.is_empty() {
             result.revision.clone_from(&rendered.revision);
             result.source = Some(rendered.source.clone());
+        }
+        let prunes_unasked = finish::is_automated(&state.operation) && sync.prune.unwrap_or(false);
+        if prunes_unasked && automated::wipes_out(&self.snapshot.app, &assessment) {
+            let text = automated::wipe_out_text(&rendered.revision);
+            return finish::end(self, state, OperationPhase::Failed, text);
         }
         let running = Running {
             snapshot: self.snapshot,

@@ -7,7 +7,7 @@ use super::snapshot::{ApplicationSnapshot, DryRun};
 use super::tasks::{Task, Todo, action, tasks};
 use crate::health::{HealthCode, health};
 use crate::order::kind_rank;
-use crate::resource::{ResourceId, is_deleting};
+use crate::resource::{self, ResourceId, is_deleting};
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR};
 use api::{
     ManagedNamespaceMetadata, OperationPhase, OperationState, ResourceResult, ResultCode,
@@ -16,6 +16,8 @@ use api::{
 use plan::{Action, Trace, WaitingOn};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What a pass came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -335,51 +337,107 @@ impl Running<'_> {
     }
 
     /// What is still to be sent of a wave, or the failure of it. After a failure the objects of the
-    /// same kind still go out, the next kinds do not.
+    /// same kind still go out, the next kinds do not. Definitions hold back what comes after them until the
+    /// API server knows their kinds.
     fn unfinished(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
+        let held = self.definitions(of_wave);
+        let is_held = |task: &Task| {
+            held.is_some() && !task.is_prune() && kind_rank(&task.id.kind) > kind_rank(DEFINITION)
+        };
         let code = |task: &Task| result_of(state, &task.id).and_then(|result| result.status);
         let failed = of_wave
             .iter()
             .find(|task| code(task) == Some(ResultCode::SyncFailed))
             .map(|task| (task.is_prune(), kind_rank(&task.id.kind)));
-        let actions: Vec<Action> = of_wave
+        let (handed_over, others): (Vec<Action>, Vec<Action>) = of_wave
             .iter()
             .filter(|task| code(task).is_none())
             .filter(|task| {
                 failed.is_none_or(|batch| batch == (task.is_prune(), kind_rank(&task.id.kind)))
             })
+            .filter(|task| !is_held(task))
             .filter_map(|task| action(self.snapshot, self.assessment, task, self.options))
-            .collect();
-        if !actions.is_empty() {
+            .partition(|action| matches!(action, Action::Patch { .. }));
+        // What is handed over first is applied next, and in its order.
+        let first = [handed_over, others];
+        if let Some(actions) = first.into_iter().find(|actions| !actions.is_empty()) {
             return Some(Pass::Act(actions));
         }
-        failed.is_some().then(|| {
-            Pass::Done(
-                OperationPhase::Failed,
-                format!(
-                    "one or more objects failed to apply, reason: {}",
-                    failures(state)
-                ),
-            )
-        })
+        if failed.is_some() {
+            let text = format!(
+                "one or more objects failed to apply, reason: {}",
+                failures(state)
+            );
+            return Some(Pass::Done(OperationPhase::Failed, text));
+        }
+        let is_open = of_wave
+            .iter()
+            .any(|task| is_held(task) && code(task).is_none());
+        held.filter(|_| is_open)
     }
 
-    /// Objects that were pruned and are still there.
+    /// Waits for the CustomResourceDefinitions of a wave that has objects of their kinds (gitops.md item 67).
+    fn definitions(self, of_wave: &[&Task]) -> Option<Pass> {
+        let has_objects = |id: &ResourceId| {
+            let mut manifests = self.assessment.manifests.iter();
+            let definition = manifests.find(|manifest| manifest.id == *id);
+            definition.is_some_and(|manifest| {
+                let group = resource::string(&manifest.object, "/spec/group").unwrap_or_default();
+                let kind = resource::string(&manifest.object, "/spec/names/kind");
+                let kind = kind.unwrap_or_default();
+                of_wave.iter().any(|task| task.id.is(group, kind))
+            })
+        };
+        let definitions = of_wave
+            .iter()
+            .filter(|task| task.id.is("apiextensions.k8s.io", DEFINITION) && !task.is_prune());
+        let mut waiting = Vec::new();
+        for task in definitions.filter(|task| has_objects(&task.id)) {
+            match self.seen(&task.id).and_then(health) {
+                Some(health) if health.code == HealthCode::Healthy => {}
+                Some(health) if health.code == HealthCode::Degraded => {
+                    return Some(unsuccessful(&[format!("{}: {}", task.id, health.message)]));
+                }
+                _ => waiting.push(task.id.to_string()),
+            }
+        }
+        (!waiting.is_empty()).then(|| Pass::Wait(waiting_text("healthy state of", &waiting)))
+    }
+
+    /// An object as it was applied. `None` while the view has not caught up with that: its health would be
+    /// that of what was there before.
+    fn seen(&self, id: &ResourceId) -> Option<&Value> {
+        let compared = self.assessment.comparison.get(id)?;
+        let live = self.snapshot.live.get(id)?;
+        compared.applied.then_some(live.as_ref())
+    }
+
+    /// Objects that were pruned and are still there: on their way out, or in a view that is older than the
+    /// deletion. What has taken the name of one since is not waited for.
     fn deletions(self, state: &OperationState) -> Option<String> {
+        let is_left = |id: &ResourceId| {
+            let Some(live) = self.snapshot.live.get(id) else {
+                return false;
+            };
+            let deleted = match self.snapshot.inbox.get(state, id) {
+                Some(Outcome::Deleted { uid, .. }) => uid.as_deref(),
+                _ => None,
+            };
+            is_deleting(live) || (deleted.is_some() && deleted == resource::uid(live))
+        };
         let left: Vec<String> = state
             .sync_result
             .iter()
             .flat_map(|result| &result.resources)
             .filter(|result| result.status == Some(ResultCode::Pruned))
             .map(id_of)
-            .filter(|id| self.snapshot.live.get(id).is_some())
+            .filter(is_left)
             .map(|id| id.to_string())
             .collect();
         (!left.is_empty()).then(|| waiting_text("deletion of", &left))
     }
 
-    /// The next wave goes out when this one is well. The view must have caught up with what was
-    /// applied, or it would be the health of what was there before.
+    /// The next wave goes out when this one is well.
     fn unhealthy(self, of_wave: &[&Task], state: &mut OperationState) -> Option<Pass> {
         let mut waiting = Vec::new();
         let mut broken = Vec::new();
@@ -387,14 +445,7 @@ impl Running<'_> {
             .iter()
             .filter(|task| matches!(task.todo, Todo::Apply { .. } | Todo::Nothing))
         {
-            let is_seen = self
-                .assessment
-                .comparison
-                .get(&task.id)
-                .is_some_and(|seen| seen.applied);
-            let live = self.snapshot.live.get(&task.id);
-            let well = live.filter(|_| is_seen).map(|live| health(live));
-            match well {
+            match self.seen(&task.id).map(health) {
                 None => waiting.push(task.id.to_string()),
                 Some(None) => settle(state, &task.id, OperationPhase::Succeeded),
                 Some(Some(health)) => match health.code {
@@ -408,14 +459,18 @@ impl Running<'_> {
             }
         }
         if !broken.is_empty() {
-            let text = format!(
-                "one or more synchronization tasks completed unsuccessfully, reason: {}",
-                broken.join(", ")
-            );
-            return Some(Pass::Done(OperationPhase::Failed, text));
+            return Some(unsuccessful(&broken));
         }
         (!waiting.is_empty()).then(|| Pass::Wait(waiting_text("healthy state of", &waiting)))
     }
+}
+
+fn unsuccessful(reasons: &[String]) -> Pass {
+    let text = format!(
+        "one or more synchronization tasks completed unsuccessfully, reason: {}",
+        reasons.join(", ")
+    );
+    Pass::Done(OperationPhase::Failed, text)
 }
 
 fn waiting_text(what: &str, objects: &[String]) -> String {

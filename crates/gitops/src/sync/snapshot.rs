@@ -139,22 +139,27 @@ pub fn operation_request(app: &Application) -> Option<SourceRequest> {
         .map(|state| &state.operation)
         .or(app.operation.as_ref())?;
     let sync = operation.sync.as_ref()?;
+    // A retry of the newest commit lets go of the one that failed, from the moment it is waited for.
+    let takes_newest =
+        operation.retry.refresh == Some(true) && running.is_some_and(|state| state.retry_count > 0);
     let pinned = running
+        .filter(|state| !takes_newest || state.finished_at.is_none())
         .and_then(|state| state.sync_result.as_ref())
         .map(|result| result.revision.clone())
         .filter(|revision| !revision.is_empty());
     let asked = sync
         .revision
         .clone()
-        .filter(|revision| !revision.is_empty());
-    let own_source = sync.source.clone();
+        .filter(|revision| !revision.is_empty() && !takes_newest);
+    let compared = comparison_request(app).map(|request| request.source);
+    let own_source = sync
+        .source
+        .clone()
+        .filter(|source| Some(source) != compared.as_ref());
     if pinned.is_none() && asked.is_none() && own_source.is_none() {
         return None;
     }
-    let source = match own_source {
-        Some(source) => source,
-        None => comparison_request(app)?.source,
-    };
+    let source = own_source.or(compared)?;
     let revision = pinned
         .or(asked)
         .unwrap_or_else(|| revision_of(&source).to_owned());

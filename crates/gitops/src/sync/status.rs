@@ -5,7 +5,7 @@ use super::snapshot::{ApplicationSnapshot, Rendered};
 use crate::compare::ResourceComparison;
 use crate::health::{Child, Health, HealthCode, aggregate, health};
 use crate::images;
-use crate::resource::{ResourceId, annotation};
+use crate::resource::{self, ResourceId, annotation};
 use api::constants::gitops::IGNORE_HEALTHCHECK_ANNOTATION;
 use api::{
     AppHealthStatus, Application, ApplicationCondition, ApplicationStatus, ApplicationSummary,
@@ -14,7 +14,7 @@ use api::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A time as it is stored: whole seconds, so that what was planned equals what is read back.
 pub(super) fn stamp(at: Timestamp) -> Time {
@@ -29,12 +29,21 @@ pub(super) fn compared(
     assessment: &Assessment,
 ) {
     let app = &snapshot.app;
+    let before = std::mem::take(&mut status.resources);
     status.resources = assessment
         .comparison
         .resources
         .iter()
         .map(|resource| resource_status(resource, snapshot, assessment))
         .collect();
+    let mut others = skipped(snapshot, assessment);
+    if assessment.incomplete {
+        others.extend(unread(before, snapshot, assessment));
+    }
+    if !others.is_empty() {
+        status.resources.append(&mut others);
+        status.resources.sort_by_cached_key(id_of);
+    }
     let code = if assessment.incomplete {
         SyncStatusCode::Unknown
     } else if assessment.comparison.is_synced() {
@@ -50,6 +59,52 @@ pub(super) fn compared(
     });
     status.source_type.clone_from(&rendered.source_type);
     status.reconciled_at = Some(stamp(rendered.at));
+}
+
+/// What is declared as never to be applied, and lives: listed without a status, so that it does not count.
+fn skipped(snapshot: &ApplicationSnapshot, assessment: &Assessment) -> Vec<ResourceStatus> {
+    let ids = assessment.skipped.iter();
+    ids.filter_map(|id| {
+        let live = snapshot.live.get(id)?;
+        Some(ResourceStatus {
+            group: id.group.clone(),
+            version: resource::version(live).to_owned(),
+            kind: id.kind.clone(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            ..ResourceStatus::default()
+        })
+    })
+    .collect()
+}
+
+/// What can't be compared while a part of the manifests can't be read: what is ours, and what was listed
+/// before, as far as it lives. Dropped from the list, their kinds would not be looked at any more, and
+/// nothing would ever prune them.
+fn unread(
+    before: Vec<ResourceStatus>,
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+) -> Vec<ResourceStatus> {
+    let ours = assessment.unread.iter();
+    let ours = ours.map(|resource| resource_status(resource, snapshot, assessment));
+    let mut out: BTreeMap<ResourceId, ResourceStatus> = BTreeMap::new();
+    for entry in ours.chain(before) {
+        let id = id_of(&entry);
+        let is_listed =
+            assessment.comparison.get(&id).is_some() || assessment.skipped.contains(&id);
+        let live = snapshot.live.get(&id).filter(|_| !is_listed);
+        if let Some(live) = live {
+            let health = child_health(Some(live.as_ref()));
+            out.entry(id).or_insert_with(|| ResourceStatus {
+                status: Some(SyncStatusCode::Unknown),
+                health: health.map(|health| shown(&health)),
+                requires_pruning: false,
+                ..entry
+            });
+        }
+    }
+    out.into_values().collect()
 }
 
 /// What was compared with what, as far as the Application says.
@@ -72,7 +127,8 @@ pub(super) fn not_compared(
     snapshot: &ApplicationSnapshot,
     at: Timestamp,
 ) {
-    for resource in &mut status.resources {
+    let counted = status.resources.iter_mut();
+    for resource in counted.filter(|resource| resource.status.is_some()) {
         resource.status = Some(SyncStatusCode::Unknown);
         let live = snapshot.live.get(&id_of(resource));
         resource.health = child_health(live.map(AsRef::as_ref)).map(|health| shown(&health));
@@ -160,6 +216,7 @@ pub(super) fn summarise(
     let parts: Vec<(ResourceId, Option<Health>, bool)> = status
         .resources
         .iter()
+        .filter(|resource| resource.status.is_some())
         .map(id_of)
         .filter(|id| !(id.is("argoproj.io", "Application") && id.name == name))
         .map(|id| {

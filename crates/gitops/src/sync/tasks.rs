@@ -3,12 +3,15 @@
 use super::assess::Assessment;
 use super::options::{SyncOptions, object_has};
 use super::snapshot::ApplicationSnapshot;
-use crate::compare::{DIGEST_ANNOTATION, FIELD_MANAGER, ResourceComparison, target_digest};
+use crate::compare::{
+    DIGEST_ANNOTATION, FIELD_MANAGER, ResourceComparison, handed_over, target_digest,
+};
 use crate::manifest::Manifest;
 use crate::order::sort_key;
 use crate::resource::{self, ResourceId};
 use api::{SyncOperation, SyncOperationResource};
-use plan::{Action, Guard};
+use plan::{Action, Guard, PatchKind};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be done with one object.
@@ -154,9 +157,8 @@ pub(super) fn action(
     options: SyncOptions<'_>,
 ) -> Option<Action> {
     match task.todo {
-        Todo::Apply { manifest } => {
-            let manifest = assessment.manifests.get(manifest)?;
-            Some(apply(snapshot, assessment, manifest))
+        Todo::Apply { .. } => {
+            hand_over(snapshot, assessment, &task.id).or_else(|| apply(snapshot, assessment, task))
         }
         Todo::Prune => {
             let live = snapshot.live.get(&task.id)?;
@@ -170,10 +172,39 @@ pub(super) fn action(
     }
 }
 
+/// What client-side apply owns of an object that was never applied here becomes ours. The apply itself
+/// follows in the next pass: this changes the version that it may depend on.
+fn hand_over(
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+    id: &ResourceId,
+) -> Option<Action> {
+    let live = snapshot.live.get(id)?;
+    if snapshot.inbox.handed_over(id) {
+        return None;
+    }
+    let fields = handed_over(live, &assessment.rules)?;
+    Some(Action::Patch {
+        target: id.key(resource::version(live)),
+        kind: PatchKind::Merge,
+        patch: json!({"metadata": {"managedFields": fields}}),
+        subresource: None,
+        guard: guard(live),
+    })
+}
+
 /// The object that goes out: what Git declares, with what others decide taken from the live object
 /// where the API server would otherwise drop it. In that case the apply is good only for the live
-/// object that was looked at.
-fn apply(snapshot: &ApplicationSnapshot, assessment: &Assessment, manifest: &Manifest) -> Action {
+/// object that was looked at. `None` if the task is not to apply one.
+pub(super) fn apply(
+    snapshot: &ApplicationSnapshot,
+    assessment: &Assessment,
+    task: &Task,
+) -> Option<Action> {
+    let Todo::Apply { manifest } = task.todo else {
+        return None;
+    };
+    let manifest: &Manifest = assessment.manifests.get(manifest)?;
     let rules = &assessment.rules;
     let mut object = manifest.object.clone();
     let digest = target_digest(manifest, rules);
@@ -189,10 +220,10 @@ fn apply(snapshot: &ApplicationSnapshot, assessment: &Assessment, manifest: &Man
             metadata.insert("resourceVersion".to_owned(), version.into());
         }
     }
-    Action::Apply {
+    Some(Action::Apply {
         object: Box::new(object),
         manager: FIELD_MANAGER,
-    }
+    })
 }
 
 /// Deletes what was looked at, and nothing that has taken its place or changed hands since.

@@ -5,7 +5,7 @@ use crate::sync::{Config, DryRun, Target, dry_run_objects};
 use api::AppProject;
 use serde_json::{Value, json};
 
-fn m7() -> AppProject {
+pub(super) fn m7() -> AppProject {
     serde_json::from_value(json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
         "metadata": {"name": "team-backend"},

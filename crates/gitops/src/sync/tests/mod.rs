@@ -1,5 +1,10 @@
+mod adoption;
 mod automated;
+mod deletion;
 mod failures;
 mod operation;
+mod permissions;
+mod retries;
+mod set_aside;
 mod waves;
 mod world;

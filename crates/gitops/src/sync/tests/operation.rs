@@ -1,5 +1,7 @@
 use super::world::{World, config_map, m2, rollout};
 use crate::sync::{Target, operation_request};
+use jiff::SignedDuration;
+use plan::Next;
 use serde_json::json;
 
 #[test]
@@ -344,6 +346,35 @@ fn a_deleted_application_takes_its_objects_along_in_reverse() {
         Vec::<String>::new()
     );
     assert!(world.get("Namespace", "production").is_some());
+}
+
+#[test]
+fn an_object_that_may_not_be_deleted_keeps_no_other_and_is_tried_again() {
+    let maps = ["a", "b", "c"].map(|name| config_map(name, "1"));
+    let mut world = World::new(maps.to_vec());
+    world.app.metadata.finalizers = Some(vec!["resources-finalizer.argocd.argoproj.io".to_owned()]);
+    world.settle();
+    world.app.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:01:00Z")).unwrap());
+    world.applied.clear();
+    let why = "configmaps \"b\" is forbidden".to_owned();
+    world.refuse.insert("b".to_owned(), why);
+    world.step();
+    world.applied.sort();
+    assert_eq!(world.applied, ["-ConfigMap/a", "-ConfigMap/c"]);
+    let plan = world.plan();
+    assert_eq!(plan.actions.len(), 1, "{:?}", plan.actions);
+    assert_eq!(
+        plan.next,
+        Next::At(world.now + SignedDuration::from_secs(20))
+    );
+    world.refuse.clear();
+    world.settle();
+    assert_eq!(world.applied.last().unwrap(), "-ConfigMap/b");
+    assert_eq!(
+        world.app.metadata.finalizers.clone().unwrap_or_default(),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

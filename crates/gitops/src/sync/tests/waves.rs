@@ -1,6 +1,7 @@
-use super::world::{World, config_map, rollout};
+use super::world::{World, config_map, establish, rollout};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn in_wave(mut object: Value, wave: i64) -> Value {
     object["metadata"]["annotations"] = json!({"argocd.argoproj.io/sync-wave": wave.to_string()});
@@ -123,6 +124,109 @@ fn prune_last_goes_after_everything() {
     world.commit("bbbbbbb", vec![in_wave(config_map("new", "2"), 7)]);
     world.settle();
     assert_eq!(world.applied, ["ConfigMap/new", "-ConfigMap/old"]);
+}
+
+#[test]
+fn only_what_is_still_on_its_way_out_is_waited_for() {
+    let mut world = World::new(vec![config_map("a", "1"), config_map("b", "1")]);
+    world.settle();
+    let pruned = world.get("ConfigMap", "b").unwrap().clone();
+    world.applied.clear();
+    world.commit("bbbbbbb", vec![config_map("a", "1")]);
+    while world.applied.is_empty() {
+        assert!(world.step());
+    }
+    assert_eq!(world.applied, ["-ConfigMap/b"]);
+    let waits = "Running: waiting for deletion of ConfigMap:production/b";
+    // A view that is older than the deletion.
+    world.live.insert(Arc::new(pruned.clone()));
+    world.step();
+    assert!(world.summary().ends_with(waits), "{}", world.summary());
+    let mut leaving = pruned;
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    world.live.insert(Arc::new(leaving.clone()));
+    world.settle();
+    assert!(world.summary().ends_with(waits), "{}", world.summary());
+    // Another one has taken the name; one of that name goes somewhere else.
+    let mut another = config_map("b", "1");
+    another["metadata"]["namespace"] = json!("production");
+    another["metadata"]["uid"] = json!("another");
+    world.live.insert(Arc::new(another));
+    leaving["metadata"]["namespace"] = json!("elsewhere");
+    world.live.insert(Arc::new(leaving));
+    world.settle();
+    assert_eq!(
+        world.summary(),
+        "Synced Healthy Succeeded: successfully synced (all tasks run)"
+    );
+}
+
+fn things() -> (Value, Value) {
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster", "names": {"kind": "Thing"}}});
+    let thing = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}});
+    (definition, thing)
+}
+
+#[test]
+fn objects_wait_until_their_kind_is_served() {
+    let (definition, thing) = things();
+    let mut world = World::new(vec![config_map("a", "1"), thing, definition]);
+    world.establishes = false;
+    world.settle();
+    let before = [
+        "Namespace/production",
+        "ConfigMap/a",
+        "CustomResourceDefinition/things.example.com",
+    ];
+    assert_eq!(world.applied, before);
+    assert!(
+        world.summary().ends_with(
+            "Running: waiting for healthy state of \
+             apiextensions.k8s.io/CustomResourceDefinition:things.example.com"
+        ),
+        "{}",
+        world.summary()
+    );
+    world.edit("CustomResourceDefinition", "things.example.com", establish);
+    world.settle();
+    assert_eq!(world.applied[3..], ["Thing/t"]);
+    assert!(world.summary().contains("Succeeded"), "{}", world.summary());
+}
+
+#[test]
+fn a_definition_whose_names_are_taken_ends_the_sync() {
+    let (definition, thing) = things();
+    let mut world = World::new(vec![config_map("a", "1"), thing, definition]);
+    world.policy(
+        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"], "retry": {"limit": 0}}),
+    );
+    world.establishes = false;
+    world.settle();
+    world.edit("CustomResourceDefinition", "things.example.com", |crd| {
+        crd["status"] = json!({"conditions": [
+            {"type": "NamesAccepted", "status": "False", "message": "taken"}]});
+    });
+    world.settle();
+    assert!(
+        world.summary().ends_with(
+            "Failed: one or more synchronization tasks completed unsuccessfully, reason: \
+             apiextensions.k8s.io/CustomResourceDefinition:things.example.com: taken"
+        ),
+        "{}",
+        world.summary()
+    );
+    assert_eq!(world.applied.len(), 3, "{:?}", world.applied);
+}
+
+#[test]
+fn a_definition_that_nothing_needs_is_not_waited_for() {
+    let (definition, _) = things();
+    let mut world = World::new(vec![definition, rollout("backend:v1")]);
+    world.establishes = false;
+    world.settle();
+    assert!(world.summary().contains("Succeeded"), "{}", world.summary());
 }
 
 fn manifests() -> impl Strategy<Value = Vec<Value>> {

@@ -17,12 +17,15 @@ pub(super) struct World {
     pub(super) app: Application,
     pub(super) project: Option<AppProject>,
     pub(super) target: Target,
+    pub(super) operation_target: Option<Target>,
     pub(super) live: LiveTree,
     pub(super) refuse: BTreeMap<String, String>,
     pub(super) now: Timestamp,
     pub(super) applied: Vec<String>,
     pub(super) events: Vec<String>,
     pub(super) dry_run: DryRun,
+    /// Whether definitions are established as soon as they are applied.
+    pub(super) establishes: bool,
     inbox: Inbox,
     serial: u64,
 }
@@ -60,12 +63,14 @@ impl World {
             app: m2(),
             project: None,
             target: Target::Pending,
+            operation_target: None,
             live: LiveTree::default(),
             refuse: BTreeMap::new(),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             applied: Vec::new(),
             events: Vec::new(),
             dry_run: DryRun::Off,
+            establishes: true,
             inbox: Inbox::default(),
             serial: 0,
         };
@@ -115,7 +120,7 @@ impl World {
             app: Arc::new(self.app.clone()),
             project: self.project.clone().map(Arc::new),
             target: self.target.clone(),
-            operation_target: None,
+            operation_target: self.operation_target.clone(),
             refreshed: true,
             live: self.live.clone(),
             scopes: Scopes::default(),
@@ -144,10 +149,10 @@ impl World {
         }
         let mut outcomes = Vec::new();
         for action in &plan.actions {
-            let outcome = self.execute(action);
+            let outcome = self.execute(action.deed());
             let failed = outcome.is_err();
             outcomes.push(outcome);
-            if failed {
+            if failed && !matches!(action, Action::Attempt(_)) {
                 // The shell stops here, and stores no status.
                 self.inbox.absorb(Inbox::collect(&plan, &outcomes));
                 return true;
@@ -228,8 +233,31 @@ impl World {
                 self.apply(&id, object);
                 Ok(())
             }
+            Action::Patch {
+                target,
+                patch,
+                guard,
+                ..
+            } => {
+                let id = ResourceId::from(target);
+                if let Some(why) = self.refuse.get(&id.name) {
+                    return Err(why.clone());
+                }
+                let mut live = (**self.live.get(&id).expect("patches what is there")).clone();
+                let seen = resource::resource_version(&live).map(str::to_owned);
+                assert_eq!(guard.resource_version, seen);
+                merge(&mut live, patch);
+                self.serial += 1;
+                live["metadata"]["resourceVersion"] = json!(self.serial.to_string());
+                self.live.insert(Arc::new(live));
+                self.applied.push(format!("~{}/{}", id.kind, id.name));
+                Ok(())
+            }
             Action::Delete { target, guard, .. } => {
                 let id = ResourceId::from(target);
+                if let Some(why) = self.refuse.get(&id.name) {
+                    return Err(why.clone());
+                }
                 let live = self.live.get(&id).expect("deletes what is there");
                 assert_eq!(guard.uid.as_deref(), resource::uid(live));
                 self.live.remove(&id);
@@ -261,6 +289,9 @@ impl World {
         live["metadata"]["resourceVersion"] = json!(self.serial.to_string());
         live["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Apply",
             "fieldsV1": {"f:spec": leaves(object.get("spec")), "f:data": leaves(object.get("data"))}}]);
+        if id.kind == "CustomResourceDefinition" && self.establishes {
+            establish(&mut live);
+        }
         self.live.insert(Arc::new(live));
     }
 
@@ -344,6 +375,10 @@ impl World {
         resource::set_annotation(&mut object, tracking::TRACKING_ANNOTATION, &id);
         self.live.insert(Arc::new(object));
     }
+}
+
+pub(super) fn establish(definition: &mut Value) {
+    definition["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
 }
 
 fn leaves(value: Option<&Value>) -> Value {
