@@ -4,6 +4,7 @@
 use crate::clock::Clock;
 use crate::gitops::Sources;
 use crate::queue::{Key, Queue};
+use api::ApplicationSource;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gitops::sync::{Rendered, SourceRequest, Target};
@@ -21,6 +22,9 @@ pub trait Render: Debug + Send + Sync {
         request: &'a SourceRequest,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Arc<Rendered>, String>>;
+
+    /// Nobody looks at this source for `app` any more: what is kept of it can be dropped.
+    fn forget(&self, _app: &str, _source: &ApplicationSource) {}
 }
 
 impl Render for Sources {
@@ -35,6 +39,10 @@ impl Render for Sources {
             .map(|answer| answer.map_err(|error| crate::error::chain(&error)))
             .boxed()
     }
+
+    fn forget(&self, app: &str, source: &ApplicationSource) {
+        Self::forget(self, app, source);
+    }
 }
 
 /// Why a source is rendered: to be compared with, or for the operation that runs.
@@ -44,6 +52,11 @@ pub enum Purpose {
     Operation,
 }
 
+impl Purpose {
+    const ALL: [Self; 2] = [Self::Comparison, Self::Operation];
+}
+
+/// All times are those of [`Renderer::steady`].
 #[derive(Debug)]
 struct Entry {
     request: SourceRequest,
@@ -53,6 +66,9 @@ struct Entry {
     began: Option<Timestamp>,
     /// When the newest attempt that has ended had begun.
     ended: Option<Timestamp>,
+    /// As of when that is what there is to know: its beginning; its end, if it failed, however long it
+    /// has waited for a server that says nothing.
+    as_of: Option<Timestamp>,
     running: bool,
     /// Since when a refresh is asked for.
     refresh: Option<Timestamp>,
@@ -66,6 +82,8 @@ pub struct Renderer {
     render: Arc<dyn Render>,
     queue: Arc<Queue>,
     clock: Clock,
+    /// Tells how old an answer is. It goes on where the wall clock is set back, and is never stored.
+    steady: Clock,
     entries: Arc<Mutex<Entries>>,
 }
 
@@ -87,6 +105,7 @@ impl Renderer {
             render,
             queue,
             clock,
+            steady: Clock::starting_at(clock.now()),
             entries: Arc::default(),
         }
     }
@@ -94,14 +113,15 @@ impl Renderer {
     /// The newest that is known, and whether it is newer than the refresh that is asked for.
     /// Starts an attempt if that is due; the key is woken when it has ended.
     pub fn target(&self, key: &Key, purpose: Purpose, wanted: Wanted<'_>) -> (Target, bool) {
-        let now = self.clock.now();
+        let now = self.steady.now();
         let mut entries = lock(&self.entries);
         let slot = (key.clone(), purpose);
         if entries
             .get(&slot)
             .is_none_or(|entry| !entry.is_for(&wanted))
         {
-            entries.insert(slot.clone(), Entry::new(&wanted));
+            let former = entries.insert(slot.clone(), Entry::new(&wanted));
+            self.release(&entries, key, former);
         }
         let Some(entry) = entries.get_mut(&slot) else {
             return (Target::Pending, false);
@@ -110,7 +130,15 @@ impl Renderer {
             (false, _) => None,
             (true, since) => since.or(Some(now)),
         };
-        if entry.is_due(now, wanted.poll_s) {
+        // Who plans goes by the times that are stored, and these by the wall clock: it may have gone ahead.
+        let is_old = match &entry.target {
+            Target::Rendered(rendered) if !entry.running => {
+                let age = self.clock.now().as_second() - rendered.at.as_second();
+                age >= wanted.poll_s
+            }
+            _ => false,
+        };
+        if is_old || entry.is_due(now, wanted.poll_s) {
             entry.running = true;
             entry.began = Some(now);
             self.start(slot, entry.request.clone(), entry.attempt.clone());
@@ -124,9 +152,10 @@ impl Renderer {
             self.queue.clone(),
             self.entries.clone(),
         );
-        let clock = self.clock;
+        let (clock, steady) = (self.clock, self.steady);
         tokio::spawn(async move {
             let answer = render.render(&slot.0.name, &request, clock.now()).await;
+            let failed = answer.is_err().then(|| steady.now());
             let target = match answer {
                 Ok(rendered) => Target::Rendered(rendered),
                 Err(error) => Target::Failed {
@@ -141,6 +170,7 @@ impl Renderer {
             {
                 entry.target = target;
                 entry.ended = entry.began;
+                entry.as_of = failed.or(entry.began);
                 entry.running = false;
             }
             queue.add(slot.0);
@@ -149,7 +179,26 @@ impl Renderer {
 
     /// Drops what belongs to an Application that is gone.
     pub fn forget(&self, key: &Key) {
-        lock(&self.entries).retain(|(of, _), _| of != key);
+        let mut entries = lock(&self.entries);
+        for purpose in Purpose::ALL {
+            let former = entries.remove(&(key.clone(), purpose));
+            self.release(&entries, key, former);
+        }
+    }
+
+    /// Gives up a source, unless the Application has it for another purpose as well.
+    fn release(&self, entries: &Entries, key: &Key, former: Option<Entry>) {
+        let Some(former) = former else {
+            return;
+        };
+        let source = &former.request.source;
+        let is_used = Purpose::ALL.into_iter().any(|purpose| {
+            let entry = entries.get(&(key.clone(), purpose));
+            entry.is_some_and(|entry| entry.request.source == *source)
+        });
+        if !is_used {
+            self.render.forget(&key.name, source);
+        }
     }
 }
 
@@ -165,6 +214,7 @@ impl Entry {
             target: Target::Pending,
             began: None,
             ended: None,
+            as_of: None,
             running: false,
             refresh: None,
         }
@@ -181,11 +231,173 @@ impl Entry {
         if self.refresh.is_some() && !self.is_refreshed() {
             return true;
         }
-        self.ended
-            .is_none_or(|began| now.as_second().saturating_sub(began.as_second()) >= poll_s)
+        self.as_of
+            .is_none_or(|as_of| now.as_second().saturating_sub(as_of.as_second()) >= poll_s)
     }
 }
 
 fn lock(entries: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
     entries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Kind, Outcome};
+    use jiff::SignedDuration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    const POLL_S: i64 = 60;
+
+    #[derive(Debug, Default)]
+    struct Fake {
+        takes: Duration,
+        fails: bool,
+        asked: AtomicUsize,
+        forgotten: Mutex<Vec<String>>,
+    }
+
+    impl Render for Fake {
+        fn render<'a>(
+            &'a self,
+            _: &'a str,
+            request: &'a SourceRequest,
+            now: Timestamp,
+        ) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
+            async move {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(self.takes).await;
+                if self.fails {
+                    return Err("the server says nothing".to_owned());
+                }
+                Ok(Arc::new(Rendered {
+                    source: request.source.clone(),
+                    revision: "0a1b".to_owned(),
+                    commit: None,
+                    source_type: "Directory".to_owned(),
+                    documents: Vec::new(),
+                    errors: Vec::new(),
+                    warnings: Vec::new(),
+                    at: now,
+                }))
+            }
+            .boxed()
+        }
+
+        fn forget(&self, app: &str, source: &ApplicationSource) {
+            let source = format!("{app} {}", source.repo_url);
+            self.forgotten.lock().unwrap().push(source);
+        }
+    }
+
+    struct Setup {
+        fake: Arc<Fake>,
+        queue: Arc<Queue>,
+        renderer: Renderer,
+    }
+
+    fn key() -> Key {
+        Key::new(Kind::Application, "argocd", "shop")
+    }
+
+    fn request(url: &str) -> SourceRequest {
+        let source = ApplicationSource {
+            repo_url: url.to_owned(),
+            ..ApplicationSource::default()
+        };
+        let revision = "main".to_owned();
+        SourceRequest { source, revision }
+    }
+
+    impl Setup {
+        fn new(fake: Fake) -> Self {
+            let (fake, queue) = (Arc::new(fake), Arc::new(Queue::default()));
+            let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+            let renderer = Renderer::new(fake.clone(), queue.clone(), clock);
+            Self {
+                fake,
+                queue,
+                renderer,
+            }
+        }
+
+        fn target(&self, purpose: Purpose, url: &str, refresh: bool) -> (Target, bool) {
+            let request = request(url);
+            let wanted = Wanted {
+                request: &request,
+                refresh,
+                poll_s: POLL_S,
+                attempt: "",
+            };
+            self.renderer.target(&key(), purpose, wanted)
+        }
+
+        /// Looks, and says how often Git was asked so far.
+        async fn look(&self) -> usize {
+            self.target(Purpose::Comparison, "a", false);
+            tokio::task::yield_now().await;
+            self.fake.asked.load(Ordering::Relaxed)
+        }
+
+        /// Until an attempt has ended.
+        async fn woken(&self) {
+            let key = self.queue.next().await;
+            self.queue.done(key, Outcome::AwaitChange);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_failed_is_made_again_a_poll_after_its_end() {
+        let setup = Setup::new(Fake {
+            takes: Duration::from_secs(90),
+            fails: true,
+            ..Fake::default()
+        });
+        assert_eq!(setup.look().await, 1);
+        setup.woken().await;
+        assert_eq!(setup.look().await, 1);
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(setup.look().await, 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(setup.look().await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_back_stops_nothing() {
+        let mut setup = Setup::new(Fake {
+            takes: Duration::from_millis(10),
+            ..Fake::default()
+        });
+        assert_eq!(setup.look().await, 1);
+        setup.woken().await;
+        let before = Timestamp::UNIX_EPOCH - SignedDuration::from_hours(1);
+        setup.renderer.clock = Clock::starting_at(before);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(setup.look().await, 2);
+        setup.woken().await;
+        let (_, refreshed) = setup.target(Purpose::Comparison, "a", true);
+        assert!(!refreshed);
+        setup.woken().await;
+        let (target, refreshed) = setup.target(Purpose::Comparison, "a", true);
+        assert!(refreshed);
+        assert!(
+            matches!(target, Target::Rendered(rendered) if rendered.at < Timestamp::UNIX_EPOCH)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_looked_at_no_more_is_forgotten() {
+        let setup = Setup::new(Fake::default());
+        let forgotten = || setup.fake.forgotten.lock().unwrap().clone();
+        for purpose in Purpose::ALL {
+            setup.target(purpose, "a", false);
+        }
+        setup.target(Purpose::Comparison, "b", false);
+        assert_eq!(forgotten(), Vec::<String>::new());
+        setup.target(Purpose::Operation, "b", false);
+        assert_eq!(forgotten(), ["shop a"]);
+        setup.renderer.forget(&key());
+        assert_eq!(forgotten(), ["shop a", "shop b"]);
+    }
 }

@@ -6,8 +6,9 @@
 //! its own, so a branch that is rewound or deleted takes nothing away from us.
 
 use super::error::{Result, SourceError};
-use super::process::{Bounds, Output, harden, run, without_credentials};
-use super::tree;
+use super::hosts::{Hosts, host_of};
+use super::process::{Bounds, Output, ProcessError, harden, run, without_credentials};
+use super::{leftovers, tree};
 use gitops::sync::Commit;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore};
+use tokio::time::Instant;
 
 /// What a repository may take.
 #[derive(Clone, Copy, Debug)]
@@ -48,19 +50,28 @@ impl Default for Limits {
 pub struct Git {
     cache: PathBuf,
     limits: Limits,
+    /// Whether the cache directory was looked through.
+    opened: OnceCell<()>,
     /// One writer for each mirror.
     locks: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
+    /// Turns of what needs no server.
     runs: Semaphore,
+    hosts: Hosts,
 }
 
 /// The configuration in place of the system's and the user's. A repository on this machine may
-/// belong to somebody else: nothing of its configuration is run (no hooks, no filters).
+/// belong to somebody else: nothing of its configuration is run (no hooks, no filters). A transfer is
+/// given up when there is nothing at all for [`SILENCE`]: a server that packs a large repository
+/// says little more than that it is there.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
 [core]
 \thooksPath = /dev/null
 \tfsmonitor = false
+[http]
+\tlowSpeedLimit = 1
+\tlowSpeedTime = 60
 [protocol]
 \tversion = 2
 [gc]
@@ -74,8 +85,14 @@ const CONFIG: &str = "\
 /// Nobody is there to be asked for a password.
 const BATCH: &str = "[core]\n\tsshCommand = ssh -o BatchMode=yes\n";
 
+/// What fails only after so long has had no answer, whatever git makes of that.
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// Programs at a time: a process that begins to lead has all repositories to look at at once.
 const RUNS_MAX: usize = 8;
+
+/// Where in the cache directory there is what is needed for a moment.
+const SCRATCH: &str = "scratch";
 
 impl Git {
     pub fn new(cache: impl Into<PathBuf>, limits: Limits) -> Self {
@@ -84,8 +101,10 @@ impl Git {
             // Git runs in other folders than ours.
             cache: std::path::absolute(&cache).unwrap_or(cache),
             limits,
+            opened: OnceCell::new(),
             locks: Mutex::default(),
             runs: Semaphore::new(RUNS_MAX),
+            hosts: Hosts::new(),
         }
     }
 
@@ -100,46 +119,73 @@ impl Git {
         }
     }
 
+    /// Removes what an earlier process that was killed has left, and its configuration, which may
+    /// be that of another version.
+    async fn open(&self) {
+        let (scratch, config) = (self.cache.join(SCRATCH), self.cache.join("gitconfig"));
+        // What can't be removed takes room, and nothing else.
+        let _ = tokio::fs::remove_dir_all(scratch).await;
+        let _ = tokio::fs::remove_file(config).await;
+    }
+
+    fn unwritable(&self) -> String {
+        let cache = self.cache.display();
+        format!("the cache directory {cache} can't be written")
+    }
+
+    /// A new folder for what is needed for a moment.
+    pub(super) async fn scratch(&self, prefix: &str) -> Result<tempfile::TempDir> {
+        self.opened.get_or_init(|| self.open()).await;
+        let folder = self.cache.join(SCRATCH);
+        tokio::fs::create_dir_all(&folder)
+            .await
+            .map_err(SourceError::io(self.unwritable()))?;
+        tempfile::Builder::new()
+            .prefix(prefix)
+            .tempdir_in(&folder)
+            .map_err(SourceError::io(self.unwritable()))
+    }
+
     /// The configuration file that git is to follow; written if it is not there.
     pub(super) async fn config(&self) -> Result<PathBuf> {
+        self.opened.get_or_init(|| self.open()).await;
         let path = self.cache.join("gitconfig");
         if tokio::fs::metadata(&path).await.is_ok() {
             return Ok(path);
         }
-        let what = || {
-            format!(
-                "the cache directory {} can't be written",
-                self.cache.display()
-            )
-        };
-        tokio::fs::create_dir_all(&self.cache)
-            .await
-            .map_err(SourceError::io(what()))?;
         // Two may do this at once: each writes a file of its own and moves it into place.
-        let draft =
-            tempfile::NamedTempFile::new_in(&self.cache).map_err(SourceError::io(what()))?;
+        let folder = self.scratch("config-").await?;
+        let draft = folder.path().join("gitconfig");
         // With arguments, git runs it through a shell. Where there is none, in our image, the configuration
         // of ssh says the same.
         let shell = Path::new("/bin/sh").exists();
         let ssh = if shell { BATCH } else { "" };
-        tokio::fs::write(draft.path(), format!("{CONFIG}{ssh}"))
+        tokio::fs::write(&draft, format!("{CONFIG}{ssh}"))
             .await
-            .map_err(SourceError::io(what()))?;
-        draft.persist(&path).map_err(|error| SourceError::Io {
-            what: what(),
-            source: error.error,
-        })?;
+            .map_err(SourceError::io(self.unwritable()))?;
+        tokio::fs::rename(&draft, &path)
+            .await
+            .map_err(SourceError::io(self.unwritable()))?;
         Ok(path)
     }
 
+    async fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        arguments: I,
+    ) -> Result<Command> {
+        let mut command = Command::new("git");
+        harden(&mut command, &self.config().await?);
+        command.current_dir(&self.cache).args(arguments);
+        Ok(command)
+    }
+
+    /// Runs what needs no server.
     async fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
         arguments: I,
         index: Option<&Path>,
     ) -> Result<Output> {
-        let mut command = Command::new("git");
-        harden(&mut command, &self.config().await?);
-        command.current_dir(&self.cache).args(arguments);
+        let mut command = self.command(arguments).await?;
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
@@ -148,6 +194,37 @@ impl Git {
         run(command, self.bounds())
             .await
             .map_err(SourceError::process("git failed"))
+    }
+
+    /// Runs what asks the server of `url`, when it is its turn there.
+    async fn ask(&self, url: &str, arguments: Vec<&OsStr>) -> Result<Output> {
+        let Some(host) = host_of(url) else {
+            return self.git(arguments, None).await;
+        };
+        let silent = |reason: String| SourceError::Unreachable {
+            url: without_credentials(url),
+            reason,
+        };
+        // A fetch may take long because there is much to fetch.
+        let is_short = arguments.first() == Some(&OsStr::new("ls-remote"));
+        let command = self.command(arguments).await?;
+        let turn = self.hosts.turn(host).await.map_err(silent)?;
+        let began = Instant::now();
+        let result = run(command, self.bounds()).await;
+        let silence = match &result {
+            Err(error @ ProcessError::TimedOut { .. }) => Some(error.to_string()),
+            Ok(output) if !output.success && began.elapsed() >= SILENCE => Some(reason(output)),
+            _ => None,
+        };
+        match &silence {
+            Some(reason) if is_short => turn.unanswered(reason),
+            Some(_) => drop(turn),
+            None => turn.answered(),
+        }
+        match (result, silence) {
+            (Err(_), Some(reason)) => Err(silent(reason)),
+            (result, _) => result.map_err(SourceError::process("git failed")),
+        }
     }
 
     /// The full commit that `revision` names now: `HEAD`, a branch, a tag, a full ref, a commit.
@@ -171,9 +248,9 @@ impl Git {
                 format!("refs/tags/{revision}"),
             ]
         };
-        let mut arguments = vec!["ls-remote", "--", url];
-        arguments.extend(wanted.iter().map(String::as_str));
-        let output = self.git(arguments, None).await?;
+        let mut arguments = vec![OsStr::new("ls-remote"), OsStr::new("--"), OsStr::new(url)];
+        arguments.extend(wanted.iter().map(OsStr::new));
+        let output = self.ask(url, arguments).await?;
         if !output.success {
             return Err(unreachable(url, &output));
         }
@@ -235,10 +312,14 @@ impl Git {
         let mirror = self.cache.join("repositories").join(name);
         let lock = self.lock(&mirror);
         let _held = lock.lock().await;
-        // Written last by `git init`, so a mirror that has it is complete.
-        if tokio::fs::metadata(mirror.join("config")).await.is_ok() {
+        // Made last by `git init`, so a mirror that has it is complete.
+        if tokio::fs::metadata(mirror.join("objects/info"))
+            .await
+            .is_ok()
+        {
             return Ok(mirror);
         }
+        clean(&mirror).await?;
         let arguments = ["init", "--quiet", "--bare", "--template="].map(OsStr::new);
         let output = self
             .git(arguments.into_iter().chain([mirror.as_os_str()]), None)
@@ -268,16 +349,8 @@ impl Git {
             return Ok(mirror);
         }
         let kept = format!("+{commit}:refs/weir/{commit}");
-        let alone = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--depth=1",
-            "--",
-            url,
-            &kept,
-        ];
-        if !self.in_mirror(&mirror, alone).await?.success {
+        let alone = ["--no-tags", "--depth=1", "--", url, &kept];
+        if !self.fetch(url, &mirror, &alone).await?.success {
             self.fetch_all(url, &mirror).await?;
             let name = format!("refs/weir/{commit}");
             if !self
@@ -293,8 +366,6 @@ impl Git {
 
     async fn fetch_all(&self, url: &str, mirror: &Path) -> Result<()> {
         let everything = [
-            "fetch",
-            "--quiet",
             "--force",
             "--prune",
             // As much as there is, also where the mirror has single commits so far.
@@ -304,12 +375,21 @@ impl Git {
             "+refs/heads/*:refs/remotes/origin/*",
             "+refs/tags/*:refs/tags/*",
         ];
-        let output = self.in_mirror(mirror, everything).await?;
+        let output = self.fetch(url, mirror, &everything).await?;
         if output.success {
             Ok(())
         } else {
             Err(unreachable(url, &output))
         }
+    }
+
+    /// Fetches into a mirror whose lock is held: whatever git left there is nobody's.
+    async fn fetch(&self, url: &str, mirror: &Path, arguments: &[&str]) -> Result<Output> {
+        clean(mirror).await?;
+        let mut all = vec![OsStr::new("--git-dir"), mirror.as_os_str()];
+        all.extend(["fetch", "--quiet"].map(OsStr::new));
+        all.extend(arguments.iter().map(OsStr::new));
+        self.ask(url, all).await
     }
 
     /// Author, date and subject of a commit.
@@ -338,10 +418,7 @@ impl Git {
     pub async fn checkout(&self, url: &str, commit: &str, into: &Path) -> Result<()> {
         let mirror = self.ensure(url, commit).await?;
         self.check_size(url, commit, &mirror).await?;
-        let index = tempfile::Builder::new()
-            .prefix("index")
-            .tempdir_in(&self.cache)
-            .map_err(SourceError::io("the cache directory can't be written"))?;
+        let index = self.scratch("index-").await?;
         let index_file = index.path().join("index");
         let place = [
             OsStr::new("-C"),
@@ -417,6 +494,15 @@ impl Git {
     }
 }
 
+async fn clean(mirror: &Path) -> Result<()> {
+    let mirror = mirror.to_owned();
+    blocking(move || {
+        leftovers::remove(&mirror);
+        Ok(())
+    })
+    .await
+}
+
 /// Runs file work off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -483,8 +569,15 @@ fn no_such_revision(url: &str, revision: &str) -> SourceError {
     }
 }
 
-/// The one line of what git says that says something.
 fn unreachable(url: &str, output: &Output) -> SourceError {
+    SourceError::Unreachable {
+        url: without_credentials(url),
+        reason: reason(output),
+    }
+}
+
+/// The one line of what git says that says something.
+fn reason(output: &Output) -> String {
     let text = without_credentials(&output.stderr);
     let line = text
         .lines()
@@ -492,12 +585,8 @@ fn unreachable(url: &str, output: &Output) -> SourceError {
         .find(|line| line.starts_with("fatal:") || line.starts_with("error:"))
         .or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))
         .unwrap_or("git gives no reason");
-    let line = line
-        .trim_start_matches("fatal:")
+    line.trim_start_matches("fatal:")
         .trim_start_matches("error:")
-        .trim();
-    SourceError::Unreachable {
-        url: without_credentials(url),
-        reason: line.to_owned(),
-    }
+        .trim()
+        .to_owned()
 }

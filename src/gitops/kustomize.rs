@@ -4,10 +4,11 @@ use super::directory::{Read, read_yaml};
 use super::error::{Result, SourceError};
 use super::git::Git;
 use super::process::{Bounds, Output, ProcessError, harden, run, without_credentials};
-use super::tree::{canonical, relative, visit};
+use super::tree::{canonical, relative};
 use api::{ApplicationSourceKustomize, IntOrString, KustomizePatch};
 use gocompat::yaml;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -83,7 +84,8 @@ pub async fn render(
 /// Runs the first of the two programs that is there.
 async fn build(git: &Git, root: &Path, from: &Path, path: &str) -> Result<Output> {
     let config = git.config().await?;
-    let home = tempfile::tempdir().map_err(SourceError::io("no temporary folder can be made"))?;
+    // It fetches remote bases into temporary folders, and is killed with them if that takes too long.
+    let home = git.scratch("home-").await?;
     let bounds: Bounds = git.bounds();
     for (program, verb) in [("kustomize", "build"), ("kubectl", "kustomize")] {
         let mut command = Command::new(program);
@@ -92,7 +94,8 @@ async fn build(git: &Git, root: &Path, from: &Path, path: &str) -> Result<Output
             .current_dir(root)
             .arg(verb)
             .arg(from)
-            .env("KUBECONFIG", home.path().join("none"));
+            .env("KUBECONFIG", home.path().join("none"))
+            .env("TMPDIR", home.path());
         match run(command, bounds).await {
             Err(ProcessError::Missing { .. }) => {}
             result => return result.map_err(SourceError::process(format!("path '{path}'"))),
@@ -154,7 +157,7 @@ fn overlay_of(
             components.collect::<Vec<_>>().into(),
         );
     }
-    let own_schema = !has_schema(root)?;
+    let own_schema = !has_schema(root, folder);
     if out.is_empty() && !own_schema {
         return Ok(None);
     }
@@ -309,17 +312,33 @@ fn patch_of(root: &Path, folder: &Path, patch: &KustomizePatch) -> Result<Value>
     Ok(out)
 }
 
-/// Whether a kustomization of the repository brings a schema of its own.
-fn has_schema(root: &Path) -> Result<bool> {
-    let mut found = false;
-    visit(root, 64, &mut |path, kind| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if kind.is_file() && FILES.contains(&name.as_ref()) && !found {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            found = text.lines().any(|line| line.starts_with("openapi:"));
+/// Whether the kustomization of a folder, or one of the repository that it is built from, brings a schema of
+/// its own. What can't be read is for Kustomize to complain of.
+fn has_schema(root: &Path, folder: &Path) -> bool {
+    let mut ahead = vec![folder.to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(folder) = ahead.pop() {
+        let Ok(folder) = folder.canonicalize() else {
+            continue;
+        };
+        // Links out of the repository are refused before this.
+        if !folder.starts_with(root) || !seen.insert(folder.clone()) {
+            continue;
         }
-    })?;
-    Ok(found)
+        let mut texts = FILES
+            .iter()
+            .filter_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+        let Some(text) = texts.next() else { continue };
+        let content = yaml::from_str_single(&text).unwrap_or_default();
+        if content.get("openapi").is_some() {
+            return true;
+        }
+        let below = ["resources", "bases", "components"].into_iter();
+        let below = below.filter_map(|field| content.get(field)?.as_array());
+        let names = below.flatten().filter_map(Value::as_str);
+        ahead.extend(names.map(|name| folder.join(name)));
+    }
+    false
 }
 
 fn write_overlay(overlay: &PathBuf, content: &Value) -> Result<()> {

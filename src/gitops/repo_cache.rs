@@ -3,15 +3,17 @@
 use super::error::{Result, SourceError};
 use super::git::{Git, Limits};
 use super::source;
+use api::ApplicationSource;
 use gitops::sync::{Rendered, SourceRequest};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Renderings that are kept. Those that were not asked for longest go first. More than there are
-/// Applications, or each look at all of them would find none: whoever syncs holds them anyway.
-const KEPT_MAX: usize = 4_096;
+/// Bytes, as JSON, of the renderings that nobody holds but this cache; in memory they are several
+/// times that. Those that were not asked for longest go first. What is held elsewhere as well, as
+/// that of an Application is while Git answers, costs nothing to keep.
+const IDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// All sources of this controller.
 #[derive(Debug)]
@@ -22,9 +24,16 @@ pub struct Sources {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// By application, source and commit.
-    renderings: BTreeMap<String, (u64, Arc<Rendered>)>,
+    /// By application and source: the commit that was asked for last, and no other.
+    renderings: BTreeMap<String, Entry>,
     uses: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rendered: Arc<Rendered>,
+    bytes: usize,
+    used: u64,
 }
 
 impl Sources {
@@ -41,7 +50,7 @@ impl Sources {
     }
 
     /// What a source is at a revision, as of `now`. `app` is the name of the Application. Asks the
-    /// server which commit that is, and renders only if it has not rendered that one before.
+    /// server which commit that is, and renders only if that is not what it has rendered last.
     pub async fn fetch(
         &self,
         app: &str,
@@ -50,31 +59,30 @@ impl Sources {
     ) -> Result<Arc<Rendered>> {
         let url = &request.source.repo_url;
         let commit = self.git.resolve(url, &request.revision).await?;
-        let key = serde_json::to_string(&(app, &request.source, &commit)).map_err(|error| {
-            SourceError::Io {
-                what: "the source can't be read".to_owned(),
-                source: error.into(),
-            }
-        })?;
-        let rendered = match self.take(&key) {
-            Some(rendered) => Rendered {
+        let key = key_of(app, &request.source)?;
+        let known = self.lock().at(&key, &commit);
+        let (rendered, bytes) = if let Some((rendered, bytes)) = known {
+            let rendered = Rendered {
                 at: now,
                 ..(*rendered).clone()
-            },
-            None => self.render(app, request, commit, now).await?,
+            };
+            (rendered, bytes)
+        } else {
+            let rendered = self.render(app, request, commit, now).await?;
+            let bytes = json_length(&rendered);
+            (rendered, bytes)
         };
         let rendered = Arc::new(rendered);
-        self.keep(key, rendered.clone());
+        self.lock().keep(key, rendered.clone(), bytes);
         Ok(rendered)
     }
 
-    /// Forgets renderings, for a hard refresh.
-    pub fn forget(&self) {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .renderings
-            .clear();
+    /// Drops what was rendered of a source that an Application has no more, or that is gone itself.
+    pub fn forget(&self, app: &str, source: &ApplicationSource) {
+        // Without a key nothing was kept.
+        if let Ok(key) = key_of(app, source) {
+            self.lock().renderings.remove(&key);
+        }
     }
 
     async fn render(
@@ -85,10 +93,7 @@ impl Sources {
         now: Timestamp,
     ) -> Result<Rendered> {
         let url = &request.source.repo_url;
-        let folder = tempfile::Builder::new()
-            .prefix("weir-tree-")
-            .tempdir()
-            .map_err(SourceError::io("no temporary folder can be made"))?;
+        let folder = self.git.scratch("tree-").await?;
         self.git.checkout(url, &commit, folder.path()).await?;
         let rendering =
             source::render(&self.git, folder.path(), app, &request.source, &commit).await?;
@@ -105,24 +110,136 @@ impl Sources {
         })
     }
 
-    fn take(&self, key: &str) -> Option<Arc<Rendered>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.renderings
-            .get(key)
-            .map(|(_, rendered)| rendered.clone())
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn at(&self, key: &str, commit: &str) -> Option<(Arc<Rendered>, usize)> {
+        let entry = self.renderings.get(key)?;
+        let is_at = entry.rendered.revision == commit;
+        is_at.then(|| (entry.rendered.clone(), entry.bytes))
     }
 
-    fn keep(&self, key: String, rendered: Arc<Rendered>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.uses += 1;
-        let used = kept.uses;
-        kept.renderings.insert(key, (used, rendered));
-        while kept.renderings.len() > KEPT_MAX {
-            let oldest = kept.renderings.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
+    fn keep(&mut self, key: String, rendered: Arc<Rendered>, bytes: usize) {
+        self.uses += 1;
+        let entry = Entry {
+            rendered,
+            bytes,
+            used: self.uses,
+        };
+        self.renderings.insert(key, entry);
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        let is_idle = |entry: &&Entry| Arc::strong_count(&entry.rendered) == 1;
+        let idle = self.renderings.values().filter(is_idle);
+        let mut idle: Vec<(u64, usize)> = idle.map(|entry| (entry.used, entry.bytes)).collect();
+        idle.sort_unstable();
+        let mut bytes: usize = idle.iter().map(|(_, bytes)| bytes).sum();
+        for (oldest, freed) in idle {
+            if bytes <= IDLE_BYTES_MAX {
                 return;
-            };
-            kept.renderings.remove(&oldest);
+            }
+            bytes -= freed;
+            self.renderings.retain(|_, entry| entry.used != oldest);
         }
+    }
+}
+
+fn key_of(app: &str, source: &ApplicationSource) -> Result<String> {
+    serde_json::to_string(&(app, source)).map_err(|error| SourceError::Io {
+        what: "the source can't be read".to_owned(),
+        source: error.into(),
+    })
+}
+
+fn json_length(rendered: &Rendered) -> usize {
+    let mut length = Length(0);
+    // Nothing is written that could fail.
+    let _ = serde_json::to_writer(&mut length, rendered);
+    length.0
+}
+
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.0 += buffer.len();
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(revision: &str) -> Arc<Rendered> {
+        Arc::new(Rendered {
+            source: ApplicationSource::default(),
+            revision: revision.to_owned(),
+            commit: None,
+            source_type: "Directory".to_owned(),
+            documents: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn has(kept: &Kept, key: &str, commit: &str) -> bool {
+        kept.at(key, commit).is_some()
+    }
+
+    #[test]
+    fn a_source_is_kept_at_its_newest_commit_alone() {
+        let mut kept = Kept::default();
+        kept.keep("a".to_owned(), rendered("1"), 10);
+        kept.keep("b".to_owned(), rendered("1"), 10);
+        kept.keep("a".to_owned(), rendered("2"), 10);
+        assert_eq!(kept.renderings.len(), 2);
+        assert!(!has(&kept, "a", "1") && has(&kept, "a", "2") && has(&kept, "b", "1"));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_bounded_by_bytes() {
+        let mut kept = Kept::default();
+        let held = rendered("1");
+        kept.keep("held".to_owned(), held.clone(), 10 * IDLE_BYTES_MAX);
+        kept.keep("old".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2);
+        kept.keep("new".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2);
+        assert_eq!(kept.renderings.len(), 3);
+        kept.keep("newer".to_owned(), rendered("1"), 1);
+        assert!(!has(&kept, "old", "1") && has(&kept, "new", "1") && has(&kept, "newer", "1"));
+        assert!(has(&kept, "held", "1"));
+        drop(held);
+        kept.keep("newest".to_owned(), rendered("1"), 1);
+        assert!(!has(&kept, "held", "1") && has(&kept, "new", "1"));
+    }
+
+    #[test]
+    fn a_rendering_goes_with_its_source() {
+        let cache = tempfile::tempdir().unwrap();
+        let sources = Sources::new(cache.path(), Limits::default());
+        let source = ApplicationSource::default();
+        let key = key_of("shop", &source).unwrap();
+        sources.lock().keep(key.clone(), rendered("1"), 10);
+        sources.forget("other", &source);
+        assert!(has(&sources.lock(), &key, "1"));
+        sources.forget("shop", &source);
+        assert!(!has(&sources.lock(), &key, "1"));
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_text() {
+        let rendered = rendered("1");
+        let text = serde_json::to_string(rendered.as_ref()).unwrap();
+        assert_eq!(json_length(&rendered), text.len());
     }
 }

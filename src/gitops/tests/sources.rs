@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(super) struct Setup {
     pub(super) repository: Repository,
     pub(super) sources: Sources,
-    _cache: tempfile::TempDir,
+    cache: tempfile::TempDir,
 }
 
 impl Setup {
@@ -23,7 +23,7 @@ impl Setup {
         Self {
             repository: Repository::new(),
             sources: Sources::new(cache.path(), limits),
-            _cache: cache,
+            cache,
         }
     }
 
@@ -51,6 +51,12 @@ impl Setup {
             .fetch("shop", &request, now)
             .await
             .map_err(|error| crate::error::chain(&error))
+    }
+
+    /// Of the one repository that was fetched.
+    fn mirror(&self) -> std::path::PathBuf {
+        let mirrors = std::fs::read_dir(self.cache.path().join("repositories"));
+        mirrors.unwrap().next().unwrap().unwrap().path()
     }
 
     async fn at(&self, revision: &str) -> Result<Arc<Rendered>, String> {
@@ -138,7 +144,6 @@ async fn rewound_history_is_followed_and_loses_nothing() {
         .repository
         .git(&["reflog", "expire", "--expire=now", "--all"]);
     setup.repository.git(&["gc", "--quiet", "--prune=now"]);
-    setup.sources.forget();
     assert_eq!(values(&setup.at(&bad).await.unwrap()), ["bad"]);
 }
 
@@ -408,9 +413,86 @@ async fn a_server_that_says_nothing_is_given_up() {
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("git://{}/x", listener.local_addr().unwrap());
-    let source = serde_json::from_value(json!({"repoURL": url, "path": "app"})).unwrap();
-    let error = setup.fetch(source, "main").await.unwrap_err();
-    assert!(error.ends_with("git did not end within 0 s"), "{error}");
+    let source: ApplicationSource =
+        serde_json::from_value(json!({"repoURL": url, "path": "app"})).unwrap();
+    let error = setup.fetch(source.clone(), "main").await.unwrap_err();
+    let told = format!("repository {url} can't be read: git did not end within 0 s");
+    assert_eq!(error, told);
+    let is_asked = async || {
+        let call = tokio::time::timeout(Duration::from_millis(200), listener.accept());
+        call.await.is_ok()
+    };
+    is_asked().await;
+    // For a while it is left alone.
+    assert_eq!(setup.fetch(source, "main").await.unwrap_err(), told);
+    assert!(!is_asked().await);
+}
+
+#[tokio::test]
+async fn what_a_killed_git_has_left_in_a_mirror_stops_nobody() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    let first = setup.repository.commit("One");
+    setup.repository.commit("Two");
+    setup.at("main").await.unwrap();
+    let mirror = setup.mirror();
+    // A commit alone, and everything, for one that is named by its first digits.
+    for fetched in ["main", &first[..7]] {
+        setup.repository.write("app/map.yaml", &map(fetched));
+        let commit = setup.repository.commit("Another");
+        let lock = format!("refs/weir/{commit}.lock");
+        let left = [
+            "shallow.lock",
+            "packed-refs.lock",
+            lock.as_str(),
+            "objects/pack/tmp_pack_Ab12Cd",
+        ];
+        for name in left {
+            std::fs::write(mirror.join(name), "").unwrap();
+        }
+        setup.at(fetched).await.unwrap();
+        assert_eq!(setup.at("main").await.unwrap().revision, commit);
+        for name in left {
+            assert!(!mirror.join(name).exists(), "{name} is still there");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_was_not_finished_is_made_anew() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    setup.at("main").await.unwrap();
+    let mirror = setup.mirror();
+    std::fs::remove_dir_all(&mirror).unwrap();
+    std::fs::create_dir_all(mirror.join("refs/heads")).unwrap();
+    std::fs::write(mirror.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    std::fs::write(
+        mirror.join("config"),
+        "[core]\n\trepositoryformatversion = 0\n",
+    )
+    .unwrap();
+    std::fs::write(mirror.join("config.lock"), "").unwrap();
+    setup.repository.write("app/map.yaml", &map("two"));
+    setup.repository.commit("Two");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["two"]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_has_left_is_removed() {
+    let setup = Setup::new();
+    let scratch = setup.cache.path().join("scratch");
+    std::fs::create_dir_all(scratch.join("tree-old")).unwrap();
+    std::fs::write(scratch.join("tree-old/map.yaml"), "old").unwrap();
+    let config = setup.cache.path().join("gitconfig");
+    std::fs::write(&config, "[of another version\n").unwrap();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["one"]);
+    assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    let config = std::fs::read_to_string(config).unwrap();
+    assert!(config.contains("lowSpeedTime"), "{config}");
 }
 
 /// The paused clock of tests must not run out while git works.
