@@ -17,6 +17,7 @@ mod set;
 mod status;
 mod table;
 mod target;
+mod template;
 mod terminate;
 mod undo;
 mod version;

@@ -97,8 +97,14 @@ fn patches(rollout: &Rollout, way: Way) -> Result<Patches, &'static str> {
             return Err("Cannot skip steps of a rollout without steps");
         }
     }
-    let at_step =
-        |step: i32| json!({"status": {"pauseConditions": null, "currentStepIndex": step}});
+    // A pause that the controller is said to have begun would count as ended at the next step too.
+    let at_step = |step: i32| {
+        let mut patch = json!({"status": {"pauseConditions": null, "currentStepIndex": step}});
+        if status.controller_pause {
+            patch["status"]["controllerPause"] = json!(false);
+        }
+        patch
+    };
     let patches = match way {
         Way::Full => {
             let promotes = status.current_pod_hash != status.stable_rs;

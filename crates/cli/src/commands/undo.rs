@@ -2,15 +2,16 @@
 
 use super::names::{name, the_name};
 use super::target::Target;
+use super::template;
 use crate::context::Context;
 use crate::error::Error;
+use api::Rollout;
 use api::constants::{HASH_LABEL, REVISION_ANNOTATION};
-use api::{PodTemplate, Rollout};
 use clap::{Arg, ArgMatches, Command};
 use gocompat::hash::{canonical_template, pod_template_hash};
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 pub(super) fn cli() -> Command {
@@ -38,11 +39,9 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     let rollout: Rollout = cx.read("rollout", name).await?;
     let target = Target::of(&rollout, name)?;
     let live = target.read(cx).await?;
-    let sets = cx.objects::<ReplicaSet>().await?;
-    let sets = sets.list(&ListParams::default().labels(HASH_LABEL)).await;
-    let sets = sets.map_err(Error::api("list ReplicaSets"))?.items;
+    let sets = replica_sets(cx).await?;
     let set = choose(&rollout, &sets, wanted)?;
-    let template = template_of(set).map_err(Error::Refused)?;
+    let template = template::authored(set);
     let current = live
         .data
         .pointer(target.template_path())
@@ -62,21 +61,30 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     Ok(())
 }
 
+/// The ReplicaSets of the namespace that a Rollout has made, untyped: what comes of one is written back.
+async fn replica_sets(cx: &mut Context) -> Result<Vec<DynamicObject>, Error> {
+    let resource = ApiResource::erase::<ReplicaSet>(&());
+    let namespace = cx.namespace().await?;
+    let sets: Api<DynamicObject> = Api::namespaced_with(cx.client().await?, &namespace, &resource);
+    let sets = sets.list(&ListParams::default().labels(HASH_LABEL)).await;
+    Ok(sets.map_err(Error::api("list ReplicaSets"))?.items)
+}
+
 /// The ReplicaSet of the wanted revision; for 0 the one before the newest.
 fn choose<'a>(
     rollout: &Rollout,
-    sets: &'a [ReplicaSet],
+    sets: &'a [DynamicObject],
     wanted: i64,
-) -> Result<&'a ReplicaSet, Error> {
+) -> Result<&'a DynamicObject, Error> {
     let uid = rollout.uid();
-    let owned = |set: &&ReplicaSet| {
+    let owned = |set: &&DynamicObject| {
         uid.is_some()
             && set
                 .owner_references()
                 .iter()
                 .any(|owner| Some(&owner.uid) == uid.as_ref())
     };
-    let mut revisions: Vec<&ReplicaSet> = sets.iter().filter(owned).collect();
+    let mut revisions: Vec<&DynamicObject> = sets.iter().filter(owned).collect();
     revisions.sort_by_key(|set| std::cmp::Reverse(revision(set)));
     let found = match wanted {
         0 => revisions.get(1),
@@ -90,7 +98,7 @@ fn choose<'a>(
     })
 }
 
-fn revision(set: &ReplicaSet) -> i64 {
+fn revision(set: &DynamicObject) -> i64 {
     let annotation = set.annotations().get(REVISION_ANNOTATION);
     annotation
         .and_then(|text| text.parse().ok())
@@ -100,7 +108,7 @@ fn revision(set: &ReplicaSet) -> i64 {
 /// Whether a ReplicaSet was made of this template. By its hash, because the API server has filled in
 /// defaults in the ReplicaSet; and not by the hash in the status, which is that of the spec that was
 /// reconciled last and need not be of this one.
-fn is_made_of(set: &ReplicaSet, template: &Value, rollout: &Rollout) -> bool {
+fn is_made_of(set: &DynamicObject, template: &Value, rollout: &Rollout) -> bool {
     let Some(hash) = set.labels().get(HASH_LABEL) else {
         return false;
     };
@@ -109,13 +117,4 @@ fn is_made_of(set: &ReplicaSet, template: &Value, rollout: &Rollout) -> bool {
     // Hashes from before a collision stay as they were.
     let mut counts = std::iter::once(None).chain((0..=collisions.unwrap_or(-1)).map(Some));
     counts.any(|count| pod_template_hash(template, count) == *hash)
-}
-
-/// The template of a ReplicaSet without the label that the controller added.
-fn template_of(set: &ReplicaSet) -> Result<Value, String> {
-    let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-    let value = serde_json::to_value(template).map_err(|error| error.to_string())?;
-    let mut template = PodTemplate::from(value);
-    template.remove_label(HASH_LABEL);
-    Ok(template.into_value())
 }

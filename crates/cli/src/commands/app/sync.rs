@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::patience::Patience;
 use crate::render;
 use crate::switch::switch;
-use api::{Operation, OperationInitiator, OperationPhase, OperationState};
+use api::{Application, Operation, OperationInitiator, OperationPhase, OperationState};
 use api::{
     SyncOperation, SyncOperationResource, SyncStrategy, SyncStrategyApply, SyncStrategyHook,
 };
@@ -37,7 +37,7 @@ pub(super) fn cli() -> Command {
             Arg::new("strategy")
                 .long("strategy")
                 .value_name("STRATEGY")
-                .help("hook runs hooks, apply doesn't")
+                .help("apply leaves hooks out; hook, the default, fails if there are any: none is run yet")
                 .value_parser(["hook", "apply"]),
         )
         .arg(
@@ -79,8 +79,9 @@ fn parse_resource(text: &str) -> Result<SyncOperationResource, String> {
     })
 }
 
-/// The operation that the flags ask for (gitops.md §44).
-fn operation(args: &ArgMatches) -> Operation {
+/// The operation that the flags ask for, with the options and retries of the application (gitops.md §44, §63):
+/// who asks copies them, the controller goes by the operation alone.
+fn operation(app: &Application, args: &ArgMatches) -> Operation {
     let set = |name: &str| Some(args.get_flag(name)).filter(|set| *set);
     let force = set("force");
     let strategy = match args.get_one::<String>("strategy").map(String::as_str) {
@@ -99,6 +100,7 @@ fn operation(args: &ArgMatches) -> Operation {
         None => None,
     };
     let resources = args.get_many::<SyncOperationResource>("resource");
+    let policy = app.spec.sync_policy.as_ref();
     Operation {
         sync: Some(SyncOperation {
             revision: args.get_one::<String>("revision").cloned(),
@@ -106,8 +108,12 @@ fn operation(args: &ArgMatches) -> Operation {
             dry_run: set("dry-run"),
             sync_strategy: strategy,
             resources: resources.into_iter().flatten().cloned().collect(),
+            sync_options: policy.map_or_else(Vec::new, |policy| policy.sync_options.clone()),
             ..SyncOperation::default()
         }),
+        retry: policy
+            .and_then(|policy| policy.retry.clone())
+            .unwrap_or_default(),
         initiated_by: OperationInitiator {
             username: Some("weir".to_owned()),
             ..OperationInitiator::default()
@@ -123,8 +129,8 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
         let message = format!("another operation of application '{name}' is in progress");
         return Err(Error::Refused(message));
     }
+    let operation = operation(&before, args);
     let known = before.status.and_then(|status| status.operation_state);
-    let operation = operation(args);
     // The version that was read: two people who ask at the same time must not both be right.
     let patch = json!({
         "metadata": {"resourceVersion": before.metadata.resource_version},
@@ -206,9 +212,27 @@ fn is_final(phase: OperationPhase) -> bool {
 mod tests {
     use super::*;
 
+    fn app(policy: &serde_json::Value) -> Application {
+        let spec = json!({
+            "project": "default", "destination": {},
+            "source": {"repoURL": "https://git.example/shop"}, "syncPolicy": policy,
+        });
+        serde_json::from_value(json!({"metadata": {"name": "shop"}, "spec": spec})).unwrap()
+    }
+
     fn parsed(args: &[&str]) -> serde_json::Value {
         let args = std::iter::once(&"sync").chain(args);
-        serde_json::to_value(operation(&cli().try_get_matches_from(args).unwrap())).unwrap()
+        let args = cli().try_get_matches_from(args).unwrap();
+        serde_json::to_value(operation(&app(&json!({})), &args)).unwrap()
+    }
+
+    #[test]
+    fn options_and_retries_of_the_application_hold_for_who_asks() {
+        let policy = json!({"syncOptions": ["Prune=false"], "retry": {"limit": 3}});
+        let args = cli().try_get_matches_from(["sync", "shop"]).unwrap();
+        let asked = serde_json::to_value(operation(&app(&policy), &args)).unwrap();
+        assert_eq!(asked["sync"], json!({"syncOptions": ["Prune=false"]}));
+        assert_eq!(asked["retry"]["limit"], 3);
     }
 
     #[test]
