@@ -1,7 +1,7 @@
 //! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
 //! `crates/cli`'s, in the same command.
 
-use crate::queue::Kind;
+use crate::manager::Only;
 use crate::setup::{CheckOptions, InstallOptions};
 use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
@@ -43,6 +43,17 @@ pub struct ControllerArgs {
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
+    /// Look after Applications too; false leaves them alone, for a cluster in which Argo CD runs
+    #[arg(
+        long,
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub gitops: bool,
     /// Refuse Rollouts whose images have no tag or the tag latest, instead of warning of them
     #[arg(long)]
     pub deny_mutable_tags: bool,
@@ -79,7 +90,7 @@ pub struct ControllerArgs {
     /// The namespace of Applications and AppProjects
     #[arg(long, default_value = "argocd", value_name = "NAMESPACE")]
     pub control_namespace: String,
-    /// Where Git repositories are kept; a temporary folder if absent
+    /// Where Git repositories are kept, for this process alone; a temporary folder if absent
     #[arg(long, value_name = "DIR")]
     pub git_cache: Option<PathBuf>,
     /// The Prometheus of metrics that name none
@@ -103,11 +114,12 @@ pub enum ControllerName {
     Analysis,
 }
 
-impl ControllerName {
-    /// The objects that it looks after.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Analysis => Kind::AnalysisRun,
+impl ControllerArgs {
+    /// What it looks after, if not after everything.
+    pub fn only(&self) -> Option<Only> {
+        match self.controllers {
+            Some(ControllerName::Analysis) => Some(Only::AnalysisRuns),
+            None => (!self.gitops).then_some(Only::Rollouts),
         }
     }
 }
@@ -500,6 +512,17 @@ mod tests {
         ] {
             assert_eq!(controller(line).unwrap().namespaced, want, "{line:?}");
         }
+    }
+
+    #[test]
+    fn gitops_is_on_unless_told_otherwise() {
+        let on: [&[&str]; 3] = [&[], &["--gitops"], &["--gitops=true"]];
+        for line in on {
+            assert_eq!(controller(line).unwrap().only(), None, "{line:?}");
+        }
+        let off = ["--gitops=false", "--controllers=analysis"];
+        assert_eq!(controller(&off).unwrap().only(), Some(Only::AnalysisRuns));
+        assert_eq!(controller(&off[..1]).unwrap().only(), Some(Only::Rollouts));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Runs what the command line asks for, until it is done or told to stop.
 
 use crate::act::Http;
-use crate::args::{ControllerArgs, ControllerName, LogArgs, Runs};
+use crate::args::{ControllerArgs, LogArgs, Runs};
 use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
 use crate::lease::{self, Election, Timing};
@@ -85,8 +85,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
     let client = Client::try_from(config).context("setting up the client")?;
-    tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall.now()));
-    let config = planner(&args);
+    tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall));
+    let (config, only) = (planner(&args), args.only());
     // Kept until the end: it is removed when it is dropped.
     let temporary = tempfile::tempdir().context("making a temporary folder")?;
     let cache = args
@@ -94,7 +94,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         .unwrap_or_else(|| temporary.path().to_owned());
     let options = Options {
         namespace,
-        only: args.controllers.map(ControllerName::kind),
+        only,
         workers: usize::from(args.rollout_threads),
         config,
         metric_defaults: engine::analysis::MetricDefaults {
@@ -137,14 +137,14 @@ async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
         return Ok(());
     }
     let client = Client::try_from(cluster_config(matches).await?)?;
-    setup::install(&client, &settings, &mut out).await
+    options.apply(&client, &settings, &mut out).await
 }
 
 async fn check(options: &CheckOptions, matches: &ArgMatches) -> Result<bool> {
     let namespace = flag(matches, "namespace");
     let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let client = Client::try_from(cluster_config(matches).await?)?;
-    let report = setup::check(&client, options, &namespace, Clock::Wall.now()).await;
+    let report = setup::check(&client, options, &namespace, Clock::Wall).await;
     write!(anstream::stdout(), "{report}")?;
     Ok(report.is_good())
 }

@@ -15,13 +15,41 @@ use tokio_util::sync::CancellationToken;
 /// How long the election may do nothing beyond the duration of a lease before `/healthz` says so.
 const ELECTION_MAX: Duration = Duration::from_mins(1);
 
+/// What a controller looks after, if not after everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// AnalysisRuns (`--controllers=analysis`).
+    AnalysisRuns,
+    /// Everything but Applications (`--gitops=false`).
+    Rollouts,
+}
+
+impl Only {
+    /// The kind, if it is one alone.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::AnalysisRuns => Some(Kind::AnalysisRun),
+            Self::Rollouts => None,
+        }
+    }
+
+    /// Whether objects of a kind are looked after.
+    pub(super) fn takes(only: Option<Self>, kind: Kind) -> bool {
+        match only {
+            None => true,
+            Some(Self::AnalysisRuns) => kind == Kind::AnalysisRun,
+            Some(Self::Rollouts) => kind != Kind::Application,
+        }
+    }
+}
+
 /// How a controller runs.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Only this namespace (`--namespaced`); `None` is the whole cluster.
     pub namespace: Option<String>,
-    /// Look after objects of this kind alone (`--controllers`).
-    pub only: Option<Kind>,
+    /// `None`: after everything.
+    pub only: Option<Only>,
     /// How many objects are worked on at a time.
     pub workers: usize,
     pub config: engine::config::Config,
@@ -42,7 +70,8 @@ pub struct Options {
 pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
     let monitor = options.monitor.clone();
     let client = observed(client, monitor.metrics.clone());
-    let queue = Queue::new(monitor.metrics.queue.clone()).limited_to(options.only);
+    let only = options.only.and_then(Only::kind);
+    let queue = Queue::new(monitor.metrics.queue.clone()).limited_to(only);
     queue.stand_by();
     let queue = Arc::new(queue);
     let kinds = Arc::new(Kinds::new(client.clone()));
@@ -89,6 +118,8 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
             () = seat.leadership.acquired() => {}
         }
         term.queue.begin();
+        // What has gone while nobody worked here sets nothing in motion any more.
+        monitor.metrics.compare(|key| term.caches.holds(key));
         requeue_everything(&term.caches, &term.queue);
         term.serve(&shutdown).await;
         term.queue.stand_by();
@@ -134,5 +165,28 @@ impl Drop for Seat {
         if let Some(election) = &self.election {
             election.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_gitops_everything_but_applications_is_looked_after() {
+        let taken = |only| {
+            let mut kinds = Kind::ALL.to_vec();
+            kinds.retain(|kind| Only::takes(only, *kind));
+            kinds
+        };
+        assert_eq!(taken(None), Kind::ALL);
+        let all_but = [
+            Kind::Rollout,
+            Kind::AnalysisRun,
+            Kind::Experiment,
+            Kind::Service,
+        ];
+        assert_eq!(taken(Some(Only::Rollouts)), all_but);
+        assert_eq!(taken(Some(Only::AnalysisRuns)), [Kind::AnalysisRun]);
     }
 }

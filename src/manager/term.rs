@@ -1,12 +1,12 @@
 //! One term of leading: workers, and what they remember. Nothing of a former term survives, since
 //! another may have acted in between.
 
-use super::Options;
+use super::{Only, Options};
 use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::{Cache, Caches};
-use crate::driver::{self, Context, Kept};
+use crate::driver::{self, Complaints, Context, Kept};
 use crate::lease::Leadership;
-use crate::queue::{Key, Kind, Queue};
+use crate::queue::{Key, Kind, Outcome, Queue};
 use kube::{Client, Resource, ResourceExt};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub(super) struct Term {
 impl Term {
     /// Works until the lead is lost or `shutdown`, and until what was under way then has ended.
     pub(super) async fn serve(&self, shutdown: &CancellationToken) {
-        let cx = Arc::new(self.context());
-        tracing::info!(workers = self.options.workers, "reconciling");
         let over = shutdown.child_token();
+        let cx = Arc::new(self.context(over.clone()));
+        tracing::info!(workers = self.options.workers, "reconciling");
         let mut workers = JoinSet::new();
         for _ in 0..self.options.workers {
-            workers.spawn(work(cx.clone(), over.clone()));
+            workers.spawn(work(cx.clone(), self.options.only, over.clone()));
         }
         workers.spawn(resync(cx, over.clone()));
         tokio::select! {
@@ -44,7 +44,7 @@ impl Term {
         tracing::info!("all workers have finished");
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, over: CancellationToken) -> Context {
         let options = &self.options;
         Context {
             kubernetes: Kubernetes::new(
@@ -64,7 +64,8 @@ impl Term {
             digests: Kept::default(),
             experiment_refusals: Kept::default(),
             known: Kept::default(),
-            complaints: Kept::default(),
+            complaints: Complaints::default(),
+            over,
             metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),
             queue: self.queue.clone(),
@@ -75,15 +76,21 @@ impl Term {
     }
 }
 
-/// One worker: takes keys until the term is over, and finishes the one it is at.
-async fn work(cx: Arc<Context>, over: CancellationToken) {
+/// One worker: takes keys until the term is over, and ends the pass that it is at after the action that it
+/// is at.
+async fn work(cx: Arc<Context>, only: Option<Only>, over: CancellationToken) {
     loop {
         let key = tokio::select! {
             biased;
             () = over.cancelled() => return,
             key = cx.queue.next() => key,
         };
-        let outcome = driver::reconcile(&cx, &key).await;
+        // Objects that Argo CD tracks set their Application in motion, though it is none of ours.
+        let outcome = if Only::takes(only, key.kind) {
+            driver::reconcile(&cx, &key).await
+        } else {
+            Outcome::AwaitChange
+        };
         cx.queue.done(key, outcome);
     }
 }

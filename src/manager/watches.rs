@@ -1,7 +1,8 @@
 //! Which kinds are watched from the start, and which of their objects.
 
-use super::Options;
+use super::{Only, Options};
 use crate::cache::{Caches, watch, watch_stored};
+use crate::queue::Kind;
 use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL, INSTANCE_ID_LABEL};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::watcher;
@@ -38,8 +39,14 @@ pub(super) fn start(
     custom!("AnalysisRun", analysis_runs, ours());
     custom!("AnalysisTemplate", analysis_templates, ours());
     custom!("Experiment", experiments, ours());
-    custom!("Application", applications, all());
-    custom!("AppProject", projects, all());
+    if Only::takes(options.only, Kind::Application) {
+        custom!("Application", applications, ours());
+        // They say what Applications may do, whichever instance looks after those.
+        custom!("AppProject", projects, all());
+    } else {
+        caches.applications.without_watch();
+        caches.projects.without_watch();
+    }
     // A namespaced controller has no right to cluster templates (rollouts.md §9.3).
     let cluster_templates = caches.cluster_analysis_templates.clone();
     match namespace {

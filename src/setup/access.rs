@@ -1,5 +1,6 @@
 //! Whether the rights are there: each one of the table is asked for.
 
+use super::CheckOptions;
 use super::report::Finding;
 use crate::error::chain;
 use deploy::{Place, RULES, Rule, Settings};
@@ -17,11 +18,13 @@ const AT_ONCE: usize = 8;
 pub(super) async fn findings(
     client: &Client,
     settings: &Settings,
-    account: Option<&str>,
+    options: &CheckOptions,
 ) -> Vec<Finding> {
+    let account = options.service_account.as_deref();
     let wanted = RULES
         .iter()
-        .filter(|rule| !(settings.namespaced && rule.place == Place::Cluster));
+        .filter(|rule| !(settings.namespaced && rule.place == Place::Cluster))
+        .filter(|rule| options.gitops || !is_of_gitops(rule));
     let asked: Vec<(&Rule, ResourceAttributes)> = wanted
         .flat_map(|rule| {
             let of_rule = attributes(rule, settings);
@@ -59,6 +62,14 @@ pub(super) async fn findings(
         findings.push(Finding::good(format!("{count} rights of {who}")));
     }
     findings
+}
+
+/// Whether only Applications need it.
+fn is_of_gitops(rule: &Rule) -> bool {
+    matches!(
+        rule.resources,
+        ["applications" | "appprojects" | "namespaces"]
+    )
 }
 
 fn lacking(rule: &Rule, attributes: &ResourceAttributes, who: &str) -> Finding {

@@ -1,21 +1,18 @@
 //! `weir check`.
 
 use super::report::{Finding, Report};
+use super::skew::{self, Skew};
 use super::{access, conflict, definitions};
+use crate::clock::Clock;
 use crate::error::chain;
 use deploy::Settings;
-use jiff::fmt::rfc2822;
-use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use kube::client::Body;
 
 /// The oldest minor version of Kubernetes 1 that this is made for; the chart says the same.
 const MINOR_MIN: u32 = 27;
-/// Beyond that, times in statuses and pauses are plainly wrong.
-const SKEW_MAX: SignedDuration = SignedDuration::from_secs(30);
 
 /// `weir check`.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct CheckOptions {
     /// Check for a controller of one namespace only
     #[arg(long)]
@@ -23,9 +20,31 @@ pub struct CheckOptions {
     /// The controller's --instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
+    /// The controller's --gitops: with false, nothing that only Applications need is asked for
+    #[arg(
+        long,
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub gitops: bool,
     /// Check the rights of this service account of the controller's namespace, not your own
     #[arg(long, value_name = "NAME")]
     pub service_account: Option<String>,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            namespaced: false,
+            instance_id: None,
+            gitops: true,
+            service_account: None,
+        }
+    }
 }
 
 impl CheckOptions {
@@ -41,32 +60,38 @@ impl CheckOptions {
     }
 }
 
-/// Looks at a cluster. `namespace` is the controller's; `now` what this machine's clock says.
+/// Looks at a cluster. `namespace` is the controller's; `clock` that of this machine.
 pub async fn check(
     client: &Client,
     options: &CheckOptions,
     namespace: &str,
-    now: Timestamp,
+    clock: Clock,
 ) -> Report {
     let settings = options.settings(namespace);
     let mut findings = Vec::new();
-    if let Err(finding) = server(client, now, &mut findings).await {
-        // Nothing else could be asked.
-        findings.push(finding);
-        return Report { findings };
-    }
-    findings.extend(definitions::findings(client, &settings).await);
-    let account = options.service_account.as_deref();
-    findings.extend(access::findings(client, &settings, account).await);
-    findings.extend(conflict::findings(client, &settings, now).await);
+    let skew = match server(client, clock, &mut findings).await {
+        Ok(skew) => skew,
+        Err(finding) => {
+            // Nothing else could be asked.
+            findings.push(finding);
+            return Report { findings };
+        }
+    };
+    findings.extend(definitions::findings(client, &settings, options).await);
+    findings.extend(access::findings(client, &settings, options).await);
+    // Whoever renews a Lease keeps the time of the cluster, this machine perhaps not.
+    let now = clock.now();
+    let now = skew.map_or(now, |skew| skew.theirs(now));
+    findings.extend(conflict::findings(client, &settings, options, now).await);
     Report { findings }
 }
 
+/// How far the clocks are apart, if the server says what time it is.
 async fn server(
     client: &Client,
-    now: Timestamp,
+    clock: Clock,
     findings: &mut Vec<Finding>,
-) -> Result<(), Finding> {
+) -> Result<Option<Skew>, Finding> {
     let unreachable = |why: String| {
         Finding::bad(
             format!("an API server that answers: {why}"),
@@ -88,37 +113,12 @@ async fn server(
         ),
         _ => Finding::good(name),
     });
-    if let Some(skew) = too_far(client, now).await {
-        findings.push(Finding::doubt(differ(skew), SKEW_REMEDY));
+    // An API server that has just answered and now does not has no time to tell.
+    let skew = Skew::ask(client, clock).await.ok().flatten();
+    if let Some(trouble) = skew.and_then(Skew::trouble) {
+        findings.push(Finding::doubt(trouble, skew::REMEDY));
     }
-    Ok(())
-}
-
-const SKEW_REMEDY: &str = "set the clocks of your machines by NTP: pauses and deadlines are counted by them (leader election is not)";
-
-fn differ(skew: SignedDuration) -> String {
-    format!("this machine's clock and the API server's differ by {skew:#}")
-}
-
-/// For a controller that starts: says so if the clocks differ by more than a moment.
-pub async fn warn_of_clock(client: Client, now: Timestamp) {
-    if let Some(skew) = too_far(&client, now).await {
-        tracing::warn!(remedy = SKEW_REMEDY, "{}", differ(skew));
-    }
-}
-
-async fn too_far(client: &Client, now: Timestamp) -> Option<SignedDuration> {
-    let skew = skew(client, now).await?;
-    (skew.abs() > SKEW_MAX).then_some(skew)
-}
-
-/// How far ahead this machine is; `None` if the API server does not say what time it is.
-async fn skew(client: &Client, now: Timestamp) -> Option<SignedDuration> {
-    let request = http::Request::get("/version").body(Body::empty()).ok()?;
-    let response = client.send(request).await.ok()?;
-    let date = response.headers().get(http::header::DATE)?.to_str().ok()?;
-    let theirs = rfc2822::parse(date).ok()?.timestamp();
-    Some(now.duration_since(theirs))
+    Ok(skew)
 }
 
 #[cfg(test)]

@@ -1,60 +1,142 @@
 //! Whether another controller looks after the same objects.
 
+use super::CheckOptions;
 use super::report::Finding;
+use crate::act::Kinds;
+use crate::error::{Error, chain, code_of};
 use crate::lease::Election;
 use deploy::Settings;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 /// A Lease that was renewed no longer ago is somebody's, even if our clocks differ a little.
 const FRESH: SignedDuration = SignedDuration::from_mins(1);
 /// Deployments of the peer, and ours.
 const CONTROLLERS: &str = "app.kubernetes.io/name in (argo-rollouts, weir)";
+/// The part of Argo CD that acts on Applications.
+const ARGO_CD: &str = "app.kubernetes.io/name=argocd-application-controller";
 
-pub(super) async fn findings(client: &Client, settings: &Settings, now: Timestamp) -> Vec<Finding> {
+/// `now` is what the cluster's clocks say.
+pub(super) async fn findings(
+    client: &Client,
+    settings: &Settings,
+    options: &CheckOptions,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut look = Look::new(client, &settings.namespace);
+    let leases: Vec<Lease> = look.list(&ListParams::default()).await;
+    let labelled = ListParams::default().labels(CONTROLLERS);
+    let mut controllers: Vec<Deployment> = look.list(&labelled).await;
+    controllers.retain(|other| is_elsewhere(other, settings) && is_same_instance(other, settings));
     let wanted = Election::lease_name(settings.instance_id.as_deref());
-    let (leases, deployments): (Api<Lease>, Api<Deployment>) = if settings.namespaced {
-        let namespace = &settings.namespace;
-        (
-            Api::namespaced(client.clone(), namespace),
-            Api::namespaced(client.clone(), namespace),
-        )
-    } else {
-        (Api::all(client.clone()), Api::all(client.clone()))
-    };
-    let Ok(leases) = leases.list(&ListParams::default()).await else {
-        return vec![Finding::doubt(
-            "leases can't be listed with your rights: another controller would not be seen",
-            "ask somebody who may list them to run `weir check`",
-        )];
-    };
-    let mut findings: Vec<Finding> = leases
-        .items
+    let held = leases
         .iter()
-        .filter(|lease| lease.name_any() == wanted && is_fresh(lease, now))
-        .map(|lease| of_lease(lease, settings))
+        .filter(|lease| lease.name_any() == wanted && is_fresh(lease, now));
+    let mut findings: Vec<Finding> = held
+        .filter_map(|lease| of_lease(lease, &controllers, settings))
         .collect();
-    if let Ok(deployments) = deployments
-        .list(&ListParams::default().labels(CONTROLLERS))
-        .await
-    {
-        let others = deployments.items.iter().filter(|deployment| {
-            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-            deployment.namespace().as_deref() != Some(&settings.namespace) && wanted != Some(0)
-        });
-        findings.extend(
-            others
-                .filter(|other| !is_another_instance(other, settings))
-                .map(of_deployment),
-        );
+    let others = controllers.iter().filter(|other| reaches(other, settings));
+    findings.extend(others.map(of_deployment));
+    if options.gitops {
+        findings.extend(argo_cd(&mut look, settings).await);
     }
-    if findings.is_empty() {
+    let notes = look.notes();
+    if findings.is_empty() && notes.is_empty() {
         findings.push(Finding::good("no other controller of these objects"));
     }
+    findings.extend(notes);
     findings
+}
+
+/// Lists what may be listed: of the whole cluster, since a controller elsewhere may act on the same
+/// objects, or of the own namespace at least.
+struct Look<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    /// What was listed in that namespace only.
+    narrow: BTreeSet<String>,
+    /// What could not be listed at all, and why.
+    unlisted: BTreeMap<String, String>,
+}
+
+impl<'a> Look<'a> {
+    fn new(client: &'a Client, namespace: &'a str) -> Self {
+        Self {
+            client,
+            namespace,
+            narrow: BTreeSet::new(),
+            unlisted: BTreeMap::new(),
+        }
+    }
+
+    async fn list<K>(&mut self, params: &ListParams) -> Vec<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let what = K::plural(&()).into_owned();
+        let cluster: Api<K> = Api::all(self.client.clone());
+        let mut listed = cluster.list(params).await;
+        if matches!(&listed, Err(error) if code_of(error) == Some(403)) {
+            let own: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+            listed = own.list(params).await;
+            if listed.is_ok() {
+                self.narrow.insert(what.clone());
+            }
+        }
+        match listed {
+            Ok(found) => found.items,
+            Err(error) => {
+                self.unlisted.insert(what, chain(&error));
+                Vec::new()
+            }
+        }
+    }
+
+    fn notes(self) -> Vec<Finding> {
+        let mut notes = Vec::new();
+        if !self.narrow.is_empty() {
+            let narrow: Vec<String> = self.narrow.into_iter().collect();
+            notes.push(Finding::doubt(
+                format!(
+                    "only the namespace {} could be looked into ({}): a controller elsewhere would not \
+                     be seen, even one of the whole cluster",
+                    self.namespace,
+                    narrow.join(", ")
+                ),
+                "ask somebody who may list them in the whole cluster to run `weir check`",
+            ));
+        }
+        for (what, why) in self.unlisted {
+            notes.push(Finding::doubt(
+                format!("{what} can't be listed, another controller would not be seen: {why}"),
+                "ask somebody who may list them to run `weir check`",
+            ));
+        }
+        notes
+    }
+}
+
+/// Those of one namespace share a Lease.
+fn is_elsewhere(deployment: &Deployment, settings: &Settings) -> bool {
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    deployment.namespace().as_deref() != Some(&settings.namespace) && replicas != Some(0)
+}
+
+/// Whether it acts on objects that the one of `settings` acts on.
+fn reaches(deployment: &Deployment, settings: &Settings) -> bool {
+    if !settings.namespaced || !is_namespaced(deployment) {
+        return true;
+    }
+    let named = value_of(deployment, "--namespace");
+    named.as_ref() == Some(&settings.namespace)
 }
 
 fn is_fresh(lease: &Lease, now: Timestamp) -> bool {
@@ -69,49 +151,89 @@ fn is_fresh(lease: &Lease, now: Timestamp) -> bool {
     held && renewed.is_some_and(|at| now.duration_since(at.0).abs() < FRESH)
 }
 
-fn of_lease(lease: &Lease, settings: &Settings) -> Finding {
+/// `controllers` are those of other namespaces.
+fn of_lease(lease: &Lease, controllers: &[Deployment], settings: &Settings) -> Option<Finding> {
     let namespace = lease.namespace().unwrap_or_default();
     let holder = lease
         .spec
         .as_ref()
         .and_then(|spec| spec.holder_identity.clone());
     let holder = holder.unwrap_or_default();
+    let name = lease.name_any();
     if namespace == settings.namespace {
-        return Finding::good(format!(
-            "the Lease {} is held by {holder}",
-            lease.name_any()
+        return Some(Finding::good(format!(
+            "the Lease {name} is held by {holder}"
+        )));
+    }
+    let leads = format!("{holder} leads by the Lease {name} of the namespace {namespace}");
+    let mut there = controllers
+        .iter()
+        .filter(|other| other.namespace().as_ref() == Some(&namespace))
+        .peekable();
+    if settings.namespaced && there.peek().is_none() {
+        return Some(Finding::doubt(
+            format!(
+                "{leads}, and whether it looks after {} is not known",
+                settings.namespace
+            ),
+            "if it looks after the whole cluster: scale it to 0, or give the two different --instance-id",
         ));
     }
-    Finding::bad(
-        format!(
-            "one controller only: {holder} leads by the Lease {} of the namespace {namespace}, which one in {} would not see",
-            lease.name_any(),
-            settings.namespace
-        ),
-        "scale the other to 0, or give the two different --instance-id, or install in its namespace",
-    )
+    // One of that namespace only has its own objects.
+    let is_conflict = !settings.namespaced || there.any(|other| reaches(other, settings));
+    is_conflict.then(|| {
+        Finding::bad(
+            format!(
+                "one controller only: {leads}, which one in {} would not see",
+                settings.namespace
+            ),
+            "scale the other to 0, or give the two different --instance-id, or install in its namespace",
+        )
+    })
 }
 
-/// Whether it has an `--instance-id` that is not ours.
-fn is_another_instance(deployment: &Deployment, settings: &Settings) -> bool {
+/// Command and arguments of all containers.
+fn words(deployment: &Deployment) -> impl Iterator<Item = &String> {
     let spec = deployment
         .spec
         .as_ref()
         .and_then(|spec| spec.template.spec.as_ref());
-    let containers = spec.iter().flat_map(|spec| &spec.containers);
-    let mut words = containers.flat_map(|container| {
+    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
+    containers.flat_map(|container| {
         let command = container.command.iter().flatten();
         command.chain(container.args.iter().flatten())
-    });
-    let mut theirs = None;
+    })
+}
+
+/// The value that its command line gives to a flag.
+fn value_of(deployment: &Deployment, flag: &str) -> Option<String> {
+    let mut words = words(deployment);
+    let mut value = None;
     while let Some(word) = words.next() {
-        if let Some(id) = word.strip_prefix("--instance-id=") {
-            theirs = Some(id.to_owned());
-        } else if word == "--instance-id" {
-            theirs = words.next().cloned();
+        if word == flag {
+            value = words.next().cloned();
+        } else if let Some((name, given)) = word.split_once('=')
+            && name == flag
+        {
+            value = Some(given.to_owned());
         }
     }
-    theirs.filter(|id| !id.is_empty()) != settings.instance_id
+    value
+}
+
+/// Whether it looks after one namespace only.
+fn is_namespaced(deployment: &Deployment) -> bool {
+    let given = words(deployment).filter_map(|word| word.strip_prefix("--namespaced"));
+    // As Go programs read it.
+    matches!(
+        given.last(),
+        Some("" | "=1" | "=t" | "=T" | "=true" | "=True" | "=TRUE")
+    )
+}
+
+fn is_same_instance(deployment: &Deployment, settings: &Settings) -> bool {
+    let theirs = value_of(deployment, "--instance-id");
+    theirs.filter(|id| !id.is_empty()) == settings.instance_id
 }
 
 fn of_deployment(deployment: &Deployment) -> Finding {
@@ -122,7 +244,52 @@ fn of_deployment(deployment: &Deployment) -> Finding {
     Finding::bad(
         format!("one controller only: there is the Deployment {name} in the namespace {namespace}"),
         format!(
-            "kubectl scale deployment {name} --namespace {namespace} --replicas 0, or give the two different --instance-id"
+            "kubectl scale deployment {name} --namespace {namespace} --replicas 0, or give the two \
+             different --instance-id"
         ),
+    )
+}
+
+/// Controllers of Argo CD that run. They know no instance ids.
+async fn argo_cd(look: &mut Look<'_>, settings: &Settings) -> Vec<Finding> {
+    let kinds = Kinds::new(look.client.clone());
+    let served = kinds.resolve("argoproj.io/v1alpha1", "Application").await;
+    if matches!(served, Err(Error::UnknownKind { .. })) {
+        // There are no Applications to contend for.
+        return Vec::new();
+    }
+    let labelled = ListParams::default().labels(ARGO_CD);
+    let sets: Vec<StatefulSet> = look.list(&labelled).await;
+    let deployments: Vec<Deployment> = look.list(&labelled).await;
+    let sets = sets
+        .iter()
+        .filter(|set| set.spec.as_ref().and_then(|spec| spec.replicas) != Some(0))
+        .map(|set| of_argo_cd("statefulset", set, settings));
+    let deployments = deployments
+        .iter()
+        .filter(|one| one.spec.as_ref().and_then(|spec| spec.replicas) != Some(0))
+        .map(|one| of_argo_cd("deployment", one, settings));
+    sets.chain(deployments).collect()
+}
+
+fn of_argo_cd(kind: &str, controller: &impl ResourceExt, settings: &Settings) -> Finding {
+    let (namespace, name) = (
+        controller.namespace().unwrap_or_default(),
+        controller.name_any(),
+    );
+    let runs = format!("Argo CD runs: there is the {kind} {name} in the namespace {namespace}");
+    let apart = "give Weir --gitops=false (and `weir check` too), for Rollouts alone";
+    if settings.namespaced && namespace != settings.namespace {
+        return Finding::doubt(
+            format!(
+                "{runs}; it acts on Applications in {} if its application.namespaces names that",
+                settings.namespace
+            ),
+            apart,
+        );
+    }
+    Finding::bad(
+        format!("one controller of Applications only: {runs}"),
+        format!("{apart}; or kubectl scale {kind} {name} --namespace {namespace} --replicas 0"),
     )
 }

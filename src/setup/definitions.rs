@@ -1,5 +1,6 @@
 //! Which CustomResourceDefinitions are there, and whether they are old.
 
+use super::CheckOptions;
 use super::report::Finding;
 use crate::error::{chain, code_of};
 use deploy::Settings;
@@ -9,14 +10,27 @@ use serde_json::Value;
 
 const REMEDY: &str =
     "kubectl apply --server-side -f deploy/kustomize/crds/crds.yaml, or `weir install`";
+/// For a definition that is there: whoever made it owns its fields.
+const REMEDY_OLD: &str = "kubectl apply --server-side -f deploy/kustomize/crds/crds.yaml, or `weir install`; \
+    with --force-conflicts if another manager (kubectl, Helm, Argo CD) made it";
 
-pub(super) async fn findings(client: &Client, settings: &Settings) -> Vec<Finding> {
+/// Kinds that nobody needs without GitOps.
+const GITOPS: [&str; 2] = ["applications.argoproj.io", "appprojects.argoproj.io"];
+
+pub(super) async fn findings(
+    client: &Client,
+    settings: &Settings,
+    options: &CheckOptions,
+) -> Vec<Finding> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut findings = Vec::new();
     let mut good = 0_usize;
     for ours in deploy::crds() {
         let name = ours["metadata"]["name"].as_str().unwrap_or_default();
         if settings.namespaced && name.starts_with("cluster") {
+            continue;
+        }
+        if !options.gitops && GITOPS.contains(&name) {
             continue;
         }
         match api.get_opt(name).await {
@@ -77,7 +91,10 @@ fn trouble(ours: &Value, theirs: &CustomResourceDefinition) -> Option<Finding> {
         .iter()
         .find(|version| version.name == api::constants::VERSION && version.served);
     let Some(served) = served else {
-        return Some(Finding::bad(format!("{name} in version v1alpha1"), REMEDY));
+        return Some(Finding::bad(
+            format!("{name} in version v1alpha1"),
+            REMEDY_OLD,
+        ));
     };
     let schema = serde_json::to_value(&served.schema).unwrap_or_default();
     let known = &schema["openAPIV3Schema"];
@@ -94,7 +111,7 @@ fn trouble(ours: &Value, theirs: &CustomResourceDefinition) -> Option<Finding> {
             unknown.len(),
             shown.join(", ")
         ),
-        REMEDY,
+        REMEDY_OLD,
     ))
 }
 

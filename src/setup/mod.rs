@@ -6,7 +6,9 @@ mod conflict;
 mod definitions;
 mod install;
 mod report;
+mod skew;
 
-pub use check::{CheckOptions, check, warn_of_clock};
+pub use check::{CheckOptions, check};
 pub use install::{InstallOptions, install};
 pub use report::{Finding, Report};
+pub use skew::warn_of_clock;

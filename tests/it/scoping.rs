@@ -1,12 +1,12 @@
 //! `--instance-id` and `--namespaced`.
 
-use crate::git::{APPLICATION, GitWorld};
+use crate::git::{APPLICATION, AUTOMATED, GitWorld, application, config_map};
 use crate::world::{NAMESPACE, World, gvk};
 use kube::Client;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
-use weir::manager::{self, Options};
+use weir::manager::{self, Only, Options};
 
 const LABEL: &str = "argo-rollouts.argoproj.io/controller-instance-id";
 
@@ -37,6 +37,96 @@ fn start(world: &World, client: Client, adjust: impl FnOnce(&mut Options)) {
     options.monitor = Arc::default();
     adjust(&mut options);
     tokio::spawn(manager::run(client, options, CancellationToken::new()));
+}
+
+type Asked = Arc<Mutex<Vec<(http::Method, String)>>>;
+
+/// A client, and the methods and paths of what is asked through it.
+fn logged(world: &World) -> (Client, Asked) {
+    let asked = Asked::default();
+    let log = asked.clone();
+    let inner = world.api.client();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (inner, log) = (inner.clone(), log.clone());
+        async move {
+            let path = request.uri().path().to_owned();
+            log.lock().unwrap().push((request.method().clone(), path));
+            inner.send(request).await
+        }
+    });
+    (Client::new(service, NAMESPACE), asked)
+}
+
+/// The Applications that were written to, of those two.
+fn written(asked: &Asked) -> [bool; 2] {
+    let asked = asked.lock().unwrap();
+    ["plain", "blue"].map(|name| {
+        let end = format!("/applications/{name}");
+        let is_it = |(method, path): &(http::Method, String)| {
+            *method != http::Method::GET && path.ends_with(&end)
+        };
+        asked.iter().any(is_it)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_application_has_one_instance() {
+    let mut world = GitWorld::start();
+    world.kill_controller().await;
+    let (client, by_none) = logged(&world);
+    start(&world, client, |_| {});
+    let (client, by_blue) = logged(&world);
+    start(&world, client, |options| {
+        options.config.instance_id = Some("blue".to_owned());
+    });
+    for name in ["plain", "blue"] {
+        let file = format!("apps/{name}/config.yaml");
+        world.repo.write(&file, &config_map(name, "1"));
+    }
+    let commit = world.repo.commit("Two configurations");
+    world.apply(&application("plain", "apps/plain", AUTOMATED));
+    let blue = application("blue", "apps/blue", AUTOMATED);
+    let labelled = format!("namespace: argocd, labels: {{{LABEL}: blue}}}}");
+    let labelled = blue.replacen("namespace: argocd}", &labelled, 1);
+    assert_ne!(labelled, blue);
+    world.apply(&labelled);
+    world.until_synced("plain", &commit).await;
+    world.until_synced("blue", &commit).await;
+    world.sleep(300).await;
+    assert_eq!(written(&by_none), [true, false]);
+    assert_eq!(written(&by_blue), [false, true]);
+    // Taken out of the instance, it is the other's.
+    world.patch_app("blue", json!({"metadata": {"labels": {LABEL: null}}}));
+    world.sleep(30).await;
+    by_blue.lock().unwrap().clear();
+    world
+        .repo
+        .write("apps/blue/config.yaml", &config_map("blue", "2"));
+    let commit = world.repo.commit("Another value");
+    world.until_synced("blue", &commit).await;
+    assert!(written(&by_none)[1]);
+    assert_eq!(written(&by_blue), [false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_of_rollouts_alone_leaves_applications_alone() {
+    let mut world = GitWorld::start();
+    world.kill_controller().await;
+    let (client, asked) = logged(&world);
+    start(&world, client, |options| {
+        options.only = Some(Only::Rollouts);
+    });
+    world.apply(APPLICATION);
+    world.apply(ROLLOUT);
+    world.until_phase("app", "Healthy").await;
+    world.sleep(600).await;
+    let app = world.app("backend-production");
+    assert!(app.get("status").is_none(), "{app:#}");
+    assert_eq!(world.looks(), 0);
+    for (_, path) in asked.lock().unwrap().iter() {
+        let of_gitops = path.contains("/applications") || path.contains("/appprojects");
+        assert!(!of_gitops, "asked for {path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,17 +271,8 @@ async fn a_namespaced_controller_asks_for_nothing_outside_and_still_deploys() {
         .repo
         .write("apps/production/backend/rollout.yaml", ROLLOUT);
     let commit = world.repo.commit("Deploy");
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let log = asked.clone();
-    let inner = world.api.client();
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let (inner, log) = (inner.clone(), log.clone());
-        async move {
-            log.lock().unwrap().push(request.uri().path().to_owned());
-            inner.send(request).await
-        }
-    });
-    start(&world, Client::new(service, NAMESPACE), |options| {
+    let (client, asked) = logged(&world);
+    start(&world, client, |options| {
         options.namespace = Some("production".to_owned());
         options.gitops.control_namespace = "production".to_owned();
     });
@@ -214,7 +295,7 @@ async fn a_namespaced_controller_asks_for_nothing_outside_and_still_deploys() {
     assert_eq!(status["sync"]["status"], "Synced", "{status:#}");
     let rollout = world.find("Rollout", "production", "app").unwrap();
     assert_eq!(rollout["status"]["phase"], "Healthy");
-    for path in asked.lock().unwrap().iter() {
+    for (_, path) in asked.lock().unwrap().iter() {
         let discovery = path.split('/').filter(|part| !part.is_empty()).count() <= 3;
         assert!(
             path.contains("/namespaces/production/") || discovery && !path.ends_with("/namespaces"),

@@ -23,7 +23,7 @@ pub fn files() -> BTreeMap<String, String> {
     put("install.yaml", headed(&install(&cluster)));
     put(
         "namespace-install.yaml",
-        headed(&without_namespace(install(&namespaced))),
+        headed(&in_any_namespace(install(&namespaced))),
     );
     put("kustomize/crds/crds.yaml", headed(&crds()));
     put(
@@ -106,6 +106,20 @@ fn without_namespace(mut objects: Vec<Value>) -> Vec<Value> {
     for object in &mut objects {
         if let Some(meta) = object["metadata"].as_object_mut() {
             meta.remove("namespace");
+        }
+    }
+    objects
+}
+
+/// For `kubectl apply -n`, which puts no namespace into subjects: without one they are of the binding's own.
+fn in_any_namespace(objects: Vec<Value>) -> Vec<Value> {
+    let mut objects = without_namespace(objects);
+    for object in &mut objects {
+        let subjects = object.get_mut("subjects").and_then(Value::as_array_mut);
+        for subject in subjects.into_iter().flatten() {
+            if let Some(subject) = subject.as_object_mut() {
+                subject.remove("namespace");
+            }
         }
     }
     objects

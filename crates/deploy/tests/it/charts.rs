@@ -188,3 +188,16 @@ fn the_committed_files_are_the_generated_ones_and_apply_without_a_tool() {
         &by_name(deploy::install(&settings(false))),
     );
 }
+
+/// `kubectl apply --namespace` says where; a subject that named another account would have the rights.
+#[test]
+fn the_file_for_one_namespace_names_none() {
+    let text = std::fs::read_to_string(folder().join("namespace-install.yaml")).unwrap();
+    for (name, object) in rendered(&text) {
+        assert_eq!(object["metadata"].get("namespace"), None, "{name}");
+        let subjects = object["subjects"].as_array().into_iter().flatten();
+        for subject in subjects {
+            assert_eq!(subject.get("namespace"), None, "{name}");
+        }
+    }
+}
