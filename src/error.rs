@@ -35,6 +35,11 @@ pub enum Error {
         "{object} is there, but its status is not: the definition of its kind is an old one, without the status subresource"
     )]
     NoStatus { object: ObjectKey },
+    #[error(
+        "{object} is there, but does not keep {fields} as it was sent: the definition of its kind is an \
+         old one, which drops it"
+    )]
+    PrunedStatus { object: ObjectKey, fields: String },
     #[error("{object} is left to the controller that leads now")]
     NotLeading { object: ObjectKey },
     #[error("looking up the kinds of {api_version} failed")]
@@ -66,6 +71,16 @@ pub enum Retry {
     Never,
 }
 
+/// What a 500 says that is over in a while.
+const PASSING: [&str; 6] = [
+    "etcdserver:",
+    "failed calling webhook",
+    "timed out",
+    "timeout",
+    "connection refused",
+    "context deadline exceeded",
+];
+
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
@@ -82,6 +97,7 @@ impl Error {
             Self::UnknownKind { .. }
             | Self::NotListed { .. }
             | Self::NoStatus { .. }
+            | Self::PrunedStatus { .. }
             | Self::Unreadable { .. }
             | Self::Discovery { .. } => Retry::Backoff,
             Self::NotLeading { .. } => Retry::Stale,
@@ -103,10 +119,28 @@ impl Error {
             Self::Read { .. }
             | Self::Unreadable { .. }
             | Self::NoStatus { .. }
+            | Self::PrunedStatus { .. }
             | Self::NotListed { .. }
             | Self::NotLeading { .. }
             | Self::Discovery { .. }
             | Self::Panic { .. } => RefusalKind::Failed,
+        }
+    }
+
+    /// Whether this is an answer about the object itself, and not about the moment: also a 500, which is
+    /// what a manifest gets that does not fit its type. Its words tell that from a store or a webhook that
+    /// is away.
+    pub fn is_verdict(&self) -> bool {
+        let Self::Write { source, .. } = self else {
+            return self.refusal() != RefusalKind::Failed;
+        };
+        match code_of(source) {
+            Some(500) => {
+                let words = self.words();
+                let mut passing = PASSING.iter();
+                !passing.any(|sign| words.contains(sign))
+            }
+            _ => self.refusal() != RefusalKind::Failed,
         }
     }
 
@@ -122,7 +156,7 @@ impl Error {
 
     /// What whoever runs the controller can do about it; empty where the error says it all.
     pub fn remedy(&self) -> &'static str {
-        if matches!(self, Self::NoStatus { .. }) {
+        if matches!(self, Self::NoStatus { .. } | Self::PrunedStatus { .. }) {
             return "apply the CustomResourceDefinitions that `weir install --dry-run` prints";
         }
         let (Self::Write { source, .. }
@@ -153,6 +187,7 @@ impl Error {
             Self::NotListed { .. } => "not-listed",
             Self::Unreadable { .. } => "unreadable",
             Self::NoStatus { .. } => "no-status",
+            Self::PrunedStatus { .. } => "pruned-status",
             Self::NotLeading { .. } => "not-leading",
             Self::Discovery { .. } => "discovery",
             Self::Panic { .. } => "panic",

@@ -86,7 +86,7 @@ struct State {
     failures: BTreeMap<Key, u32>,
     /// Passes in a row that wrote something.
     writes: BTreeMap<Key, u32>,
-    /// When a pass ended last; the start of the term before the first.
+    /// When a pass ended last, or an action of one; the start of the term before the first.
     last_done: Option<Instant>,
     /// Nobody takes keys: none are kept.
     stands_by: bool,
@@ -97,6 +97,8 @@ struct State {
 #[derive(Debug)]
 struct Running {
     since: Instant,
+    /// When an action of its pass ended last; as `since` before the first.
+    progressed: Instant,
     /// When it is due again, if it was added meanwhile.
     again: Option<Instant>,
 }
@@ -106,9 +108,9 @@ struct Running {
 pub struct Progress {
     /// The key that has been due for longest, and for how long.
     pub waiting: Option<(Key, Duration)>,
-    /// The key that has been worked on for longest, and for how long.
+    /// Of the keys that are worked on, the one that has not got on for longest, and for how long.
     pub running: Option<(Key, Duration)>,
-    /// For how long no pass has ended.
+    /// For how long no pass has ended, nor an action of one.
     pub idle: Duration,
 }
 
@@ -158,6 +160,7 @@ impl State {
         self.metrics.taken(key.kind, now.duration_since(at));
         let running = Running {
             since: now,
+            progressed: now,
             again: None,
         };
         self.running.insert(key.clone(), running);
@@ -247,6 +250,16 @@ impl Queue {
         }
     }
 
+    /// The pass over a key has got on: an action of it has ended, well or not.
+    pub fn progressed(&self, key: &Key) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.last_done = Some(now);
+        if let Some(running) = state.running.get_mut(key) {
+            running.progressed = now;
+        }
+    }
+
     /// Gives a key back.
     pub fn done(&self, key: Key, outcome: Outcome) {
         let now = Instant::now();
@@ -311,11 +324,11 @@ impl Queue {
         let running = state
             .running
             .iter()
-            .min_by_key(|(_, running)| running.since);
+            .min_by_key(|(_, running)| running.progressed);
         let since = |since: Instant| now.duration_since(since);
         Progress {
             waiting: waiting.map(|(at, key)| (key.clone(), since(*at))),
-            running: running.map(|(key, running)| (key.clone(), since(running.since))),
+            running: running.map(|(key, running)| (key.clone(), since(running.progressed))),
             idle: state.last_done.map(since).unwrap_or_default(),
         }
     }
@@ -440,6 +453,31 @@ mod tests {
         queue.done(key("a"), Outcome::AwaitChange);
         assert_eq!(queue.progress().idle, Duration::ZERO);
         assert_eq!(queue.progress().running, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pass_that_gets_on_is_no_standstill() {
+        let queue = Queue::new(QueueMetrics::default());
+        queue.add(key("long"));
+        queue.add(key("waits"));
+        assert_eq!(queue.next().await, key("long"));
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_mins(4)).await;
+            queue.progressed(&key("long"));
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let progress = queue.progress();
+        assert_eq!(progress.idle, Duration::from_secs(1));
+        assert_eq!(
+            progress.running,
+            Some((key("long"), Duration::from_secs(1)))
+        );
+        let load = queue.by_kind()[&Kind::Rollout];
+        assert_eq!(
+            load.longest,
+            Duration::from_secs(2401),
+            "as all controllers count"
+        );
     }
 
     #[tokio::test(start_paused = true)]

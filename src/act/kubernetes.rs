@@ -167,7 +167,8 @@ impl Kubernetes {
     }
 
     /// An object of the name is there already, though no cache shows it (another's, or without
-    /// the label that the watch selects by): the planner has to see it to decide.
+    /// the label that the watch selects by, be it that somebody has taken it off): the planner has to see
+    /// it to decide.
     async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
         match live(api, &target.name).await {
             Ok(found) => {
@@ -176,7 +177,7 @@ impl Kubernetes {
                     // Members of a list do without.
                     object["apiVersion"] = json!(target.api_version);
                     object["kind"] = json!(target.kind);
-                    self.caches.absorb(target, &object.to_string());
+                    self.caches.absorb_read(target, &object.to_string());
                 }
             }
             Err(error) => {

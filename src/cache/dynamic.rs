@@ -1,6 +1,7 @@
 //! Kinds that are watched only once somebody refers to an object of them: routes, the objects of
 //! Applications.
 
+use super::one::Origin;
 use super::{Cache, Change, watch};
 use crate::act::Kinds;
 use crate::error::{Error, Result};
@@ -134,7 +135,8 @@ impl Dynamic {
             cache.on_change(move |change| listener(&name, change));
         }
         tracing::debug!(api_version = name.0, kind = name.1, "watching");
-        let follow = watch(api, watcher::Config::default(), "dynamic", cache.clone());
+        let what = format!("{} {}", name.0, name.1);
+        let follow = watch(api, watcher::Config::default(), what, cache.clone());
         let task = tokio::spawn(follow).abort_handle();
         watched.insert(
             name,
@@ -156,13 +158,13 @@ impl Dynamic {
         Ok(cache.get(key.namespace.as_deref().unwrap_or_default(), &key.name))
     }
 
-    /// Takes over the answer to a write of our own, if the kind is watched.
-    pub fn absorb(&self, key: &ObjectKey, answer: &str) {
+    /// Takes over an object, if its kind is watched.
+    pub(super) fn absorb(&self, key: &ObjectKey, text: &str, origin: Origin) {
         let Some((cache, _)) = self.known(&(key.api_version.clone(), key.kind.clone())) else {
             return;
         };
-        match serde_json::from_str(answer) {
-            Ok(object) => cache.absorb(object),
+        match serde_json::from_str(text) {
+            Ok(object) => cache.apply(object, origin),
             Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
         }
     }

@@ -13,6 +13,7 @@ pub use one::{Cache, Change, Name, controller_ref, watch};
 pub use stored::{Stored, watch_stored};
 pub use triggers::Triggers;
 
+use crate::queue::{Key, Kind};
 use api::{
     AnalysisRun, AnalysisTemplate, AppProject, Application, ClusterAnalysisTemplate, Experiment,
     Rollout,
@@ -21,6 +22,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
+use one::Origin;
 use plan::ObjectKey;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -65,21 +67,45 @@ impl Caches {
         }
     }
 
+    /// Whether there is the object that a key names, as far as is known.
+    pub fn holds(&self, key: &Key) -> bool {
+        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+        match key.kind {
+            Kind::Rollout => self.rollouts.get(namespace, name).is_some(),
+            Kind::AnalysisRun => self.analysis_runs.get(namespace, name).is_some(),
+            Kind::Experiment => self.experiments.get(namespace, name).is_some(),
+            Kind::Service => self.services.get(namespace, name).is_some(),
+            Kind::Application => self.applications.get(namespace, name).is_some(),
+        }
+    }
+
     /// Takes over the answer to a write of our own, as the API server has sent it.
     pub fn absorb(&self, key: &ObjectKey, answer: &str) {
+        self.take_over(key, answer, Origin::Answer);
+    }
+
+    /// Takes over an object that was looked at by itself: it is there, though a watch may have said that it
+    /// is gone, since it is gone from what that selects.
+    pub fn absorb_read(&self, key: &ObjectKey, object: &str) {
+        self.take_over(key, object, Origin::Read);
+    }
+
+    fn take_over(&self, key: &ObjectKey, text: &str, origin: Origin) {
         match (key.group(), key.kind.as_str()) {
-            ("argoproj.io", "Rollout") => take_stored(&self.rollouts, answer),
-            ("argoproj.io", "AnalysisRun") => take_stored(&self.analysis_runs, answer),
-            ("argoproj.io", "AnalysisTemplate") => take_stored(&self.analysis_templates, answer),
-            ("argoproj.io", "Experiment") => take_stored(&self.experiments, answer),
-            ("argoproj.io", "Application") => take_stored(&self.applications, answer),
-            ("apps", "ReplicaSet") => take(&self.replica_sets, answer),
-            ("", "Service") => take(&self.services, answer),
-            ("", "Pod") => take(&self.pods, answer),
-            ("batch", "Job") => take(&self.jobs, answer),
+            ("argoproj.io", "Rollout") => take_stored(&self.rollouts, text, origin),
+            ("argoproj.io", "AnalysisRun") => take_stored(&self.analysis_runs, text, origin),
+            ("argoproj.io", "AnalysisTemplate") => {
+                take_stored(&self.analysis_templates, text, origin);
+            }
+            ("argoproj.io", "Experiment") => take_stored(&self.experiments, text, origin),
+            ("argoproj.io", "Application") => take_stored(&self.applications, text, origin),
+            ("apps", "ReplicaSet") => take(&self.replica_sets, text, origin),
+            ("", "Service") => take(&self.services, text, origin),
+            ("", "Pod") => take(&self.pods, text, origin),
+            ("batch", "Job") => take(&self.jobs, text, origin),
             _ => {}
         }
-        self.dynamic.absorb(key, answer);
+        self.dynamic.absorb(key, text, origin);
     }
 
     /// Takes over that an object of ours is gone.
@@ -147,21 +173,24 @@ impl Caches {
     }
 }
 
-fn take<K: Resource + DeserializeOwned + 'static>(cache: &Cache<K>, answer: &str) {
-    match serde_json::from_str::<K>(answer) {
-        Ok(object) => cache.absorb(slim::slim(object)),
+fn take<K>(cache: &Cache<K>, text: &str, origin: Origin)
+where
+    K: Resource + DeserializeOwned + 'static,
+{
+    match serde_json::from_str::<K>(text) {
+        Ok(object) => cache.apply(slim::slim(object), origin),
         // The watch will say the same with a better message.
         Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
     }
 }
 
 /// As the watch of a custom resource would bring it.
-fn take_stored<K>(cache: &Cache<K>, answer: &str)
+fn take_stored<K>(cache: &Cache<K>, text: &str, origin: Origin)
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + JsonSchema + 'static,
 {
-    match serde_json::from_str::<Stored<K>>(answer) {
-        Ok(Stored::Read { object, .. }) => cache.absorb(slim::slim(object)),
+    match serde_json::from_str::<Stored<K>>(text) {
+        Ok(Stored::Read { object, .. }) => cache.apply(slim::slim(object), origin),
         Ok(Stored::Unreadable { error, .. }) => {
             tracing::debug!(error, "an answer can't be read");
         }
@@ -195,5 +224,19 @@ mod tests {
         let kept = caches.replica_sets.get("demo", "web").unwrap();
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("7"));
         assert_eq!(kept.metadata.managed_fields, None);
+    }
+
+    #[tokio::test]
+    async fn what_a_key_names_is_looked_for_among_its_kind() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let caches = Caches::new(dynamic);
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+            "namespace": "demo", "name": "web", "resourceVersion": "7"}});
+        let key = ObjectKey::namespaced("v1", "Service", "demo", "web");
+        caches.absorb(&key, &service.to_string());
+        assert!(caches.holds(&Key::new(Kind::Service, "demo", "web")));
+        assert!(!caches.holds(&Key::new(Kind::Service, "other", "web")));
+        assert!(!caches.holds(&Key::new(Kind::Rollout, "demo", "web")));
     }
 }

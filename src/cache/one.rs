@@ -68,16 +68,26 @@ struct Buried {
     uid: String,
     /// Our own deletion has been answered: it is gone, whatever a watch that lags has to say.
     by_us: bool,
+    /// What is older was read before it went.
+    version: u64,
 }
 
 /// Where news of an object come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+pub(super) enum Origin {
+    /// The answer to a write of our own.
     Answer,
+    /// A look at this one object.
+    Read,
     Watch,
 }
 
 const BURIED_MAX: usize = 1024;
+
+/// For how long a watch is opened, in seconds. So much later, and five seconds more, a connection is noticed
+/// that is dead without having been closed. It is more than the minute between two bookmarks: each watch
+/// brings one, so that the next begins where the cluster is, and nothing has to be listed anew.
+pub(super) const WATCH_S: u32 = 70;
 
 impl<K: Resource> State<K> {
     fn insert(&mut self, key: Name, object: Arc<K>) -> Option<Arc<K>> {
@@ -102,27 +112,38 @@ impl<K: Resource> State<K> {
         }
     }
 
-    fn remove(&mut self, key: &Name, from: From) -> Option<Arc<K>> {
+    /// `version` is that of [`Buried`].
+    fn remove(&mut self, key: &Name, origin: Origin, version: u64) -> Option<Arc<K>> {
         let removed = self.objects.remove(key)?;
         self.forget_owner(&removed);
         if let Some(uid) = removed.meta().uid.clone() {
             if self.buried.len() == BURIED_MAX {
                 self.buried.pop_front();
             }
-            let by_us = from == From::Answer;
-            self.buried.push_back(Buried { uid, by_us });
+            let by_us = origin == Origin::Answer;
+            self.buried.push_back(Buried {
+                uid,
+                by_us,
+                version,
+            });
         }
         Some(removed)
     }
 
-    /// Whether news of an object come too late. A watch digs up what a watch has buried.
-    fn is_buried(&mut self, object: &K, from: From) -> bool {
+    /// Whether news of an object come too late. What a watch has buried may have left its selector alone: a
+    /// watch digs it up, and so does a look that has found it there since.
+    fn is_buried(&mut self, object: &K, origin: Origin) -> bool {
         let uid = object.meta().uid.as_deref();
         let is_it = |buried: &Buried| Some(buried.uid.as_str()) == uid;
         let Some(at) = self.buried.iter().position(is_it) else {
             return false;
         };
-        if from == From::Answer || self.buried[at].by_us {
+        let digs = match origin {
+            Origin::Answer => false,
+            Origin::Read => version(object) >= self.buried[at].version,
+            Origin::Watch => true,
+        };
+        if !digs || self.buried[at].by_us {
             return true;
         }
         self.buried.remove(at);
@@ -238,7 +259,7 @@ impl<K> Cache<K> {
 impl<K: Resource> Cache<K> {
     /// Takes over an object that a write has answered with.
     pub fn absorb(&self, object: K) {
-        self.apply(object, From::Answer);
+        self.apply(object, Origin::Answer);
     }
 
     /// Takes over that an object is gone, as a write has answered. A newer object of the name,
@@ -251,7 +272,7 @@ impl<K: Resource> Cache<K> {
             .get(&key)
             .is_some_and(|held| uid.is_none_or(|uid| held.meta().uid.as_deref() == Some(uid)));
         let old = if same {
-            state.remove(&key, From::Answer)
+            state.remove(&key, Origin::Answer, u64::MAX)
         } else {
             None
         };
@@ -283,14 +304,14 @@ impl<K: Resource> Cache<K> {
         state.leaving.extend(own);
     }
 
-    fn apply(&self, mut object: K, from: From) {
+    pub(super) fn apply(&self, mut object: K, origin: Origin) {
         let key = name_of(&object);
         let mut state = self.write();
         let uid = object.meta().uid.as_ref();
         if uid.is_some_and(|uid| state.leaving.contains(uid)) {
             leave(&mut object);
         }
-        if state.is_buried(&object, from) {
+        if state.is_buried(&object, origin) {
             return;
         }
         if let Some(listed) = &mut state.listed {
@@ -322,7 +343,7 @@ impl<K: Resource> Cache<K> {
         let old = if held_is_newer {
             None
         } else {
-            state.remove(&key, From::Watch)
+            state.remove(&key, Origin::Watch, version(object))
         };
         drop(state);
         if old.is_some() {
@@ -352,7 +373,12 @@ impl<K: Resource> Cache<K> {
             .collect();
         let gone: Vec<Arc<K>> = gone
             .iter()
-            .filter_map(|key| state.remove(key, From::Watch))
+            .filter_map(|key| {
+                // A list does not tell when it went. As it is held it may be there still, if a look has
+                // found it outside of the selector.
+                let held = state.objects.get(key).map(|held| version(held.as_ref()));
+                state.remove(key, Origin::Watch, held.unwrap_or_default())
+            })
             .collect();
         drop(state);
         for old in gone {
@@ -366,7 +392,7 @@ impl<K: Resource> Cache<K> {
 
     pub(super) fn take(&self, event: Event<K>) {
         match event {
-            Event::Apply(object) | Event::InitApply(object) => self.apply(object, From::Watch),
+            Event::Apply(object) | Event::InitApply(object) => self.apply(object, Origin::Watch),
             Event::Delete(object) => self.delete(&object),
             Event::Init => self.list_started(),
             Event::InitDone => self.list_done(),
@@ -406,18 +432,19 @@ fn version<K: Resource>(object: &K) -> u64 {
 }
 
 /// Keeps `cache` up to date for ever. Errors are logged with what they mean and retried with
-/// back-off; a stream that ends is opened again.
+/// back-off; a stream that ends is opened again. `what` is the kind, for those who read of them: with its
+/// `apiVersion` if it is watched because somebody refers to it.
 pub async fn watch<K>(
     api: Api<K>,
     config: watcher::Config,
-    what: &'static str,
+    what: impl Into<String>,
     cache: Arc<Cache<K>>,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     follow(
-        watch_kind(api, config),
-        what,
+        watch_kind(api, config.timeout(WATCH_S)),
+        Trouble::new(what),
         |event| cache.take(slim_event(event)),
         || {},
     )
@@ -434,12 +461,11 @@ pub(super) fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
 
 pub(super) async fn follow<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    what: &'static str,
+    mut trouble: Trouble,
     mut take: impl FnMut(Event<K>),
     not_served: impl Fn(),
 ) {
     let mut events = std::pin::pin!(events);
-    let mut trouble = Trouble::new(what);
     loop {
         match events.try_next().await {
             Ok(Some(event)) => {

@@ -167,6 +167,29 @@ fn what_comes_back_into_a_watch_is_there_again() {
     assert_eq!(held(&cache, "a"), None);
 }
 
+/// Its label is gone, and so is it from the watch. It has its name all the same, as whoever wants to create
+/// one of the name finds out.
+#[test]
+fn what_has_left_a_watch_is_found_by_a_look_at_it() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 1)));
+    cache.take(Event::Delete(object("a", "1", 4)));
+    cache.apply(object("a", "1", 3), Origin::Read);
+    assert_eq!(held(&cache, "a"), None, "a look from before");
+    cache.apply(object("a", "1", 4), Origin::Read);
+    assert_eq!(held(&cache, "a"), Some(4));
+    // A list does not name it, though it is as it was.
+    cache.take(Event::Init);
+    cache.take(Event::InitDone);
+    assert_eq!(held(&cache, "a"), None);
+    cache.apply(object("a", "1", 4), Origin::Read);
+    assert_eq!(held(&cache, "a"), Some(4));
+    // Our own deletion is final.
+    cache.absorb_deletion("ns", "a", Some("1"));
+    cache.apply(object("a", "1", 5), Origin::Read);
+    assert_eq!(held(&cache, "a"), None);
+}
+
 #[test]
 fn what_was_evicted_stays_on_its_way_out() {
     let dated = |version| {

@@ -1,6 +1,7 @@
 //! Custom resources as they are stored, which need not be as their types want them.
 
-use super::one::{Cache, Name, follow, slim_event};
+use super::one::{Cache, Name, WATCH_S, follow, slim_event};
+use super::trouble::Trouble;
 use api::lenient;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event};
@@ -114,8 +115,8 @@ pub async fn watch_stored<K>(
         Unpacked::Gone((namespace, name)) => cache.absorb_deletion(&namespace, &name, None),
     };
     // No CRD, no objects; when it comes, the watch begins.
-    let events = watcher::watcher(api, config);
-    follow(events, what, take, || cache.without_watch()).await;
+    let events = watcher::watcher(api, config.timeout(WATCH_S));
+    follow(events, Trouble::new(what), take, || cache.without_watch()).await;
 }
 
 enum Unpacked<K> {

@@ -16,7 +16,9 @@ const WELL: Duration = Duration::from_secs(30);
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Trouble {
-    what: &'static str,
+    what: String,
+    /// Whether the rights to it, and its definition, come with the installation.
+    is_ours: bool,
     /// What was said last; empty if all is well.
     told: String,
     /// Failures in a row, and when the last pause ended.
@@ -25,8 +27,11 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn new(what: &'static str) -> Self {
+    /// `what` is a kind, or `apiVersion` and kind.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        let what = what.into();
         Self {
+            is_ours: !what.contains(' ') || what.starts_with("argoproj.io/"),
             what,
             told: String::new(),
             failures: 0,
@@ -56,7 +61,7 @@ impl Trouble {
             tracing::debug!(kind = self.what, "the watch is too old, listing anew");
             return;
         }
-        let told = format!("{}{}", sentence(error), remedy(error));
+        let told = format!("{}{}", sentence(error), remedy(error, self.is_ours));
         if self.told == told {
             tracing::debug!(kind = self.what, error = told, "watch failed again");
             return;
@@ -96,13 +101,21 @@ fn sentence(error: &Error) -> String {
     }
 }
 
-fn remedy(error: &Error) -> &'static str {
+fn remedy(error: &Error, is_ours: bool) -> &'static str {
     match code_of(error) {
+        Some(404) if !is_ours => {
+            "; the kind is not served any more: once its CustomResourceDefinition is back, it is found by \
+             itself"
+        }
         Some(404) => {
             "; the kind is not served: install the CustomResourceDefinitions, as `weir install` does, and it is found by itself"
         }
         Some(401) => {
             "; the credentials are not accepted: see to the kubeconfig or the service account"
+        }
+        Some(403) if !is_ours => {
+            "; grant list and watch: what Applications deploy, and what Rollouts refer to beyond the kinds \
+             of the installation, needs a ClusterRole with the label weir.dev/aggregate-to-gitops: \"true\""
         }
         Some(403) => {
             "; grant list and watch, as the roles of `weir install --dry-run` do (`weir check` names every right that is missing)"
@@ -162,6 +175,25 @@ mod tests {
     fn a_kind_that_is_not_there_is_not_a_kind_that_is_forbidden() {
         assert!(is_not_served(&refused(404, "not found")));
         assert!(!is_not_served(&refused(403, "forbidden")));
-        assert!(remedy(&refused(404, "")).contains("weir install"));
+        assert!(remedy(&refused(404, ""), true).contains("weir install"));
+    }
+
+    #[test]
+    fn what_the_installation_does_not_know_is_not_mended_by_installing() {
+        for (what, is_known) in [
+            ("Rollout", true),
+            ("ReplicaSet", true),
+            ("argoproj.io/v1alpha1 Rollout", true),
+            ("v1 ConfigMap", false),
+            ("cert-manager.io/v1 Certificate", false),
+        ] {
+            let mut trouble = Trouble::new(what);
+            assert_eq!(trouble.is_ours, is_known, "{what}");
+            for code in [403, 404] {
+                trouble.tell(&refused(code, "no"));
+                let told = &trouble.told;
+                assert_eq!(told.contains("weir install"), is_known, "{what}: {told}");
+            }
+        }
     }
 }

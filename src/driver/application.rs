@@ -1,9 +1,8 @@
-use super::{Context, Driver, Pass};
-use crate::error::Result;
+use super::{Context, Driver, Pass, is_ours};
+use crate::error::{Error, Result};
 use crate::observe;
 use crate::queue::Key;
 use api::{Application, ApplicationStatus};
-use engine::snapshot::RefusalKind;
 use gitops::sync::{self, ApplicationSnapshot, Inbox};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -21,7 +20,8 @@ impl Driver for ApplicationDriver {
     const PLANS_DELETION: bool = true;
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Application>> {
-        cx.caches.applications.get(&key.namespace, &key.name)
+        let root = cx.caches.applications.get(&key.namespace, &key.name)?;
+        is_ours(cx, &root.metadata).then_some(root)
     }
 
     fn status(root: &Application) -> Option<&ApplicationStatus> {
@@ -42,15 +42,23 @@ impl Driver for ApplicationDriver {
     }
 
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ApplicationStatus>) -> bool {
-        // What could not be done is no result: it is done again.
-        let results = pass.outcomes.iter().filter_map(|outcome| match outcome {
+        // What could not be done is no result: it is done again, and with it what comes after.
+        let results = pass.outcomes.iter().map_while(|outcome| match outcome {
             Ok(()) => Some(Ok(())),
-            Err(failure) if failure.kind == RefusalKind::Failed => None,
+            Err(failure) if !failure.is_verdict => None,
             Err(failure) => Some(Err(failure.message.clone())),
         });
         let results: Vec<_> = results.collect();
+        let before = cx.outcomes.of(key);
         cx.outcomes.absorb(key, Inbox::collect(pass.plan, &results));
-        true
+        // A plan that has seen all of them already has nothing else to try.
+        cx.outcomes.of(key) != before
+    }
+
+    /// A manifest that does not fit its type is answered with a 500: tried again unseen, it would keep the
+    /// operation going for ever, and with it the commit that mends it out (gitops.md §7).
+    fn is_result(&self, error: &Error) -> bool {
+        error.is_verdict()
     }
 
     fn stored(&self, cx: &Context, snapshot: &ApplicationSnapshot) {

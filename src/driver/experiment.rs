@@ -33,7 +33,9 @@ impl Driver for ExperimentDriver {
             root.namespace().unwrap_or_default(),
             root.name_any(),
         );
-        let refused = cx.experiment_refusals.of(&key).unwrap_or_default();
+        let mut refused = cx.experiment_refusals.of(&key).unwrap_or_default();
+        let now = cx.clock.now();
+        refused.retain(|_, refused| is_recent(refused, now));
         Ok(observe::experiment(&cx.caches, root, refused))
     }
 
@@ -64,11 +66,17 @@ impl Driver for ExperimentDriver {
     }
 }
 
+/// Whether it is too soon to try again. A refusal from the future is of a clock that was set back since:
+/// nobody waits for that.
+fn is_recent(refused: &Refused, now: Timestamp) -> bool {
+    refused.at <= now && refused.until() > now
+}
+
 /// What is refused after a pass, and whether the pass was told so. All refusals are kept until it is time
 /// to try again: the status waits for a pass in which nothing is refused that was not known before.
 fn learn(known: Refusals, pass: &Pass<'_, ExperimentStatus>, now: Timestamp) -> (Refusals, bool) {
     let mut refused = known;
-    refused.retain(|_, refused| refused.until() > now);
+    refused.retain(|_, refused| is_recent(refused, now));
     let mut is_new = false;
     for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
         let Some(object) = action.target() else {
@@ -114,7 +122,13 @@ mod tests {
         let mut plan = Plan::idle(ExperimentStatus::default());
         plan.actions.push(set(name));
         let message = "no quota".to_owned();
-        let outcome = outcome.map_or(Ok(()), |kind| Err(Failure { message, kind }));
+        let outcome = outcome.map_or(Ok(()), |kind| {
+            Err(Failure {
+                message,
+                kind,
+                is_verdict: kind != RefusalKind::Failed,
+            })
+        });
         let pass = Pass {
             plan: &plan,
             outcomes: vec![outcome],
@@ -142,6 +156,14 @@ mod tests {
         assert_eq!(names(&known), ["b"]);
         // It is time to try it again.
         let (known, _) = after(known, "c", None, 21);
+        assert!(known.is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_not_kept_while_a_clock_that_was_set_back_catches_up() {
+        let (known, _) = after(Refusals::new(), "a", Some(RefusalKind::Refused), 3600);
+        assert_eq!(names(&known), ["a"]);
+        let (known, _) = after(known, "b", None, 0);
         assert!(known.is_empty());
     }
 }

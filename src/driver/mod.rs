@@ -12,10 +12,13 @@ mod application;
 mod experiment;
 mod kept;
 mod known;
+mod report;
 mod rollout;
 mod service;
+mod status;
 
 pub use kept::Kept;
+pub use report::Complaints;
 
 use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::Caches;
@@ -29,11 +32,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource, ResourceExt};
 use plan::{Action, Next, ObjectKey, PatchKind, Plan};
+use report::Verdict;
 use serde::Serialize;
 use serde_json::{Value, json};
+use status::Stored;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// What every pass needs.
 pub struct Context {
@@ -53,8 +59,10 @@ pub struct Context {
     pub experiment_refusals: Kept<engine::experiment::Refusals>,
     /// Uids of the Rollouts that were met.
     pub known: Kept<String>,
-    /// What was said last of an object whose passes fail.
-    pub complaints: Kept<String>,
+    /// What was said of objects whose passes fail.
+    pub complaints: Complaints,
+    /// Cancelled when the term is over: a pass ends after the action that it is at.
+    pub over: CancellationToken,
     pub metrics: Arc<Metrics>,
     pub kinds: Arc<Kinds>,
     pub clock: Clock,
@@ -96,11 +104,16 @@ pub trait Driver: Send + Sync {
 
     fn plan(&self, cx: &Context, snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Status>;
 
-    /// What came of the plan's actions, in order and up to the first failure. True: failures
-    /// are results that a next plan has to see; those that would only repeat themselves are then no
-    /// reason to back off.
+    /// What came of the plan's actions, in order and up to the first failure. True: failures are results
+    /// that a next plan has to see, and that the last one has not seen; those that would only repeat
+    /// themselves are then no reason to back off. One that has seen them would do the same once more.
     fn acted(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
         false
+    }
+
+    /// Whether an error is an answer to go by, or one after which the same is tried again.
+    fn is_result(&self, error: &Error) -> bool {
+        error.refusal() != RefusalKind::Failed
     }
 
     /// After the status of a plan is stored: what can be dropped now.
@@ -135,6 +148,8 @@ pub struct Failure {
     /// In the words of the API server.
     pub message: String,
     pub kind: RefusalKind,
+    /// See [`Error::is_verdict`].
+    pub is_verdict: bool,
 }
 
 /// Works on one key and says when to look at it again. Never fails: failures are logged, with
@@ -148,16 +163,13 @@ pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
         Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
         Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
     };
-    // That somebody else was faster is no failure.
-    let failed = matches!(&result, Err(error) if error.retry() != Retry::Stale);
+    let verdict = cx.complaints.judge(key, &result);
+    let failed = matches!(verdict, Verdict::Failed { .. });
     let server = server_of(cx, key);
     cx.metrics.pass(key, started.elapsed(), failed, &server);
     match result {
-        Ok(outcome) => {
-            cx.complaints.forget(key);
-            outcome
-        }
-        Err(error) => report(cx, key, &error),
+        Ok(outcome) => outcome,
+        Err(error) => report::tell(key, &error, verdict),
     }
 }
 
@@ -171,34 +183,10 @@ fn server_of(cx: &Context, key: &Key) -> String {
     server.unwrap_or_default()
 }
 
-/// Says what failed, and what to do about it: once, however often it fails.
-fn report(cx: &Context, key: &Key, error: &Error) -> Outcome {
-    let (why, remedy) = (error.chain(), error.remedy());
-    let retry = error.retry();
-    let is_old =
-        retry != Retry::Stale && cx.complaints.note(key, why.clone()).as_ref() == Some(&why);
-    let category = error.category();
-    match retry {
-        Retry::Stale => {
-            tracing::debug!(%key, error = why, "the world changed meanwhile, planning again");
-        }
-        _ if is_old => tracing::debug!(%key, category, error = why, "pass failed again"),
-        Retry::Backoff => {
-            tracing::warn!(%key, category, error = why, remedy, "pass failed, trying again");
-        }
-        Retry::Never => {
-            tracing::error!(%key, category, error = why, remedy, "pass failed, waiting for a change");
-        }
-    }
-    match retry {
-        Retry::Stale | Retry::Backoff => Outcome::Retry,
-        Retry::Never => Outcome::AwaitChange,
-    }
-}
-
 async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Result<Outcome> {
     let Some(root) = driver.root(cx, key) else {
         driver.gone(cx, key).await;
+        cx.complaints.forget(key);
         cx.metrics.gone(key);
         return Ok(Outcome::AwaitChange);
     };
@@ -258,7 +246,7 @@ async fn carry_out<D: Driver>(
         written = Written::Everything;
         done.push(target.clone());
     }
-    let (outcomes, failure) = act(cx, key, &plan.actions).await;
+    let (outcomes, failure) = act(cx, key, &target, &plan.actions).await;
     let acted = plan.actions.iter().zip(&outcomes);
     let successes = acted.filter(|(_, outcome)| outcome.is_ok());
     for (action, _) in successes {
@@ -272,42 +260,32 @@ async fn carry_out<D: Driver>(
     let taken = driver.acted(cx, key, &Pass { plan, outcomes });
     if let Some(error) = failure {
         announce::writes(cx, key, root, (&plan.releases, &done)).await?;
-        let is_result = taken && error.refusal() != RefusalKind::Failed;
+        let is_result = taken && driver.is_result(&error);
         return if is_result {
             Ok(Written::Partly)
         } else {
             Err(error)
         };
     }
-    if let Some(difference) = status_difference::<D>(root, &plan.status)? {
-        let patch = at_version(json!({"status": difference}), version.as_deref());
-        let subresource = D::STATUS_SUBRESOURCE;
-        let stored = cx
-            .kubernetes
-            .patch(&target, PatchKind::Merge, &patch, subresource)
-            .await;
-        if let Err(error) = stored {
-            announce::writes(cx, key, root, (&plan.releases, &done)).await?;
-            return Err(without_status(cx, target, subresource, error).await);
-        }
+    // What has come of an attempt may be a result as well.
+    if taken {
         written = Written::Everything;
+    }
+    match status::store(driver, cx, key, (root, version.as_deref()), &plan.status).await? {
+        Stored::AsItWas => {}
+        Stored::Changed => written = Written::Everything,
+        // What it tells of is stored, and would not be told by a next pass.
+        Stored::Partly(error) => {
+            announce::all(cx, key, root, &plan.releases).await?;
+            return Err(error);
+        }
+        Stored::Nothing(error) => {
+            announce::writes(cx, key, root, (&plan.releases, &done)).await?;
+            return Err(error);
+        }
     }
     announce::all(cx, key, root, &plan.releases).await?;
     Ok(written)
-}
-
-/// A status that is not found, of an object that is: the same answer as for one that is gone.
-async fn without_status(
-    cx: &Context,
-    object: ObjectKey,
-    subresource: Option<&str>,
-    error: Error,
-) -> Error {
-    let is_missing = subresource.is_some() && error.code() == Some(404);
-    if is_missing && cx.kubernetes.exists(&object).await {
-        return Error::NoStatus { object };
-    }
-    error
 }
 
 /// Whether an object is for this instance: with its id, or without any (rollouts.md §9.3). Answers to writes
@@ -318,54 +296,51 @@ fn is_ours(cx: &Context, metadata: &ObjectMeta) -> bool {
     id == cx.config.instance_id.as_ref()
 }
 
-/// What a merge patch of the status has to say; `None` when the stored one is as planned.
-fn status_difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<Value>> {
-    let stored = D::status(root);
-    if stored == Some(planned) {
-        return Ok(None);
-    }
-    let stored = stored.map_or(Ok(Value::Null), encode)?;
-    let planned = encode(planned)?;
-    // A kind without a status of ours (a Service) plans none.
-    Ok(crate::diff::merge_diff(&stored, &planned).filter(|_| planned.is_object()))
-}
-
-/// Carries actions out in order, up to the first failure that is not one of an attempt.
+/// Carries actions out in order, up to the first failure that is not one of an attempt, and as long as it is
+/// this process's turn.
 async fn act(
     cx: &Context,
     key: &Key,
+    root: &ObjectKey,
     actions: &[Action],
 ) -> (Vec<Result<(), Failure>>, Option<Error>) {
     let mut outcomes = Vec::with_capacity(actions.len());
+    let mut attempts = Vec::new();
+    let mut failure = None;
     for action in actions {
         let done = match action.deed() {
+            _ if cx.over.is_cancelled() => Err(Error::NotLeading {
+                object: root.clone(),
+            }),
             Action::Measure(task) => {
                 cx.measurer.start(task);
                 Ok(())
             }
             deed => cx.kubernetes.execute(deed).await,
         };
+        cx.queue.progressed(key);
         let Err(error) = done else {
             outcomes.push(Ok(()));
             continue;
         };
-        let failure = Failure {
-            message: error.words(),
-            kind: error.refusal(),
-        };
-        if matches!(action, Action::Attempt(_)) {
-            let (why, remedy) = (error.chain(), error.remedy());
-            tracing::warn!(%key, error = why, remedy, "an attempt failed, the rest goes on");
-            outcomes.push(Err(failure));
-            continue;
-        }
+        let is_attempt = matches!(action, Action::Attempt(_));
+        let goes_on = is_attempt && !matches!(error, Error::NotLeading { .. });
         // A conflict says nothing of the object, only that the view of it was old.
-        if error.retry() != Retry::Stale {
-            outcomes.push(Err(failure));
+        if goes_on || error.retry() != Retry::Stale {
+            outcomes.push(Err(Failure {
+                message: error.words(),
+                kind: error.refusal(),
+                is_verdict: error.is_verdict(),
+            }));
         }
-        return (outcomes, Some(error));
+        if !goes_on {
+            failure = Some(error);
+            break;
+        }
+        attempts.push(error);
     }
-    (outcomes, None)
+    cx.complaints.attempted(key, &attempts);
+    (outcomes, failure)
 }
 
 /// A patch that is refused unless the object is still the one that was planned with.

@@ -9,7 +9,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -262,6 +262,42 @@ impl Metrics {
         self.sweep();
     }
 
+    /// The series of objects that are not there any more end, as those of [`Self::gone`]: for when no passes
+    /// are made, which would find out.
+    pub fn compare(&self, is_there: impl Fn(&Key) -> bool) {
+        let now = Instant::now();
+        let (there, left): (BTreeSet<Key>, BTreeSet<Key>) =
+            self.keys().into_iter().partition(is_there);
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|key, _| !there.contains(key));
+        for key in left {
+            gone.entry(key).or_insert(now);
+        }
+        drop(gone);
+        self.sweep();
+    }
+
+    /// The objects that have a series.
+    fn keys(&self) -> BTreeSet<Key> {
+        let of_kind = |kind: Kind, names: Vec<Name>| {
+            let keys = names.into_iter();
+            keys.map(move |(namespace, name)| Key::new(kind, namespace, name))
+        };
+        let passes = self.passes.iter();
+        let passes = passes.flat_map(|(kind, (took, _))| of_kind(*kind, took.names()));
+        let of_rollouts = [
+            self.events.names(),
+            self.duration.names(),
+            self.deployments.names(),
+        ];
+        let of_rollouts = of_rollouts.concat();
+        let of_applications = [self.sync_total.names(), self.sync_failures.names()].concat();
+        passes
+            .chain(of_kind(Kind::Rollout, of_rollouts))
+            .chain(of_kind(Kind::Application, of_applications))
+            .collect()
+    }
+
     fn sweep(&self) {
         let now = Instant::now();
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -471,5 +507,29 @@ mod tests {
                 .text()
                 .contains("reason=\"RolloutUpdated\",type=\"Normal\"} 1")
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_went_while_nobody_worked_ends_too() {
+        let metrics = Metrics::default();
+        let (stays, goes) = (Key::new(Kind::Rollout, "ns", "stays"), key());
+        let app = Key::new(Kind::Application, "argocd", "shop");
+        metrics.pass(&stays, Duration::from_millis(200), false, "");
+        metrics.event(&goes, EventKind::Normal, "RolloutUpdated");
+        let failed = Release::SyncFailed { reason: "sync" };
+        let subject = Subject {
+            key: &app,
+            object: &Value::Null,
+        };
+        metrics.release(subject, &failed);
+        metrics.compare(|key| *key == stays);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        metrics.compare(|key| *key == stays);
+        assert!(metrics.text().contains("name=\"app\""));
+        tokio::time::advance(Duration::from_secs(35)).await;
+        let text = metrics.text();
+        assert!(text.contains("name=\"stays\""), "{text}");
+        assert!(!text.contains("name=\"app\""), "{text}");
+        assert!(!text.contains("name=\"shop\""), "{text}");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// With work due and none ended for so long, nothing moves any more.
+/// With work due, and no pass nor action of one ended for so long, nothing moves any more.
 const STALLED: Duration = Duration::from_mins(5);
-/// No pass takes so long: every request has its limit.
+/// Nothing of a pass takes so long: every request has its limit.
 const STUCK: Duration = Duration::from_mins(30);
 
 /// What the process is doing.
@@ -16,9 +16,9 @@ pub struct View {
     pub election: Option<(Duration, Duration)>,
     /// The key that has been due for longest, and how long.
     pub waiting: Option<(String, Duration)>,
-    /// The key that has been worked on for longest, and how long.
+    /// Of the keys that are worked on, the one that has not got on for longest, and how long.
     pub running: Option<(String, Duration)>,
-    /// Since when no pass has ended.
+    /// Since when no pass has ended, nor an action of one.
     pub idle: Duration,
     /// Kinds whose first list is not complete.
     pub unlisted: Vec<&'static str>,
@@ -47,14 +47,14 @@ impl View {
         if let Some((key, took)) = &self.running
             && *took > STUCK
         {
-            return bad(format!("a pass over {key} has not ended for {took:.0?}"));
+            return bad(format!("a pass over {key} has not got on for {took:.0?}"));
         }
         if let Some((key, waits)) = &self.waiting
             && *waits > STALLED
             && self.idle > STALLED
         {
             return bad(format!(
-                "no pass has ended for {:.0?}, and {key} has been due for {waits:.0?}",
+                "no pass has got on for {:.0?}, and {key} has been due for {waits:.0?}",
                 self.idle
             ));
         }
@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn one_pass_that_never_ends_is_not() {
+    fn one_pass_that_hangs_is_not() {
         let view = View {
             leads: true,
             running: Some(("Application a/b".to_owned(), Duration::from_secs(1801))),
             ..View::default()
         };
-        assert!(says(&view.alive(), "Application a/b has not ended"));
+        assert!(says(&view.alive(), "Application a/b has not got on"));
     }
 
     #[test]

@@ -328,9 +328,9 @@ fn provider(metric: &Metric) -> &'static str {
         ("CloudWatch", provider.cloud_watch.is_some()),
         ("Graphite", provider.graphite.is_some()),
         ("Influxdb", provider.influxdb.is_some()),
-        ("SkyWalking", provider.skywalking.is_some()),
+        ("skywalking", provider.skywalking.is_some()),
         ("Pods", provider.pods.is_some()),
-        ("Plugin", !provider.plugin.is_empty()),
+        ("RPCPlugin", !provider.plugin.is_empty()),
     ];
     let found = set.iter().find(|(_, is_set)| *is_set);
     found.map_or("Unknown Provider", |(name, _)| name)

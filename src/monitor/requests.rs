@@ -30,7 +30,8 @@ pub fn observed(inner: Client, metrics: Arc<Metrics>) -> Client {
         let (inner, metrics, reopening) = (inner.clone(), metrics.clone(), reopening.clone());
         async move {
             if is_watch(request.uri()) {
-                tokio::time::sleep(reopening.pause(request.uri().path())).await;
+                let pause = reopening.pause(&watched(request.uri()));
+                tokio::time::sleep(pause).await;
             }
             send(&inner, &metrics, request).await
         }
@@ -42,7 +43,7 @@ pub fn observed(inner: Client, metrics: Arc<Metrics>) -> Client {
 /// server that closes streams must not be asked in circles.
 #[derive(Debug, Default)]
 struct Reopening {
-    by_path: Mutex<BTreeMap<String, Opened>>,
+    by_watch: Mutex<BTreeMap<String, Opened>>,
 }
 
 #[derive(Debug)]
@@ -59,10 +60,10 @@ const REOPEN_MAX: Duration = Duration::from_secs(30);
 
 impl Reopening {
     /// How long to wait before the watch is opened.
-    fn pause(&self, path: &str) -> Duration {
+    fn pause(&self, watch: &str) -> Duration {
         let now = Instant::now();
-        let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = by_path.get(path);
+        let mut by_watch = self.by_watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = by_watch.get(watch);
         let soon = match before {
             Some(before) if now.saturating_duration_since(before.at) < LASTED => before.soon + 1,
             _ => 0,
@@ -78,9 +79,19 @@ impl Reopening {
             at: now + pause,
             soon,
         };
-        by_path.insert(path.to_owned(), opened);
+        by_watch.insert(watch.to_owned(), opened);
         pause
     }
+}
+
+/// Which watch it is. Two of one path select different objects, and end in the same moment: neither is one
+/// that ends as soon as it has begun.
+fn watched(uri: &http::Uri) -> String {
+    let query = uri.query().unwrap_or_default();
+    let selectors = query
+        .split('&')
+        .filter(|pair| pair.starts_with("labelSelector=") || pair.starts_with("fieldSelector="));
+    selectors.fold(uri.path().to_owned(), |watch, pair| watch + "?" + pair)
 }
 
 fn is_watch(uri: &http::Uri) -> bool {
@@ -211,6 +222,15 @@ mod tests {
         assert_eq!(reopening.pause("/api/v1/services"), Duration::ZERO);
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(reopening.pause("/api/v1/pods"), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_watch_is_known_by_what_it_selects_and_not_by_where_it_begins() {
+        let of = |query: &str| watched(&format!("/api/v1/pods?{query}").parse().unwrap());
+        let first = of("watch=true&labelSelector=a&resourceVersion=5");
+        assert_eq!(first, of("watch=true&labelSelector=a&resourceVersion=9"));
+        assert_ne!(first, of("watch=true&labelSelector=b&resourceVersion=5"));
+        assert_ne!(first, of("watch=true&resourceVersion=5"));
     }
 
     #[tokio::test(start_paused = true)]

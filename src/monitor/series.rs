@@ -70,6 +70,12 @@ impl<F: Family> Series<F> {
         self.family.at(&labels)
     }
 
+    /// The objects that have a series.
+    pub(super) fn names(&self) -> Vec<Name> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.keys().cloned().collect()
+    }
+
     /// Ends all series of an object.
     pub(super) fn forget(&self, name: &Name) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

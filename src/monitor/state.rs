@@ -57,6 +57,12 @@ impl Monitor {
 
     /// `/metrics`.
     pub fn page(&self) -> String {
+        if let Some(watched) = self.watched.get()
+            && !watched.leadership.holds()
+        {
+            // Whoever stands by makes no passes, which would find that an object is gone.
+            self.metrics.compare(|key| watched.caches.holds(key));
+        }
         let mut page = Page::default();
         page.append(&self.metrics.text());
         build(&mut page);
