@@ -340,15 +340,31 @@ fn steps_only_grow(states: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// The canary's weight grows until the whole is given to the new stable version at once.
+/// The canary's weight grows until the whole is given to the new stable version at once. Only states that
+/// follow each other are compared, by their generation: what is written while an API server begins anew no
+/// watch gets to see.
 fn weights_only_grow(routes: &[Value]) -> Result<()> {
-    let weight = |route| number(route, "/spec/rules/0/backendRefs/1/weight");
-    let mut weights: Vec<_> = routes.iter().map(weight).collect();
-    weights.dedup();
-    let broken = weights
-        .windows(2)
-        .find(|pair| pair[1] < pair[0] && !(pair[1] == 0 && pair[0] >= 80));
-    ensure!(broken.is_none(), "a weight moves backwards: {weights:?}");
+    let mut states: Vec<(i64, i64)> = routes
+        .iter()
+        .map(|route| {
+            let weight = number(route, "/spec/rules/0/backendRefs/1/weight");
+            (number(route, "/metadata/generation"), weight)
+        })
+        .collect();
+    states.dedup();
+    let follow = |pair: &&[(i64, i64)]| pair[1].0 == pair[0].0 + 1;
+    let seen: Vec<_> = states.windows(2).filter(follow).collect();
+    let broken = seen.iter().find(|pair| {
+        let (before, after) = (pair[0].1, pair[1].1);
+        after < before && !(after == 0 && before >= 80)
+    });
+    ensure!(broken.is_none(), "a weight moves backwards: {states:?}");
+    let written = states.last().map_or(0, |last| last.0 - 1);
+    ensure!(
+        seen.len() as i64 * 2 >= written,
+        "of {written} changes the watch saw {}: {states:?}",
+        seen.len()
+    );
     Ok(())
 }
 
@@ -370,4 +386,37 @@ fn told_once(events: &[Value], name: &str, revisions: usize) -> Result<()> {
         "told more than once per revision: {often:?}, {revisions} revisions"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn routes(states: &[(i64, i64)]) -> Vec<Value> {
+        let route = |&(generation, weight): &(i64, i64)| {
+            let backends = json!([{"weight": 100 - weight}, {"weight": weight}]);
+            json!({
+                "metadata": {"generation": generation},
+                "spec": {"rules": [{"backendRefs": backends}]},
+            })
+        };
+        states.iter().map(route).collect()
+    }
+
+    #[test]
+    fn only_a_whole_canary_gives_its_weight_back() {
+        let good = [(1, 0), (2, 20), (3, 50), (3, 50), (4, 100), (5, 0)];
+        assert!(weights_only_grow(&routes(&good)).is_ok());
+        let back = [(1, 0), (2, 20), (3, 0), (4, 20)];
+        assert!(weights_only_grow(&routes(&back)).is_err());
+    }
+
+    #[test]
+    fn what_no_watch_saw_is_not_judged_but_counted() {
+        let gap = [(1, 0), (2, 20), (6, 0), (7, 20), (8, 50), (9, 80)];
+        assert!(weights_only_grow(&routes(&gap)).is_ok());
+        let blind = [(1, 0), (9, 0)];
+        assert!(weights_only_grow(&routes(&blind)).is_err());
+    }
 }
