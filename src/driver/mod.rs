@@ -53,6 +53,7 @@ pub struct Context {
     pub outcomes: Outcomes,
     /// ReplicaSets of Rollouts that the API server would not create.
     pub refusals: Kept<engine::snapshot::Refusal>,
+    pub route_refusals: Kept<engine::snapshot::RouteRefusal>,
     /// What the specs of Rollouts come to.
     pub digests: Kept<Arc<engine::snapshot::Digest>>,
     /// Writes for Experiments that it refused.

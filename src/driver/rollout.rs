@@ -3,7 +3,7 @@ use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
 use api::{Rollout, RolloutStatus};
-use engine::snapshot::{Digest, Inbox, Refusal, RolloutSnapshot};
+use engine::snapshot::{Digest, Inbox, Refusal, RefusalKind, RolloutSnapshot, RouteRefusal};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use plan::{Action, Plan};
@@ -38,6 +38,10 @@ impl Driver for RolloutDriver {
         let now = cx.clock.now();
         let inbox = Inbox {
             refused: cx.refusals.of(&key).filter(|refusal| refusal.at <= now),
+            route_refused: cx
+                .route_refusals
+                .of(&key)
+                .filter(|refusal| refusal.at <= now),
             ..Inbox::default()
         };
         let known = cx.digests.of(&key);
@@ -60,9 +64,25 @@ impl Driver for RolloutDriver {
         engine::rollout::plan(snapshot, &cx.config, now)
     }
 
-    /// A ReplicaSet that the API server will not or could not create is something to tell of.
+    /// A ReplicaSet that the API server will not or could not create is something to tell of, and so is a
+    /// route that it will not have.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
+            if is_of_router(action) {
+                match outcome {
+                    Ok(()) => drop(cx.route_refusals.forget(key)),
+                    Err(failure) if failure.kind == RefusalKind::Failed => {}
+                    Err(failure) => {
+                        let refusal = RouteRefusal {
+                            action: action.clone(),
+                            message: failure.message.clone(),
+                            at: cx.clock.now(),
+                        };
+                        cx.route_refusals.note(key, refusal);
+                        return true;
+                    }
+                }
+            }
             let Action::Create { object } = action else {
                 continue;
             };
@@ -95,7 +115,15 @@ impl Driver for RolloutDriver {
 
     async fn gone(&self, cx: &Context, key: &Key) {
         cx.refusals.forget(key);
+        cx.route_refusals.forget(key);
         cx.digests.forget(key);
         known::gone(cx, key).await;
     }
+}
+
+/// Whether an action writes what a router reads.
+fn is_of_router(action: &Action) -> bool {
+    let kinds = ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "Ingress"];
+    let target = action.target();
+    target.is_some_and(|target| kinds.contains(&target.kind.as_str()))
 }

@@ -61,6 +61,7 @@ impl Term {
             renderer: Renderer::new(options.render.clone(), self.queue.clone(), options.clock),
             outcomes: Outcomes::default(),
             refusals: Kept::default(),
+            route_refusals: Kept::default(),
             digests: Kept::default(),
             experiment_refusals: Kept::default(),
             known: Kept::default(),

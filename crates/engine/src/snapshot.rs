@@ -7,7 +7,7 @@ use api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Ro
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use plan::ObjectKey;
+use plan::{Action, ObjectKey};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,6 +70,18 @@ pub struct Inbox {
     pub weights_verified: BTreeMap<String, bool>,
     /// The last ReplicaSet that was not created, until one is.
     pub refused: Option<Refusal>,
+    /// The last write of a router that was refused, until one is not.
+    pub route_refused: Option<RouteRefusal>,
+}
+
+/// A route or an Ingress was not written: the API server, or a webhook of it, said no.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteRefusal {
+    /// What was to be done.
+    pub action: Action,
+    /// In the words of the API server.
+    pub message: String,
+    pub at: Timestamp,
 }
 
 /// A ReplicaSet was not created.

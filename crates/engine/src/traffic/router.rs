@@ -58,6 +58,8 @@ pub enum RouteError {
     NotOurs { ingress: String },
     #[error("configuration of traffic router {router}: {message}")]
     Config { router: String, message: String },
+    #[error("{object} was refused: {message}")]
+    Refused { object: String, message: String },
     #[error("traffic router {router} is not supported")]
     Unsupported { router: String },
 }

@@ -5,7 +5,9 @@ use crate::operations::{
 };
 use crate::swarm::manifests;
 use crate::world::{Script, World};
+use engine::snapshot::{RolloutSnapshot, RouteRefusal};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn stable(world: &World) -> String {
     status(world, "stableRS").as_str().unwrap().to_owned()
@@ -273,6 +275,74 @@ fn a_header_route_waits_until_its_service_leads_to_the_new_pods() {
         (2, json!(2))
     );
     assert_eq!(world.selected("canary"), Some(current(&world)));
+}
+
+/// After pods went and others are to come, a status that does not know of it yet may count the old ones.
+#[test]
+fn a_weight_does_not_rise_by_a_status_from_before_the_last_change() {
+    let mut world = paused(&routed());
+    let hash = current(&world);
+    world.turn_route(0);
+    let mut snapshot = world.snapshot();
+    let raises = |snapshot: &RolloutSnapshot| {
+        let config = engine::config::Config::default();
+        let plan = engine::rollout::plan(snapshot, &config, world.now);
+        let mut actions = plan.actions.iter();
+        actions.any(|action| match action {
+            plan::Action::Patch { patch, .. } => patch.to_string().contains("\"value\":40"),
+            _ => false,
+        })
+    };
+    assert!(raises(&snapshot));
+    for set in &mut snapshot.replica_sets {
+        if set
+            .metadata
+            .name
+            .as_ref()
+            .is_some_and(|name| name.ends_with(&hash))
+        {
+            let mut older = (**set).clone();
+            older.metadata.generation = older.metadata.generation.map(|now| now + 1);
+            *set = Arc::new(older);
+        }
+    }
+    assert!(!raises(&snapshot));
+}
+
+/// By a webhook, say. The abort of the update is another write, and is not kept waiting by it.
+#[test]
+fn a_route_that_is_refused_is_told_of_and_tried_again_after_a_while() {
+    let mut world = paused(&routed());
+    world.turn_route(90);
+    let of_route = |plan: &plan::Plan<api::RolloutStatus>| {
+        let mut actions = plan.actions.iter();
+        let found = actions.find(|action| action.target().is_some_and(|it| it.kind == "HTTPRoute"));
+        found.cloned()
+    };
+    let action = of_route(&world.plan()).unwrap();
+    let mut snapshot = world.snapshot();
+    snapshot.inbox.route_refused = Some(RouteRefusal {
+        action: action.clone(),
+        message: "denied by policy".to_owned(),
+        at: world.now,
+    });
+    let after = |seconds: i64, snapshot: &RolloutSnapshot| {
+        let now = world.now + jiff::SignedDuration::from_secs(seconds);
+        engine::rollout::plan(snapshot, &engine::config::Config::default(), now)
+    };
+    let plan = after(1, &snapshot);
+    assert_eq!(of_route(&plan), None);
+    let told = format!("{:?}", plan.releases);
+    assert!(
+        told.contains("TrafficRoutingError") && told.contains("denied by policy"),
+        "{told}"
+    );
+    assert!(matches!(plan.next, plan::Next::At(_)));
+    assert_eq!(of_route(&after(11, &snapshot)), Some(action));
+    let mut rollout = (*snapshot.rollout).clone();
+    rollout.status.as_mut().unwrap().abort = true;
+    snapshot.rollout = Arc::new(rollout);
+    assert!(of_route(&after(1, &snapshot)).is_some());
 }
 
 /// That a pod hangs is the usual reason for a restart.

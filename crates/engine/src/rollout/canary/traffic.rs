@@ -4,10 +4,11 @@
 use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
-use crate::traffic::{self, Arms, Change, Observed, Want, nginx};
+use crate::rollout::time::plus_seconds;
+use crate::traffic::{self, Arms, Change, Observed, RouteError, Want, nginx};
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
-use plan::WaitingOn;
+use plan::{Action, WaitingOn};
 
 /// How long to wait before a router is tried again.
 const RETRY_S: i64 = 10;
@@ -66,7 +67,8 @@ impl Context<'_> {
             moves_weights,
             routes: &routes,
         };
-        match traffic::apply(&routing, &self.snapshot.objects, &want) {
+        let change = traffic::apply(&routing, &self.snapshot.objects, &want);
+        match change.and_then(|change| self.unless_refused(change)) {
             Ok(change) => {
                 self.note_routing(&want, change);
                 match back {
@@ -84,9 +86,32 @@ impl Context<'_> {
                     object: "trafficRouting".to_owned(),
                     why: message,
                 });
-                self.wake_at(crate::rollout::time::plus_seconds(self.now, RETRY_S));
+                self.wake_at(plus_seconds(self.now, RETRY_S));
                 false
             }
+        }
+    }
+
+    /// The very same that was refused a moment ago is not tried again before a while has passed.
+    fn unless_refused(&self, change: Change) -> Result<Change, RouteError> {
+        let refused = self.snapshot.inbox.route_refused.as_ref();
+        let recent = refused.filter(|refusal| {
+            let again = plus_seconds(refusal.at, RETRY_S);
+            again > self.now
+                && change
+                    .actions
+                    .iter()
+                    .any(|own| is_same(own, &refusal.action))
+        });
+        match recent {
+            Some(refusal) => Err(RouteError::Refused {
+                object: refusal
+                    .action
+                    .target()
+                    .map_or_else(String::new, |key| key.to_string()),
+                message: refusal.message.clone(),
+            }),
+            None => Ok(change),
         }
     }
 
@@ -217,7 +242,8 @@ impl Context<'_> {
         let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
         let threshold = self.threshold();
         let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
-        if new.lasting() >= needed || few_do {
+        // A status from before the last change counts pods that are on their way out.
+        if new.is_observed() && (new.lasting() >= needed || few_do) {
             weight
         } else {
             has
@@ -460,6 +486,16 @@ impl Context<'_> {
         }
         self.weights = Some(weights);
     }
+}
+
+/// Whether two actions write the same to the same object, of whatever version it is.
+fn is_same(one: &Action, other: &Action) -> bool {
+    let body = |action: &Action| match action.deed() {
+        Action::Create { object } => Some((**object).clone()),
+        Action::Patch { patch, .. } => Some(patch.clone()),
+        _ => None,
+    };
+    one.target() == other.target() && body(one) == body(other)
 }
 
 /// `[{weight service hash} …]`, as the peer prints the shares of experiments.
