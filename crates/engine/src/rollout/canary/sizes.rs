@@ -51,38 +51,35 @@ impl Context<'_> {
         }
     }
 
-    /// Pods of the new revision that nobody asks for any more and that are not ready make room after an
-    /// abort: with those of a superseded revision they can fill the surge, and the stable ones never come
-    /// back (the peer stays there).
-    fn give_up_unwanted_new(&mut self) -> bool {
-        let Some(new) = self.new.filter(|_| self.stable != self.new) else {
-            return false;
-        };
-        let split = self.basic_split();
-        if !self.is_basic_canary() || !self.sets[new].is_observed() || split.others_spec == 0 {
-            return false;
-        }
-        let target = split.desired().new.max(self.sets[new].ready());
-        target < self.sets[new].replicas && self.scale(new, target)
-    }
-
-    /// Stable pods that are not ready and not wanted any more make room. Together with superseded ones
-    /// they can fill the surge, so that nothing could ever move again (the peer stays there).
+    /// Stable pods that are not ready and not wanted any more make room, and those that are wanted do for new
+    /// ones that have none.
     fn give_up_broken_stable(&mut self) -> bool {
         let Some(stable) = self.stable.filter(|_| self.stable != self.new) else {
             return false;
         };
-        let split = self.basic_split();
-        let observed = self.sets[stable].is_observed();
-        if !self.is_basic_canary() || !observed || split.others_spec == 0 {
+        let wanted = self.basic_split().desired().stable;
+        let lacking = self.pods_that_come_first().unwrap_or(0);
+        self.give_up_unready(stable, wanted.min(self.sets[stable].replicas - lacking))
+    }
+
+    /// So do pods of the new revision that nobody asks for any more after an abort.
+    fn give_up_unwanted_new(&mut self) -> bool {
+        let Some(new) = self.new.filter(|_| self.stable != self.new) else {
+            return false;
+        };
+        self.give_up_unready(new, self.basic_split().desired().new)
+    }
+
+    /// Takes pods away that are more than `wanted` and not ready. Together with those of a superseded revision
+    /// they can fill the surge, so that nothing could ever move again (the peer stays there).
+    fn give_up_unready(&mut self, index: usize, wanted: i32) -> bool {
+        let set = &self.sets[index];
+        let is_full = self.is_basic_canary() && self.basic_split().others_spec > 0;
+        if !is_full || !set.is_observed() {
             return false;
         }
-        let set = &self.sets[stable];
-        let mut target = split.desired().stable.max(set.ready());
-        if let Some(lacking) = self.pods_that_come_first() {
-            target = target.min(set.ready().max(set.replicas - lacking));
-        }
-        target < set.replicas && self.scale(stable, target)
+        let target = wanted.max(set.ready());
+        target < set.replicas && self.scale(index, target)
     }
 
     /// How many pods the new revision lacks while stable ones that are not ready and those of a superseded
