@@ -2,12 +2,14 @@
 //! to be said. The pages are beside those of [`crate::explain`].
 
 use crate::explain::{basic, golden, golden_of, page, snapshot, updated};
-use crate::operations::{blue_green, current, deployed, routed, status, update, user};
+use crate::operations::{
+    blue_green, current, deployed, routed, status, take_name_of_next_set, update, user,
+};
 use crate::swarm::{manifests, template};
 use crate::world::World;
 use engine::snapshot::WorkloadUser;
 use jiff::SignedDuration;
-use plan::{Action, ObjectKey};
+use plan::ObjectKey;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -35,16 +37,8 @@ fn starting(strategy: &Value, replicas: i32) -> World {
 fn a_name_that_somebody_else_has_taken() {
     let mut world = deployed(&routed(), 2);
     update(&mut world, 1);
-    let Action::Create { object } = world.plan().actions.remove(0) else {
-        panic!("a new template makes a ReplicaSet");
-    };
-    let mut foreign = (*object).clone();
-    foreign["metadata"]["ownerReferences"] = json!([{
-        "apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "x", "controller": true,
-    }]);
-    world.create(foreign).unwrap();
+    let name = take_name_of_next_set(&mut world);
     golden("name_taken", &world);
-    let name = object["metadata"]["name"].as_str().unwrap();
     let describe = format!("kubectl describe replicaset {name} -n demo");
     shows(&text(&world), &["another hash is tried", &describe]);
 }
@@ -72,13 +66,7 @@ fn a_router_that_could_not_be_told() {
 
 #[test]
 fn a_service_of_ping_pong_that_gets_too_much() {
-    let mut strategy = routed();
-    let canary = strategy["canary"].as_object_mut().unwrap();
-    canary.remove("canaryService");
-    canary.remove("stableService");
-    let services = json!({"pingService": "canary", "pongService": "stable"});
-    canary.insert("pingPong".to_owned(), services);
-    let mut world = starting(&strategy, 5);
+    let mut world = starting(&crate::ping_pong::ping_pong(), 5);
     // The stable pods are behind ping, so that this gives pong what is theirs.
     world.turn_route(40);
     golden("ping_pong_excess", &world);

@@ -56,6 +56,19 @@ pub(crate) fn update(world: &mut World, image: u8) {
     user(world, &json!({"spec": {"template": template(image)}}));
 }
 
+/// Somebody else's ReplicaSet has the name that the next one would get: this one.
+pub(crate) fn take_name_of_next_set(world: &mut World) -> String {
+    let Action::Create { object } = world.plan().actions.remove(0) else {
+        panic!("a new template makes a ReplicaSet");
+    };
+    let mut foreign = (*object).clone();
+    foreign["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "x", "controller": true,
+    }]);
+    world.create(foreign).unwrap();
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
 pub(crate) fn user(world: &mut World, patch: &Value) {
     let key = world.rollout_key();
     world.user_patch(&key, patch);
@@ -262,17 +275,9 @@ fn orphans_are_adopted_and_taken_names_avoided() {
     assert_eq!(owner.as_ref(), world.rollout().pointer("/metadata/uid"));
     // Somebody else's ReplicaSet has the name that the next revision would get.
     user(&mut world, &json!({"spec": {"template": template(1)}}));
-    let Action::Create { object } = world.plan().actions.remove(0) else {
-        panic!("a new template makes a ReplicaSet");
-    };
-    let mut foreign = (*object).clone();
-    foreign["metadata"]["ownerReferences"] = json!([{
-        "apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "x", "controller": true,
-    }]);
-    world.create(foreign).unwrap();
+    let taken = take_name_of_next_set(&mut world);
     world.settle();
     assert_eq!(status(&world, "collisionCount"), 1);
-    let taken = object["metadata"]["name"].as_str().unwrap();
     assert!(!taken.ends_with(&current(&world)));
     assert!(size(&world, &current(&world)) > 0);
 }

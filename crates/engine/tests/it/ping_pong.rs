@@ -5,7 +5,7 @@ use crate::operations::{current, deployed, paused, routed, size, status, until, 
 use crate::world::World;
 use serde_json::{Value, json};
 
-fn ping_pong() -> Value {
+pub(crate) fn ping_pong() -> Value {
     let mut strategy = routed();
     let canary = strategy["canary"].as_object_mut().unwrap();
     canary.remove("canaryService");

@@ -1,6 +1,5 @@
-use super::world::{World, config_map, rollout};
+use super::world::{World, config_map, document, rollout};
 use crate::ResourceId;
-use crate::manifest::{Document, Origin};
 use crate::sync::{Config, DryRun, Target, dry_run_objects};
 use api::AppProject;
 use serde_json::{Value, json};
@@ -19,13 +18,7 @@ pub(super) fn m7() -> AppProject {
 fn t56_a_broken_document_is_named_and_keeps_the_last_good_state() {
     let mut world = World::new(vec![config_map("a", "1"), config_map("b", "1")]);
     world.settle();
-    let good = Document {
-        origin: Origin {
-            file: "a.yaml".to_owned(),
-            document: 1,
-        },
-        object: config_map("a", "2"),
-    };
+    let good = document("a.yaml", config_map("a", "2"));
     let error =
         "apps/production/backend/b.yaml, document 1, line 3: mapping values are not allowed here";
     world.applied.clear();

@@ -1,7 +1,6 @@
 //! What is declared without being applied, and what can't be read: neither is taken for gone.
 
-use super::world::{World, config_map};
-use crate::manifest::{Document, Origin};
+use super::world::{World, config_map, document};
 use api::{ResourceStatus, SyncStatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -52,13 +51,7 @@ fn what_is_skipped_in_git_is_neither_applied_nor_pruned() {
 fn what_cannot_be_read_is_not_forgotten() {
     let mut world = World::new(vec![config_map("a", "1"), config_map("b", "1")]);
     world.settle();
-    let good = Document {
-        origin: Origin {
-            file: "a.yaml".to_owned(),
-            document: 1,
-        },
-        object: config_map("a", "2"),
-    };
+    let good = document("a.yaml", config_map("a", "2"));
     let error = "b.yaml, document 1, line 3: mapping values are not allowed here";
     world.render("bbbbbbb", vec![good], vec![error.to_owned()]);
     world.settle();

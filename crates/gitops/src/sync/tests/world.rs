@@ -49,6 +49,17 @@ pub(super) fn config_map(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": value}})
 }
 
+/// The first document of a file.
+pub(super) fn document(file: &str, object: Value) -> Document {
+    Document {
+        origin: Origin {
+            file: file.to_owned(),
+            document: 1,
+        },
+        object,
+    }
+}
+
 pub(super) fn rollout(image: &str) -> Value {
     json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "backend"},
         "spec": {"replicas": 5, "selector": {"matchLabels": {"app": "backend"}},
