@@ -3,7 +3,7 @@
 use super::controller::{Pass, live};
 use crate::check::{Deed, Facts};
 use crate::fault::{self, Call};
-use crate::ground::{Ground, Patch, Refused};
+use crate::ground::{self, Ground, Patch, Refused};
 use crate::object::{Body, Id, Kind, Object};
 use crate::time::stamp;
 use crate::view::View;
@@ -266,47 +266,23 @@ fn absorb(view: &mut View, id: &Id, done: Done) {
 }
 
 fn execute(action: &Action, id: &Id, shared: &mut Shared) -> Result<Done, Refused> {
-    let now = shared.now_ms;
-    match action.deed() {
-        Action::Create { object } => {
-            let created = shared.ground.create(now, (**object).clone())?;
-            shared.wrote(format_args!("create {id}"));
-            Ok(Done::Object(created))
-        }
-        Action::Patch {
-            kind,
-            patch,
-            subresource,
-            guard,
-            ..
-        } => {
-            let request = Patch {
-                kind: *kind,
-                body: patch,
-                guard,
-                subresource: *subresource,
-            };
-            let patched = shared.ground.patch(now, id, request)?;
-            shared.wrote(format_args!("patch {id} {patch}"));
-            Ok(Done::Object(patched))
-        }
-        Action::Delete { guard, .. } => {
-            shared.ground.delete(now, id, guard, 0)?;
-            shared.wrote(format_args!("delete {id}"));
-            Ok(Done::Gone)
-        }
-        Action::Evict { guard, .. } => {
-            if now >= shared.evicts_from {
-                shared.ground.delete(now, id, guard, 0)?;
-                shared.wrote(format_args!("evict {id}"));
-                return Ok(Done::Leaving);
-            }
-            Ok(Done::Unseen)
-        }
-        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
-            Err(Refused::Invalid("no such action here".to_owned()))
-        }
+    let (now, deed) = (shared.now_ms, action.deed());
+    let is_eviction = matches!(deed, Action::Evict { .. });
+    if is_eviction && now < shared.evicts_from {
+        return Ok(Done::Unseen);
     }
+    let written = ground::write(&mut *shared.ground, now, id, deed)?;
+    match deed {
+        Action::Create { .. } => shared.wrote(format_args!("create {id}")),
+        Action::Patch { patch, .. } => shared.wrote(format_args!("patch {id} {patch}")),
+        _ if is_eviction => shared.wrote(format_args!("evict {id}")),
+        _ => shared.wrote(format_args!("delete {id}")),
+    }
+    Ok(match written {
+        Some(object) => Done::Object(object),
+        None if is_eviction => Done::Leaving,
+        None => Done::Gone,
+    })
 }
 
 /// The rules that look at the action itself.

@@ -119,16 +119,24 @@ pub trait Ground: Debug {
     fn mend(&mut self, now_ms: i64);
 }
 
-/// Carries a write out at once. What the ground refuses is seen by the next pass, as after any change.
-pub fn carry_out(ground: &mut dyn Ground, now_ms: i64, action: &Action) {
+/// Does what an action says to the object `id`; what the object is then, if it is still there.
+///
+/// # Errors
+/// Those of the ground; [`Refused::Invalid`] for what is no write to one object.
+pub fn write(
+    ground: &mut dyn Ground,
+    now_ms: i64,
+    id: &Id,
+    action: &Action,
+) -> Result<Option<Object>, Refused> {
     match action.deed() {
-        Action::Create { object } => drop(ground.create(now_ms, (**object).clone())),
+        Action::Create { object } => ground.create(now_ms, (**object).clone()).map(Some),
         Action::Patch {
-            target,
             kind,
             patch,
             subresource,
             guard,
+            ..
         } => {
             let request = Patch {
                 kind: *kind,
@@ -136,15 +144,20 @@ pub fn carry_out(ground: &mut dyn Ground, now_ms: i64, action: &Action) {
                 guard,
                 subresource: *subresource,
             };
-            if let Some(target) = Id::of_key(target) {
-                drop(ground.patch(now_ms, &target, request));
-            }
+            ground.patch(now_ms, id, request).map(Some)
         }
-        Action::Delete { target, guard, .. } => {
-            if let Some(target) = Id::of_key(target) {
-                drop(ground.delete(now_ms, &target, guard, 0));
-            }
+        Action::Delete { guard, .. } | Action::Evict { guard, .. } => {
+            ground.delete(now_ms, id, guard, 0).map(|()| None)
         }
-        Action::Apply { .. } | Action::Attempt(_) | Action::Evict { .. } | Action::Measure(_) => {}
+        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+            Err(Refused::Invalid("no such action here".to_owned()))
+        }
+    }
+}
+
+/// Carries a write out at once. What the ground refuses is seen by the next pass, as after any change.
+pub fn carry_out(ground: &mut dyn Ground, now_ms: i64, action: &Action) {
+    if let Some(id) = action.target().and_then(|target| Id::of_key(&target)) {
+        drop(write(ground, now_ms, &id, action));
     }
 }
