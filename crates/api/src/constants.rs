@@ -35,7 +35,8 @@ pub const TYPE_POST_PROMOTION: &str = "PostPromotion";
 
 // Rollouts: annotations.
 
-/// On routes of the Gateway API: the rules that header and mirror steps have added for each Rollout, as JSON.
+/// On routes of the Gateway API: the rules that header and mirror steps have added for each
+/// Rollout, as JSON.
 pub const MANAGED_ROUTES_ANNOTATION: &str = "weir.dev/managed-routes";
 /// On ReplicaSets: when to scale down, RFC 3339 in UTC.
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
@@ -213,6 +214,8 @@ pub mod gitops {
     pub const TRACKING_ID_ANNOTATION: &str = "argocd.argoproj.io/tracking-id";
     /// The same by label, in the older tracking method (§5).
     pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+    /// The key that is often set in its place, since charts have the other one too (§5).
+    pub const OWN_INSTANCE_LABEL: &str = "argocd.argoproj.io/instance";
     /// Which installation an object belongs to (§5).
     pub const INSTALLATION_ID_ANNOTATION: &str = "argocd.argoproj.io/installation-id";
     /// Asks for a comparison: `normal` or `hard` (§5).
@@ -226,6 +229,11 @@ pub mod gitops {
         "argocd.argoproj.io/manifest-generate-paths";
     /// How to compare (§5).
     pub const COMPARE_OPTIONS_ANNOTATION: &str = "argocd.argoproj.io/compare-options";
+    /// What annotations begin with that name a page about an object, as a URL or as `title|url`
+    /// (§5).
+    pub const LINK_ANNOTATION_PREFIX: &str = "link.argocd.argoproj.io/";
+    /// Leaves the hosts of an Ingress out of the pages about it (§5).
+    pub const IGNORE_DEFAULT_LINKS_ANNOTATION: &str = "argocd.argoproj.io/ignore-default-links";
     /// Phases of a hook (§8).
     pub const HOOK_ANNOTATION: &str = "argocd.argoproj.io/hook";
     /// When a hook is deleted (§8).

@@ -1,6 +1,7 @@
 //! What the operator of the controller chose, as far as a plan depends on it.
 
-/// Settings of the planners. The shell fills it from flags and the ConfigMap `argo-rollouts-config`.
+/// Settings of the planners. The shell fills it from flags and the ConfigMap
+/// `argo-rollouts-config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `--rollout-resync`, seconds: no object sleeps longer than this (rollouts.md §9.2).

@@ -1,9 +1,9 @@
 //! Services whose Rollout has let go of them (rollouts.md §2.6).
 //!
-//! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout that
-//! was deleted, or that no longer names a service: the hash goes from the selector, and the mark of
-//! ownership with it, so that the service selects by its own labels again. The services of Experiments
-//! are theirs.
+//! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout
+//! that was deleted, or that no longer names a service: the hash goes from the selector, and the
+//! mark of ownership with it, so that the service selects by its own labels again. The services of
+//! Experiments are theirs.
 
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use k8s_openapi::api::core::v1::Service;
@@ -15,14 +15,14 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ServiceSnapshot {
     pub service: Arc<Service>,
-    /// Names of the Rollouts that count and whose [`crate::snapshot::References::services`] hold it: if
-    /// it has an [`owner`], that one alone, whichever controller looks after it; otherwise all of its
-    /// namespace.
+    /// Names of the Rollouts that count and whose [`crate::snapshot::References::services`] hold
+    /// it: if it has an [`owner`], that one alone, whichever controller looks after it; otherwise
+    /// all of its namespace.
     pub referenced_by: Vec<String>,
 }
 
-/// The Rollout that a service says it is managed by. Only this one holds it: a second that names the
-/// service has to wait, and gets it once the first is gone or names it no longer.
+/// The Rollout that a service says it is managed by. Only this one holds it: a second that names
+/// the service has to wait, and gets it once the first is gone or names it no longer.
 pub fn owner(service: &Service) -> Option<&str> {
     let annotations = service.metadata.annotations.as_ref()?;
     annotations.get(MANAGED_BY_ANNOTATION).map(String::as_str)

@@ -1,7 +1,8 @@
 //! What a planner may look at, and what the shell must collect for it.
 //!
-//! The shell (or a simulator) first asks [`references`] which objects a Rollout talks about, fetches
-//! exactly those, and hands a [`RolloutSnapshot`] to [`crate::rollout::plan`]. Nothing in here decides.
+//! The shell (or a simulator) first asks [`references`] which objects a Rollout talks about,
+//! fetches exactly those, and hands a [`RolloutSnapshot`] to [`crate::rollout::plan`]. Nothing in
+//! here decides.
 
 use api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
 use jiff::Timestamp;
@@ -27,12 +28,12 @@ pub struct TemplateSet {
 #[derive(Clone, Debug)]
 pub struct RolloutSnapshot {
     pub rollout: Arc<Rollout>,
-    /// What an earlier plan of this generation has derived from the spec; one of another generation is
-    /// not used.
+    /// What an earlier plan of this generation has derived from the spec; one of another generation
+    /// is not used.
     pub digest: Option<Arc<Digest>>,
     /// The ReplicaSets of the Rollout's namespace that are controlled by the Rollout (by uid), that
-    /// have no controller, or whose name begins with `<rollout>-`. Any order; those that are none of
-    /// the planner's business are ignored.
+    /// have no controller, or whose name begins with `<rollout>-`. Any order; those that are none
+    /// of the planner's business are ignored.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
     /// The pods that the owned ReplicaSets control. May be empty unless [`needs_pods`].
     pub pods: Vec<Arc<Pod>>,
@@ -47,7 +48,8 @@ pub struct RolloutSnapshot {
     /// all templates of the namespace and of the cluster are fine too.
     pub templates: TemplateSet,
     /// The objects of [`References::objects`] that exist, as JSON: routes, ingresses, mesh objects;
-    /// and those of [`References::owned_kinds`] in the namespace that the Rollout controls (by uid).
+    /// and those of [`References::owned_kinds`] in the namespace that the Rollout controls (by
+    /// uid).
     pub objects: BTreeMap<ObjectKey, Arc<Value>>,
     /// The object of [`References::workload`], as JSON, if it exists.
     pub workload: Option<Arc<Value>>,

@@ -1,7 +1,8 @@
 //! Patterns as Go's `regexp` reads them (RE2), for the `regex` crate.
 //!
 //! The two agree on most of the syntax. What is rewritten, so that a pattern means the same here:
-//! - `\d`, `\s`, `\w` and `\b` are about ASCII. (`.`, literals and `\p{…}` are about characters in both.)
+//! - `\d`, `\s`, `\w` and `\b` are about ASCII. (`.`, literals and `\p{…}` are about characters in
+//!   both.)
 //! - A class has neither classes nor set operations inside: `[`, `&&`, `--` and `~~` stand for
 //!   themselves, and so does the `-` of `[\w-.]`.
 //! - A `{` that begins no repetition, `\<` and `\>` stand for themselves; `\Q…\E` quotes.

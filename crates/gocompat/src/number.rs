@@ -79,8 +79,8 @@ pub fn format_v(float: f64) -> String {
     }
 }
 
-/// What `encoding/json` writes for a float64. Not for NaN and infinities: they have no JSON and come
-/// out as `null`.
+/// What `encoding/json` writes for a float64. Not for NaN and infinities: they have no JSON and
+/// come out as `null`.
 pub fn format_json(float: f64) -> String {
     if !float.is_finite() {
         return "null".to_owned();

@@ -11,8 +11,8 @@ use serde_json::{Map, Number, Value};
 /// Longest input that is read.
 pub const MAX_LEN: usize = 16 * 1024 * 1024;
 
-/// Deepest nesting that is read: twice what a CRD of a pod template needs. The reader recurses, with
-/// large frames.
+/// Deepest nesting that is read: twice what a CRD of a pod template needs. The reader recurses,
+/// with large frames.
 pub const MAX_DEPTH: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 use crate::{MetricTask, ObjectKey};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The complete vocabulary of side effects. The executor carries them out in order and stops at
 /// the first failure; the next pass plans again from what the world has become.
@@ -12,7 +13,7 @@ pub enum Action {
     /// Server-side apply with forced ownership, field manager `manager` (GitOps).
     Apply {
         object: Box<Value>,
-        manager: &'static str,
+        manager: Cow<'static, str>,
     },
     /// Patches an object or its subresource.
     Patch {
@@ -31,8 +32,8 @@ pub enum Action {
     /// Evicts a pod through its `eviction` subresource; a refusal by a disruption budget is
     /// not a failure.
     Evict { pod: ObjectKey, guard: Guard },
-    /// The same, but nothing else waits for it: a failure is logged, the pass goes on, and the next plan
-    /// tries again.
+    /// The same, but nothing else waits for it: a failure is logged, the pass goes on, and the next
+    /// plan tries again.
     Attempt(Box<Self>),
     /// Takes one measurement; the answer comes back in the inbox of a later snapshot. A task
     /// whose id is under way already is not started again.

@@ -6,8 +6,8 @@ use serde::Serialize;
 pub enum Release {
     /// A core/v1 Event on the planned object.
     Event {
-        /// The object whose write it tells of. It is told once that is made, whatever becomes of the rest
-        /// of the pass: no later plan would tell it.
+        /// The object whose write it tells of. It is told once that is made, whatever becomes of
+        /// the rest of the pass: no later plan would tell it.
         of: Option<ObjectKey>,
         kind: EventKind,
         reason: &'static str,

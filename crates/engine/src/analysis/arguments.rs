@@ -17,8 +17,8 @@ pub(crate) fn int_of(value: Option<&IntOrString>, absent: i32) -> i32 {
     }
 }
 
-/// The values of arguments by name; `secret` gives that of a secret argument. One that has none is an
-/// error, whether a metric uses it or not.
+/// The values of arguments by name; `secret` gives that of a secret argument. One that has none is
+/// an error, whether a metric uses it or not.
 pub(crate) fn values(
     args: &[Argument],
     mut secret: impl FnMut(&api::SecretKeyRef) -> Result<String, String>,

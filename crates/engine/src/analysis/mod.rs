@@ -13,6 +13,10 @@
 //! - A Job that still goes on when its run ends is deleted, also if no status names it.
 //! - Value and message of a measurement are cut to what a status can hold.
 //! - An error of any argument taken from a Rollout is reported, not only that of the last one.
+//! - An answer waits for the others of its pass for five seconds, not for as long as they take; and
+//!   not for a measurement over a window.
+//! - A clock that was set back does not keep a metric from being measured.
+//! - A password in a URL is not shown either where it is not written as it should be.
 
 pub(crate) mod arguments;
 mod run;

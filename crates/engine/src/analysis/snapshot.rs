@@ -7,8 +7,8 @@ use plan::{Redacted, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Secrets of the run's namespace, by name. One that does not exist is not in it; of one that the API
-/// server refuses to give, its words are.
+/// Secrets of the run's namespace, by name. One that does not exist is not in it; of one that the
+/// API server refuses to give, its words are.
 pub type Secrets = BTreeMap<String, Result<SecretValues, String>>;
 
 /// What a Secret holds, by key.
@@ -64,8 +64,8 @@ pub struct AnalysisRunSnapshot {
     /// The pods of the run's namespace whose `rollouts-pod-template-hash` is one of
     /// [`Needs::pod_hashes`].
     pub pods: Vec<Arc<Pod>>,
-    /// The Jobs of the namespace for them ([`MetricDefaults::job_namespace`]) that have its uid as label `analysisrun.argoproj.io/uid`, or at
-    /// the beginning of their name.
+    /// The Jobs of the namespace for them ([`MetricDefaults::job_namespace`]) that have its uid as
+    /// label `analysisrun.argoproj.io/uid`, or at the beginning of their name.
     pub jobs: Vec<Arc<Job>>,
     /// The pods with that label.
     pub job_pods: Vec<Arc<Pod>>,
@@ -110,8 +110,8 @@ pub fn owning_rollout(run: &AnalysisRun) -> Option<&str> {
     Some(owner.name.as_str())
 }
 
-/// Which objects the snapshot of `run` needs; `rollout` is what [`owning_rollout`] names. A run that is
-/// over needs none: nothing that can't be read stands in the way of its TTL.
+/// Which objects the snapshot of `run` needs; `rollout` is what [`owning_rollout`] names. A run
+/// that is over needs none: nothing that can't be read stands in the way of its TTL.
 pub fn needs(run: &AnalysisRun, rollout: Option<&Rollout>) -> Needs {
     let phase = run.status.as_ref().and_then(|status| status.phase);
     if phase.is_some_and(completed) {

@@ -136,8 +136,8 @@ impl Context<'_> {
         }
     }
 
-    /// Somebody has deleted the run: what it would have said is not known. Of an Experiment that comes
-    /// to its end anyway, only the required ones count: it waits for them.
+    /// Somebody has deleted the run: what it would have said is not known. Of an Experiment that
+    /// comes to its end anyway, only the required ones count: it waits for them.
     fn lost(
         &self,
         analysis: &ExperimentAnalysisTemplateRef,

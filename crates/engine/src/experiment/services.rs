@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl Context<'_> {
-    /// Makes the Service of a template whose spec has one, and removes it once the last pod is gone.
-    /// Pods without ports get none: there is nothing that it could lead to.
+    /// Makes the Service of a template whose spec has one, and removes it once the last pod is
+    /// gone. Pods without ports get none: there is nothing that it could lead to.
     pub(super) fn serve(&mut self, template: &mut Template<'_>, set: &OwnedSet) {
         let Some(wanted) = &template.spec.service else {
             return;

@@ -1,4 +1,5 @@
-//! Other objects that stand in the way: what is not there, does not fit, was refused, or is to be replaced.
+//! Other objects that stand in the way: what is not there, does not fit, was refused, or is to be
+//! replaced.
 
 use super::pods::line;
 use super::remedy::Remedy;

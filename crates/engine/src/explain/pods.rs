@@ -18,8 +18,8 @@ struct Fault {
 }
 
 impl Teller<'_> {
-    /// Why pods of a ReplicaSet are not available, one line for each reason, and what to do about the
-    /// first.
+    /// Why pods of a ReplicaSet are not available, one line for each reason, and what to do about
+    /// the first.
     pub(super) fn faults(&self, set: &OwnedSet) -> (Vec<String>, Vec<Remedy>) {
         let mut groups: Vec<(Fault, Vec<&str>)> = Vec::new();
         let mut pods = self.pods_of(set);

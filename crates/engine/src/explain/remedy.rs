@@ -63,7 +63,8 @@ impl Teller<'_> {
         Some(Remedy::weir(format!("abort {}", self.name()), effect))
     }
 
-    /// Goes back to the stable revision, or, when that is the one that is broken, to the one before.
+    /// Goes back to the stable revision, or, when that is the one that is broken, to the one
+    /// before.
     pub(super) fn undo(&self) -> Option<Remedy> {
         let revision = if self.is_updating() {
             self.stable_revision()?

@@ -97,8 +97,8 @@ impl Teller<'_> {
         }
     }
 
-    /// `replicaProgressThreshold`: of the new pods of a step not all have to be there. No others are
-    /// measured so, nor those of an update that was given up.
+    /// `replicaProgressThreshold`: of the new pods of a step not all have to be there. No others
+    /// are measured so, nor those of an update that was given up.
     fn enough(&self, set: &OwnedSet) -> Option<String> {
         let status = self.status();
         let is_new = set.hash() == status.current_pod_hash;

@@ -5,9 +5,10 @@
 //! remember goes into the `memo`; nothing is kept here. The IO shell, the simulator and tests drive
 //! it alike.
 //!
-//! `prometheus` and `web` are the peer's (rollouts.md §4.9). `pods` is our own: it scrapes the pods of the
-//! Rollout itself, so that analysis works on a cluster without a metrics server.
+//! `prometheus` and `web` are the peer's (rollouts.md §4.9). `pods` is our own: it scrapes the pods
+//! of the Rollout itself, so that analysis works on a cluster without a metrics server.
 
+mod address;
 mod condition;
 mod exposition;
 mod form;

@@ -1,5 +1,6 @@
 //! OAuth2 client credentials, for every provider that speaks HTTP.
 
+use super::address;
 use super::form::encode;
 use api::OAuth2Config;
 use base64::Engine;
@@ -33,8 +34,9 @@ pub(super) fn basic_value(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Where a request for a token has the credentials. There are servers that look only in one place; so
-/// the header is tried first and then the form, as Go's client does with a server that it does not know.
+/// Where a request for a token has the credentials. There are servers that look only in one place;
+/// so the header is tried first and then the form, as Go's client does with a server that it does
+/// not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credentials {
     InHeader,
@@ -88,7 +90,8 @@ pub(super) fn token_request(
     }))
 }
 
-/// Whether the server has answered, and not with a token: the credentials may be in the wrong place.
+/// Whether the server has answered, and not with a token: the credentials may be in the wrong
+/// place.
 pub(super) fn is_refusal(answer: &HttpAnswer) -> bool {
     matches!(answer, HttpAnswer::Response { status, .. } if !(200..300).contains(status))
 }
@@ -97,9 +100,7 @@ pub(super) fn is_refusal(answer: &HttpAnswer) -> bool {
 pub(super) fn token(config: &OAuth2Config, answer: &HttpAnswer) -> Result<String, String> {
     let url = text(config.token_url.as_ref());
     match answer {
-        HttpAnswer::Failed { error } => {
-            Err(format!("Post {}: {error}", gocompat::number::quote(url)))
-        }
+        HttpAnswer::Failed { error } => Err(format!("Post {}: {error}", address::quoted(url))),
         HttpAnswer::Response { status, body } if (200..300).contains(status) => {
             let answer: Option<Value> = serde_json::from_slice(body).ok();
             let token = answer

@@ -151,7 +151,8 @@ impl Context<'_> {
         self.current_run(role).map_or(Outcome::None, Outcome::Kept)
     }
 
-    /// Ends a run whose time is over. The status goes on naming it: it says how the pods were tested.
+    /// Ends a run whose time is over. The status goes on naming it: it says how the pods were
+    /// tested.
     fn retire(&mut self, role: Role) -> Outcome {
         let outcome = self.keep(role);
         if let Outcome::Kept(run) = &outcome {
@@ -259,8 +260,8 @@ impl Context<'_> {
         Outcome::Kept(run)
     }
 
-    /// After a resumed pause an inconclusive run is repeated; after a retry, any. Who resumed before it
-    /// was known that a run is inconclusive meant something else.
+    /// After a resumed pause an inconclusive run is repeated; after a retry, any. Who resumed
+    /// before it was known that a run is inconclusive meant something else.
     fn is_new_run_needed(&self, role: Role, run: &AnalysisRun) -> bool {
         let paused = self.pause(PauseReason::CanaryPauseStep).is_some()
             || self.pause(PauseReason::BlueGreenPause).is_some();
@@ -428,7 +429,8 @@ impl Context<'_> {
             .spec
             .blue_green()
             .and_then(|b| b.preview_replica_count);
-        // An analysis may have been added after the preview had passed: then all pods are on their way.
+        // An analysis may have been added after the preview had passed: then all pods are on their
+        // way.
         let is_passed = self.stored.blue_green.scale_up_preview_check_point;
         match preview.filter(|_| !is_passed) {
             Some(preview) => new.replicas != preview || new.available() != preview,

@@ -192,8 +192,9 @@ impl Context<'_> {
             return;
         }
         let name = self.new_set_name();
-        // All pods are there, but the update is paused before its end (a post-promotion analysis that
-        // can't tell): the pause is what the condition says, and it must not change on every pass.
+        // All pods are there, but the update is paused before its end (a post-promotion analysis
+        // that can't tell): the pause is what the condition says, and it must not change on every
+        // pass.
         let held = self.is_paused() && !self.is_fully_promoted();
         if healthy && !held {
             let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
@@ -290,12 +291,16 @@ impl Context<'_> {
             })
     }
 
-    /// An old ReplicaSet waits for its delay to pass. One that has no pods any more waits for nothing:
-    /// an abort leaves the annotation behind, and it would switch the deadline off for good.
+    /// An old ReplicaSet waits for its delay to pass, or its pods are on their way out: that they
+    /// go is progress, and is seen before time is looked at. One that has no pods any more waits
+    /// for nothing: an abort leaves the annotation behind, and it would switch the deadline off for
+    /// good.
     fn is_waiting_for_deadline(&self) -> bool {
         self.others().into_iter().any(|index| {
             let set = &self.sets[index];
-            set.has_deadline() && (set.replicas > 0 || set.live_replicas() > 0)
+            let delayed = set.has_deadline() && set.replicas > 0;
+            // The pass at which the delay is over takes the annotation away.
+            delayed || (set.had_deadline() && set.live_replicas() > 0) || set.pods() > set.replicas
         })
     }
 
@@ -337,8 +342,8 @@ impl Context<'_> {
         self.pauses.abort(message);
     }
 
-    /// Looks again when the deadline passes (§3.17). That the pods were all there once settles nothing:
-    /// those that died under a pause of the user's own are missed when it ends.
+    /// Looks again when the deadline passes (§3.17). That the pods were all there once settles
+    /// nothing: those that died under a pause of the user's own are missed when it ends.
     pub(crate) fn wake_for_deadline(&mut self) {
         let Some(progressing) = find(&self.status, condition::PROGRESSING) else {
             return;

@@ -4,6 +4,7 @@ use super::pause::Pauses;
 use super::replica_set::{OwnedSet, merge};
 use crate::config::Config;
 use crate::snapshot::{References, RolloutSnapshot};
+use crate::traffic::Former;
 use api::{Rollout, RolloutStatus, TrafficWeights};
 use jiff::Timestamp;
 use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, WaitingOn};
@@ -22,7 +23,10 @@ pub(crate) struct Context<'a> {
     pub(crate) rollout: Arc<Rollout>,
     /// What it refers to by name.
     pub(crate) references: References,
-    /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date first.
+    /// Objects of routers that the spec no longer names, as they are.
+    pub(crate) former: Vec<Former>,
+    /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date
+    /// first.
     pub(crate) stored: RolloutStatus,
     /// The status being made.
     pub(crate) status: RolloutStatus,

@@ -5,9 +5,9 @@ use crate::validate;
 use api::Rollout;
 use std::sync::Arc;
 
-/// The hashes of a spec, and whether it makes sense: the same for every plan of one generation. Whoever
-/// plans again and again keeps it, and hands it in with the snapshot; a plan is the same without, and
-/// takes longer.
+/// The hashes of a spec, and whether it makes sense: the same for every plan of one generation.
+/// Whoever plans again and again keeps it, and hands it in with the snapshot; a plan is the same
+/// without, and takes longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     uid: Option<String>,
@@ -46,8 +46,8 @@ impl Digest {
             && self.collisions == collisions(rollout)
     }
 
-    /// The one to keep: that which is known if it is still right, or a new one. `None` if there is none
-    /// that is worth it.
+    /// The one to keep: that which is known if it is still right, or a new one. `None` if there is
+    /// none that is worth it.
     pub fn kept(known: Option<&Arc<Self>>, rollout: &Rollout) -> Option<Arc<Self>> {
         is_constant(rollout).then(|| Self::renewed(known, rollout))
     }

@@ -1,7 +1,7 @@
 //! The event that says which images a new revision brings, from one tag to the other.
 //!
-//! Ours, the peer has nothing of it: its events name revisions and hashes, and nobody knows a version
-//! by these.
+//! Ours, the peer has nothing of it: its events name revisions and hashes, and nobody knows a
+//! version by these.
 
 use super::context::Context;
 use super::replica_set::OwnedSet;
@@ -15,8 +15,8 @@ use serde_json::Value;
 const MAX_CONTAINERS: usize = 8;
 
 impl Context<'_> {
-    /// Tells what the images were before `revision` and what they are with it. Silent where there was
-    /// no revision before, and where only other things have changed.
+    /// Tells what the images were before `revision` and what they are with it. Silent where there
+    /// was no revision before, and where only other things have changed.
     pub(super) fn announce_images(&mut self, revision: i64) {
         let Some(before) = self.revision_before() else {
             return;

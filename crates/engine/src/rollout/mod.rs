@@ -15,6 +15,7 @@ mod context;
 mod digest;
 mod duration;
 mod ephemeral_metadata;
+mod handover;
 mod image_change;
 mod image_tags;
 mod new_run;

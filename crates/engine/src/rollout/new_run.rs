@@ -48,8 +48,8 @@ impl Context<'_> {
         Ok(RunRequest::Create { name, object })
     }
 
-    /// The first that counts, of the runs that have a name for this purpose: one before it may have been
-    /// deleted.
+    /// The first that counts, of the runs that have a name for this purpose: one before it may have
+    /// been deleted.
     fn reusable_run(
         &self,
         role: Role,

@@ -1,5 +1,5 @@
-//! Pauses and aborts: what users and steps ask for, gathered during a pass and applied to the status
-//! at its end (rollouts.md §3.5, §3.6).
+//! Pauses and aborts: what users and steps ask for, gathered during a pass and applied to the
+//! status at its end (rollouts.md §3.5, §3.6).
 
 use super::conditions::{self, Change};
 use super::context::Context;
@@ -92,8 +92,8 @@ impl Context<'_> {
         !self.stored.pause_conditions.is_empty() || self.rollout.spec.is_paused()
     }
 
-    /// Brings the conditions of the stored status in line with its pauses and abort (§3.6). The peer
-    /// ends the pass when that changes something; here the pass goes on.
+    /// Brings the conditions of the stored status in line with its pauses and abort (§3.6). The
+    /// peer ends the pass when that changes something; here the pass goes on.
     pub(crate) fn sync_pause_conditions(&mut self) {
         let generation = self.rollout.metadata.generation.unwrap_or(0);
         if conditions::observed_generation(&self.stored) != Some(generation) {
@@ -175,9 +175,9 @@ impl Context<'_> {
         self.status.pause_conditions = pauses;
     }
 
-    /// Whether somebody has ended a pause and what waited for that has not come about yet: a pause of
-    /// the user's own, or pods that are not ready, stand in its way. The request stays on record until
-    /// it is met (the peer drops it, and pauses again).
+    /// Whether somebody has ended a pause and what waited for that has not come about yet: a pause
+    /// of the user's own, or pods that are not ready, stand in its way. The request stays on record
+    /// until it is met (the peer drops it, and pauses again).
     fn keeps_resume(&self) -> bool {
         let resumed = self.stored.controller_pause && self.stored.pause_conditions.is_empty();
         resumed

@@ -20,9 +20,9 @@ const MAX_PASSES: usize = 8;
 
 /// What to do next for one Rollout. Pure, total and deterministic: a function of its arguments.
 ///
-/// A pass that changes nothing but the status leads to the next one at once, on paper: a step that is
-/// complete, the pause that follows and its message are one write. It is one step at most, so that
-/// whoever watches a Rollout sees all of them.
+/// A pass that changes nothing but the status leads to the next one at once, on paper: a step that
+/// is complete, the pause that follows and its message are one write. It is one step at most, so
+/// that whoever watches a Rollout sees all of them.
 pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
     let bounded = bounds::bounded(snapshot);
     let snapshot = bounded.as_ref().unwrap_or(snapshot);
@@ -105,7 +105,7 @@ fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<Rol
     cx.forget_check_point_at_retry();
     cx.sync_pause_conditions();
     cx.sync_revision();
-    cx.delete_leftover_ingresses();
+    cx.hand_over();
     if cx.rollout.spec.blue_green().is_some() {
         blue_green::advance(&mut cx);
     } else {
@@ -179,8 +179,8 @@ fn invalid(mut cx: Context<'_>, error: &str) -> Plan<RolloutStatus> {
 }
 
 impl Context<'_> {
-    /// An absent `spec.replicas` is written down as 1, so that an autoscaler finds it; the pass ends
-    /// there (§1.2).
+    /// An absent `spec.replicas` is written down as 1, so that an autoscaler finds it; the pass
+    /// ends there (§1.2).
     fn write_default_replicas(&mut self) -> bool {
         if self.rollout.spec.replicas.is_some() {
             return false;
@@ -191,8 +191,9 @@ impl Context<'_> {
         true
     }
 
-    /// An abort that nobody has seen yet ends a full promotion that is under way: who aborts means it (the
-    /// peer drops the abort). A full promotion of an update that was aborted before is the later word.
+    /// An abort that nobody has seen yet ends a full promotion that is under way: who aborts means
+    /// it (the peer drops the abort). A full promotion of an update that was aborted before is the
+    /// later word.
     fn prefer_abort_to_promotion(&mut self) {
         if self.stored.promote_full && self.stored.abort && self.stored.aborted_at.is_none() {
             self.decide("abort", "the full promotion under way was aborted");
@@ -200,9 +201,9 @@ impl Context<'_> {
         }
     }
 
-    /// Who tries again begins with the preview, its analysis and its pause. (With the peer, what the
-    /// preview has passed before the abort still counts, and an analysis that is to be repeated waits for
-    /// a preview that is not coming.)
+    /// Who tries again begins with the preview, its analysis and its pause. (With the peer, what
+    /// the preview has passed before the abort still counts, and an analysis that is to be repeated
+    /// waits for a preview that is not coming.)
     fn forget_check_point_at_retry(&mut self) {
         if self.stored.aborted_at.is_some() && !self.stored.abort {
             self.stored.blue_green.scale_up_preview_check_point = false;

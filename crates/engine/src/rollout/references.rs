@@ -10,8 +10,18 @@ use plan::ObjectKey;
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-/// Everything that the spec of a Rollout refers to by name. Pure; cheap enough for every event.
+/// Everything that a Rollout refers to by name: in its spec, and because of a spec that it had.
+/// Pure; cheap enough for every event.
 pub fn references(rollout: &Rollout) -> References {
+    let mut refs = named(rollout);
+    let (routes, services) = traffic::remembered(rollout);
+    refs.objects.extend(routes);
+    refs.services.extend(services);
+    refs
+}
+
+/// What the spec names.
+pub(super) fn named(rollout: &Rollout) -> References {
     let mut refs = References {
         pods: concerns_pods(rollout),
         ..References::default()
@@ -88,9 +98,9 @@ fn may_own_ingresses(rollout: &Rollout) -> bool {
         || status.is_some_and(|status| status.canary.weights.is_some())
 }
 
-/// Whether the plan needs the single pods, given the ReplicaSets of its snapshot. Metadata that pods
-/// have got is taken back even when the spec speaks of none any more: what is to go is on record in their
-/// ReplicaSet, and the record goes with it.
+/// Whether the plan needs the single pods, given the ReplicaSets of its snapshot. Metadata that
+/// pods have got is taken back even when the spec speaks of none any more: what is to go is on
+/// record in their ReplicaSet, and the record goes with it.
 pub fn needs_pods(references: &References, replica_sets: &[Arc<ReplicaSet>]) -> bool {
     let has_record = |set: &Arc<ReplicaSet>| {
         let annotations = set.metadata.annotations.as_ref();

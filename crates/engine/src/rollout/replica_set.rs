@@ -1,7 +1,7 @@
 //! A ReplicaSet as a plan sees it: what is live, and what it should become.
 //!
-//! All changes that one plan makes to a ReplicaSet are gathered here and leave as one patch, guarded
-//! by uid and resource version: a plan made from a stale view fails instead of doing harm.
+//! All changes that one plan makes to a ReplicaSet are gathered here and leave as one patch,
+//! guarded by uid and resource version: a plan made from a stale view fails instead of doing harm.
 
 use api::constants::{
     DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION, SCALE_DOWN_DEADLINE_ANNOTATION,
@@ -128,6 +128,12 @@ impl OwnedSet {
     pub(crate) fn has_deadline(&self) -> bool {
         self.annotations
             .contains_key(SCALE_DOWN_DEADLINE_ANNOTATION)
+    }
+
+    /// [`Self::has_deadline`], as it was before this pass.
+    pub(crate) fn had_deadline(&self) -> bool {
+        let annotations = self.live.metadata.annotations.as_ref();
+        annotations.is_some_and(|all| all.contains_key(SCALE_DOWN_DEADLINE_ANNOTATION))
     }
 
     /// The time after which the ReplicaSet may be scaled down. A text that is no time counts as

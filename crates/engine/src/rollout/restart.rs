@@ -45,7 +45,8 @@ impl Context<'_> {
             if pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            // One that answers nothing is missed by nobody, least of all where it is what the restart is for.
+            // One that answers nothing is missed by nobody, least of all where it is what the
+            // restart is for.
             let answers = is_ready(pod);
             if answers && budget <= 0 {
                 continue;
@@ -69,8 +70,10 @@ impl Context<'_> {
             budget -= i32::from(answers);
             self.is_evicting = true;
         }
-        // Done when they are seen to be gone: an eviction may be refused (the peer does not look).
-        if old.is_empty() {
+        // Done when they are seen to be on their way out: an eviction may be refused (the peer does
+        // not look).
+        let mut left = old.iter();
+        if left.all(|pod| pod.metadata.deletion_timestamp.is_some()) {
             self.status.restarted_at = Some(time(restart_at.0));
         } else {
             self.wake_at(plus_seconds(self.now, RECHECK_S));
@@ -78,8 +81,8 @@ impl Context<'_> {
         }
     }
 
-    /// Available pods of each ReplicaSet, by uid, without those that its size has no room for: they go by
-    /// themselves.
+    /// Available pods of each ReplicaSet, by uid, without those that its size has no room for: they
+    /// go by themselves.
     fn lasting_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
         let of_set = |set: &OwnedSet| {
             let own = pods.iter().filter(|pod| owner_uid(pod) == set.uid());
@@ -89,9 +92,9 @@ impl Context<'_> {
         self.sets.iter().map(of_set).collect()
     }
 
-    /// How many of them a ReplicaSet can do without at once: all but one, since somebody has to answer what
-    /// is sent to it (the peer counts over all together). One that is to have a single pod can do without
-    /// it, or that would never be restarted.
+    /// How many of them a ReplicaSet can do without at once: all but one, since somebody has to
+    /// answer what is sent to it (the peer counts over all together). One that is to have a single
+    /// pod can do without it, or that would never be restarted.
     fn spare_pods(&self, mut lasting: BTreeMap<String, i32>) -> BTreeMap<String, i32> {
         for set in self.sets.iter().filter(|set| set.replicas > 1) {
             if let Some(available) = lasting.get_mut(set.uid()) {
@@ -102,14 +105,15 @@ impl Context<'_> {
     }
 
     /// Pods from before the restart, oldest first. At each later look another one comes first: an
-    /// eviction that a disruption budget refuses is not remembered anywhere, and must not stand in the
-    /// way of those that it would let go.
+    /// eviction that a disruption budget refuses is not remembered anywhere, and must not stand in
+    /// the way of those that it would let go.
     fn pods_to_restart<'p>(
         &self,
         pods: &'p [Arc<Pod>],
         restart_at: Timestamp,
     ) -> Vec<&'p Arc<Pod>> {
-        // Pods are dated by whole seconds: one made a moment after the restart is not from before it.
+        // Pods are dated by whole seconds: one made a moment after the restart is not from before
+        // it.
         let asked = whole_seconds(restart_at);
         let mut old: Vec<&Arc<Pod>> = pods
             .iter()

@@ -40,8 +40,8 @@ impl Context<'_> {
         }
     }
 
-    /// Deletes finished AnalysisRuns beyond the history limits, and those of revisions that are gone.
-    /// `current` are the uids of runs that the status refers to.
+    /// Deletes finished AnalysisRuns beyond the history limits, and those of revisions that are
+    /// gone. `current` are the uids of runs that the status refers to.
     pub(crate) fn forget_old_runs(&mut self, current: &[String]) {
         let runs: Vec<Record> = self
             .owned_runs()

@@ -9,6 +9,7 @@ use super::template;
 use super::time::plus_seconds;
 use crate::config::Config;
 use crate::snapshot::{Refusal, RefusalKind, RolloutSnapshot};
+use crate::traffic;
 use api::constants::{
     self, DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION, condition, reason,
@@ -23,7 +24,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Annotations of the Rollout that its ReplicaSets do not get.
-const NOT_COPIED: [&str; 5] = [
+const NOT_COPIED: [&str; 6] = [
+    traffic::ROUTES_ANNOTATION,
     constants::LAST_APPLIED_ANNOTATION,
     REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION,
@@ -38,8 +40,8 @@ const MAX_HISTORY: usize = 2000;
 const REFUSED_RETRY_S: i64 = 20;
 
 impl<'a> Context<'a> {
-    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in; `digest`
-    /// is its own.
+    /// Claims and classifies the ReplicaSets. `rollout` has its workload's template filled in;
+    /// `digest` is its own.
     pub(crate) fn new(
         snapshot: &'a RolloutSnapshot,
         config: &'a Config,
@@ -47,6 +49,8 @@ impl<'a> Context<'a> {
         (rollout, digest): (Arc<Rollout>, Arc<Digest>),
     ) -> Self {
         let stored = rollout.status.clone().unwrap_or_default();
+        let references = crate::snapshot::references(&rollout);
+        let former = traffic::former(&rollout, &snapshot.objects, &references.objects);
         let mut cx = Self {
             snapshot,
             config,
@@ -69,7 +73,8 @@ impl<'a> Context<'a> {
             releases: Vec::new(),
             next: Next::OnChange,
             trace: Trace::default(),
-            references: crate::snapshot::references(&rollout),
+            references,
+            former,
             rollout,
             stored,
         };
@@ -121,8 +126,8 @@ impl<'a> Context<'a> {
         owners.push(self.owner_reference());
         set.extra
             .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
-        // Whose Rollout is gone, or has another uid now, would lose its pods to the garbage collector. This
-        // changes nothing, and fails unless the Rollout is as it was seen.
+        // Whose Rollout is gone, or has another uid now, would lose its pods to the garbage
+        // collector. This changes nothing, and fails unless the Rollout is as it was seen.
         let uid = self.uid().to_owned();
         self.patch_root(json!({"metadata": {"uid": uid}}));
         let name = set.name().to_owned();
@@ -222,6 +227,9 @@ impl<'a> Context<'a> {
             object: Box::new(self.new_set_manifest(&name, revision)),
         });
         self.announce_revision(revision);
+        if self.former.is_empty() {
+            self.record_routes();
+        }
         self.event_of(
             self.replica_set_key(&name),
             reason::NEW_REPLICA_SET_CREATED,
@@ -266,9 +274,9 @@ impl<'a> Context<'a> {
         self.status.message = message;
     }
 
-    /// The ReplicaSet was not created a moment ago: says so (§2.4). Whether it is left be: for a while
-    /// if the API server would only say the same again; otherwise the attempts go on, with the pauses
-    /// of whoever makes them, once that they fail is in the status.
+    /// The ReplicaSet was not created a moment ago: says so (§2.4). Whether it is left be: for a
+    /// while if the API server would only say the same again; otherwise the attempts go on, with
+    /// the pauses of whoever makes them, once that they fail is in the status.
     fn report_refusal(&mut self, name: &str) -> bool {
         let Some((refusal, again)) = self.recent_refusal(name) else {
             return false;
@@ -308,8 +316,8 @@ impl<'a> Context<'a> {
         (again > self.now).then(|| (refusal.clone(), again))
     }
 
-    /// What the API server has against the pod template, where no check of ours found anything (§1.7):
-    /// in its words, which begin with the path.
+    /// What the API server has against the pod template, where no check of ours found anything
+    /// (§1.7): in its words, which begin with the path.
     pub(crate) fn unfit_template(&self) -> Option<String> {
         let refused = self.snapshot.inbox.refused.as_ref();
         let is_of_template = refused.is_some_and(|refusal| refusal.kind == RefusalKind::Invalid);
@@ -455,8 +463,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// A history with one more revision. When it gets long, entries after the first one go: every change
-/// of an annotation makes one, and an object has only so much room.
+/// A history with one more revision. When it gets long, entries after the first one go: every
+/// change of an annotation makes one, and an object has only so much room.
 fn extended(history: &str, revision: i64) -> String {
     let whole = format!("{history},{revision}");
     let (first, rest) = whole.split_once(',').unwrap_or((&whole, ""));
@@ -471,7 +479,8 @@ fn extended(history: &str, revision: i64) -> String {
     format!("{first},{kept}")
 }
 
-/// Whether the API server has accepted a ReplicaSet of the template with that hash from this Rollout.
+/// Whether the API server has accepted a ReplicaSet of the template with that hash from this
+/// Rollout.
 pub(super) fn is_accepted(snapshot: &RolloutSnapshot, hash: &str) -> bool {
     let uid = snapshot.rollout.metadata.uid.as_deref();
     snapshot.replica_sets.iter().any(|set| {

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 
 const EXPERIMENT_ANNOTATION: &str = api::constants::EXPERIMENT_NAME_ANNOTATION;
 
-/// Age of a ReplicaSet: creation times have whole seconds, so revisions decide ties (the peer calls a
-/// tie "not older", and loses fast rollbacks).
+/// Age of a ReplicaSet: creation times have whole seconds, so revisions decide ties (the peer calls
+/// a tie "not older", and loses fast rollbacks).
 fn is_older(a: &OwnedSet, b: &OwnedSet) -> bool {
     (a.created(), original_revision(a)) < (b.created(), original_revision(b))
 }
 
-/// The revision that a ReplicaSet was made for; later ones are in its history, but for the one that this
-/// pass gives it.
+/// The revision that a ReplicaSet was made for; later ones are in its history, but for the one that
+/// this pass gives it.
 fn original_revision(set: &OwnedSet) -> i64 {
     let annotations = set.live.metadata.annotations.as_ref();
     let history = annotations
@@ -36,8 +36,9 @@ impl Context<'_> {
         }
     }
 
-    /// Few enough revisions lie between the new ReplicaSet and the younger stable one. What somebody
-    /// has aborted stays so until a retry (with the peer, an abort is dropped without a word).
+    /// Few enough revisions lie between the new ReplicaSet and the younger stable one. What
+    /// somebody has aborted stays so until a retry (with the peer, an abort is dropped without a
+    /// word).
     pub(crate) fn is_within_rollback_window(&self) -> bool {
         if self.stored.abort && !self.pauses.is_removing_abort() {
             return false;
@@ -70,12 +71,12 @@ impl Context<'_> {
         self.is_rollback() && (self.new == self.stable || warm || self.is_within_rollback_window())
     }
 
-    /// The new ReplicaSet has a scale-down deadline ahead of it, or had one when the update to it began
-    /// and has kept its pods since: a way back that began as a fast one goes on as one, however long a
-    /// pod of it takes.
+    /// The new ReplicaSet has a scale-down deadline ahead of it, or had one when the update to it
+    /// began and has kept its pods since: a way back that began as a fast one goes on as one,
+    /// however long a pod of it takes.
     fn is_new_set_warm(&self) -> bool {
-        // The deadline of an abort that was taken back says that the update is tried again, not that it goes
-        // back to pods that were fine.
+        // The deadline of an abort that was taken back says that the update is tried again, not
+        // that it goes back to pods that were fine.
         let is_retried = self.stored.aborted_at.is_some() && !self.stored.abort;
         let Some(set) = self.new_set().filter(|_| !is_retried) else {
             return false;
@@ -93,8 +94,8 @@ impl Context<'_> {
         })
     }
 
-    /// Whether the last analysis of a revision that came to an end found it bad: it is tried again, however
-    /// warm its pods are.
+    /// Whether the last analysis of a revision that came to an end found it bad: it is tried again,
+    /// however warm its pods are.
     fn has_failed(&self, hash: &str) -> bool {
         let runs = self.owned_runs();
         let of_revision = runs.iter().filter(|run| {
@@ -122,7 +123,8 @@ impl Context<'_> {
     }
 
     /// Whether blue-green is going back to pods that were to be scaled down, and the active service
-    /// has not come to them yet. Their deadline is what tells that they were, so until then it stays.
+    /// has not come to them yet. Their deadline is what tells that they were, so until then it
+    /// stays.
     pub(crate) fn is_going_back_to_warm_pods(&self) -> bool {
         let active = self.active_selector();
         self.rollout.spec.blue_green().is_some()

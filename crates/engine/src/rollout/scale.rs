@@ -17,10 +17,14 @@ pub(crate) enum Delay {
 }
 
 impl Context<'_> {
-    /// Gives a ReplicaSet `replicas` pods; whether that changes its size. Beside evictions it may only
-    /// grow, so that the two cannot add up; and grow it must: an eviction may be refused for ever,
-    /// until there are more pods.
+    /// Gives a ReplicaSet `replicas` pods; whether that changes its size. Beside evictions it may
+    /// only grow, so that the two cannot add up; and grow it must: an eviction may be refused for
+    /// ever, until there are more pods.
+    ///
+    /// Pods for traffic that a router has which the spec no longer names are kept, whatever is
+    /// asked for.
     pub(crate) fn scale(&mut self, index: usize, replicas: i32) -> bool {
+        let replicas = self.with_pods_of_former(index, replicas);
         if self.is_evicting && replicas < self.sets[index].replicas {
             return false;
         }
@@ -154,8 +158,8 @@ impl Context<'_> {
         }
     }
 
-    /// The deadline that a set has because of the abort. One from before it (of pods that an update went
-    /// back to) is none: the abort has a delay of its own.
+    /// The deadline that a set has because of the abort. One from before it (of pods that an update
+    /// went back to) is none: the abort has a delay of its own.
     fn deadline_of_abort(&self, index: usize) -> Option<Timestamp> {
         let aborted_at = self.stored.aborted_at.as_ref()?.0;
         let Delay::Seconds(delay) = self.abort_delay() else {
@@ -175,9 +179,9 @@ impl Context<'_> {
         self.wait(WaitingOn::ScaleDownDelay { replica_set, until });
     }
 
-    /// The size of a superseded ReplicaSet: it stays at `keep` until its delay has passed. `count` is
-    /// how many stayed so far; more than `scaleDownDelayRevisionLimit` do not. A delay of 0 scales
-    /// down at once.
+    /// The size of a superseded ReplicaSet: it stays at `keep` until its delay has passed. `count`
+    /// is how many stayed so far; more than `scaleDownDelayRevisionLimit` do not. A delay of 0
+    /// scales down at once.
     pub(crate) fn size_with_delay(&mut self, index: usize, count: &mut i32, keep: i32) -> i32 {
         let limit = self.scale_down_delay_revision_limit();
         let size = self.sets[index].replicas;
@@ -222,8 +226,8 @@ impl Context<'_> {
         limit.unwrap_or(i32::MAX)
     }
 
-    /// Whether anything still points at a ReplicaSet: the status, a service, a weight (§3.4). Ping and
-    /// pong services count too, which the peer forgets, but for the one that gets nothing.
+    /// Whether anything still points at a ReplicaSet: the status, a service, a weight (§3.4). Ping
+    /// and pong services count too, which the peer forgets, but for the one that gets nothing.
     pub(crate) fn is_referenced(&self, index: usize) -> bool {
         let hash = self.sets[index].hash();
         if hash.is_empty() {

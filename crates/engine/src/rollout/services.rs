@@ -68,7 +68,8 @@ impl Context<'_> {
         self.switch(service, &hash);
     }
 
-    /// Whether a gate lets a service move to a ReplicaSet. A Rollout of no pods has none to wait for.
+    /// Whether a gate lets a service move to a ReplicaSet. A Rollout of no pods has none to wait
+    /// for.
     fn is_open(&self, gate: Gate, (service, managed): (&str, bool), index: usize) -> bool {
         let set = &self.sets[index];
         match gate {
@@ -94,8 +95,8 @@ impl Context<'_> {
         self.decide("switch-service", format!("{service} selects {hash}"));
     }
 
-    /// For the pods of a ReplicaSet; where it has all that it is to have, for the more that the gate asks
-    /// of it.
+    /// For the pods of a ReplicaSet; where it has all that it is to have, for the more that the
+    /// gate asks of it.
     fn wait_at_gate(&mut self, gate: Gate, (service, managed): (&str, bool), index: usize) {
         let set = &self.sets[index];
         let (have, size) = (set.available(), set.replicas.max(1));

@@ -21,6 +21,12 @@ impl Context<'_> {
         status.replicas = self.sets.iter().map(OwnedSet::pods).sum();
         status.ready_replicas = self.sets.iter().map(OwnedSet::ready).sum();
         status.updated_replicas = self.new.map_or(0, |new| self.sets[new].pods());
+        if !self.former.is_empty() {
+            // By these the services of a router that is on its way out are known.
+            let (told, kept) = (&mut status.canary, &self.stored.canary);
+            told.weights.clone_from(&kept.weights);
+            told.stable_ping_pong = kept.stable_ping_pong;
+        }
     }
 
     /// The Rollout's selector as the scale subresource wants it.

@@ -1,9 +1,9 @@
 //! Whether two pod templates mean the same (rollouts.md §2.4, case 3): a ReplicaSet that another
 //! controller made with another hash is recognised by its template.
 //!
-//! The API server fills in defaults; both sides get the same ones here before they are compared. What
-//! Go leaves out when it writes a template (zeros, for the most part) is left out before that: the other
-//! controller has sent its templates that way, and the API server has put defaults there.
+//! The API server fills in defaults; both sides get the same ones here before they are compared.
+//! What Go leaves out when it writes a template (zeros, for the most part) is left out before that:
+//! the other controller has sent its templates that way, and the API server has put defaults there.
 
 use api::constants::{EPHEMERAL_METADATA_ANNOTATION, HASH_LABEL};
 use k8s_openapi::api::apps::v1::ReplicaSet;

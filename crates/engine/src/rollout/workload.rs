@@ -93,8 +93,8 @@ impl Context<'_> {
     }
 
     /// Takes the pods of the referenced Deployment away as those of the first revision come
-    /// (`scaleDown`): all at once when the Rollout is healthy, or one by one. Until it is healthy the
-    /// Deployment gets them back where the Rollout loses its own.
+    /// (`scaleDown`): all at once when the Rollout is healthy, or one by one. Until it is healthy
+    /// the Deployment gets them back where the Rollout loses its own.
     pub(crate) fn scale_down_workload(&mut self) {
         let Some(reference) = self.rollout.spec.workload_ref.clone() else {
             return;

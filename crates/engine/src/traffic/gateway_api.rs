@@ -2,8 +2,9 @@
 //! (rollouts.md §6.9), built in.
 //!
 //! In every rule that sends traffic to both services of the Rollout, the weights of those two
-//! backends are set; those of running experiments stand beside them for as long as they run. Nothing else
-//! of its own rules is touched. Header and mirror steps add rules: see [`managed_rules`].
+//! backends are set; those of running experiments stand beside them for as long as they run.
+//! Nothing else of its own rules is touched. Header and mirror steps add rules: see
+//! [`managed_rules`].
 
 use super::managed_rules;
 use super::router::{RouteError, Share, Want, guard};
@@ -98,8 +99,8 @@ impl Config {
         routes
     }
 
-    /// Whether header and mirror steps add rules to a route: those that are named alone do, those in
-    /// lists if they say `useHeaderRoutes`.
+    /// Whether header and mirror steps add rules to a route: those that are named alone do, those
+    /// in lists if they say `useHeaderRoutes`.
     pub fn takes_rules(&self, kind: &str, name: &str) -> bool {
         let (single, list) = match kind {
             "HTTPRoute" => (&self.http_route, &self.http_routes),
@@ -289,26 +290,72 @@ impl Config {
         namespace: &str,
         (canary, stable): (&str, &str),
     ) -> Vec<Share> {
-        let mut shares = Vec::new();
-        for key in self.objects(namespace) {
-            let rules = live
-                .get(&key)
-                .and_then(|route| route.pointer("/spec/rules"));
-            for rule in rules.and_then(Value::as_array).into_iter().flatten() {
-                let Some((canary, stable)) = positions(rule, canary, stable) else {
-                    continue;
-                };
-                let backends = rule.get("backendRefs").and_then(Value::as_array);
-                let weights: Vec<i64> = backends.into_iter().flatten().map(weight).collect();
-                shares.push(Share {
-                    canary: weights[canary],
-                    stable: weights[stable],
-                    total: weights.iter().sum(),
-                });
-            }
-        }
-        shares
+        let routes = self.objects(namespace).into_iter();
+        routes
+            .filter_map(|key| live.get(&key))
+            .flat_map(|route| shares(route, (canary, stable)))
+            .collect()
     }
+}
+
+/// What each rule of a route that names both services gives them.
+pub(super) fn shares(route: &Value, (canary, stable): (&str, &str)) -> Vec<Share> {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let share = |rule: &Value| {
+        let (canary, stable) = positions(rule, canary, stable)?;
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
+        let weights: Vec<i64> = backends.into_iter().flatten().map(weight).collect();
+        Some(Share {
+            canary: weights[canary],
+            stable: weights[stable],
+            total: weights.iter().sum(),
+        })
+    };
+    rules.into_iter().flatten().filter_map(share).collect()
+}
+
+/// What gives the traffic of a route that the spec no longer names back to the stable service, if
+/// `want` lets weights move, and takes away what steps have added, if `with_rules`; `None` if
+/// nothing is left to be done.
+pub(super) fn give_back(
+    key: &ObjectKey,
+    route: &Value,
+    want: &Want<'_>,
+    with_rules: bool,
+) -> Option<Action> {
+    let mut operations = Vec::new();
+    if want.moves_weights {
+        let shares = shares(route, (want.canary_service, want.stable_service));
+        let is_divided = shares.iter().any(|share| share.canary > 0);
+        if is_divided || has_former(route, want) {
+            // Without a rule for the two there is nothing to give back.
+            operations = weight_operations(key, route, want).unwrap_or_default();
+        }
+        operations.extend(label_operation(route, want));
+    }
+    if with_rules {
+        operations.extend(managed_rules::operations(route, want, false));
+    }
+    (!operations.is_empty()).then(|| Action::Patch {
+        target: key.clone(),
+        kind: PatchKind::Json,
+        patch: Value::Array(operations),
+        subresource: None,
+        guard: guard(route),
+    })
+}
+
+/// Whether a rule of the two services has a backend of an experiment that is over.
+fn has_former(route: &Value, want: &Want<'_>) -> bool {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let of_both = rules
+        .into_iter()
+        .flatten()
+        .filter(|rule| arms(rule, want).is_some());
+    let mut backends = of_both
+        .filter_map(|rule| rule.get("backendRefs")?.as_array())
+        .flatten();
+    backends.any(|backend| want.former.iter().any(|name| is_service(backend, name)))
 }
 
 /// An absent weight means 1.
@@ -344,8 +391,8 @@ fn label_operation(route: &Value, want: &Want<'_>) -> Option<Value> {
     }
 }
 
-/// Whether the label speaks of this Rollout: this very pass ends the progress of its own rules, or no other
-/// rule divides its traffic.
+/// Whether the label speaks of this Rollout: this very pass ends the progress of its own rules, or
+/// no other rule divides its traffic.
 fn is_ours_to_take(route: &Value, want: &Want<'_>) -> bool {
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
     let weights = |rule: &Value| {

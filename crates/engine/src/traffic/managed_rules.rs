@@ -1,10 +1,12 @@
-//! Rules that header and mirror steps add to a route (rollouts.md §3.13, §6.9), in front of its own.
+//! Rules that header and mirror steps add to a route (rollouts.md §3.13, §6.9), in front of its
+//! own.
 //!
 //! Each rule of the route that shares traffic between the two services is copied, with narrower
 //! matches: to the canary alone for a header route, with a copy of the requests to the canary for a
 //! mirror route. What was added stands in an annotation of the same route, written in the same
-//! patch: rules have no identity that every version of the Gateway API keeps. A route may serve several
-//! Rollouts: each has its own record there, and leaves the rules of the others where they are.
+//! patch: rules have no identity that every version of the Gateway API keeps. A route may serve
+//! several Rollouts: each has its own record there, and leaves the rules of the others where they
+//! are.
 
 use super::router::Want;
 use api::constants::MANAGED_ROUTES_ANNOTATION;
@@ -36,8 +38,8 @@ impl ManagedRoute {
     }
 }
 
-/// Operations of a JSON patch that put the wanted rules in front and take away those of before. They
-/// come after operations on single rules: they move all others.
+/// Operations of a JSON patch that put the wanted rules in front and take away those of before.
+/// They come after operations on single rules: they move all others.
 pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> Vec<Value> {
     let none = Vec::new();
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
@@ -61,8 +63,8 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
         .flat_map(|managed| added(managed, &own, want))
         .collect();
     let record: Vec<Value> = wanted.iter().map(|rule| identity(rule, want)).collect();
-    // In front of the route's own rules, that is: whose rules come first there is nobody's business, or
-    // two Rollouts would go on overtaking each other.
+    // In front of the route's own rules, that is: whose rules come first there is nobody's
+    // business, or two Rollouts would go on overtaking each other.
     let in_front = ours.last().is_none_or(|last| {
         let mut before = 0..*last;
         before.all(|at| ours.contains(&at) || of_others.contains(&at))
@@ -120,8 +122,9 @@ fn recorded(route: &Value) -> Recorded {
         .unwrap_or_default()
 }
 
-/// A rule as it is recorded: without its weights, which move, without its name, which older versions of
-/// the API drop, and of its backends the two arms, since those of experiments come and go.
+/// A rule as it is recorded: without its weights, which move, without its name, which older
+/// versions of the API drop, and of its backends the two arms, since those of experiments come and
+/// go.
 fn identity(rule: &Value, want: &Want<'_>) -> Value {
     let arms = [want.canary_service, want.stable_service];
     of_services(rule, &arms)
@@ -148,8 +151,8 @@ fn of_services(rule: &Value, services: &[&str]) -> Value {
 }
 
 /// Positions of the recorded rules, ascending. One that is gone, or was edited into another, has
-/// none. Filters count: but for its filter, a mirrored rule may be the route's own. The services are
-/// those of the record: the spec may name others by now.
+/// none. Filters count: but for its filter, a mirrored rule may be the route's own. The services
+/// are those of the record: the spec may name others by now.
 fn positions(rules: &[Value], recorded: &[Value]) -> Vec<usize> {
     let mut found = Vec::new();
     for record in recorded {
@@ -253,8 +256,8 @@ fn forget_weight(backend: &mut Value) {
     }
 }
 
-/// A match that asks for the headers too: all of them. `None` if no request has these and those of the
-/// match.
+/// A match that asks for the headers too: all of them. `None` if no request has these and those of
+/// the match.
 fn with_headers(base: &Value, route: &SetHeaderRoute) -> Option<Value> {
     let headers = route
         .match_

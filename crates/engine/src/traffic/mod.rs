@@ -1,14 +1,18 @@
 //! Traffic routers as pure patches: the desired change from the live object.
 //!
 //! A router names the objects it needs ([`objects`]), and turns a weight into guarded patches of
-//! those objects and creations of its own ([`apply`]). It never waits and never asks anybody. An object that already says
-//! what is wanted yields no patch. What the live objects say is [`observed`].
+//! those objects and creations of its own ([`apply`]). It never waits and never asks anybody. An
+//! object that already says what is wanted yields no patch. What the live objects say is
+//! [`observed`]. Objects that the spec no longer names are found by [`fn@former`], until the
+//! traffic is given back.
 
+mod former;
 pub mod gateway_api;
 mod managed_rules;
 pub mod nginx;
 mod router;
 
+pub use former::{Former, ROUTES_ANNOTATION, Record, former, give_back, remembered};
 pub use managed_rules::ManagedRoute;
 pub use router::{
     Arms, Change, Observed, RouteError, Want, apply, has_router, objects, observed, unsupported,

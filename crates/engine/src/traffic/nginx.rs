@@ -102,6 +102,9 @@ impl<'a> Nginx<'a> {
                         // One that was set before would make the weight mean something else.
                         annotations.insert(self.annotation("canary-weight-total"), Value::Null);
                     }
+                    for name in self.of_other_prefixes(live) {
+                        annotations.entry(name).or_insert(Value::Null);
+                    }
                     patch(&canary, live, &annotations, &spec, (want, &mut *change))?;
                 }
             }
@@ -109,8 +112,8 @@ impl<'a> Nginx<'a> {
         Ok(())
     }
 
-    /// What the live canary Ingresses give the canary service, and leave for the stable one. Where there
-    /// is none beside a stable Ingress, the stable service gets everything.
+    /// What the live canary Ingresses give the canary service, and leave for the stable one. Where
+    /// there is none beside a stable Ingress, the stable service gets everything.
     pub(super) fn read(
         self,
         live: &BTreeMap<ObjectKey, Arc<Value>>,
@@ -119,8 +122,10 @@ impl<'a> Nginx<'a> {
     ) -> Vec<Share> {
         let number = |ingress: &Value, name: &str| {
             let annotations = ingress.pointer("/metadata/annotations")?;
-            let text = annotations.get(self.annotation(name))?.as_str()?;
-            text.parse::<i64>().ok()
+            let own = annotations.get(self.annotation(name));
+            let own = own.and_then(|text| text.as_str()?.parse::<i64>().ok());
+            // The prefix may just have been edited.
+            own.or_else(|| number(ingress, &format!("/{name}")))
         };
         let share = |stable: &str| {
             let Some(ingress) = live.get(&key(namespace, &canary_name(rollout, stable))) else {
@@ -141,6 +146,24 @@ impl<'a> Nginx<'a> {
         };
         let stables = self.stable_ingresses().into_iter();
         stables.filter_map(share).collect()
+    }
+
+    /// Annotations of a canary Ingress under the prefix that the spec had before: whoever reads
+    /// those would go on by a weight of the past.
+    fn of_other_prefixes(self, live: &Value) -> Vec<String> {
+        let annotations = live.pointer("/metadata/annotations");
+        let names: Vec<&String> = annotations
+            .and_then(Value::as_object)
+            .map_or_else(Vec::new, |all| all.keys().collect());
+        let own = self.annotation("");
+        let others: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_suffix("canary-weight"))
+            .filter(|prefix| prefix.ends_with('/') && *prefix != own)
+            .collect();
+        let is_of_another = |name: &&&String| others.iter().any(|prefix| name.starts_with(prefix));
+        let found = names.iter().filter(is_of_another);
+        found.map(|name| (*name).clone()).collect()
     }
 
     fn annotation(self, name: &str) -> String {
@@ -183,8 +206,8 @@ impl<'a> Nginx<'a> {
     }
 }
 
-/// Class and TLS of the stable Ingress, and its rules that lead to the stable service, which lead to
-/// the canary service here. `None` without such a rule.
+/// Class and TLS of the stable Ingress, and its rules that lead to the stable service, which lead
+/// to the canary service here. `None` without such a rule.
 fn canary_spec(stable: &Value, want: &Want<'_>) -> Option<Value> {
     let no_rules = Vec::new();
     let rules = stable.pointer("/spec/rules").and_then(Value::as_array);
@@ -337,21 +360,44 @@ fn controller_uid(object: &Value) -> Option<&str> {
     controller.get("uid")?.as_str()
 }
 
-/// Deletions of the canary Ingresses that this Rollout made and its spec no longer asks for: one left
-/// behind would go on taking its share. `uid` is that of the Rollout. (The peer leaves them.)
-pub fn leftovers(
-    live: &BTreeMap<ObjectKey, Arc<Value>>,
+/// The canary Ingresses that this Rollout made and its spec no longer asks for: one left behind
+/// would go on taking its share. `uid` is that of the Rollout. (The peer leaves them.)
+pub fn leftovers<'l>(
+    live: &'l BTreeMap<ObjectKey, Arc<Value>>,
     wanted: &BTreeSet<ObjectKey>,
     uid: &str,
-) -> Vec<Action> {
+) -> Vec<(ObjectKey, &'l Value)> {
     live.iter()
         .filter(|(key, object)| {
             key.kind == KIND && !wanted.contains(*key) && controller_uid(object) == Some(uid)
         })
-        .map(|(key, object)| Action::Delete {
-            target: key.clone(),
-            guard: guard(object),
-            propagation: Propagation::Background,
-        })
+        .map(|(key, object)| (key.clone(), &**object))
         .collect()
+}
+
+/// What a canary Ingress gives the canary service, under whatever prefix its annotations are.
+pub(super) fn share(ingress: &Value) -> Share {
+    let total = number(ingress, "/canary-weight-total").unwrap_or(DEFAULT_TOTAL);
+    let canary = number(ingress, "/canary-weight").unwrap_or(0);
+    Share {
+        canary: canary.clamp(0, total.max(0)),
+        stable: total - canary.clamp(0, total.max(0)),
+        total,
+    }
+}
+
+/// The number of the first annotation with that end.
+fn number(ingress: &Value, end: &str) -> Option<i64> {
+    let annotations = ingress.pointer("/metadata/annotations")?.as_object()?;
+    let mut found = annotations.iter().filter(|(name, _)| name.ends_with(end));
+    found.find_map(|(_, value)| value.as_str()?.parse().ok())
+}
+
+/// The deletion of an Ingress of our own.
+pub(super) fn deletion(key: &ObjectKey, ingress: &Value) -> Action {
+    Action::Delete {
+        target: key.clone(),
+        guard: guard(ingress),
+        propagation: Propagation::Background,
+    }
 }

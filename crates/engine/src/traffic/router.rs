@@ -64,7 +64,8 @@ pub enum RouteError {
     Unsupported { router: String },
 }
 
-/// What routers want done, in order, and the events that tell of it: (object written, reason, message).
+/// What routers want done, in order, and the events that tell of it: (object written, reason,
+/// message).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
     pub actions: Vec<Action>,
@@ -112,7 +113,7 @@ pub fn apply(
 }
 
 /// What one live object gives the two services, as parts of a total.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) canary: i64,
     pub(super) stable: i64,

@@ -1,10 +1,10 @@
 //! What is wrong with a Rollout, as its author should read it.
 //!
-//! Two passes: [`spec`] (and [`stored`], for `workloadRef`) looks at the Rollout alone, [`references`] at the objects it names. Both
-//! report the first error only, in the order and with the field-error shape of rollouts.md §1.7;
-//! what Kubernetes itself checks in a pod template is told in Kubernetes' words. A last step of
-//! [`spec`] refuses what is valid but can't be carried out by this version, so that nothing is ever
-//! silently ignored; see `supported`.
+//! Two passes: [`spec`] (and [`stored`], for `workloadRef`) looks at the Rollout alone,
+//! [`references`] at the objects it names. Both report the first error only, in the order and with
+//! the field-error shape of rollouts.md §1.7; what Kubernetes itself checks in a pod template is
+//! told in Kubernetes' words. A last step of [`spec`] refuses what is valid but can't be carried
+//! out by this version, so that nothing is ever silently ignored; see `supported`.
 //!
 //! A mistake of the user is data ([`SpecError`]), never an `Err` of the planner.
 

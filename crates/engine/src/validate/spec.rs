@@ -12,8 +12,8 @@ pub fn spec(rollout: &Rollout) -> Option<SpecError> {
         .err()
 }
 
-/// As [`spec`], of a Rollout whose template the API server has already accepted in a ReplicaSet: what
-/// the API server checks too needs no other look.
+/// As [`spec`], of a Rollout whose template the API server has already accepted in a ReplicaSet:
+/// what the API server checks too needs no other look.
 pub fn spec_of_accepted(rollout: &Rollout) -> Option<SpecError> {
     template(&rollout.spec, pod_template::check_labels)
         .and_then(|()| settings(rollout))

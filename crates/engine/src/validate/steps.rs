@@ -183,8 +183,8 @@ fn managed(path: &str, routing: &RolloutTrafficRouting, name: &str) -> Check {
     ))
 }
 
-/// The pods of an experiment share the traffic with both arms: with the weight that the canary has by
-/// then, there must be enough for all.
+/// The pods of an experiment share the traffic with both arms: with the weight that the canary has
+/// by then, there must be enough for all.
 fn weights(
     path: &str,
     strategy: &CanaryStrategy,

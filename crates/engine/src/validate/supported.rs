@@ -4,8 +4,8 @@ use super::error::{Check, SpecError};
 use super::steps;
 use api::Rollout;
 
-/// Refuses steps of several kinds (the planner carries out one kind per step), and the first thing that
-/// [`crate::rollout::unsupported`] lists.
+/// Refuses steps of several kinds (the planner carries out one kind per step), and the first thing
+/// that [`crate::rollout::unsupported`] lists.
 pub(super) fn check(rollout: &Rollout) -> Check {
     for (index, step) in rollout.spec.canary_steps().iter().enumerate() {
         let kinds: Vec<&str> = steps::kinds(step)

@@ -42,8 +42,8 @@ fn with_the_stable_pods_deleted_the_canary_takes_all_and_the_update_goes_on() {
     assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
 }
 
-/// Found by the swarm: an abort moves the canary service, and the service is lost before the weight can
-/// follow, because the Rollout has just grown; then somebody tries again.
+/// Found by the swarm: an abort moves the canary service, and the service is lost before the weight
+/// can follow, because the Rollout has just grown; then somebody tries again.
 #[test]
 fn a_retry_does_not_send_much_traffic_to_one_pod() {
     let mut strategy = routed();
@@ -84,8 +84,8 @@ fn a_retry_does_not_send_much_traffic_to_one_pod() {
     assert_eq!(world.ready_of(&new), 5);
 }
 
-/// Found by the swarm: the first revision never became ready, somebody sends the new pods traffic by
-/// hand, and then the update is aborted.
+/// Found by the swarm: the first revision never became ready, somebody sends the new pods traffic
+/// by hand, and then the update is aborted.
 #[test]
 fn traffic_that_was_turned_by_hand_stays_with_pods_that_answer() {
     let mut objects = manifests(&routed(), 2);

@@ -1,5 +1,5 @@
-//! AnalysisRuns that are planned and measured by the engine itself, over a network that is a map and
-//! with Jobs that end when they are told to.
+//! AnalysisRuns that are planned and measured by the engine itself, over a network that is a map
+//! and with Jobs that end when they are told to.
 
 use crate::world::World;
 use engine::analysis::{self, AnalysisRunSnapshot, MetricDefaults, Secrets};

@@ -52,7 +52,8 @@ fn a_starting_step_without_steps_starts_at_once() {
     assert_eq!(names(&world, "AnalysisRun"), [name]);
 }
 
-/// A rollback that has passed its first step, the second one being a pause; then the steps are edited.
+/// A rollback that has passed its first step, the second one being a pause; then the steps are
+/// edited.
 fn rolled_back_and_edited(step: &Value, scripts: &[&str]) -> (World, String) {
     let steps = |pauses: usize| {
         let mut steps = vec![step.clone()];

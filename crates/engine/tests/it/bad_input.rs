@@ -1,4 +1,5 @@
-//! Input that nobody should write, and somebody does: nothing panics, and each has a clear condition.
+//! Input that nobody should write, and somebody does: nothing panics, and each has a clear
+//! condition.
 
 use crate::bytes::plan_bytes;
 use crate::operations::{deployed, routed, status, user};
@@ -131,8 +132,8 @@ fn ten_thousand_steps_are_planned_in_moments() {
     assert_eq!(status(&world, "currentStepIndex"), 10_000);
 }
 
-/// The API server refuses such a name for a pod's label or a ReplicaSet: that is told, by the planner
-/// or by the refusal that it is handed.
+/// The API server refuses such a name for a pod's label or a ReplicaSet: that is told, by the
+/// planner or by the refusal that it is handed.
 #[test]
 fn a_name_of_two_thousand_characters_is_planned() {
     let mut objects = manifests(&json!({"canary": {}}), 1);
@@ -256,8 +257,8 @@ fn a_workload_that_an_older_rollout_has_is_told() {
     assert_eq!(told_beside("web", "shop", &going), Value::Null);
 }
 
-/// An autoscaler writes `spec.replicas`, a person writes another number a moment later: the last one
-/// counts, and the pods follow it.
+/// An autoscaler writes `spec.replicas`, a person writes another number a moment later: the last
+/// one counts, and the pods follow it.
 #[test]
 fn a_rollout_and_an_autoscaler_that_disagree_come_to_rest() {
     let mut world = deployed(&routed(), 3);

@@ -1,5 +1,5 @@
-//! Snapshots out of arbitrary bytes: what users, other controllers and broken clocks could leave in a
-//! cluster. Shared by the test below `cargo test` and by `fuzz/fuzz_targets/plan.rs`.
+//! Snapshots out of arbitrary bytes: what users, other controllers and broken clocks could leave in
+//! a cluster. Shared by the test below `cargo test` and by `fuzz/fuzz_targets/plan.rs`.
 
 use api::Rollout;
 use engine::config::Config;

@@ -1,4 +1,5 @@
-//! What each does alone is tested elsewhere: here two things happen at once, or one after the other.
+//! What each does alone is tested elsewhere: here two things happen at once, or one after the
+//! other.
 
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
@@ -17,8 +18,8 @@ fn basic(steps: &Value) -> Value {
     json!({"canary": {"steps": steps}})
 }
 
-/// A service of an experiment's template may bear any name; what is somebody else's is not taken out of
-/// the route.
+/// A service of an experiment's template may bear any name; what is somebody else's is not taken
+/// out of the route.
 #[test]
 fn an_experiment_that_names_the_stable_service_leaves_it_in_the_route() {
     let mut strategy = routed();
@@ -277,7 +278,8 @@ fn a_header_route_waits_until_its_service_leads_to_the_new_pods() {
     assert_eq!(world.selected("canary"), Some(current(&world)));
 }
 
-/// After pods went and others are to come, a status that does not know of it yet may count the old ones.
+/// After pods went and others are to come, a status that does not know of it yet may count the old
+/// ones.
 #[test]
 fn a_weight_does_not_rise_by_a_status_from_before_the_last_change() {
     let mut world = paused(&routed());

@@ -129,8 +129,8 @@ fn by_type(fixture: &Fixture, conditions: &[Value]) -> Value {
     Value::Object(out)
 }
 
-/// `a.b[0]` → value as text; empty objects, nulls and `false` are left out: the peer's merge patches
-/// leave a `false` behind where a user wrote one.
+/// `a.b[0]` → value as text; empty objects, nulls and `false` are left out: the peer's merge
+/// patches leave a `false` behind where a user wrote one.
 fn flat(value: &Value) -> BTreeMap<String, String> {
     fn walk(value: &Value, path: &str, out: &mut BTreeMap<String, String>) {
         match value {

@@ -1,5 +1,5 @@
-//! More of what `explain` says: other objects that stand in the way, states that are rare, and what is not
-//! to be said. The pages are beside those of [`crate::explain`].
+//! More of what `explain` says: other objects that stand in the way, states that are rare, and what
+//! is not to be said. The pages are beside those of [`crate::explain`].
 
 use crate::explain::{basic, golden, golden_of, page, snapshot, updated};
 use crate::operations::{
@@ -74,8 +74,8 @@ fn a_service_of_ping_pong_that_gets_too_much() {
     shows(&text(&world), &[what]);
 }
 
-/// All pods of the step are there, but somebody has turned the route, and more is sent to the service
-/// than they could take.
+/// All pods of the step are there, but somebody has turned the route, and more is sent to the
+/// service than they could take.
 #[test]
 fn a_service_that_needs_more_pods_than_the_step_has() {
     let mut world = updated(&routed(), 5, "Paused");

@@ -1,5 +1,5 @@
-//! What holds an update up, and what must go on all the same: a user's pause, a disruption budget, an
-//! abort within the rollback window, a pod that does not come back.
+//! What holds an update up, and what must go on all the same: a user's pause, a disruption budget,
+//! an abort within the rollback window, a pod that does not come back.
 
 use crate::operations::{
     current, deployed, paused, routed, size, status, until, update, user, weight,
@@ -166,4 +166,83 @@ fn a_third_revision_takes_no_traffic_from_a_canary_that_answers() {
         world.sleep(0.2);
     }
     assert_eq!(weight(&world), 0);
+}
+
+/// `spec.replicas` in a pause of the user's own: an autoscaler knows of none.
+fn scaled(world: &mut World, replicas: i32) -> (i64, i64) {
+    user(world, &json!({"spec": {"replicas": replicas}}));
+    world.sleep(5.0);
+    let ready = (
+        world.ready_of(&current(world)),
+        world.ready_of(&stable(world)),
+    );
+    let sizes = (size(world, &current(world)), size(world, &stable(world)));
+    assert_eq!(ready, sizes);
+    ready
+}
+
+#[test]
+fn an_autoscaler_goes_on_in_a_users_pause_and_the_update_does_not() {
+    let basic = json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}});
+    let dynamic = routed_with(&json!({"dynamicStableScale": true}));
+    for (strategy, more, fewer, again) in [
+        (basic, (8, 12), (2, 3), (2, 3)),
+        (routed(), (8, 20), (2, 5), (2, 5)),
+        // What has no traffic to leave to the canary yet has all pods.
+        (dynamic, (8, 12), (2, 3), (2, 5)),
+    ] {
+        let mut world = paused(&strategy);
+        world.sleep(5.0);
+        let key = world.keys("HTTPRoute").remove(0);
+        let route = world.objects[&key].clone();
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        assert_eq!(scaled(&mut world, 20), more, "{strategy}");
+        assert_eq!(scaled(&mut world, 5), fewer, "{strategy}");
+        assert_eq!(scaled(&mut world, 0), (0, 0), "{strategy}");
+        // From nothing it gets back what its steps had given it.
+        assert_eq!(scaled(&mut world, 5), again, "{strategy}");
+        assert_eq!(world.objects[&key]["spec"], route["spec"], "{strategy}");
+        assert_eq!(status(&world, "currentStepIndex"), 1, "{strategy}");
+        user(&mut world, &json!({"spec": {"paused": false}}));
+        world.sleep(5.0);
+        assert_eq!(size(&world, &current(&world)), 2, "{strategy}");
+    }
+}
+
+/// Each time a part of six is rounded up.
+#[test]
+fn an_autoscaler_that_goes_to_and_fro_in_a_pause_leaves_the_parts_what_they_are() {
+    let dynamic = routed_with(&json!({"dynamicStableScale": true}));
+    for (strategy, more, fewer) in [(routed(), (3, 6), (2, 5)), (dynamic, (3, 4), (2, 3))] {
+        let mut world = paused(&strategy);
+        world.sleep(5.0);
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        for _ in 0..4 {
+            assert_eq!(scaled(&mut world, 6), more, "{strategy}");
+            assert_eq!(scaled(&mut world, 5), fewer, "{strategy}");
+        }
+    }
+}
+
+/// The steps ask for a number of pods, of however many.
+#[test]
+fn a_canary_of_a_number_of_pods_keeps_them_in_a_pause() {
+    let steps = json!([{"setCanaryScale": {"replicas": 1}}, {"setWeight": 20}, {"pause": {}}]);
+    let mut world = paused(&routed_with(&json!({"steps": steps})));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    assert_eq!(scaled(&mut world, 10), (1, 10));
+}
+
+#[test]
+fn blue_green_follows_an_autoscaler_in_a_users_pause() {
+    let mut strategy = crate::operations::blue_green(30);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    let mut world = paused(&strategy);
+    let old = world.selected("active");
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    for replicas in [9, 3] {
+        let both = (i64::from(replicas), i64::from(replicas));
+        assert_eq!(scaled(&mut world, replicas), both);
+        assert_eq!(world.selected("active"), old);
+    }
 }

@@ -3,6 +3,7 @@
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
 };
+use crate::ping_pong::ping_pong;
 use crate::swarm::manifests;
 use crate::world::{Script, World};
 use serde_json::{Value, json};
@@ -93,6 +94,104 @@ fn an_abort_does_not_give_traffic_to_stable_pods_that_are_dead() {
     assert!(world.ready_of(&current(&world)) > 0, "{page}");
 }
 
+/// A superseded canary has most of the traffic, and the stable pods cannot take it back: the fix
+/// takes it over.
+#[test]
+fn a_fix_gets_past_broken_stable_pods() {
+    let mut turned = ping_pong();
+    turned["canary"]["steps"] =
+        json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 80}, {"pause": {}}]);
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = turned["canary"]["steps"].clone();
+    let mut dynamic = strategy.clone();
+    dynamic["canary"]["dynamicStableScale"] = json!(true);
+    for (strategy, is_aborted) in [
+        (&strategy, false),
+        (&strategy, true),
+        (&dynamic, false),
+        (&turned, false),
+    ] {
+        let mut world = paused(strategy);
+        let (first, second) = (stable(&world), current(&world));
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+        world.dead_images.insert("demo:blue".to_owned());
+        world.kill_pods(&first);
+        user(&mut world, &json!({"status": {"abort": is_aborted}}));
+        world.sleep(60.0);
+        update(&mut world, 2);
+        until(&mut world, "Paused");
+        world.sleep(60.0);
+        let third = current(&world);
+        let page = format!("{:?} {:#}", world.sizes(), world.rollout()["status"]);
+        assert_eq!(given(&world, &third), 80, "{page}");
+        assert_eq!(world.ready_of(&third), 4, "{page}");
+        assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+        // Nothing keeps what it came in the place of.
+        assert_eq!(size(&world, &second), 0, "{page}");
+        for _ in 0..2 {
+            until(&mut world, "Paused");
+            user(&mut world, &json!({"status": {"pauseConditions": null}}));
+            world.sleep(5.0);
+        }
+        until(&mut world, "Healthy");
+        assert_eq!(
+            (stable(&world), given(&world, &third)),
+            (third.clone(), 100)
+        );
+    }
+}
+
+/// What the route gives the services that select a revision.
+fn given(world: &World, hash: &str) -> i64 {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = world.objects[&key]["spec"]["rules"][0]["backendRefs"].clone();
+    let backends = backends.as_array().cloned().unwrap();
+    let of_hash = backends.into_iter().filter(|backend| {
+        let service = backend["name"].as_str().unwrap();
+        world.selected(service).as_deref() == Some(hash)
+    });
+    of_hash
+        .map(|backend| backend["weight"].as_i64().unwrap())
+        .sum()
+}
+
+/// One stable pod that answers is one to give the rest to, and the fix gets no more than its step.
+#[test]
+fn a_fix_takes_nothing_over_while_a_stable_pod_answers() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] =
+        json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 80}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.kill_pods(&first);
+    let mut pods = world.keys("Pod").into_iter();
+    let one = pods.find(|key| key.name.contains(&first)).unwrap();
+    world.ready_at.insert(one, world.now);
+    world.settle();
+    assert_eq!(world.ready_of(&first), 1);
+    update(&mut world, 2);
+    world.sleep(120.0);
+    assert_eq!(world.selected("canary"), Some(second.clone()));
+    assert_eq!((weight(&world), world.ready_of(&second)), (80, 4));
+    assert_eq!(size(&world, &current(&world)), 1);
+    // They are there again, and the fix goes on as any revision does.
+    world.dead_images.clear();
+    let now = world.now;
+    for at in world.ready_at.values_mut() {
+        *at = now.min(*at);
+    }
+    until(&mut world, "Paused");
+    assert_eq!(
+        (weight(&world), status(&world, "currentStepIndex")),
+        (20, json!(1))
+    );
+    assert_eq!(world.selected("canary"), Some(current(&world)));
+}
+
 #[test]
 fn a_rollback_to_a_revision_that_failed_goes_through_the_steps() {
     let mut world = paused(&routed());
@@ -110,8 +209,8 @@ fn a_rollback_to_a_revision_that_failed_goes_through_the_steps() {
     );
 }
 
-/// `minPodsPerReplicaSet`, and a `setCanaryScale` that outlives the abort, keep pods that no weight asks
-/// for: the weight must not follow from them.
+/// `minPodsPerReplicaSet`, and a `setCanaryScale` that outlives the abort, keep pods that no weight
+/// asks for: the weight must not follow from them.
 #[test]
 fn an_abort_with_dynamic_stable_scale_ends_at_weight_0_and_rests() {
     for (min_pods, delay) in [
@@ -181,8 +280,8 @@ fn a_fast_way_back_with_blue_green_has_no_preview() {
     }
 }
 
-/// A second revision by blue-green without automatic promotion, promoted by hand a moment ago; the hash
-/// of the first, whose pods are still there.
+/// A second revision by blue-green without automatic promotion, promoted by hand a moment ago; the
+/// hash of the first, whose pods are still there.
 fn promoted_by_hand(preview: Option<i32>) -> (World, String) {
     let mut strategy = blue_green(30);
     strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
@@ -333,7 +432,8 @@ pub(crate) fn script(world: &mut World, run: &str, phase: &str) {
     world.scripts.insert(run.to_owned(), script);
 }
 
-/// The delay of the abort does not make the pods that failed an analysis ones to go back to at once.
+/// The delay of the abort does not make the pods that failed an analysis ones to go back to at
+/// once.
 #[test]
 fn a_retry_of_a_way_back_is_analysed_again() {
     let mut strategy = blue_green(5);

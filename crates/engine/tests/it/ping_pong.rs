@@ -1,5 +1,5 @@
-//! Ping-pong: two services that swap roles at each promotion, so that no service changes its pods while
-//! it has traffic. The world's services `canary` and `stable` are ping and pong here.
+//! Ping-pong: two services that swap roles at each promotion, so that no service changes its pods
+//! while it has traffic. The world's services `canary` and `stable` are ping and pong here.
 
 use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
 use crate::world::World;

@@ -116,6 +116,20 @@ fn a_blue_green_promotion_during_a_users_pause_counts_when_the_pause_is_over() {
     }
 }
 
+/// All pods come after the few of the preview; nobody wants few ones any more.
+#[test]
+fn a_promotion_is_not_lost_when_the_preview_is_to_have_all_pods() {
+    let mut world = paused(&previewed());
+    let new = current(&world);
+    promote(&mut world);
+    assert!(world.run_until(|world| size(world, &new) == 5));
+    assert_ne!(world.selected("active"), Some(new.clone()));
+    let strategy = json!({"blueGreen": {"previewReplicaCount": null}});
+    user(&mut world, &json!({"spec": {"strategy": strategy}}));
+    until(&mut world, "Healthy");
+    assert_eq!(world.selected("active"), Some(new));
+}
+
 #[test]
 fn a_blue_green_promotion_is_kept_until_the_pods_are_ready_again() {
     let mut world = paused(&manual());

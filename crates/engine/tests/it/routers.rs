@@ -1,6 +1,10 @@
 //! Routers, and settings of `trafficRouting` that name none.
 
-use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
+use crate::operations::{
+    current, deployed, paused, routed, size, smoke, status, until, update, user,
+};
+use crate::outcomes::script;
+use crate::swarm::manifests;
 use crate::world::World;
 use serde_json::{Value, json};
 
@@ -86,4 +90,69 @@ fn fine_weights_of_many_pods_are_no_overflow() {
     user(&mut world, &json!({"status": {"abort": true}}));
     world.sleep(5.0);
     assert_eq!(status(&world, "canary")["weights"]["canary"]["weight"], 0);
+}
+
+/// With the stable pods away nothing may move; that the parts are of another whole is no move.
+#[test]
+fn a_weight_that_is_kept_is_written_as_a_part_of_the_new_whole() {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["trafficRouting"]["maxTrafficWeight"] = json!(1000);
+    canary["steps"] = json!([{"setWeight": 920}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let first = status(&world, "stableRS").as_str().unwrap().to_owned();
+    world.kill_pods(&first);
+    world.dead_images.insert("demo:blue".to_owned());
+    let canary = json!({
+        "trafficRouting": {"maxTrafficWeight": 2000},
+        "steps": [{"setWeight": 1840}, {"pause": {}}],
+    });
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": canary}}}),
+    );
+    until(&mut world, "Paused");
+    assert_eq!(status(&world, "currentStepIndex"), 1);
+    assert_eq!(given(&world), (1840, 160));
+}
+
+/// What the route gives the canary's service and the stable one.
+fn given(world: &World) -> (i64, i64) {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = &world.objects[&key]["spec"]["rules"][0]["backendRefs"];
+    let weight = |at: usize| backends[at]["weight"].as_i64().unwrap();
+    (weight(1), weight(0))
+}
+
+/// A pause keeps pods that the steps have no use for, and a threshold misses none of none.
+#[test]
+fn a_weight_of_a_canary_scaled_to_nothing_counts_when_its_pods_are_gone() {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["replicaProgressThreshold"] = json!({"type": "Percent", "value": 50});
+    canary["analysis"] = json!({"templates": [{"templateName": "smoke"}]});
+    canary["steps"] = json!([
+        {"setWeight": 40},
+        {"pause": {"duration": 20}},
+        {"setCanaryScale": {"replicas": 0}},
+        {"setWeight": 80},
+        {"pause": {}},
+    ]);
+    let mut objects = manifests(&strategy, 5);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    assert!(world.run_until(|world| !world.keys("AnalysisRun").is_empty()));
+    let run = world.keys("AnalysisRun").remove(0).name;
+    script(&mut world, &run, "Inconclusive");
+    world.sleep(60.0);
+    let hash = current(&world);
+    assert_eq!(
+        (size(&world, &hash), status(&world, "currentStepIndex")),
+        (2, json!(3))
+    );
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    assert!(world.run_until(|world| status(world, "currentStepIndex") == 4));
+    assert_eq!((size(&world, &hash), given(&world)), (0, (0, 100)));
 }

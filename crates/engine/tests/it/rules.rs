@@ -25,8 +25,8 @@ impl World {
         })
     }
 
-    /// Whether a ReplicaSet of the Rollout has a ready pod. Those of experiments are no arms: nothing
-    /// could send the Rollout's traffic to them.
+    /// Whether a ReplicaSet of the Rollout has a ready pod. Those of experiments are no arms:
+    /// nothing could send the Rollout's traffic to them.
     fn has_ready_arm(&self) -> bool {
         let of_rollout = |set: &Value| {
             let owner = set.pointer("/metadata/ownerReferences/0/kind");
@@ -35,9 +35,9 @@ impl World {
         self.ready_where(of_rollout) > 0
     }
 
-    /// Breaches of the rules that hold at every instant: requests never go to pods that are not there
-    /// while others are, and the canary never has more than its step's weight. No action may add one;
-    /// pods that die by themselves, or with a Rollout scaled to nothing, may.
+    /// Breaches of the rules that hold at every instant: requests never go to pods that are not
+    /// there while others are, and the canary never has more than its step's weight. No action may
+    /// add one; pods that die by themselves, or with a Rollout scaled to nothing, may.
     pub(crate) fn violations(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         if !self.has_ready_arm() || self.rollout()["spec"]["replicas"] == json!(0) {

@@ -33,7 +33,8 @@ fn a_restart_takes_no_more_pods_at_once_than_there_are_to_be() {
     assert_eq!(world.plan().actions.iter().filter(evicts).count(), 2);
 }
 
-/// Nothing else says that an eviction was refused: the oldest pods are not the only ones to be tried.
+/// Nothing else says that an eviction was refused: the oldest pods are not the only ones to be
+/// tried.
 #[test]
 fn pods_that_may_not_be_evicted_do_not_stand_in_the_way_of_others() {
     let mut strategy = routed();
@@ -82,4 +83,28 @@ fn metadata_that_is_configured_no_more_is_taken_from_the_pods() {
             Value::Null
         );
     }
+}
+
+/// Nothing tells a Rollout that a pod has gone at last: it would be looked at half a minute later.
+#[test]
+fn a_restart_ends_when_the_old_pods_are_on_their_way_out() {
+    let mut world = deployed(&routed(), 1);
+    world.sleep(60.0);
+    let old = world.keys("Pod").remove(0);
+    world.refuses_evictions = true;
+    restart(&mut world);
+    world.sleep(2.0);
+    assert_eq!(status(&world, "restartedAt"), Value::Null);
+    let leaving = world.now.to_string();
+    world.user_patch(
+        &old,
+        &json!({"metadata": {"deletionTimestamp": leaving, "finalizers": ["example.org/slow"]}}),
+    );
+    let whole_seconds = |text: &str| text[.."2030-01-01T00:00:00".len()].to_owned();
+    let asked = world.rollout()["spec"]["restartAt"].clone();
+    let done = world.plan().status.restarted_at.map(|at| at.0.to_string());
+    assert_eq!(
+        done.as_deref().map(whole_seconds),
+        asked.as_str().map(whole_seconds)
+    );
 }

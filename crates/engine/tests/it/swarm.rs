@@ -1,4 +1,5 @@
-//! Random Rollouts under random users: whatever they do, the rules hold and the world comes to rest.
+//! Random Rollouts under random users: whatever they do, the rules hold and the world comes to
+//! rest.
 
 use crate::world::World;
 use plan::ObjectKey;

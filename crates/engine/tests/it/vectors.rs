@@ -1,5 +1,6 @@
-//! The replica arithmetic against the golden vectors of the peer (rollouts.md §3.9, §3.10): one JSON
-//! object a line, with what goes in and what comes out. `WEIR_VECTORS` names another file of them.
+//! The replica arithmetic against the golden vectors of the peer (rollouts.md §3.9, §3.10): one
+//! JSON object a line, with what goes in and what comes out. `WEIR_VECTORS` names another file of
+//! them.
 
 use api::IntOrString;
 use engine::rollout::canary::limits::surge_and_unavailable;

@@ -1,5 +1,5 @@
-//! Ways back from an update, at the moments at which pods of one arm are missing: traffic comes before
-//! pods, and pods that get requests stay.
+//! Ways back from an update, at the moments at which pods of one arm are missing: traffic comes
+//! before pods, and pods that get requests stay.
 
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, status, until, update, user, weight,

@@ -1,4 +1,5 @@
-//! `spec.workloadRef` with `scaleDown: progressively`: a Deployment hands its pods over (rollouts.md §3.18).
+//! `spec.workloadRef` with `scaleDown: progressively`: a Deployment hands its pods over
+//! (rollouts.md §3.18).
 
 use crate::operations::{current, status, until, user};
 use crate::swarm::{manifests, template};

@@ -1,8 +1,8 @@
 //! A world of maps: it carries out plans, makes pods, and keeps its own time.
 //!
-//! Nothing here knows a strategy. ReplicaSets get their pods at once; a pod is ready a moment later,
-//! unless its image is one of those that never start. Every change is checked against the safety
-//! rules that hold at every instant.
+//! Nothing here knows a strategy. ReplicaSets get their pods at once; a pod is ready a moment
+//! later, unless its image is one of those that never start. Every change is checked against the
+//! safety rules that hold at every instant.
 
 use crate::analyses::{self, JobEnd, Network};
 use api::{AnalysisRun, Experiment, Rollout, RolloutStatus};

@@ -55,8 +55,8 @@ fn same_dict(a: &Dict, b: &Dict) -> bool {
             .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
 }
 
-/// A total order of all values, for sorting and for printing maps; not the `<` of the language. Numbers
-/// come first, NaN before all others, then kind by kind.
+/// A total order of all values, for sorting and for printing maps; not the `<` of the language.
+/// Numbers come first, NaN before all others, then kind by kind.
 pub(crate) fn order(a: &Value, b: &Value) -> Ordering {
     let is_number = |value: &Value| matches!(value, Value::Int(_) | Value::Float(_));
     let kinds = match (is_number(a), is_number(b)) {
@@ -67,8 +67,8 @@ pub(crate) fn order(a: &Value, b: &Value) -> Ordering {
     kinds.then_with(|| compare(a, b).unwrap_or_else(|| a.go_string().cmp(&b.go_string())))
 }
 
-/// Exact: an integer that a float rounds to is not equal to its neighbours, which would then be equal
-/// to each other.
+/// Exact: an integer that a float rounds to is not equal to its neighbours, which would then be
+/// equal to each other.
 fn order_of_numbers(a: &Value, b: &Value) -> Ordering {
     let nan = |value: &Value| matches!(value, Value::Float(f) if f.is_nan());
     let whole = |value: &Value| match value {

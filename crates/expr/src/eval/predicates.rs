@@ -268,8 +268,8 @@ impl Machine<'_> {
     }
 }
 
-/// Sorts values by their keys, stably. Keys that have no order are an error, found before anything is
-/// sorted: a sort needs an order.
+/// Sorts values by their keys, stably. Keys that have no order are an error, found before anything
+/// is sorted: a sort needs an order.
 pub(crate) fn sorted(mut pairs: Vec<(Value, Value)>, descending: bool) -> ops::Answer<Vec<Value>> {
     use crate::ast::BinaryOp;
     // Go compares the later with the earlier one first; the error names them in that order.

@@ -116,8 +116,8 @@ pub fn canonical_steps(steps: Option<&Value>) -> String {
     Encoder::encode(STEP, STEPS, steps)
 }
 
-/// `status.currentStepHash` of a canary (rollouts.md §2.3). `steps` is `spec.strategy.canary.steps`;
-/// absent steps have a hash too, and it is not that of an empty list.
+/// `status.currentStepHash` of a canary (rollouts.md §2.3). `steps` is
+/// `spec.strategy.canary.steps`; absent steps have a hash too, and it is not that of an empty list.
 pub fn step_hash(steps: Option<&Value>) -> String {
     safe_encode(fnv1a_32(&[canonical_steps(steps).as_bytes()]))
 }

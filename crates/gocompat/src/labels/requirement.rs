@@ -29,7 +29,8 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// Checks key and values as `labels.NewRequirement` does. `key_path` is how errors call the key.
+    /// Checks key and values as `labels.NewRequirement` does. `key_path` is how errors call the
+    /// key.
     pub(super) fn new(
         key: &str,
         operator: Operator,

@@ -1,4 +1,5 @@
-//! Texts that go into a status: what an API server stores is bounded, what a provider answers is not.
+//! Texts that go into a status: what an API server stores is bounded, what a provider answers is
+//! not.
 
 /// Longest text, in bytes. A metric keeps ten measurements, and a run has many metrics.
 const MAX: usize = 2 * 1024;

@@ -520,8 +520,8 @@ fn names_are_compared_with_their_arguments_filled_in() {
     );
 }
 
-/// The namespace that the operator has set: nothing can be owned across namespaces, so the label says
-/// whose a Job is.
+/// The namespace that the operator has set: nothing can be owned across namespaces, so the label
+/// says whose a Job is.
 #[test]
 fn jobs_can_be_made_in_a_namespace_of_their_own() {
     let mut snapshot = snapshot(json!([metric("m", json!({}))]));

@@ -1,7 +1,7 @@
 //! The provider `job`: a measurement is a Job, and what becomes of it (rollouts.md §4.9).
 //!
-//! Not a task for whoever makes requests: the Job is an object that the plan creates, follows by its
-//! conditions, and deletes. The snapshot holds the Jobs of the run and their pods.
+//! Not a task for whoever makes requests: the Job is an object that the plan creates, follows by
+//! its conditions, and deletes. The snapshot holds the Jobs of the run and their pods.
 
 use crate::analysis::snapshot::AnalysisRunSnapshot;
 use crate::analysis::time::{plus_seconds, seconds_between, time};
@@ -74,8 +74,8 @@ pub fn refused(message: &str, now: Timestamp) -> Measurement {
     ended(&begun(now), AnalysisPhase::Error, message, now)
 }
 
-/// The measurement of a Job whose creation failed for another reason, for the inbox. The Job may be there
-/// nevertheless: this counts only from its `resumeAt` on, and only if no Job is seen by then.
+/// The measurement of a Job whose creation failed for another reason, for the inbox. The Job may be
+/// there nevertheless: this counts only from its `resumeAt` on, and only if no Job is seen by then.
 pub fn failed(message: &str, now: Timestamp) -> Measurement {
     Measurement {
         resume_at: Some(time(plus_seconds(now, SETTLES_S))),
@@ -382,8 +382,8 @@ pub(super) fn delete(
     Some(deletion(job, propagation))
 }
 
-/// The deletions of Jobs of the run that go on and are none of a measurement that `is_known`. An earlier
-/// pass may have made one without the status that names it.
+/// The deletions of Jobs of the run that go on and are none of a measurement that `is_known`. An
+/// earlier pass may have made one without the status that names it.
 pub(super) fn delete_strays(
     snapshot: &AnalysisRunSnapshot,
     status: &AnalysisRunStatus,
@@ -409,8 +409,8 @@ pub(super) fn delete_strays(
         .collect()
 }
 
-/// The deletions, once more, of Jobs that should have gone with their run and go on; with the time of the
-/// next look at them. Whoever may not delete them is not asked for ever.
+/// The deletions, once more, of Jobs that should have gone with their run and go on; with the time
+/// of the next look at them. Whoever may not delete them is not asked for ever.
 pub(super) fn delete_left(
     snapshot: &AnalysisRunSnapshot,
     status: &AnalysisRunStatus,

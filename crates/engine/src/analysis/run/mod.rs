@@ -1,5 +1,6 @@
 //! The synchronisation of one AnalysisRun (rollouts.md §4.4).
 
+mod answers;
 mod assess;
 mod cut;
 pub mod jobs;
@@ -13,6 +14,8 @@ mod ttl;
 mod job_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing_tests;
 
 pub(super) use schedule::completed;
 pub use sync::{plan, settled};

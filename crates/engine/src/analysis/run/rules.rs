@@ -12,8 +12,8 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Each rule is a regular expression that must match at least one name of `metrics`, which are those
-    /// of the spec with their arguments filled in; the error says which does not.
+    /// Each rule is a regular expression that must match at least one name of `metrics`, which are
+    /// those of the spec with their arguments filled in; the error says which does not.
     pub(super) fn of(spec: &AnalysisRunSpec, metrics: &[Metric]) -> Result<Self, String> {
         let mut rules = Self::default();
         for (index, rule) in spec.dry_run.iter().enumerate() {

@@ -81,29 +81,56 @@ pub(super) fn due(
     if effective_count(metric).is_some_and(|limit| count >= limit) {
         return Due::No;
     }
-    at(next_time(metric, last), now)
+    let next = next_time(metric, last);
+    // Nobody waits longer than that for a time of a clock that was set back since.
+    let longest = interval(metric, last).saturating_mul(2);
+    if next > plus_nanos(now, longest) {
+        return Due::Now;
+    }
+    at(next, now)
+}
+
+/// Since when a measurement is due, or from when on; `None` if that can't be told.
+pub(super) fn due_since(metric: &Metric, status: &AnalysisRunStatus) -> Option<Timestamp> {
+    let result = result_of(status, &metric.name);
+    if let Some(last) = result.and_then(|result| result.measurements.last()) {
+        return last.finished_at.as_ref().map(|_| next_time(metric, last));
+    }
+    let started = status.started_at.as_ref()?;
+    let delay = nanos(metric.initial_delay.as_deref()).unwrap_or(0);
+    Some(plus_nanos(started.0, delay))
+}
+
+/// When the run began; `None` if it has not. A beginning in the future is of a clock that was set
+/// back since: what counts from it would be late by as much.
+pub(super) fn begun(status: &AnalysisRunStatus, now: Timestamp) -> Option<Timestamp> {
+    let started = status.started_at.as_ref().map(|time| time.0);
+    started.filter(|started| *started <= now)
 }
 
 fn first(metric: &Metric, status: &AnalysisRunStatus, now: Timestamp) -> Due {
-    match (nanos(metric.initial_delay.as_deref()), &status.started_at) {
+    match (nanos(metric.initial_delay.as_deref()), begun(status, now)) {
         (None, _) => Due::Now,
         // The delay counts from the first pass, which is this one.
         (Some(delay), None) => Due::At(plus_nanos(now, delay)),
-        (Some(delay), Some(started)) => at(plus_nanos(started.0, delay), now),
+        (Some(delay), Some(started)) => at(plus_nanos(started, delay), now),
     }
 }
 
+/// Nanoseconds between a measurement and the next one.
+fn interval(metric: &Metric, last: &Measurement) -> i64 {
+    if last.phase == AnalysisPhase::Error {
+        return RETRY_NS;
+    }
+    nanos(metric.interval.as_deref()).unwrap_or(RETRY_NS)
+}
+
 fn next_time(metric: &Metric, last: &Measurement) -> Timestamp {
-    let interval = if last.phase == AnalysisPhase::Error {
-        RETRY_NS
-    } else {
-        nanos(metric.interval.as_deref()).unwrap_or(RETRY_NS)
-    };
     let finished = last
         .finished_at
         .as_ref()
         .map_or(Timestamp::MIN, |time| time.0);
-    plus_nanos(finished, interval)
+    plus_nanos(finished, interval(metric, last))
 }
 
 fn at(time: Timestamp, now: Timestamp) -> Due {

@@ -1,13 +1,14 @@
+use super::answers::{HOLD_S, Seen, is_prompt};
 use super::assess::{excess, metric_phase, severity};
 use super::cut::cut;
 use super::jobs::{self, Start};
 use super::rules::Rules;
-use super::schedule::{Due, completed, due, result_of};
+use super::schedule::{Due, begun, completed, due, result_of};
 use super::tasks::Resolved;
 use super::ttl;
 use crate::analysis::snapshot::AnalysisRunSnapshot;
 use crate::analysis::template::validate_metrics;
-use crate::analysis::time::time;
+use crate::analysis::time::{plus_seconds, time};
 use api::{
     AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, RunSummary,
 };
@@ -16,8 +17,10 @@ use plan::{Action, EventKind, Next, ObjectKey, Plan, Propagation, Release, TaskI
 
 /// One pass over an AnalysisRun.
 ///
-/// A pass ends in a new status only when every measurement that is due has its answer, as the
-/// peer's does: until then it asks for them (again, with the same ids) and leaves the status alone.
+/// It asks for the measurements that are due (again, with the same ids, until they are answered),
+/// and records what is known, once nothing holds it back: answers to questions that were asked
+/// together are recorded together, as the peer's are, if they come within a few seconds of each
+/// other.
 pub fn plan(snapshot: &AnalysisRunSnapshot, now: Timestamp) -> Plan<AnalysisRunStatus> {
     let run = &*snapshot.run;
     let status = run.status.clone().unwrap_or_default();
@@ -107,15 +110,6 @@ fn fail(
     plan.releases.push(run_event(AnalysisPhase::Error));
 }
 
-/// What a pass has found out, for the case that nothing has to be waited for.
-#[derive(Default)]
-struct Seen {
-    /// By index of the metric.
-    measurements: Vec<(usize, Measurement)>,
-    /// Jobs to create and delete.
-    actions: Vec<Action>,
-}
-
 fn last_of<'s>(status: &'s AnalysisRunStatus, metric: &str) -> Option<&'s Measurement> {
     result_of(status, metric)?.measurements.last()
 }
@@ -131,30 +125,20 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn run(&self, mut plan: Plan<AnalysisRunStatus>) -> Plan<AnalysisRunStatus> {
         let terminating = self.terminating(&plan.status);
-        let mut seen = Seen::default();
-        if terminating {
-            // Those of measurements are stopped with them.
-            seen.actions = jobs::delete_strays(self.snapshot, &plan.status, |_| true);
-        }
-        for (index, metric) in self.resolved.metrics.iter().enumerate() {
-            match due(metric, &plan.status, terminating, self.now) {
-                Due::No | Due::At(_) => {}
-                Due::Stop => self.stop(&plan.status, index, &mut seen),
-                Due::Follow => {
-                    let end = self.follow(&plan.status, &metric.name);
-                    seen.measurements.extend(end.map(|end| (index, end)));
-                }
-                Due::Now => self.begin(&mut plan, index, &mut seen),
-            }
-        }
-        if !plan.actions.is_empty() {
-            // What is missing here counts from the next pass on, where the rest has come.
-            plan.next = self.next(&plan.status, terminating);
+        let mut seen = self.look(&mut plan, terminating);
+        let held = seen.hold(&self.resolved.metrics, &plan.status, self.now);
+        let begins = self.begins_at(&plan.status, &seen);
+        if seen.awaits(&self.resolved.metrics)
+            && seen.measurements.is_empty()
+            && begins.is_none_or(|at| at > self.now)
+        {
+            // There is nothing to tell yet.
+            self.rest(&mut plan, terminating, &seen);
+            plan.next = soonest(plan.next, [held, begins]);
             return plan;
         }
         plan.actions.append(&mut seen.actions);
-        let answers = seen.measurements;
-        for (index, measurement) in answers {
+        for (index, measurement) in std::mem::take(&mut seen.measurements) {
             self.record(&mut plan.status, index, measurement);
         }
         self.assess_metrics(&mut plan, terminating);
@@ -168,10 +152,46 @@ impl Pass<'_> {
             plan.trace.decide("terminate", "a metric has failed");
             plan.next = Next::At(self.now);
         } else {
-            plan.next = self.next(&plan.status, terminating);
-            self.trace_waits(&mut plan, terminating);
+            self.rest(&mut plan, terminating, &seen);
+            plan.next = soonest(plan.next, [held, None]);
         }
         plan
+    }
+
+    /// Everything that is due: what has come of it, or the question.
+    fn look(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) -> Seen {
+        let mut seen = Seen::default();
+        if terminating {
+            // Those of measurements are stopped with them.
+            seen.actions = jobs::delete_strays(self.snapshot, &plan.status, |_| true);
+        }
+        for (index, metric) in self.resolved.metrics.iter().enumerate() {
+            match due(metric, &plan.status, terminating, self.now) {
+                Due::No | Due::At(_) => {}
+                Due::Stop => self.stop(&plan.status, index, &mut seen),
+                Due::Follow => {
+                    let end = self.follow(&plan.status, &metric.name);
+                    seen.measurements.extend(end.map(|end| (index, end)));
+                }
+                Due::Now => self.begin(plan, index, &mut seen),
+            }
+        }
+        seen
+    }
+
+    /// When a run that has not begun does so, though nothing is known yet: at once if a measurement
+    /// takes its time, and soon if a provider does. Initial delays count from then. Most begin with
+    /// their first answers, as the peer's do, and that is one write.
+    fn begins_at(&self, status: &AnalysisRunStatus, seen: &Seen) -> Option<Timestamp> {
+        if begun(status, self.now).is_some() {
+            return None;
+        }
+        let takes_time = |index: &usize| !is_prompt(&self.resolved.metrics[*index]);
+        if status.started_at.is_some() || seen.asked.iter().any(takes_time) {
+            return Some(self.now);
+        }
+        let created = self.snapshot.run.metadata.creation_timestamp.as_ref()?;
+        Some(plus_seconds(created.0, HOLD_S))
     }
 
     /// A measurement that is due: its answer, its Job, or the question.
@@ -198,6 +218,7 @@ impl Pass<'_> {
         }
         let task = self.resolved.task(self.snapshot, &self.key, index, id);
         plan.actions.push(Action::Measure(Box::new(task)));
+        seen.asked.push(index);
         let metric = metric.name.clone();
         plan.trace.wait(WaitingOn::Answer { metric });
     }
@@ -231,8 +252,8 @@ impl Pass<'_> {
         self.snapshot.run.spec.terminate == Some(true) || status.metric_results.iter().any(failed)
     }
 
-    /// The answer to the measurement that is due, or the id to ask for it. A Job that could not be created
-    /// and of which no status tells is not one: it is tried again.
+    /// The answer to the measurement that is due, or the id to ask for it. A Job that could not be
+    /// created and of which no status tells is not one: it is tried again.
     fn answer(&self, status: &AnalysisRunStatus, metric: &str) -> Result<Measurement, TaskId> {
         let id = self.task_id(status, metric);
         let answer = self.told(&id);
@@ -351,7 +372,7 @@ impl Pass<'_> {
 
     fn assess_run(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) {
         let status = &mut plan.status;
-        if status.started_at.is_none() {
+        if begun(status, self.now).is_none() {
             status.started_at = Some(time(self.now));
         }
         self.summarize(status);
@@ -449,8 +470,10 @@ impl Pass<'_> {
         next
     }
 
-    fn trace_waits(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool) {
-        for metric in &self.resolved.metrics {
+    /// Until when there is nothing to do, and what for.
+    fn rest(&self, plan: &mut Plan<AnalysisRunStatus>, terminating: bool, seen: &Seen) {
+        plan.next = self.next(&plan.status, terminating);
+        for (index, metric) in self.resolved.metrics.iter().enumerate() {
             match due(metric, &plan.status, terminating, self.now) {
                 Due::At(at) => plan.trace.wait(WaitingOn::Measurement {
                     metric: metric.name.clone(),
@@ -459,11 +482,18 @@ impl Pass<'_> {
                 Due::Follow => plan.trace.wait(WaitingOn::Answer {
                     metric: metric.name.clone(),
                 }),
-                Due::Now | Due::Stop => plan.next = plan.next.sooner(Next::At(self.now)),
-                Due::No => {}
+                Due::Now | Due::Stop if !seen.is_open(index) => {
+                    plan.next = plan.next.sooner(Next::At(self.now));
+                }
+                Due::Now | Due::Stop | Due::No => {}
             }
         }
     }
+}
+
+fn soonest(next: Next, times: [Option<Timestamp>; 2]) -> Next {
+    let times = times.into_iter().flatten();
+    times.fold(next, |next, at| next.sooner(Next::At(at)))
 }
 
 /// Counters come from a status that anybody may have edited.

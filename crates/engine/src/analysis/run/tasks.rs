@@ -110,8 +110,9 @@ impl Resolved {
     }
 }
 
-/// What a message may have in place of secrets: the values, without the newline that a file ends with,
-/// and all of that as Go quotes it. Longest first, so that none leaves the rest of another one.
+/// What a message may have in place of secrets: the values, without the newline that a file ends
+/// with, and all of that as Go quotes it. Longest first, so that none leaves the rest of another
+/// one.
 fn forms(secrets: &[Redacted<String>]) -> Vec<Redacted<String>> {
     let mut forms = Vec::new();
     for secret in secrets {

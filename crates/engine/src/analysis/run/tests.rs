@@ -10,26 +10,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One run and its shell: carries out plans, answers measurements from a script.
-struct World {
-    snapshot: AnalysisRunSnapshot,
-    now: Timestamp,
+pub(super) struct World {
+    pub(super) snapshot: AnalysisRunSnapshot,
+    pub(super) now: Timestamp,
     /// What every metric answers next.
     script: BTreeMap<String, Vec<Value>>,
     /// Set: what the provider finds, documents by URL. Nobody listens anywhere else.
     network: Option<BTreeMap<String, String>>,
     /// The stored statuses, times masked.
-    statuses: Vec<Value>,
+    pub(super) statuses: Vec<Value>,
     events: Vec<Value>,
-    tasks: Vec<MetricTask>,
+    pub(super) tasks: Vec<MetricTask>,
     deleted: bool,
 }
 
-fn start() -> Timestamp {
+pub(super) fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a time")
 }
 
 impl World {
-    fn new(spec: &Value) -> Self {
+    pub(super) fn new(spec: &Value) -> Self {
         let run: AnalysisRun = serde_json::from_value(json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "AnalysisRun",
@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    fn answers(mut self, metric: &str, answers: &[Value]) -> Self {
+    pub(super) fn answers(mut self, metric: &str, answers: &[Value]) -> Self {
         self.script.insert(metric.to_owned(), answers.to_vec());
         self
     }
@@ -71,12 +71,12 @@ impl World {
         self
     }
 
-    fn terminate(&mut self) {
+    pub(super) fn terminate(&mut self) {
         Arc::make_mut(&mut self.snapshot.run).spec.terminate = Some(true);
     }
 
     /// One pass; true if anything happened.
-    fn pass(&mut self) -> (bool, Next) {
+    pub(super) fn pass(&mut self) -> (bool, Next) {
         let planned = plan(&self.snapshot, self.now);
         assert_eq!(planned, plan(&self.snapshot, self.now), "planning twice");
         let mut busy = false;
@@ -138,7 +138,7 @@ impl World {
     }
 
     /// Passes until nothing happens any more, time jumping to where the plan wants it.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         for _ in 0..200 {
             let (busy, next) = self.pass();
             match next {
@@ -150,7 +150,7 @@ impl World {
         panic!("the run never rests");
     }
 
-    fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.statuses.last().cloned().unwrap_or_default()
     }
 }
@@ -199,7 +199,7 @@ fn mask(value: Value) -> Value {
     }
 }
 
-fn metric(name: &str, more: &Value) -> Value {
+pub(super) fn metric(name: &str, more: &Value) -> Value {
     let mut metric = json!({ "name": name, "provider": { "web": { "url": "http://x" } } });
     for (key, value) in more.as_object().into_iter().flatten() {
         metric[key] = value.clone();
@@ -207,7 +207,7 @@ fn metric(name: &str, more: &Value) -> Value {
     metric
 }
 
-fn phase(name: &str) -> Value {
+pub(super) fn phase(name: &str) -> Value {
     json!({ "phase": name, "value": "1" })
 }
 
@@ -593,7 +593,8 @@ fn a_secret_that_may_not_be_read_ends_the_run_with_the_words_of_the_api_server()
     );
 }
 
-/// A URL is quoted as Go does, one secret is the beginning of the other, and a file ends with a newline.
+/// A URL is quoted as Go does, one secret is the beginning of the other, and a file ends with a
+/// newline.
 #[test]
 fn secrets_are_hidden_in_whatever_form_a_message_has_them() {
     let reference = |key: &str| json!({ "secretKeyRef": { "name": "n", "key": key } });

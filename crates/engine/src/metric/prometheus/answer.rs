@@ -1,7 +1,7 @@
 use super::Cx;
 use super::request::endpoint;
-use crate::metric::condition;
 use crate::metric::measurement::finished;
+use crate::metric::{address, condition};
 use api::{AnalysisPhase, Measurement};
 use gocompat::number;
 use plan::HttpAnswer;
@@ -37,7 +37,7 @@ pub(super) fn measure(
     let (status, body) = match answer {
         HttpAnswer::Response { status, body } => (status, body),
         HttpAnswer::Failed { error } => {
-            let url = number::quote(&endpoint(cx)?);
+            let url = address::quoted(&endpoint(cx)?);
             return Err(format!("{method} {url}: {error}"));
         }
     };

@@ -48,7 +48,8 @@ fn address(cx: &Cx<'_>) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
-/// Where the query goes: a path below that of the address, whose query part (a tenant's, say) stays.
+/// Where the query goes: a path below that of the address, whose query part (a tenant's, say)
+/// stays.
 pub(super) fn endpoint(cx: &Cx<'_>) -> Result<String, String> {
     let address = address(cx)?;
     let address = address.split('#').next().unwrap_or_default();

@@ -114,6 +114,44 @@ fn the_query_part_of_an_address_stays_one() {
     assert_eq!(sent, [post.to_owned(), format!("{post}?{query}")]);
 }
 
+/// Messages go into statuses and events. The operator's address is no exception.
+#[test]
+fn a_password_in_an_address_is_sent_and_not_told() {
+    let address = "http://ann:hunter2@p:9090";
+    let told = |spec: Value, context: Value, answers: [plan::HttpAnswer; 2]| {
+        let mut answers = answers.into_iter();
+        let measured = measure(&task(metric(&spec, "true"), context), |requests, _| {
+            let url = requests[0].url.reveal();
+            assert!(url.starts_with("http://ann:hunter2@"), "{url}");
+            vec![answers.next().expect("two questions at most")]
+        });
+        line(&measured)
+    };
+    let refused = || failed("connection refused");
+    let mut spec = query();
+    spec["address"] = json!(address);
+    assert_eq!(
+        told(spec.clone(), Value::Null, [refused(), refused()]),
+        "Error |  | Post \"http://ann:***@p:9090/api/v1/query\": connection refused"
+    );
+    assert_eq!(
+        told(spec, Value::Null, [status(405, ""), refused()]),
+        "Error |  | Get \"http://ann:***@p:9090/api/v1/query\": connection refused"
+    );
+    let default = json!({ "prometheusAddress": address });
+    assert_eq!(
+        told(json!({ "query": "up" }), default, [refused(), refused()]),
+        "Error |  | Post \"http://ann:***@p:9090/api/v1/query\": connection refused"
+    );
+    let oauth2 = json!({ "tokenUrl": "http://ann:hunter2@sso/token", "clientId": "me", "clientSecret": "s" });
+    let mut spec = query();
+    spec["authentication"] = json!({ "oauth2": oauth2 });
+    assert_eq!(
+        told(spec, Value::Null, [refused(), refused()]),
+        "Error |  | Post \"http://ann:***@sso/token\": connection refused"
+    );
+}
+
 #[test]
 fn a_range_query_has_times_from_expressions() {
     let mut spec = query();

@@ -238,6 +238,28 @@ fn a_token_is_asked_for_first() {
     );
 }
 
+/// Messages go into statuses and events.
+#[test]
+fn a_password_in_a_url_is_sent_and_not_told() {
+    let url = "https://ann:hunter2@shop/health?of=web";
+    let (sent, line) = requests(json!({"url": url}), vec![failed("connection refused")]);
+    assert_eq!(sent[0].url.reveal(), url);
+    assert_eq!(
+        line,
+        "Error |  | Get \"https://ann:***@shop/health?of=web\": connection refused"
+    );
+    let token_url = "https://ann:hunter2@login/token";
+    let spec = json!({"authentication": {"oauth2": {
+        "tokenUrl": token_url, "clientId": "id", "clientSecret": "secret",
+    }}});
+    let (sent, line) = requests(spec, vec![failed("connection refused")]);
+    assert_eq!(sent[0].url.reveal(), token_url);
+    assert_eq!(
+        line,
+        "Error |  | Post \"https://ann:***@login/token\": connection refused"
+    );
+}
+
 /// There are servers that do not look for credentials in the header.
 #[test]
 fn a_token_that_is_refused_is_asked_for_with_the_credentials_in_the_form() {

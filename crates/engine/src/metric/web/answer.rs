@@ -1,10 +1,10 @@
 use super::Cx;
 use super::request::method;
-use crate::metric::condition;
 use crate::metric::measurement::finished;
+use crate::metric::{address, condition};
 use api::{AnalysisPhase, Measurement, WebMetric};
+use gocompat::json;
 use gocompat::jsonpath::JsonPath;
-use gocompat::{json, number};
 use plan::HttpAnswer;
 use serde_json::Value;
 
@@ -31,7 +31,8 @@ pub(super) fn measure(
                 "PUT" => "Put",
                 _ => "Get",
             };
-            return Err(format!("{method} {}: {error}", number::quote(&cx.spec.url)));
+            let url = address::quoted(&cx.spec.url);
+            return Err(format!("{method} {url}: {error}"));
         }
     };
     let (result, value) = value(cx.spec, &body)?;

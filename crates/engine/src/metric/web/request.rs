@@ -48,7 +48,8 @@ pub(super) fn document(spec: &WebMetric, token: Option<&str>) -> Result<HttpRequ
     })
 }
 
-/// Of two headers with one name the last stands, and the token's before all, as in the peer's chain.
+/// Of two headers with one name the last stands, and the token's before all, as in the peer's
+/// chain.
 fn headers(spec: &WebMetric, token: Option<&str>) -> Vec<(String, Redacted<String>)> {
     let mut headers: Vec<(String, Redacted<String>)> = Vec::new();
     let mut set = |name: &str, value: String| {

@@ -25,8 +25,8 @@ impl Context<'_> {
         let new = self.new_set().map(|set| set.hash().to_owned());
         // The stable revision is no preview, even if the active service has not come to it yet.
         let previewed = active.is_some() && active != new && self.new != self.stable;
-        // A fast way back has no preview, so nobody would ever raise it to full size (the peer waits
-        // for ever).
+        // A fast way back has no preview, so nobody would ever raise it to full size (the peer
+        // waits for ever).
         if !previewed || self.is_fast_rollback() {
             return replicas;
         }
@@ -47,8 +47,8 @@ impl Context<'_> {
         preview
     }
 
-    /// A full promotion during a pause of the user's own stays on record: the preview keeps the pods it
-    /// has until the pause is over.
+    /// A full promotion during a pause of the user's own stays on record: the preview keeps the
+    /// pods it has until the pause is over.
     fn held_preview(&self, preview: i32) -> i32 {
         let has = self.new_set().map_or(0, |new| new.replicas);
         has.min(self.replicas()).max(preview)

@@ -97,20 +97,24 @@ impl Context<'_> {
             .then(|| "Completed blue-green update".to_owned())
     }
 
-    /// Whether stable pods may still be what an active service without a hash leads to: of a canary before,
-    /// or since somebody made the service anew. They stay until it has come to the new ones.
+    /// Whether stable pods may still be what an active service without a hash leads to: of a canary
+    /// before, or since somebody made the service anew. They stay until it has come to the new
+    /// ones.
     fn is_stable_serving(&self) -> bool {
         self.stable.is_some() && self.stable != self.new
     }
 
-    /// The preview passed with its few pods; now it may have all of them.
+    /// The preview passed with its few pods; now it may have all of them. It has passed, even if
+    /// the spec asks for no few pods any more before all are there.
     fn is_check_point_reached(&self) -> bool {
-        let Some(preview) = self.blue_green().preview_replica_count else {
-            return false;
-        };
-        self.stored.blue_green.scale_up_preview_check_point
-            || (self.is_pre_promotion_done()
+        if self.stored.blue_green.scale_up_preview_check_point {
+            return true;
+        }
+        let preview = self.blue_green().preview_replica_count;
+        preview.is_some_and(|preview| {
+            self.is_pre_promotion_done()
                 && self.is_pause_completed()
-                && self.new_set().is_some_and(|new| new.available() == preview))
+                && self.new_set().is_some_and(|new| new.available() == preview)
+        })
     }
 }

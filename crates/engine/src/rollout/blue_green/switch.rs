@@ -46,7 +46,12 @@ impl Context<'_> {
             .preview_service
             .clone()
             .unwrap_or_default();
-        self.ensure_target(&preview, self.new, Gate::Open);
+        let gate = match self.pods_of_former(&preview) {
+            0 => Gate::Open,
+            // It was the service of a canary, and still has the traffic of one.
+            pods => Gate::Serving(pods),
+        };
+        self.ensure_target(&preview, self.new, gate);
         self.own_service(&preview);
     }
 
@@ -73,9 +78,9 @@ impl Context<'_> {
         self.set_by_hash(&self.active_selector()).is_none()
     }
 
-    /// Moves the active service to the new pods once all are available and nothing holds it; back to
-    /// the stable ones at once after an abort, whatever became of the new pods (the peer waits for
-    /// them).
+    /// Moves the active service to the new pods once all are available and nothing holds it; back
+    /// to the stable ones at once after an abort, whatever became of the new pods (the peer waits
+    /// for them).
     pub(super) fn switch_active(&mut self) {
         let active = self.blue_green().active_service.clone();
         if self.is_aborted() {
@@ -86,7 +91,8 @@ impl Context<'_> {
         let saturated = self
             .new_set()
             .is_some_and(|new| new.is_saturated(self.replicas()));
-        // A pause keeps traffic where it is; where nobody answers any more there is nothing to keep.
+        // A pause keeps traffic where it is; where nobody answers any more there is nothing to
+        // keep.
         let held = self.is_halted() && !(self.is_stable_lost() && self.is_active_lost());
         if held || !self.is_ready_for_pause() || !saturated {
             let missing = |&index: &usize| self.sets[index].available() < self.sets[index].replicas;
@@ -101,16 +107,16 @@ impl Context<'_> {
         }
     }
 
-    /// Where the active service leads now there are ready pods. One that selects no revision leads to
-    /// the pods of all.
+    /// Where the active service leads now there are ready pods. One that selects no revision leads
+    /// to the pods of all.
     fn is_active_answering(&self) -> bool {
         let active = self.active_selector();
         let mut sets = self.sets.iter();
         sets.any(|set| set.ready() > 0 && (active.is_empty() || set.hash() == active))
     }
 
-    /// After an abort the active service selects the stable pods, unless they could not answer and those
-    /// that it selects now can.
+    /// After an abort the active service selects the stable pods, unless they could not answer and
+    /// those that it selects now can.
     pub(super) fn switch_back_on_abort(&mut self) {
         if !self.is_aborted() {
             return;

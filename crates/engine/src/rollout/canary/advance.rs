@@ -14,9 +14,9 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     let routed = cx.route_traffic();
     cx.run_experiment();
     cx.analyse_canary();
-    // A pause or an abort that begins here is stored before anything else moves: this pass has already
-    // routed by what was true before it, and pods must not go before their traffic. Traffic that
-    // could not be moved keeps its pods.
+    // A pause or an abort that begins here is stored before anything else moves: this pass has
+    // already routed by what was true before it, and pods must not go before their traffic. Traffic
+    // that could not be moved keeps its pods.
     let begins = cx.pauses.is_adding() || cx.pauses.is_adding_abort();
     if !begins && routed {
         cx.size_canary();

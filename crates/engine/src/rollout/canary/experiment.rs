@@ -203,7 +203,7 @@ impl Context<'_> {
     /// `wanted`: a router takes them out. Those of the stored weights, and (a pass may have ended
     /// before its status was stored) those of every Experiment there is. A name of the author's own
     /// choice counts when the Experiment has made the Service: until then it may be anybody's.
-    pub(super) fn former_destinations(&self, wanted: &[WeightDestination]) -> Vec<String> {
+    pub(crate) fn former_destinations(&self, wanted: &[WeightDestination]) -> Vec<String> {
         let recorded = self.stored.canary.weights.iter();
         let recorded = recorded
             .flat_map(|weights| &weights.additional)

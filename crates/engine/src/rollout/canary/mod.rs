@@ -2,14 +2,17 @@
 
 mod advance;
 mod experiment;
+mod halt;
 pub mod limits;
 mod new_experiment;
+mod proportion;
 mod routes;
 mod services;
 mod sizes;
 pub mod split;
 mod status;
 mod steps;
+mod takeover;
 mod traffic;
 mod weights;
 

@@ -1,8 +1,8 @@
 //! Header and mirror routes: which there should be at this moment (rollouts.md §3.11, §3.13).
 //!
 //! The peer adds a route when it comes to the step and takes all away at certain moments; here the
-//! wanted routes follow from the steps up to the current one, so that one that was lost, or had to go
-//! while the canary had no pods, comes back.
+//! wanted routes follow from the steps up to the current one, so that one that was lost, or had to
+//! go while the canary had no pods, comes back.
 
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
@@ -33,7 +33,8 @@ impl Context<'_> {
         routes
     }
 
-    /// The service that routes lead to selects the pods of the new revision, not those of one before it.
+    /// The service that routes lead to selects the pods of the new revision, not those of one
+    /// before it.
     pub(super) fn is_canary_service_ours(&self) -> bool {
         let service = self.arm_services().canary;
         let mut new = self.new_set().into_iter();

@@ -8,8 +8,8 @@ use plan::WaitingOn;
 
 impl Context<'_> {
     /// Points the stable service at the stable pods and the canary service at the new ones, when
-    /// there are pods. After an abort the canary service goes back to the stable pods as soon as they
-    /// can take its traffic, and stays there; the peer moves it to and fro on every pass.
+    /// there are pods. After an abort the canary service goes back to the stable pods as soon as
+    /// they can take its traffic, and stays there; the peer moves it to and fro on every pass.
     pub(super) fn point_services(&mut self) {
         self.point_ping_pong();
         let canary = self.canary();
@@ -19,7 +19,11 @@ impl Context<'_> {
         self.ensure_target(&stable_service, self.stable, gate);
         if self.is_aborted() && !self.is_stable_lost() {
             if self.is_basic_canary() {
-                self.ensure_target(&canary_service, self.stable, Gate::Available);
+                // A router that the spec no longer names gives back first what it gives this
+                // service.
+                if !self.is_handing_over() {
+                    self.ensure_target(&canary_service, self.stable, Gate::Available);
+                }
             } else if !self.is_dynamic_stable() || self.rollback_weight() == 0 {
                 let gate = Gate::Relieving(self.pods_for_canary_service());
                 self.ensure_target(&canary_service, self.stable, gate);
@@ -37,24 +41,28 @@ impl Context<'_> {
         let told = recorded.map_or(0, |weights| weights.stable.weight);
         let seen = self.observed_weights().map_or(0, |seen| seen.stable);
         let max_weight = self.canary().max_traffic_weight();
-        share(self.replicas(), told.max(seen), max_weight)
+        let former = self.pods_of_former(&self.arm_services().stable);
+        share(self.replicas(), told.max(seen), max_weight).max(former)
     }
 
-    /// Pods for what the routers send to the canary service: by the status, and by their objects, since a
-    /// pass may have ended between the two.
+    /// Pods for what the routers send to the canary service: by the status, and by their objects,
+    /// since a pass may have ended between the two.
     fn pods_for_canary_service(&self) -> i32 {
         let recorded = self.stored.canary.weights.as_ref();
         let told = recorded.map_or(0, |weights| weights.canary.weight);
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
         let weight = told.max(seen);
         let max_weight = self.canary().max_traffic_weight();
-        share(self.replicas(), weight, max_weight).max(i32::from(weight > 0))
+        let former = self.pods_of_former(&self.arm_services().canary);
+        share(self.replicas(), weight, max_weight)
+            .max(i32::from(weight > 0))
+            .max(former)
     }
 
-    /// With ping-pong, the services swap roles at each promotion instead of changing pods. The one in
-    /// the canary's role follows new pods as the canary service does, when they can take its traffic
-    /// (the peer moves it at once). At rest it leads to the pods that were stable before, and gets
-    /// nothing.
+    /// With ping-pong, the services swap roles at each promotion instead of changing pods. The one
+    /// in the canary's role follows new pods as the canary service does, when they can take its
+    /// traffic (the peer moves it at once). At rest it leads to the pods that were stable before,
+    /// and gets nothing.
     fn point_ping_pong(&mut self) {
         if self.canary().ping_pong.is_none() {
             return;
@@ -65,7 +73,7 @@ impl Context<'_> {
         if self.is_fully_promoted() || self.stable == self.new {
             return;
         }
-        if self.is_given_too_much(&services.canary) {
+        if !self.is_stable_out() && self.is_given_too_much(&services.canary) {
             self.wait(WaitingOn::Object {
                 object: format!("Service {}", services.canary),
                 why: "the route gives it what the stable pods shall have".to_owned(),
@@ -77,8 +85,8 @@ impl Context<'_> {
     }
 
     /// Whether the route gives the canary's service more than the step does, and somebody answers
-    /// there: of a route as it was written, pong may have everything, and it is the canary's service of
-    /// the second revision.
+    /// there: of a route as it was written, pong may have everything, and it is the canary's
+    /// service of the second revision.
     fn is_given_too_much(&mut self, service: &str) -> bool {
         let selected = self.live_selector(service);
         let is_there = self.new_set().is_some_and(|new| new.hash() == selected);
@@ -87,18 +95,20 @@ impl Context<'_> {
         self.stable.is_some() && !is_there && answers && seen > self.wanted_weight()
     }
 
-    /// The service that has the canary's role while there is no canary: what it leads to is not needed.
+    /// The service that has the canary's role while there is no canary: what it leads to is not
+    /// needed.
     pub(crate) fn idle_service(&self) -> Option<String> {
         self.rollout.spec.canary()?.ping_pong.as_ref()?;
         let weights = self.weights.as_ref();
         let is_idle = (self.is_fully_promoted() || self.is_aborted())
             && weights.is_none_or(|weights| weights.canary.weight == 0)
-            && self.observed_weights().is_none_or(|seen| seen.canary == 0);
+            && self.observed_weights().is_none_or(|seen| seen.canary == 0)
+            && self.pods_of_former(&self.arm_services().canary) == 0;
         is_idle.then(|| self.arm_services().canary)
     }
 
-    /// The services that a router weighs against each other: `canaryService` and `stableService`, or
-    /// ping and pong in the roles they have now (pong is stable before the first promotion).
+    /// The services that a router weighs against each other: `canaryService` and `stableService`,
+    /// or ping and pong in the roles they have now (pong is stable before the first promotion).
     pub(super) fn arm_services(&self) -> ArmServices {
         let canary = self.canary();
         let Some(ping_pong) = canary.ping_pong.clone() else {

@@ -9,15 +9,15 @@ impl Context<'_> {
     /// Sizes the ReplicaSets. The first that changes its size ends this: the next one is sized when
     /// the change is seen, so that no two changes add up to a breach of the limits.
     pub(super) fn size_canary(&mut self) {
-        // A pause stops an update; without one there is nothing to stop, and an autoscaler goes on. An
-        // update that was given up is not kept half done by a pause.
+        // A pause stops an update; without one there is nothing to stop. An update that was given
+        // up is not kept half done by a pause.
         let updating = self.new != self.stable && !self.is_aborted();
         if let Some(reason) = self.halt_reason().filter(|_| updating) {
             self.decide("halt", reason);
             if self.rollout.spec.is_paused() {
                 self.wait(WaitingOn::Unpause);
             }
-            self.grow_in_a_halt();
+            self.size_in_a_halt();
             return;
         }
         self.keep_current_sets();
@@ -28,31 +28,8 @@ impl Context<'_> {
             || self.give_up_unwanted_new();
     }
 
-    /// A halt keeps the update where it is, but where traffic moves all the same, because one arm answers no
-    /// more, the other one gets the pods for it.
-    fn grow_in_a_halt(&mut self) {
-        if self.is_stable_lost() {
-            let replicas = self.replicas();
-            if let Some(new) = self.new.filter(|&new| self.sets[new].replicas < replicas) {
-                self.scale(new, replicas);
-            }
-            return;
-        }
-        if self.is_basic_canary() || !self.is_canary_dead() {
-            return;
-        }
-        let weights = self.weights.clone();
-        let size = self.routed_split(weights.as_ref()).stable;
-        if let Some(stable) = self
-            .stable
-            .filter(|&stable| self.sets[stable].replicas < size)
-        {
-            self.scale(stable, size);
-        }
-    }
-
-    /// Stable pods that are not ready and not wanted any more make room, and those that are wanted do for new
-    /// ones that have none.
+    /// Stable pods that are not ready and not wanted any more make room, and those that are wanted
+    /// do for new ones that have none.
     fn give_up_broken_stable(&mut self) -> bool {
         let Some(stable) = self.stable.filter(|_| self.stable != self.new) else {
             return false;
@@ -70,8 +47,9 @@ impl Context<'_> {
         self.give_up_unready(new, self.basic_split().desired().new)
     }
 
-    /// Takes pods away that are more than `wanted` and not ready. Together with those of a superseded revision
-    /// they can fill the surge, so that nothing could ever move again (the peer stays there).
+    /// Takes pods away that are more than `wanted` and not ready. Together with those of a
+    /// superseded revision they can fill the surge, so that nothing could ever move again (the peer
+    /// stays there).
     fn give_up_unready(&mut self, index: usize, wanted: i32) -> bool {
         let set = &self.sets[index];
         let is_full = self.is_basic_canary() && self.basic_split().others_spec > 0;
@@ -82,9 +60,10 @@ impl Context<'_> {
         target < set.replicas && self.scale(index, target)
     }
 
-    /// How many pods the new revision lacks while stable ones that are not ready and those of a superseded
-    /// revision may fill the surge. They come before stable ones that are missing, or the fix of a bad stable
-    /// revision would wait for it (the peer's does): room that was made must not be taken back.
+    /// How many pods the new revision lacks while stable ones that are not ready and those of a
+    /// superseded revision may fill the surge. They come before stable ones that are missing, or
+    /// the fix of a bad stable revision would wait for it (the peer's does): room that was made
+    /// must not be taken back.
     fn pods_that_come_first(&self) -> Option<i32> {
         let stable = &self.sets[self.stable.filter(|_| self.stable != self.new)?];
         let split = self.basic_split();
@@ -106,8 +85,8 @@ impl Context<'_> {
             }
         } else {
             // By the weights of the pass before: pods go only after their traffic has gone. Nothing
-            // was routed yet: then all of it is there. Traffic that comes back in this pass counts too.
-            // What no router divides does not wait for one.
+            // was routed yet: then all of it is there. Traffic that comes back in this pass counts
+            // too. What no router divides does not wait for one.
             let unrouted = self.has_router().then(|| self.all_to_stable());
             let recorded = self.stored.canary.weights.as_ref().or(unrouted.as_ref());
             let before = self.routed_split(recorded).stable;
@@ -117,8 +96,8 @@ impl Context<'_> {
             let awaited = self
                 .held_weight
                 .map_or(0, |held| self.ceil_share(rest(held)));
-            // After an abort all of it is to come back, whatever a `setCanaryScale` that outlives the abort
-            // leaves them.
+            // After an abort all of it is to come back, whatever a `setCanaryScale` that outlives
+            // the abort leaves them.
             let returning = if self.is_aborted() {
                 self.ceil_share(rest(self.desired_canary_weight()))
             } else {
@@ -143,6 +122,9 @@ impl Context<'_> {
     fn size_new(&mut self) -> bool {
         let size = if self.is_basic_canary() {
             match self.pods_that_come_first() {
+                // The stable pods stay for a router that was given up; who promotes in full does
+                // not wait for it.
+                _ if self.is_promote_full() && self.is_handing_over() => self.replicas(),
                 Some(lacking) => self.size_before_stable(lacking),
                 None => self.basic_split().next().new,
             }
@@ -161,9 +143,9 @@ impl Context<'_> {
         self.new_set().map_or(0, |new| new.replicas) + room.min(lacking)
     }
 
-    /// Pods for a weight that is still above what the step wants, because the stable pods cannot take
-    /// the rest yet. After an abort the canary service goes to the stable pods; of ping and pong, none
-    /// does.
+    /// Pods for a weight that is still above what the step wants, because the stable pods cannot
+    /// take the rest yet. After an abort the canary service goes to the stable pods; of ping and
+    /// pong, none does.
     fn pods_for_held_weight(&self, wanted: i32) -> i32 {
         let held = self
             .weights
@@ -200,8 +182,8 @@ impl Context<'_> {
         let mut scaled = false;
         for &index in &others {
             let available = self.sets[index].available();
-            // Pods that get requests are kept: unready ones may be back in a moment, and if they went, the
-            // rest would have to answer for them.
+            // Pods that get requests are kept: unready ones may be back in a moment, and if they
+            // went, the rest would have to answer for them.
             let is_idle = !self.has_traffic(index);
             if is_idle && self.sets[index].replicas > available && self.sets[index].is_observed() {
                 scaled |= self.scale(index, available);

@@ -54,8 +54,8 @@ impl Basic {
         }
     }
 
-    /// The next sizes on the way to [`Self::desired`]: never more than `replicas + surge` pods, never
-    /// fewer than `replicas - unavailable` available ones.
+    /// The next sizes on the way to [`Self::desired`]: never more than `replicas + surge` pods,
+    /// never fewer than `replicas - unavailable` available ones.
     pub fn next(&self) -> Split {
         let desired = self.desired();
         let grown = self.grow(desired);
@@ -273,8 +273,8 @@ impl Routed {
         let mut stable = share(self.max_weight - weight);
         let mut canary = canary;
         if let Some(recorded) = self.recorded {
-            // What still gets traffic keeps the pods for it. A weight may be of a larger whole, from
-            // before somebody made that smaller.
+            // What still gets traffic keeps the pods for it. A weight may be of a larger whole,
+            // from before somebody made that smaller.
             let kept = |weight| share(weight).min(self.replicas);
             stable = stable.max(kept(recorded.stable));
             if self.aborted {
@@ -293,7 +293,8 @@ impl Routed {
     }
 }
 
-/// `minPodsPerReplicaSet` (§3.10): an arm that has pods has at least so many, if there are so many at all.
+/// `minPodsPerReplicaSet` (§3.10): an arm that has pods has at least so many, if there are so many
+/// at all.
 pub fn at_least_min_pods(pods: i32, min_pods: Option<i32>, replicas: i32) -> i32 {
     match min_pods {
         Some(min_pods) if pods > 0 => pods.max(min_pods.min(replicas)),

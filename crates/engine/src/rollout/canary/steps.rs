@@ -230,8 +230,8 @@ impl Context<'_> {
             return false;
         }
         let Some(condition) = self.pause(PauseReason::CanaryPauseStep) else {
-            // Who resumes ends all pauses. With another one left (an analysis that can't tell), this
-            // one has not begun yet; the peer takes it for ended.
+            // Who resumes ends all pauses. With another one left (an analysis that can't tell),
+            // this one has not begun yet; the peer takes it for ended.
             return self.stored.pause_conditions.is_empty() && !self.pauses.is_adding();
         };
         duration.is_some_and(|duration| {
@@ -239,20 +239,34 @@ impl Context<'_> {
         })
     }
 
-    /// Whether the routers have the weight of the step after this pass; as long as they were told none,
-    /// they have 0. Where nobody could serve it, or nobody else could, it is not asked for.
+    /// Whether the routers have the weight of the step after this pass; as long as they were told
+    /// none, they have 0. Where nobody could serve it, or nobody else could, it is not asked for.
     fn is_weight_given(&self, weight: i32) -> bool {
         let weights = self.weights.as_ref();
         let given = weights.map_or(0, |weights| weights.canary.weight);
-        given == weight || self.is_pointless_to_route(weight) || !self.has_router()
+        // Pods that nobody asks for and that are there all the same (a halt keeps them, and no
+        // threshold misses them) are to go before a weight counts that they don't get.
+        let has_pods = self.new_set().is_some_and(|new| new.replicas > 0);
+        given == weight
+            || self.is_more_taken_over(given, weight)
+            || self.is_alone()
+            || (self.is_starved(weight) && !has_pods)
+            || !self.has_router()
     }
 
     /// Nobody could serve it, or nobody else could.
     fn is_pointless_to_route(&self, weight: i32) -> bool {
-        self.replicas() == 0
-            || self.is_stable_lost()
-            || self.is_fully_promoted()
-            || (weight > 0 && self.routed_split(None).new == 0)
+        self.is_alone() || self.is_starved(weight)
+    }
+
+    /// There is nobody to divide the traffic with.
+    fn is_alone(&self) -> bool {
+        self.replicas() == 0 || self.is_stable_lost() || self.is_fully_promoted()
+    }
+
+    /// The steps give the canary no pods for a weight: they have scaled it to nothing.
+    fn is_starved(&self, weight: i32) -> bool {
+        weight > 0 && self.routed_split(None).new == 0
     }
 
     fn is_weight_verified(&mut self) -> bool {
@@ -290,8 +304,8 @@ impl Context<'_> {
                 return false;
             }
         }
-        // Superseded pods that answer in the place of stable ones, none of which can, stay until the new
-        // ones do.
+        // Superseded pods that answer in the place of stable ones, none of which can, stay until
+        // the new ones do.
         let is_broken = |set: &OwnedSet| set.replicas > 0 && set.ready() == 0;
         !self.is_basic_canary()
             || self.stable_set().is_some_and(is_broken)

@@ -5,7 +5,7 @@ use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
 use crate::rollout::time::plus_seconds;
-use crate::traffic::{self, Arms, Change, Observed, RouteError, Want, nginx};
+use crate::traffic::{self, Arms, Change, Observed, RouteError, Want};
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
 use plan::{Action, WaitingOn};
@@ -27,12 +27,14 @@ impl Context<'_> {
             })
     }
 
-    /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if a
-    /// router could not be told.
+    /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if
+    /// a router could not be told.
     pub(super) fn route_traffic(&mut self) -> bool {
         let routing = self.rollout.spec.traffic_routing();
         let Some(routing) = routing.filter(|_| self.has_router()).cloned() else {
-            self.weights = None;
+            if self.former.is_empty() {
+                self.weights = None;
+            }
             return true;
         };
         let weight = self.wanted_weight();
@@ -45,7 +47,8 @@ impl Context<'_> {
             self.hold(weight);
         }
         let back = observed.filter(|seen| !may_move && self.can_take_shares_back(*seen));
-        let moves_weights = may_move || back.is_some();
+        let moves_weights =
+            may_move || back.is_some() || observed.is_some_and(|seen| self.is_kept(weight, seen));
         let weight = back.map_or(weight, |seen| seen.canary);
         let canary = self.canary();
         let services = self.arm_services();
@@ -73,7 +76,7 @@ impl Context<'_> {
                 self.note_routing(&want, change);
                 match back {
                     Some(_) => self.record_shares_given_back(&weights),
-                    None if moves_weights => self.record_weights(weights),
+                    None if may_move => self.record_weights(weights),
                     None => self.record_observed(observed),
                 }
                 true
@@ -94,25 +97,25 @@ impl Context<'_> {
 
     /// The very same that was refused a moment ago is not tried again before a while has passed.
     fn unless_refused(&self, change: Change) -> Result<Change, RouteError> {
-        let refused = self.snapshot.inbox.route_refused.as_ref();
-        let recent = refused.filter(|refusal| {
-            let again = plus_seconds(refusal.at, RETRY_S);
-            again > self.now
-                && change
-                    .actions
-                    .iter()
-                    .any(|own| is_same(own, &refusal.action))
+        let mut actions = change.actions.iter();
+        let refused = actions.find_map(|action| {
+            let message = self.recent_route_refusal(action)?;
+            let object = action
+                .target()
+                .map_or_else(String::new, |key| key.to_string());
+            Some(RouteError::Refused { object, message })
         });
-        match recent {
-            Some(refusal) => Err(RouteError::Refused {
-                object: refusal
-                    .action
-                    .target()
-                    .map_or_else(String::new, |key| key.to_string()),
-                message: refusal.message.clone(),
-            }),
+        match refused {
+            Some(error) => Err(error),
             None => Ok(change),
         }
+    }
+
+    /// What the API server said when this very write was refused a moment ago.
+    pub(crate) fn recent_route_refusal(&self, action: &Action) -> Option<String> {
+        let refusal = self.snapshot.inbox.route_refused.as_ref()?;
+        let again = plus_seconds(refusal.at, RETRY_S);
+        (again > self.now && is_same(action, &refusal.action)).then(|| refusal.message.clone())
     }
 
     /// The weight stays where it is until the stable pods can take what the wanted one leaves them.
@@ -129,8 +132,8 @@ impl Context<'_> {
             self.wait_for_pods(stable);
             return;
         }
-        // It has all pods that it is to have now: more are needed, or its service is on its way to it, which
-        // says so itself.
+        // It has all pods that it is to have now: more are needed, or its service is on its way to
+        // it, which says so itself.
         let max_weight = self.canary().max_traffic_weight();
         let rest = max_weight - weight - self.weight_of_experiments();
         let needed = share(rest, self.replicas(), max_weight);
@@ -152,16 +155,6 @@ impl Context<'_> {
         for (object, reason, message) in change.events {
             self.event_of(object, reason, message);
         }
-    }
-
-    /// Canary Ingresses that the spec asks for no longer, whatever the strategy is now.
-    pub(crate) fn delete_leftover_ingresses(&mut self) {
-        let wanted = &self.references.objects;
-        let gone = nginx::leftovers(&self.snapshot.objects, wanted, self.uid());
-        if !gone.is_empty() {
-            self.decide("delete-ingress", "the spec no longer asks for it");
-        }
-        self.actions.extend(gone);
     }
 
     /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
@@ -194,6 +187,11 @@ impl Context<'_> {
                 recorded.map_or(0, |weights| weights.canary.weight)
             };
         }
+        if self.step_count() == 0 {
+            // Nothing asks for a share: the stable service leads to the new pods when they are all
+            // there.
+            return self.rollback_weight().min(self.recorded_weight());
+        }
         if self.current_step().is_none() {
             return if self.is_new_at(self.replicas()) {
                 max_weight
@@ -213,8 +211,9 @@ impl Context<'_> {
         }
     }
 
-    /// The canary gets no more while its service selects other pods, or none: a service that was not
-    /// ours yet, or that somebody has pointed elsewhere, follows when all its pods are available.
+    /// The canary gets no more while its service selects other pods, or none: a service that was
+    /// not ours yet, or that somebody has pointed elsewhere, follows when all its pods are
+    /// available.
     fn weight_that_arrives(&self, weight: i32) -> i32 {
         let service = self.arm_services().canary;
         let Some(new) = self.new_set().filter(|_| !service.is_empty()) else {
@@ -229,8 +228,9 @@ impl Context<'_> {
         weight.min(recorded.map_or(0, |weights| weights.canary.weight))
     }
 
-    /// The canary gets more than it has only with the pods for it. What the status says it has may be
-    /// older than its pods: a pass may have taken weight and pods away, and ended before its status.
+    /// The canary gets more than it has only with the pods for it. What the status says it has may
+    /// be older than its pods: a pass may have taken weight and pods away, and ended before its
+    /// status.
     fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
         let has = observed.map_or(0, |observed| observed.canary);
         let Some(new) = self.new_set() else {
@@ -250,8 +250,8 @@ impl Context<'_> {
         }
     }
 
-    /// While nothing may move, the canary gets no more than it has, or than the steps before have given
-    /// it: that comes back with its pods.
+    /// While nothing may move, the canary gets no more than it has, or than the steps before have
+    /// given it: that comes back with its pods.
     fn weight_in_a_halt(&self, weight: i32) -> i32 {
         let goes_back = self.is_aborted() || self.is_fully_promoted() || self.is_stable_lost();
         if goes_back || !self.is_halted() {
@@ -269,8 +269,8 @@ impl Context<'_> {
             .map_or(0, |weights| weights.canary.weight)
     }
 
-    /// A weight that earlier steps have given. Pods that were all lost on the way lost their traffic
-    /// too; they get it back when there are enough of them again, not with the first.
+    /// A weight that earlier steps have given. Pods that were all lost on the way lost their
+    /// traffic too; they get it back when there are enough of them again, not with the first.
     fn regained_weight(&self, weight: i32) -> i32 {
         let Some(new) = self.new_set() else {
             return 0;
@@ -308,8 +308,8 @@ impl Context<'_> {
         let able = share(max_weight, stable.lasting(), replicas);
         let unable = (max_weight - able).max(0);
         let Some(weights) = &self.stored.canary.weights else {
-            // The canary never got anything, so nothing has to come back in portions (the peer would
-            // give it what the stable pods cannot take).
+            // The canary never got anything, so nothing has to come back in portions (the peer
+            // would give it what the stable pods cannot take).
             return 0;
         };
         let recorded = weights.canary.weight;
@@ -336,9 +336,10 @@ impl Context<'_> {
         traffic::observed(routing, &self.snapshot.objects, arms)
     }
 
-    /// Whether the stable pods can take what is left for them. Less than they have now they can take
-    /// in any case, so that bad ones do not stand in the way of an update (the peer waits for them).
-    /// If the new pods are all gone and some stable ones are there, anything is better than staying.
+    /// Whether the stable pods can take what is left for them. Less than they have now they can
+    /// take in any case, so that bad ones do not stand in the way of an update (the peer waits for
+    /// them). If the new pods are all gone and some stable ones are there, anything is better than
+    /// staying.
     fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
@@ -376,14 +377,25 @@ impl Context<'_> {
         additional.iter().map(|one| one.weight).sum()
     }
 
-    /// The stable arm would get no more than it has, but for destinations that nobody wants any more.
+    /// The arms get what they have. In numbers that may be something else: after an edit of
+    /// `maxTrafficWeight` the same parts are of another whole, and to write those down moves
+    /// nothing.
+    fn is_kept(&self, weight: i32, observed: Observed) -> bool {
+        let max_weight = self.canary().max_traffic_weight();
+        let rest = max_weight - weight - self.weight_of_experiments();
+        weight > 0 && observed.canary == weight && observed.stable == rest
+    }
+
+    /// The stable arm would get no more than it has, but for destinations that nobody wants any
+    /// more.
     fn is_left_behind(&self, rest: i32, observed: Observed) -> bool {
         let all = self.canary().max_traffic_weight();
         let left = all - observed.canary - observed.stable - self.weight_of_experiments();
         left > 0 && rest <= observed.stable + left
     }
 
-    /// While the canary's weight is held, an experiment may end, and its pods go: its share can't wait.
+    /// While the canary's weight is held, an experiment may end, and its pods go: its share can't
+    /// wait.
     fn can_take_shares_back(&self, observed: Observed) -> bool {
         let all = self.canary().max_traffic_weight();
         let rest = all - observed.canary - self.weight_of_experiments();
@@ -396,9 +408,9 @@ impl Context<'_> {
         given && is_there && self.is_left_behind(rest, observed)
     }
 
-    /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are not
-    /// available yet answer all the same, and so do those of all revisions behind a service that nobody
-    /// has pointed at one.
+    /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are
+    /// not available yet answer all the same, and so do those of all revisions behind a service
+    /// that nobody has pointed at one.
     pub(super) fn is_canary_dead(&self) -> bool {
         let hash = self.selector(&self.arm_services().canary);
         let selected = self.set_by_hash(&hash);
@@ -436,22 +448,31 @@ impl Context<'_> {
     }
 
     /// Weights that may not move are what the routers say, not what was told them last: a pass may
-    /// have ended between its route and its status. Pods are sized by what they are asked. That holds
-    /// too where no weight was ever given: somebody may have turned the route by hand.
+    /// have ended between its route and its status. Pods are sized by what they are asked. That
+    /// holds too where no weight was ever given: somebody may have turned the route by hand.
     fn record_observed(&mut self, observed: Option<Observed>) {
         let Some(observed) = observed else { return };
         let updating = self.stable.is_some() && self.stable != self.new;
         if self.weights.is_none() && updating && observed.canary > 0 {
             self.weights = Some(self.weight_record(observed.canary));
         }
+        // It is the new revision's by now, if the service has come to its pods while the weight
+        // stood.
+        let come = self
+            .new_set()
+            .filter(|_| updating && self.is_canary_service_ours());
+        let come = come.map(|new| new.hash().to_owned());
         if let Some(weights) = &mut self.weights {
             weights.canary.weight = observed.canary;
             weights.stable.weight = observed.stable;
+            if let Some(hash) = come {
+                weights.canary.pod_template_hash = hash;
+            }
         }
     }
 
-    /// Of a pass that gave the shares of an experiment back and moved nothing else: the canary's part stays
-    /// what it was, whichever revision it is of.
+    /// Of a pass that gave the shares of an experiment back and moved nothing else: the canary's
+    /// part stays what it was, whichever revision it is of.
     fn record_shares_given_back(&mut self, given: &TrafficWeights) {
         let mut weights = self.weights.clone().unwrap_or_else(|| given.clone());
         weights.canary.weight = given.canary.weight;
@@ -464,25 +485,19 @@ impl Context<'_> {
         let old = self.stored.canary.weights.as_ref();
         if old != Some(&weights) {
             let change = match old {
-                None => format!("to {}", weights.canary.weight),
-                Some(old) if old.canary.weight != weights.canary.weight => {
-                    format!("from {} to {}", old.canary.weight, weights.canary.weight)
-                }
-                Some(old) if old.additional != weights.additional => {
-                    format!("to {}", weights.canary.weight)
-                }
-                Some(_) => String::new(),
+                None => Some(format!("to {}", weights.canary.weight)),
+                Some(old) if old.canary.weight != weights.canary.weight => Some(format!(
+                    "from {} to {}",
+                    old.canary.weight, weights.canary.weight
+                )),
+                Some(_) => None,
             };
             let changed = old.map_or(&[][..], |old| &old.additional) != weights.additional;
-            let additional = if changed {
-                format!(", additional: {}", listed(&weights.additional))
-            } else {
-                String::new()
-            };
-            self.event(
-                reason::TRAFFIC_WEIGHT_UPDATED,
-                format!("Traffic weight updated {change}{additional}"),
-            );
+            let additional =
+                changed.then(|| format!("additional: {}", listed(&weights.additional)));
+            let told: Vec<String> = change.into_iter().chain(additional).collect();
+            let message = format!("Traffic weight updated {}", told.join(", "));
+            self.event(reason::TRAFFIC_WEIGHT_UPDATED, message);
         }
         self.weights = Some(weights);
     }

@@ -1,7 +1,7 @@
 //! Weights: how much the canary should have by its steps (rollouts.md §3.9, §3.10).
 
 use super::limits::surge_and_unavailable;
-use super::split::{self, Arm, Basic, CanaryScale, Recorded, Routed, Split};
+use super::split::{self, Arm, Basic, CanaryScale, Recorded, Routed, Split, at_least_min_pods};
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
 use crate::traffic;
@@ -106,7 +106,7 @@ impl Context<'_> {
                 stable: 0,
             };
         }
-        Routed {
+        let split = Routed {
             replicas: self.replicas(),
             max_weight: canary.max_traffic_weight(),
             scale: self.canary_scale(),
@@ -126,7 +126,20 @@ impl Context<'_> {
                     + weights.additional.iter().map(|one| one.weight).sum::<i32>(),
             }),
         }
-        .split()
+        .split();
+        let taken_over = at_least_min_pods(
+            self.ceil_share(self.weight_taken_over()),
+            canary.min_pods_per_replica_set,
+            self.replicas(),
+        );
+        match split.new {
+            // Nobody wants any.
+            0 => split,
+            new => Split {
+                new: new.max(taken_over),
+                ..split
+            },
+        }
     }
 
     pub(super) fn basic_split(&self) -> Basic {

@@ -1,4 +1,5 @@
 use super::{Live, body, object, routed, want};
+use crate::traffic::gateway_api::give_back;
 use crate::traffic::{ManagedRoute, Want};
 use api::constants::MANAGED_ROUTES_ANNOTATION;
 use plan::{Action, ObjectKey};
@@ -373,7 +374,8 @@ fn a_rule_that_somebody_removed_comes_back() {
     );
 }
 
-/// Two Rollouts, one route: each finds its own rules and weights, and nothing of the other's to mend.
+/// Two Rollouts, one route: each finds its own rules and weights, and nothing of the other's to
+/// mend.
 #[test]
 fn rollouts_that_share_a_route_leave_each_other_alone() {
     let other = |weight: i32| {
@@ -442,6 +444,29 @@ fn rules_of_services_that_were_renamed_go() {
     let mut want = want(0);
     want.canary_service = "fresh";
     assert_eq!(rules(&placed, &want), json!([{"backendRefs": renamed}]));
+}
+
+/// A route that the spec names with other services by now has the rules of the steps in force.
+#[test]
+fn who_gives_a_route_back_may_leave_the_rules_of_steps() {
+    let live = http(json!([{"backendRefs": backends(json!(40), json!(60))}]));
+    let routes = [header(json!({"exact": "yes"}))];
+    let (placed, _) = after(&live, &with_routes(40, &routes));
+    let left = |with_rules: bool| {
+        let back = give_back(&placed.0, &placed.1, &want(0), with_rules).expect("a patch");
+        let mut object = (*placed.1).clone();
+        for operation in body(&back).as_array().expect("operations") {
+            perform(&mut object, operation);
+        }
+        object["spec"]["rules"].clone()
+    };
+    let own = json!({"backendRefs": backends(json!(0), json!(100))});
+    assert_eq!(left(true), json!([own]));
+    let kept = left(false);
+    assert_eq!(
+        (&kept[0]["name"], &kept[1], &kept[2]),
+        (&json!("by-header"), &own, &Value::Null)
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::{Live, body, object, refused, routed, want};
 use crate::traffic::nginx::leftovers;
+use crate::traffic::{Arms, observed};
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -219,11 +220,40 @@ fn what_does_not_fit_is_told() {
 fn a_canary_ingress_that_is_no_longer_asked_for_goes() {
     let (key, live) = made(&nginx(json!({})), 5);
     let live = Live::from([stable("web"), (key.clone(), live)]);
-    let gone = leftovers(&live, &BTreeSet::new(), "u1");
-    assert!(
-        matches!(&gone[..], [Action::Delete { target, .. }] if *target == key),
-        "{gone:?}"
+    let gone = |wanted: &BTreeSet<ObjectKey>, uid: &str| -> Vec<ObjectKey> {
+        let gone = leftovers(&live, wanted, uid).into_iter();
+        gone.map(|(key, _)| key).collect()
+    };
+    assert_eq!(gone(&BTreeSet::new(), "u1"), std::slice::from_ref(&key));
+    assert_eq!(gone(&BTreeSet::from([key]), "u1"), []);
+    assert_eq!(gone(&BTreeSet::new(), "u2"), []);
+}
+
+/// Whoever reads annotations of the old prefix would go on by the old weight.
+#[test]
+fn an_edited_prefix_takes_the_old_annotations_away() {
+    let before = nginx(json!({"annotationPrefix": "old.example.com"}));
+    let (key, live) = made(&before, 40);
+    let live = Live::from([stable("web"), (key, live)]);
+    let change = routed(&nginx(json!({})), &live, &want(40));
+    let annotations = &body(&change.actions[0])["metadata"]["annotations"];
+    assert_eq!(
+        *annotations,
+        json!({
+            "nginx.ingress.kubernetes.io/canary": "true",
+            "nginx.ingress.kubernetes.io/canary-weight": "40",
+            "old.example.com/canary": null,
+            "old.example.com/canary-weight": null,
+        })
     );
-    assert_eq!(leftovers(&live, &BTreeSet::from([key]), "u1"), []);
-    assert_eq!(leftovers(&live, &BTreeSet::new(), "u2"), []);
+    // Until then its weight is the one that counts.
+    let arms = Arms {
+        namespace: "demo",
+        rollout: "app",
+        canary_service: "canary",
+        stable_service: "stable",
+        max_weight: 100,
+    };
+    let seen = observed(&super::routing(&nginx(json!({}))), &live, arms);
+    assert_eq!(seen.map(|seen| (seen.canary, seen.stable)), Some((40, 60)));
 }

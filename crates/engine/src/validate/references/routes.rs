@@ -19,8 +19,8 @@ pub(super) fn check(snapshot: &RolloutSnapshot) -> Check {
     gateway_routes(snapshot, canary, routing)
 }
 
-/// Each stable Ingress must exist and have a rule that leads to the stable service: a canary Ingress
-/// is made from it.
+/// Each stable Ingress must exist and have a rule that leads to the stable service: a canary
+/// Ingress is made from it.
 fn ingresses(
     snapshot: &RolloutSnapshot,
     canary: &CanaryStrategy,

@@ -2,8 +2,8 @@ use super::super::error::{Check, SpecError};
 use crate::rollout::references::user;
 use crate::snapshot::RolloutSnapshot;
 
-/// One workload has one Rollout, the oldest that refers to it: two would make its pods twice, and take
-/// the workload's own pods away from each other.
+/// One workload has one Rollout, the oldest that refers to it: two would make its pods twice, and
+/// take the workload's own pods away from each other.
 pub(super) fn check(snapshot: &RolloutSnapshot) -> Check {
     let Some(reference) = &snapshot.rollout.spec.workload_ref else {
         return Ok(());

@@ -1,0 +1,141 @@
+//! The pods of a canary whose update may not move (`spec.paused`, an analysis that can't tell): an
+//! autoscaler goes on, and so does what keeps requests answered.
+
+use super::proportion::{Arm, Proportion, part};
+use super::split::{self, CanaryScale, Split, at_least_min_pods};
+use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
+
+impl Context<'_> {
+    /// A halt keeps the update where it is: the arms follow `spec.replicas` with the parts that
+    /// they have (the peer's stay what they are). But where traffic moves all the same, because one
+    /// arm answers no more, the other one gets the pods for it.
+    pub(super) fn size_in_a_halt(&mut self) {
+        if self.is_stable_lost() {
+            let replicas = self.replicas();
+            if let Some(new) = self.new.filter(|&new| self.sets[new].replicas < replicas) {
+                self.scale(new, replicas);
+            }
+            return;
+        }
+        self.follow_replicas();
+        if self.is_basic_canary() || !self.is_canary_dead() {
+            return;
+        }
+        let weights = self.weights.clone();
+        let size = self.routed_split(weights.as_ref()).stable;
+        if let Some(stable) = self
+            .stable
+            .filter(|&stable| self.sets[stable].replicas < size)
+        {
+            self.scale(stable, size);
+        }
+    }
+
+    /// Gives both arms their part of another number of replicas than they were scaled for.
+    fn follow_replicas(&mut self) {
+        let (Some(new), Some(stable)) = (self.new, self.stable) else {
+            return;
+        };
+        let replicas = self.replicas();
+        let follows = |index: usize| self.scaled_for(index) == replicas;
+        if follows(new) && follows(stable) {
+            return;
+        }
+        let sizes = if self.is_basic_canary() {
+            self.basic_parts(new, stable)
+        } else {
+            self.routed_parts(new, stable)
+        };
+        self.scale(stable, sizes.stable);
+        self.scale(new, sizes.new);
+    }
+
+    /// `spec.replicas` of the Rollout when a ReplicaSet got its size.
+    fn scaled_for(&self, index: usize) -> i32 {
+        let told = self.sets[index].desired_annotation();
+        told.unwrap_or_else(|| self.replicas()).max(0)
+    }
+
+    fn basic_parts(&self, new: usize, stable: usize) -> Split {
+        let (surge, unavailable) = self.surge_and_unavailable();
+        let arm = |index: usize| Arm {
+            pods: self.sets[index].replicas,
+            of: self.scaled_for(index),
+            available: self.sets[index].available(),
+        };
+        let others = self.others().into_iter().map(|index| &self.sets[index]);
+        let proportion = Proportion {
+            replicas: self.replicas(),
+            surge,
+            unavailable,
+            new: arm(new),
+            stable: arm(stable),
+            others: others.clone().map(|set| set.replicas).sum(),
+            others_available: others.map(OwnedSet::lasting).sum(),
+        };
+        if proportion.new.of > 0 && proportion.stable.of > 0 {
+            return proportion.split();
+        }
+        // Scaled to nothing, no parts are left: what the steps before have given says what they
+        // were.
+        let max_weight = self.canary().max_traffic_weight();
+        split::approximate(self.replicas(), self.weight_before_step(), max_weight, 0)
+    }
+
+    /// Each arm has its part, and no less than what the routers give it needs.
+    fn routed_parts(&self, new: usize, stable: usize) -> Split {
+        let replicas = self.replicas();
+        let canary = self.canary();
+        let recorded = self.stored.canary.weights.as_ref();
+        let told = recorded.map_or((0, 0), |all| (all.canary.weight, all.stable.weight));
+        let seen = self.observed_weights();
+        let seen = seen.map_or((0, 0), |seen| (seen.canary, seen.stable));
+        let max_weight = canary.max_traffic_weight();
+        // What is stored may be of a larger whole, from before somebody made that smaller.
+        let (to_canary, to_stable) = (told.0.max(seen.0).min(max_weight), told.1.max(seen.1));
+        let min_pods = canary.min_pods_per_replica_set;
+        let least = |pods: i32| at_least_min_pods(pods, min_pods, replicas);
+        let part_of = |index: usize, given: i32, wanted: i32| {
+            let (pods, of) = (self.sets[index].replicas, self.scaled_for(index));
+            if of == 0 {
+                return self.ceil_share(given);
+            }
+            // An arm that has the share of a weight keeps it. Of parts of parts, each rounded up,
+            // an autoscaler that goes to and fro would make all pods in the end.
+            let has = |weight: &i32| {
+                let share = split::ceil_share(of, *weight, max_weight);
+                pods == at_least_min_pods(share, min_pods, of)
+            };
+            let weight = [given, wanted].into_iter().find(has);
+            weight.map_or_else(
+                || part(pods, of, replicas),
+                |weight| self.ceil_share(weight),
+            )
+        };
+        let step_weight = self.step_weight();
+        let wanted = match self.canary_scale() {
+            // The steps ask for so many pods, of however many.
+            Some(CanaryScale::Replicas(pods)) if self.scaled_for(new) == 0 => pods,
+            Some(CanaryScale::Replicas(_)) => self.sets[new].replicas,
+            Some(CanaryScale::Weight(weight)) => least(part_of(new, weight, weight)),
+            None if self.is_canary_service_ours() => {
+                let needed = self.ceil_share(to_canary);
+                let given = to_canary.max(self.weight_before_step());
+                least(part_of(new, given, step_weight).max(needed))
+            }
+            None => least(part_of(new, self.weight_before_step(), step_weight)),
+        };
+        let stable = if self.is_dynamic_stable() {
+            let own = part_of(stable, max_weight - to_canary, max_weight - step_weight);
+            let pods = own.max(self.ceil_share(to_stable));
+            least(pods.min(replicas))
+        } else {
+            replicas
+        };
+        Split {
+            new: wanted,
+            stable,
+        }
+    }
+}

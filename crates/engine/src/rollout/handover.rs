@@ -1,0 +1,224 @@
+//! From one router to another, or to none, in the middle of an update: before a router that the
+//! spec no longer names lets go of the traffic, the stable pods get what they need for it.
+//!
+//! Until it has let go, the configuration that took its place is carried out with three
+//! reservations: what takes all of the traffic grows to all pods, no ReplicaSet gets fewer than its
+//! part of the traffic needs ([`Context::scale`]), and services move by what they are given.
+
+use super::context::Context;
+use super::references::named;
+use super::replica_set::OwnedSet;
+use super::services::Gate;
+use super::time::plus_seconds;
+use crate::traffic::{self, Former, ROUTES_ANNOTATION, Record, Want};
+use api::constants::reason;
+use plan::{Action, WaitingOn};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// How long to wait before a write that was refused is tried again.
+const RETRY_S: i64 = 10;
+
+impl Context<'_> {
+    /// Whether a router that the spec no longer names divides the traffic still.
+    pub(crate) fn is_handing_over(&self) -> bool {
+        self.former.iter().any(Former::divides)
+    }
+
+    /// Gives the traffic of routers that the spec no longer names back, whatever the strategy is
+    /// now, and then forgets them.
+    pub(crate) fn hand_over(&mut self) {
+        let mut is_anything_left = false;
+        for former in self.former.clone() {
+            is_anything_left |= self.take_back(&former);
+        }
+        match Record::stored(&self.rollout).filter(|_| is_anything_left) {
+            // As long as something is left of a route, the record says which.
+            Some(stored) => self.write_record(Some(stored.with_named(&self.rollout))),
+            None => self.record_routes(),
+        }
+    }
+
+    /// Whether anything is left of it after this pass, or before.
+    fn take_back(&mut self, former: &Former) -> bool {
+        if former.divides() {
+            self.prepare_taker(former);
+        }
+        let may_move = !former.divides() || self.can_take_all(former);
+        if !may_move {
+            self.wait_for_taker(former);
+        }
+        let Some(action) = self.action_for(former, may_move) else {
+            return former.divides();
+        };
+        if let Some(message) = self.recent_route_refusal(&action) {
+            self.wait(WaitingOn::Object {
+                object: former.object.to_string(),
+                why: message,
+            });
+            self.wake_at(plus_seconds(self.now, RETRY_S));
+            return true;
+        }
+        self.decide(
+            "hand-over",
+            format!("the spec no longer names {}", former.object),
+        );
+        if may_move && former.divides() {
+            self.event_of(
+                former.object.clone(),
+                reason::TRAFFIC_WEIGHT_UPDATED,
+                format!(
+                    "Traffic of {} given back to the stable service: the spec no longer names it",
+                    former.object
+                ),
+            );
+        }
+        self.actions.push(action);
+        true
+    }
+
+    fn action_for(&self, former: &Former, may_move: bool) -> Option<Action> {
+        let live = self.snapshot.objects.get(&former.object)?;
+        let namespace = self.namespace().to_owned();
+        let experiments = self.former_destinations(&[]);
+        let want = Want {
+            namespace: &namespace,
+            owner: self.owner_reference(),
+            canary_service: &former.canary_service,
+            stable_service: &former.stable_service,
+            weight: 0,
+            max_weight: 100,
+            additional: &[],
+            former: &experiments,
+            target_ports: &BTreeMap::new(),
+            moves_weights: may_move,
+            routes: &[],
+        };
+        traffic::give_back(former, live, &want)
+    }
+
+    /// The ReplicaSet that a service selects after this pass.
+    fn set_behind(&self, service: &str) -> Option<usize> {
+        let hash = self.selector(service);
+        let mut sets = self.sets.iter();
+        sets.position(|set| !hash.is_empty() && set.hash() == hash)
+    }
+
+    /// The ReplicaSet that all of the traffic goes back to. A service that the spec names comes to
+    /// the stable one, if it is not there, and so does one that nobody knows.
+    fn taker(&self, former: &Former) -> Option<usize> {
+        let service = &former.stable_service;
+        if service.is_empty() || named(&self.rollout).services.contains(service) {
+            return self.stable;
+        }
+        self.set_behind(service)
+    }
+
+    /// Lets the pods come that take all of the traffic. Where those behind the service are gone for
+    /// good and nobody moves it any more, they are the new ones.
+    fn prepare_taker(&mut self, former: &Former) {
+        let service = former.stable_service.clone();
+        let is_known = self.snapshot.services.contains_key(&service);
+        let is_moved = !self.is_stable_lost() && named(&self.rollout).services.contains(&service);
+        let leads_nowhere = !self.selector(&service).is_empty()
+            && self
+                .set_behind(&service)
+                .is_none_or(|index| Some(index) != self.stable && self.sets[index].ready() == 0);
+        if is_known && !is_moved && leads_nowhere {
+            self.ensure_target(&service, self.new, Gate::Available);
+        }
+        let replicas = self.replicas();
+        if let Some(taker) = self.taker(former) {
+            self.scale(taker, replicas);
+        }
+    }
+
+    /// Whether the pods that take all of the traffic are there; some are enough where the others
+    /// answer nothing.
+    fn can_take_all(&self, former: &Former) -> bool {
+        let replicas = self.replicas();
+        let service = &former.stable_service;
+        let is_there = |service: &str| self.snapshot.services.contains_key(service);
+        if !service.is_empty() && !is_there(service) && !is_there(&former.canary_service) {
+            // Both are gone: nobody gets the traffic as it is, and nobody will.
+            return true;
+        }
+        let leads_to_all =
+            self.snapshot.services.contains_key(service) && self.selector(service).is_empty();
+        let behind = if service.is_empty() {
+            self.stable
+        } else {
+            self.set_behind(service)
+        };
+        let available = match behind {
+            Some(index) => self.sets[index].lasting(),
+            None if leads_to_all => self.sets.iter().map(OwnedSet::lasting).sum(),
+            None => 0,
+        };
+        let hash = self.selector(&former.canary_service);
+        let canary = self.set_by_hash(&hash);
+        let is_dead = !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0);
+        available >= replicas || (is_dead && available > 0)
+    }
+
+    fn wait_for_taker(&mut self, former: &Former) {
+        self.wait(WaitingOn::Object {
+            object: former.object.to_string(),
+            why: "the spec no longer names it, but it divides the traffic: the stable service gets all of it \
+                  back when all pods behind that are available"
+                .to_owned(),
+        });
+        if let Some(taker) = self.taker(former) {
+            self.wait_for_pods(taker);
+        }
+    }
+
+    /// `replicas`, or as many pods as a ReplicaSet needs while a router that the spec no longer
+    /// names divides the traffic: what takes it back gets all of them, what still has a part keeps
+    /// those for it.
+    pub(crate) fn with_pods_of_former(&self, index: usize, replicas: i32) -> i32 {
+        let all = self.replicas();
+        let divided = self.former.iter().filter(|former| former.divides());
+        divided.fold(replicas, |size, former| {
+            if self.taker(former) == Some(index) {
+                return size.max(all);
+            }
+            let services = [&former.canary_service, &former.stable_service];
+            let own = services
+                .into_iter()
+                .filter(|service| !service.is_empty() && self.set_behind(service) == Some(index));
+            let needed = own.map(|service| former.pods(service, all)).max();
+            size.max(needed.unwrap_or(0).min(self.sets[index].replicas))
+        })
+    }
+
+    /// The pods for what such routers give a service.
+    pub(crate) fn pods_of_former(&self, service: &str) -> i32 {
+        let all = self.replicas();
+        let divided = self
+            .former
+            .iter()
+            .filter(|former| former.divides() && !service.is_empty());
+        let pods = divided.map(|former| former.pods(service, all));
+        pods.max().unwrap_or(0)
+    }
+
+    /// Keeps the record of routes that are somebody else's: at an update by the latest, since
+    /// before there is nothing to give back.
+    pub(crate) fn record_routes(&mut self) {
+        let wanted = Record::of(&self.rollout);
+        let is_first = Record::stored(&self.rollout).is_none();
+        let is_update = !self.stored_stable().is_empty() && self.new != self.stable;
+        if !is_first || is_update {
+            self.write_record(wanted);
+        }
+    }
+
+    fn write_record(&mut self, wanted: Option<Record>) {
+        if wanted == Record::stored(&self.rollout) {
+            return;
+        }
+        let text = wanted.map(|record| record.text());
+        self.patch_root(json!({"metadata": {"annotations": {ROUTES_ANNOTATION: text}}}));
+    }
+}
