@@ -20,14 +20,15 @@ pub enum Fault {
         down_ms: i64,
         stale_ms: i64,
     },
-    /// The watch of one kind is silent for a while; what happened meanwhile arrives at once, and only
-    /// its outcome is seen.
+    /// The watch of one kind is silent for a while; what happened meanwhile arrives at once, and
+    /// only its outcome is seen.
     SkipEvents { kind: u8, at_ms: i64, for_ms: i64 },
     /// The process begins again with what the world was like `stale_ms` ago.
     StaleView { at_ms: i64, stale_ms: i64 },
     /// The n-th call is refused as if somebody had been faster.
     Conflict409 { call: u32 },
-    /// The n-th call is not answered in time; whether it was carried out is not known to the caller.
+    /// The n-th call is not answered in time; whether it was carried out is not known to the
+    /// caller.
     Timeout { call: u32, applied: bool },
     /// The n-th call and those after it are told to wait.
     Throttle429 { call: u32, calls: u32 },
@@ -46,9 +47,11 @@ pub enum Fault {
     RefuseEvictions { at_ms: i64, for_ms: i64 },
     /// Evictions are refused from this moment on, until somebody puts everything right.
     ForbidEvictions { at_ms: i64 },
-    /// No ReplicaSet is created between these moments: the API server calls it invalid (0), refuses it
-    /// (1) or fails (2).
+    /// No ReplicaSet is created between these moments: the API server calls it invalid (0), refuses
+    /// it (1) or fails (2).
     RefuseSets { at_ms: i64, for_ms: i64, how: u8 },
+    /// Every n-th write of the controller of Experiments is lost, and with it the rest of its pass.
+    ExperimentsStumble { every: u32 },
 }
 
 impl Fault {
@@ -60,7 +63,8 @@ impl Fault {
             | Self::Conflict409 { .. }
             | Self::Timeout { .. }
             | Self::Throttle429 { .. }
-            | Self::Webhook500 { .. } => None,
+            | Self::Webhook500 { .. }
+            | Self::ExperimentsStumble { .. } => None,
             Self::SkipEvents { at_ms, .. }
             | Self::StaleView { at_ms, .. }
             | Self::LeaderChange { at_ms }
@@ -115,6 +119,15 @@ pub fn of_call(faults: &[Fault], call: u32, status: Option<u32>) -> Call {
         }
     }
     Call::Carried
+}
+
+/// Whether the n-th write of the controller of Experiments is lost; n is from 1.
+pub fn stumbles(faults: &[Fault], write: u32) -> bool {
+    let mut every = faults.iter().filter_map(|fault| match fault {
+        Fault::ExperimentsStumble { every } => Some(*every),
+        _ => None,
+    });
+    every.any(|every| write.is_multiple_of(every.max(2)))
 }
 
 const fn crash(down_ms: i64, stale_ms: i64) -> Call {

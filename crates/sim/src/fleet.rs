@@ -1,7 +1,7 @@
 //! Many Rollouts in one world, all updating at once: what plans cost, and what is kept of each.
 //!
-//! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep. News
-//! are instant and nothing goes wrong: this is about numbers, not about rules.
+//! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep.
+//! News are instant and nothing goes wrong: this is about numbers, not about rules.
 
 use crate::ground::{Ground, Light, Pace, Patch, carry_out};
 use crate::object::{Body, Id, Kind, Object};

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 pub const ROLLOUT: &str = "app";
 pub const ROUTE: &str = "app";
+pub const CANARY: &str = "canary";
 pub const INGRESSES: [&str; 2] = ["app", "shop"];
-const SERVICES: [&str; 4] = ["active", "preview", "canary", "stable"];
+const SERVICES: [&str; 4] = ["active", "preview", CANARY, "stable"];
 const IMAGES: [&str; 4] = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"];
 
 /// One of the four services.
@@ -48,8 +49,8 @@ pub fn template(image: u8) -> Value {
     })
 }
 
-/// A template as a Deployment holds it: with what the API server fills in, so that its hash is the same
-/// on every ground.
+/// A template as a Deployment holds it: with what the API server fills in, so that its hash is the
+/// same on every ground.
 pub fn workload_template(image: u8) -> Value {
     let mut template = template(image);
     let defaults = json!({

@@ -84,8 +84,8 @@ pub fn hunt(
     None
 }
 
-/// Plays `count` scenarios without faults, and each again with a crash before every call: the end must
-/// be the same, with nothing doubled. Answers how many crashes were tried.
+/// Plays `count` scenarios without faults, and each again with a crash before every call: the end
+/// must be the same, with nothing doubled. Answers how many crashes were tried.
 ///
 /// # Errors
 /// The seed, the call, and what is different.

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// How long nobody does anything before a world is looked at: longer than all timers of a scenario, of
-/// which progress deadlines of ten minutes are the longest.
+/// How long nobody does anything before a world is looked at: longer than all timers of a scenario,
+/// of which progress deadlines of ten minutes are the longest.
 const QUIET_MS: i64 = 1_800_000;
 const RECOVERY_MS: i64 = 600_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -40,6 +40,8 @@ pub struct Shared {
     /// Calls of the controller, and statuses among them.
     pub calls: u32,
     pub statuses: u32,
+    /// Writes of the controller of Experiments.
+    pub experiment_writes: u32,
     /// Evictions are refused before that.
     pub evicts_from: i64,
     /// ReplicaSets are refused before that, and how.
@@ -128,8 +130,8 @@ pub struct World {
     experiments_next: Option<i64>,
 }
 
-/// A lag for each kind; Deployments and Ingresses, which few worlds have, have that of ReplicaSets and
-/// of routes.
+/// A lag for each kind; Deployments and Ingresses, which few worlds have, have that of ReplicaSets
+/// and of routes.
 fn lags(rng: &mut ChaCha8Rng, most: i64) -> Lags {
     let mut lags: Lags = [0; Kind::ALL.len()];
     for lag in &mut lags[..Kind::Deployment as usize] {
@@ -185,6 +187,7 @@ impl World {
                 faults: scenario.faults.clone(),
                 calls: 0,
                 statuses: 0,
+                experiment_writes: 0,
                 evicts_from: 0,
                 creates_from: (0, RefusalKind::Failed),
                 skew_ms: 0,
@@ -486,7 +489,10 @@ impl World {
         }
         // Whatever is delayed is delayed by less than this.
         self.advance(self.shared.now_ms + RECOVERY_MS);
-        for (rule, what) in check::healed(&self.facts()) {
+        let facts = self.facts();
+        let mut found = check::healed(&facts, self.shared.checks.turned);
+        found.extend(check::left_ingresses(&*self.shared.ground, &facts));
+        for (rule, what) in found {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }
     }

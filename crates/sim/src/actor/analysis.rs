@@ -109,7 +109,8 @@ fn earlier(next: Option<i64>, at: i64) -> i64 {
     next.map_or(at, |next| next.min(at))
 }
 
-/// Phase, and whether it is told to end. Only runs that a Rollout or an Experiment controls are run.
+/// Phase, and whether it is told to end. Only runs that a Rollout or an Experiment controls are
+/// run.
 fn state(object: &Object) -> Option<(String, bool)> {
     let run = object.analysis_run()?;
     object

@@ -1,5 +1,5 @@
-//! The controller: observe → plan → act, as `src/driver` sequences it, with a moment between any two
-//! calls in which the world goes on.
+//! The controller: observe → plan → act, as `src/driver` sequences it, with a moment between any
+//! two calls in which the world goes on.
 
 use super::call::{self, Answer};
 use crate::check::{Change, Checks, Facts};
@@ -49,7 +49,8 @@ pub(super) struct Pass {
     pub(super) planned: Arc<Rollout>,
     /// The version that the status is written with.
     pub(super) version: u64,
-    /// What the planner saw, and the pass's own writes since: news that came later are nobody's fault.
+    /// What the planner saw, and the pass's own writes since: news that came later are nobody's
+    /// fault.
     pub(super) view: View,
     pub(super) seen: Facts,
     /// Versions of everything that the planner saw.
@@ -275,7 +276,8 @@ impl Controller {
         (passed, failed)
     }
 
-    /// The steps of this update that have a successful experiment, and whether one failed. An experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
+    /// The steps of this update that have a successful experiment, and whether one failed. An
+    /// experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
     fn experiments(&self, of: &Purpose) -> (Vec<i32>, bool) {
         let mut tried = Vec::new();
         let mut failed = false;
@@ -288,7 +290,8 @@ impl Controller {
             let [_, _, _, step, ..] = words[..] else {
                 continue;
             };
-            // Which says no time of its end, and goes on while steps change: it counts since the last retry.
+            // Which says no time of its end, and goes on while steps change: it counts since the
+            // last retry.
             let (counts, _) = of.counts(&experiment.metadata, None);
             failed |= counts && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
             if counts && phase == Some(AnalysisPhase::Successful) {
@@ -378,8 +381,8 @@ impl Purpose {
         }
     }
 
-    /// Whether it tells anything that it failed, and that it did not. One that goes on while steps change is
-    /// of the new ones too, and of whichever number its revision gets.
+    /// Whether it tells anything that it failed, and that it did not. One that goes on while steps
+    /// change is of the new ones too, and of whichever number its revision gets.
     fn counts(&self, metadata: &ObjectMeta, ended: Option<&Time>) -> (bool, bool) {
         let labels = metadata.labels.as_ref();
         let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));

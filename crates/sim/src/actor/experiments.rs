@@ -1,6 +1,7 @@
-//! The controller of Experiments: the planner itself, over the world as it is. It is not what is put to the
-//! test here, so it sees everything at once and nothing goes wrong with it.
+//! The controller of Experiments: the planner itself, over the world as it is. It sees everything
+//! at once, but its writes may be lost ([`crate::fault::Fault::ExperimentsStumble`]).
 
+use crate::fault;
 use crate::ground::{self, Ground, Patch};
 use crate::object::{Body, Id, Kind, Object};
 use crate::time::{millis, stamp};
@@ -12,6 +13,9 @@ use plan::{Guard, Next, PatchKind, Plan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How long after a lost write it tries again.
+const BACKOFF_MS: i64 = 1_000;
 
 /// One pass of every Experiment; when one wants to be looked at again by itself.
 pub fn step(shared: &mut Shared) -> Option<i64> {
@@ -26,7 +30,9 @@ pub fn step(shared: &mut Shared) -> Option<i64> {
         if let Next::At(at) = plan.next {
             next = next.into_iter().chain([millis(at).max(now + 1)]).min();
         }
-        finish(&id, &object, &plan, shared);
+        if finish(&id, &object, &plan, shared).is_none() {
+            next = next.into_iter().chain([now + BACKOFF_MS]).min();
+        }
     }
     next
 }
@@ -67,16 +73,24 @@ fn snapshot(experiment: &Arc<Experiment>, uid: &str, ground: &dyn Ground) -> Exp
     }
 }
 
-fn finish(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut Shared) {
+/// Carries a plan out; `None` if it could not be finished.
+fn finish(
+    id: &Id,
+    live: &Object,
+    plan: &Plan<ExperimentStatus>,
+    shared: &mut Shared,
+) -> Option<()> {
     let now = shared.now_ms;
     for action in &plan.actions {
+        write(shared)?;
         ground::carry_out(&mut *shared.ground, now, action);
     }
     let stored = live.json()["status"].take();
     let wanted = json!(plan.status);
     if stored == wanted {
-        return;
+        return Some(());
     }
+    write(shared)?;
     let phase = wanted["phase"].as_str().unwrap_or_default();
     if stored["phase"] != wanted["phase"] {
         shared.note(format_args!("{id} {phase}"));
@@ -90,6 +104,13 @@ fn finish(id: &Id, live: &Object, plan: &Plan<ExperimentStatus>, shared: &mut Sh
     };
     // An experiment that is gone needs no status.
     drop(shared.ground.patch(now, id, patch));
+    Some(())
+}
+
+/// Counts a write; `None` if this one is lost.
+fn write(shared: &mut Shared) -> Option<()> {
+    shared.experiment_writes += 1;
+    (!fault::stumbles(&shared.faults, shared.experiment_writes)).then_some(())
 }
 
 /// The merge patch that leaves nothing of what was there.

@@ -142,8 +142,8 @@ fn route(shared: &Shared) -> Id {
     }
 }
 
-/// Turns the weights by hand: of the rule that divides the traffic, which is the last one, or of the canary
-/// Ingress.
+/// Turns the weights by hand: of the rule that divides the traffic, which is the last one, or of
+/// the canary Ingress.
 fn turn(canary: i32, shared: &mut Shared) -> Option<()> {
     let name = format!("{}-{}-canary", setup::ROLLOUT, setup::INGRESSES[0]);
     let ingress = Id::new(Kind::Ingress, &name);

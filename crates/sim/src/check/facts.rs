@@ -35,8 +35,8 @@ impl SetFacts {
         text.parse().ok()
     }
 
-    /// Later is younger: creation times have whole seconds, so the revision that it was made for decides
-    /// ties.
+    /// Later is younger: creation times have whole seconds, so the revision that it was made for
+    /// decides ties.
     pub fn age(&self) -> (Option<Timestamp>, i64) {
         let history = self.annotation(api::constants::REVISION_HISTORY_ANNOTATION);
         let first = history.and_then(|history| history.split(',').next());
@@ -185,8 +185,8 @@ impl Facts {
         self.set(hash).map_or(0, |set| set.ready)
     }
 
-    /// Ready pods behind the service of an Experiment, whose pods may have the hash of an arm; `None` if it
-    /// is a service of the Rollout's own.
+    /// Ready pods behind the service of an Experiment, whose pods may have the hash of an arm;
+    /// `None` if it is a service of the Rollout's own.
     pub fn guest(&self, service: &str) -> Option<i32> {
         let rollout = self.rollout.as_ref().filter(|_| !self.guests.is_empty())?;
         if engine::snapshot::references(rollout)
@@ -237,8 +237,8 @@ impl Facts {
         of_active == Some(hash) || weights.any(|(service, _)| self.selected(service) == Some(hash))
     }
 
-    /// What a service gets of `whole`: a route that nobody has given a weight yet, or that somebody has
-    /// turned by hand, may have weights of another one.
+    /// What a service gets of `whole`: a route that nobody has given a weight yet, or that somebody
+    /// has turned by hand, may have weights of another one.
     pub fn share(&self, service: &str, whole: i32) -> Option<i32> {
         let sum: i32 = self.weights.iter().map(|(_, weight)| weight).sum();
         let weight = self.weight(service)?;
@@ -275,7 +275,8 @@ pub(super) fn stable_ingresses(rollout: &Rollout) -> Vec<&str> {
     names.into_iter().flatten().map(String::as_str).collect()
 }
 
-/// What an Ingress and the canary Ingress beside it give the two services; `None` without the Ingress.
+/// What an Ingress and the canary Ingress beside it give the two services; `None` without the
+/// Ingress.
 pub(super) fn ingress_weights(
     rollout: &Rollout,
     stable: &str,

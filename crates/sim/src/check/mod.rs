@@ -11,7 +11,7 @@ mod transitions;
 
 pub use actions::Deed;
 pub use facts::{Facts, SetFacts};
-pub use rest::{at_rest, healed};
+pub use rest::{at_rest, healed, left_ingresses};
 pub use rules::{Shortfalls, shortfalls, worse};
 pub use transitions::{Change, Pauses};
 
@@ -41,8 +41,8 @@ pub struct Checks {
     pub pauses: Pauses,
     /// Somebody has turned the route's weights, and the controller has not put them right yet.
     pub turned: bool,
-    /// When the update began that is under way, or went on after an abort: analyses from before that tell
-    /// nothing.
+    /// When the update began that is under way, or went on after an abort: analyses from before
+    /// that tell nothing.
     pub since_ms: i64,
     /// When an abort was withdrawn last. An analysis may go on while steps change, and fail then.
     pub retried_ms: i64,

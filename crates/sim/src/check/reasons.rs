@@ -48,8 +48,8 @@ fn is_reason(wait: &WaitingOn, status: &RolloutStatus, facts: &Facts) -> bool {
     }
 }
 
-/// Whether a ReplicaSet is smaller than it should be because pods do not become available: its own, or
-/// those of another one that has to be given up first.
+/// Whether a ReplicaSet is smaller than it should be because pods do not become available: its own,
+/// or those of another one that has to be given up first.
 fn lacks_pods(facts: &Facts, name: &str, want: i32) -> bool {
     let broken = |set: &SetFacts| set.available < set.size;
     let mut sets = facts.sets.iter();

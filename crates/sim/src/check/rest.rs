@@ -1,6 +1,10 @@
 //! The rules of rest: what a world is like that nobody disturbs.
 
+use super::facts::stable_ingresses;
 use super::{Facts, reasons};
+use crate::ground::Ground;
+use crate::object::{Id, Kind};
+use crate::setup;
 use api::constants::condition;
 use api::{PauseReason, RolloutPhase, RolloutStatus};
 use plan::Plan;
@@ -70,8 +74,8 @@ fn history(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
         .then(|| format!("{} old revisions are kept of {limit}", others.len()))
 }
 
-/// The preview service leads to the current revision unless a pause keeps it, and the status says where
-/// both services lead.
+/// The preview service leads to the current revision unless a pause keeps it, and the status says
+/// where both services lead.
 fn services(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     let status = &plan.status;
     let rollout = facts.rollout.as_ref()?;
@@ -135,7 +139,8 @@ fn difference(stored: &RolloutStatus, planned: &RolloutStatus) -> String {
 }
 
 /// After everything was put right and the update promoted in full: one revision, all traffic.
-pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
+/// `turned`: somebody has turned the weights of the route by hand, which nobody puts right without a router.
+pub fn healed(facts: &Facts, turned: bool) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let (Some(status), Some(rollout)) = (facts.status(), &facts.rollout) else {
         return vec![("recovery", "there is no Rollout".to_owned())];
@@ -186,12 +191,31 @@ pub fn healed(facts: &Facts) -> Vec<(&'static str, String)> {
         let left = facts.managed_rules;
         found.push(("recovery", format!("{left} rules of steps are left")));
     }
-    if rollout.spec.traffic_routing().is_some()
-        && let Some(weight) = facts
-            .weight(canary.unwrap_or_default())
-            .filter(|own| *own > 0)
-    {
+    let canary = canary.unwrap_or(setup::CANARY);
+    // The route of a router that the spec no longer names must not lead to another revision of ours.
+    let selected = facts.selected(canary);
+    let misleads = rollout.spec.traffic_routing().is_some()
+        || (!turned && selected.is_some_and(|own| own != stable && facts.set(own).is_some()));
+    if let Some(weight) = facts.weight(canary).filter(|own| *own > 0 && misleads) {
         found.push(("recovery", format!("the canary still has {weight}")));
     }
     found
+}
+
+/// Canary Ingresses of a router that the spec does not name any more.
+pub fn left_ingresses(ground: &dyn Ground, facts: &Facts) -> Vec<(&'static str, String)> {
+    let rollout = facts.rollout.as_ref();
+    if rollout.is_none_or(|rollout| !stable_ingresses(rollout).is_empty()) {
+        return Vec::new();
+    }
+    let name = |stable: &str| format!("{}-{stable}-canary", setup::ROLLOUT);
+    let names = setup::INGRESSES.map(name).into_iter();
+    let left = names.filter(|name| ground.get(&Id::new(Kind::Ingress, name)).is_some());
+    left.map(|name| {
+        (
+            "recovery",
+            format!("the Ingress {name} is left of a router that has gone"),
+        )
+    })
+    .collect()
 }

@@ -63,8 +63,16 @@ fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     let floor = facts.replicas() - unavailable;
     let rule = ("available pods below the floor", String::new());
     found.insert(rule, floor - facts.available());
-    let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
+    if facts
+        .status()
+        .is_some_and(|status| status.canary.weights.is_some())
+    {
+        // A router that the spec no longer names divides the traffic still, and each part keeps its
+        // pods.
+        return;
+    }
     let rule = ("more pods than the surge allows", String::new());
+    let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
     found.insert(rule, pods - facts.replicas() - surge);
 }
 
@@ -180,8 +188,8 @@ pub(super) fn scale_in_force(rollout: &Rollout, status: &RolloutStatus) -> Optio
     replicas.or_else(|| scale.weight.map(Scale::Weight))
 }
 
-/// Whether an update to `new` is a way back within the `rollbackWindow`: few enough revisions lie between
-/// it and the younger stable one. What somebody has aborted stays so.
+/// Whether an update to `new` is a way back within the `rollbackWindow`: few enough revisions lie
+/// between it and the younger stable one. What somebody has aborted stays so.
 pub(super) fn is_within_window(
     rollout: &Rollout,
     (facts, status): (&Facts, &RolloutStatus),
@@ -223,8 +231,8 @@ pub(super) fn least(rollout: &Rollout, step: usize, wanted: i32) -> i32 {
     }
 }
 
-/// Whether an action leaves nobody to answer, where somebody was there before: the ready pods behind
-/// what gets traffic, of whichever revision.
+/// Whether an action leaves nobody to answer, where somebody was there before: the ready pods
+/// behind what gets traffic, of whichever revision.
 pub(super) fn is_outage(before: &Facts, after: &Facts) -> bool {
     let asked = after.rollout.is_some() && after.replicas() > 0;
     asked && serving(before).is_some_and(|pods| pods > 0) && serving(after) == Some(0)
@@ -260,8 +268,9 @@ pub(super) fn is_rescue(rule: &str, before: &Facts) -> bool {
         .is_none_or(|set| set.size == 0)
 }
 
-/// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have come
-/// to count: those of a ReplicaSet that was scaled to nothing, and up again before they were gone.
+/// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have
+/// come to count: those of a ReplicaSet that was scaled to nothing, and up again before they were
+/// gone.
 pub(super) fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
     let active = || {
         let rollout = after.rollout.as_ref()?;

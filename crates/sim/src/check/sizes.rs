@@ -36,8 +36,8 @@ impl Change<'_> {
         in_use.into_iter().all(|own| own != hash)
     }
 
-    /// Pods of a superseded revision stay until their deadline. Fewer replicas, a limit of revisions, and
-    /// pods that are not available are reasons to give some up before.
+    /// Pods of a superseded revision stay until their deadline. Fewer replicas, a limit of
+    /// revisions, and pods that are not available are reasons to give some up before.
     fn before_their_time(&self, set: &SetFacts, size: i32) -> Option<(&'static str, String)> {
         let spec = &self.planned.spec;
         let canary = spec.canary();
@@ -72,8 +72,8 @@ impl Change<'_> {
             .flatten()
     }
 
-    /// The pods of an update that was given up stay until the delay has passed, which begins when the
-    /// stable pods are there.
+    /// The pods of an update that was given up stay until the delay has passed, which begins when
+    /// the stable pods are there.
     fn before_the_abort_delay(&self, set: &SetFacts, size: i32) -> Option<(&'static str, String)> {
         let spec = &self.planned.spec;
         let before = self.before();

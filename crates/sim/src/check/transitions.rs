@@ -97,8 +97,8 @@ impl Change<'_> {
         })
     }
 
-    /// A new revision begins with the first step, or needs none. Steps that are done as soon as they begin
-    /// may be told of together with it; pauses and analyses never are.
+    /// A new revision begins with the first step, or needs none. Steps that are done as soon as
+    /// they begin may be told of together with it; pauses and analyses never are.
     fn start(&self, before: &RolloutStatus) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let is_new = before.current_pod_hash != self.after.current_pod_hash;
@@ -196,6 +196,18 @@ impl Change<'_> {
         self.step_end(before, from, pauses)
     }
 
+    /// Whether a step may end with another weight than its own.
+    fn may_differ(&self, before: &RolloutStatus, (live, weight): (Option<i32>, i32)) -> bool {
+        let new = self.seen.set(&self.after.current_pod_hash);
+        let scale = super::rules::scale_in_force(self.planned, before);
+        let starved = scale.is_some() && new.is_none_or(|set| set.size == 0);
+        // With the stable pods gone for good the canary has everything, whatever the step says; and
+        // while none of them answers, it may have more.
+        let stable = self.seen.set(&before.stable_rs);
+        let alone = stable.is_none_or(|set| set.ready == 0 && live > Some(weight));
+        starved || alone || self.seen.replicas() == 0
+    }
+
     /// Whether the step may end now.
     fn step_end(&self, before: &RolloutStatus, index: i32, pauses: &Pauses) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
@@ -223,11 +235,7 @@ impl Change<'_> {
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
                 let scaled = scale.map(|own| own.pods(self.seen, canary.max_traffic_weight()));
                 let needed = scaled.map_or(needed, |pods| needed.min(pods));
-                let starved =
-                    scale.is_some() && self.seen.set(hash).is_none_or(|set| set.size == 0);
-                // With the stable pods gone for good the canary has everything, whatever the step says.
-                let alone = self.seen.set(&before.stable_rs).is_none();
-                if live != Some(weight) && !starved && !alone && self.seen.replicas() > 0 {
+                if live != Some(weight) && !self.may_differ(before, (live, weight)) {
                     return Some(format!(
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));

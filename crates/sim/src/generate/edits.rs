@@ -1,5 +1,5 @@
-//! Edits of the spec in the middle of whatever is going on, and faults that last. Drawn from a stream of
-//! their own, as [`super::features`] are.
+//! Edits of the spec in the middle of whatever is going on, and faults that last. Drawn from a
+//! stream of their own, as [`super::features`] are.
 
 use super::{BUSY_MS, Timed, features, one, steps};
 use crate::actor::Act;
@@ -50,7 +50,8 @@ fn mistake(rng: &mut ChaCha8Rng, spec: &Value) -> [Timed; 2] {
     ]
 }
 
-/// A fault that outlives the time in which users are at work, or one that stands in the way of new pods.
+/// A fault that outlives the time in which users are at work, or one that stands in the way of new
+/// pods.
 fn fault(rng: &mut ChaCha8Rng, acts: &mut Vec<Timed>, faults: &mut Vec<Fault>) {
     let at_ms = rng.random_range(0..BUSY_MS);
     let set = rng.random_range(0..4);

@@ -1,6 +1,7 @@
 //! Steps with experiments. Drawn from a stream of their own, as [`super::features`] are.
 
 use super::features;
+use crate::fault::Fault;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -30,6 +31,20 @@ pub(super) fn add(seed: u64, spec: &mut Value) {
     let mut step = json!({"experiment": experiment(&mut rng, shares && room)});
     features::weigh_anew(&mut step, (100, whole));
     steps.insert(at, step);
+}
+
+/// A third of those that have experiments lose writes of their controller.
+pub(super) fn stumble(seed: u64, spec: &Value, faults: &mut Vec<Fault>) {
+    let steps = spec.pointer("/strategy/canary/steps");
+    let mut steps = steps.and_then(Value::as_array).into_iter().flatten();
+    if !steps.any(|step| step.get("experiment").is_some()) {
+        return;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ SALT ^ 1);
+    if rng.random_bool(0.33) {
+        let every = rng.random_range(2..7);
+        faults.push(Fault::ExperimentsStumble { every });
+    }
 }
 
 fn experiment(rng: &mut ChaCha8Rng, may_share: bool) -> Value {

@@ -1,5 +1,5 @@
-//! What else a spec may say. Drawn from a stream of its own: the worlds of [`super`] stay what they are,
-//! but for what is added to some of them here.
+//! What else a spec may say. Drawn from a stream of its own: the worlds of [`super`] stay what they
+//! are, but for what is added to some of them here.
 
 use super::one;
 use rand::seq::IndexedRandom;

@@ -4,6 +4,7 @@
 mod edits;
 mod experiments;
 mod features;
+mod strategies;
 
 use crate::actor::{Act, Verdict};
 use crate::fault::Fault;
@@ -39,6 +40,8 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut acts = acts(&mut rng);
     let mut faults = faults(&mut rng);
     edits::add(seed, &spec, &mut acts, &mut faults);
+    strategies::add(seed, &mut spec, &mut acts);
+    experiments::stumble(seed, &spec, &mut faults);
     let verdicts = (0..rng.random_range(0..4))
         .map(|_| verdict(&mut rng))
         .collect();
@@ -52,8 +55,8 @@ pub fn scenario(seed: u64) -> Scenario {
     }
 }
 
-/// Every eighth Rollout has the template of a Deployment. Draws nothing: all other worlds stay as they
-/// are.
+/// Every eighth Rollout has the template of a Deployment. Draws nothing: all other worlds stay as
+/// they are.
 fn refer_to_workload(seed: u64, spec: &mut Value) {
     if seed % 8 == 7 {
         let modes = ["never", "onsuccess", "progressively"];
@@ -66,7 +69,8 @@ fn refer_to_workload(seed: u64, spec: &mut Value) {
     }
 }
 
-/// Of the routed canaries every eighth seed has ping and pong for its services. Draws nothing either.
+/// Of the routed canaries every eighth seed has ping and pong for its services. Draws nothing
+/// either.
 fn swap_services(seed: u64, spec: &mut Value) {
     let canary = spec["strategy"].get_mut("canary");
     let fields = canary

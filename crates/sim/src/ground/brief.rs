@@ -1,5 +1,5 @@
-//! The merge patches that plans mostly consist of, carried out on the parsed objects: through JSON and
-//! back they would be a third of all the work of a world.
+//! The merge patches that plans mostly consist of, carried out on the parsed objects: through JSON
+//! and back they would be a third of all the work of a world.
 
 use crate::object::Body;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 type Strings = BTreeMap<String, String>;
 
-/// The object with the patch laid over it; `None` if the patch says more than this knows of. Versions
-/// and generations are as before.
+/// The object with the patch laid over it; `None` if the patch says more than this knows of.
+/// Versions and generations are as before.
 pub(super) fn merged(body: &Body, patch: &Value) -> Option<Body> {
     let mut parts = Parts::of(patch)?;
     let merged = match body {

@@ -1,5 +1,5 @@
-//! Deployments on the light ground: the controller of `crates/cluster`, which only decides, over the
-//! objects of the map.
+//! Deployments on the light ground: the controller of `crates/cluster`, which only decides, over
+//! the objects of the map.
 
 use super::light::Light;
 use super::{Ground, Patch, Refused};

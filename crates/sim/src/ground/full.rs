@@ -1,4 +1,5 @@
-//! The embedded API server with the cluster around it: slow, and as real as it gets in virtual time.
+//! The embedded API server with the cluster around it: slow, and as real as it gets in virtual
+//! time.
 
 use super::{Change, Ground, Harm, Patch, Refused};
 use crate::object::{Body, Id, Kind, NAMESPACE, Object};

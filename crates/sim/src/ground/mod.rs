@@ -155,7 +155,8 @@ pub fn write(
     }
 }
 
-/// Carries a write out at once. What the ground refuses is seen by the next pass, as after any change.
+/// Carries a write out at once. What the ground refuses is seen by the next pass, as after any
+/// change.
 pub fn carry_out(ground: &mut dyn Ground, now_ms: i64, action: &Action) {
     if let Some(id) = action.target().and_then(|target| Id::of_key(&target)) {
         drop(write(ground, now_ms, &id, action));

@@ -1,8 +1,8 @@
 //! Planners that are wrong on purpose.
 //!
-//! A mutant changes what the planner sees ([`see`]) or what it says ([`say`], [`decide`]); the list, with what
-//! each stands for, is `crates/sim/mutants/list.txt`. The swarm has to catch every one within a
-//! minute: a checker that has never fired proves nothing.
+//! A mutant changes what the planner sees ([`see`]) or what it says ([`say`], [`decide`]); the
+//! list, with what each stands for, is `crates/sim/mutants/list.txt`. The swarm has to catch every
+//! one within a minute: a checker that has never fired proves nothing.
 
 mod decide;
 mod say;

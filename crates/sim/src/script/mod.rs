@@ -10,6 +10,7 @@
 //! | `advance 90s` | lets time pass |
 //! | `until Healthy` | lets time pass until the Rollout has the phase, and its generation is observed |
 //! | `image N`, `scale N`, `steps N` | an update (3 never starts), a size, other steps |
+//! | `edit {"minReadySeconds": 5}` | a merge patch of the spec |
 //! | `promote`, `promote-full`, `skip`, `abort`, `retry`, `restart`, `pause`, `unpause` | as the command line does |
 //! | `delete-set N`, `turn N`, `repoint SERVICE nobody\|everybody`, `lose OBJECT 30s` | behind the controller's back |
 //! | `analysis PHASE 5s` | how the next analysis run ends, and when |

@@ -65,7 +65,8 @@ impl FromStr for Script {
                 continue;
             }
             let words: Vec<&str> = line.split_whitespace().collect();
-            let command = command(&words)
+            let command = edit(line)
+                .or_else(|| command(&words))
                 .ok_or_else(|| fail(number + 1, format!("`{line}` is no command")))?;
             commands.push((line.to_owned(), command));
         }
@@ -94,6 +95,12 @@ fn service(word: &str) -> Option<u8> {
     let names = ["active", "preview", "canary", "stable", "route"];
     let place = names.iter().position(|name| *name == word)?;
     u8::try_from(place).ok()
+}
+
+/// `edit {"field": value}`: a merge patch of the spec, as JSON on one line.
+fn edit(line: &str) -> Option<Command> {
+    let patch: Value = serde_json::from_str(line.strip_prefix("edit ")?).ok()?;
+    patch.is_object().then_some(Command::Act(Act::Edit(patch)))
 }
 
 fn command(words: &[&str]) -> Option<Command> {
@@ -134,11 +141,12 @@ fn command(words: &[&str]) -> Option<Command> {
     Some(Command::Act(act))
 }
 
-/// `crash-after N`, `crash-before-status N`, `conflict N`, `timeout N [applied]`, `throttle N CALLS`,
-/// `webhook N`, `leader-change`, `stale 5s`, `skip-events KIND 5s`, `clock-skew 2s`, `node-loss N`,
-/// `crash-loop SET 5s`, `stuck SET PODS`, `kill SET PODS`, `gc-race SET 5s`, `refuse-evictions 5s`,
-/// `forbid-evictions`, `refuse-sets 0|1|2 5s` (invalid, refused, failed). N counts calls from the command on;
-/// a process that crashed is back after a second.
+/// `crash-after N`, `crash-before-status N`, `conflict N`, `timeout N [applied]`,
+/// `throttle N CALLS`, `webhook N`, `stumble EVERY`, `leader-change`, `stale 5s`,
+/// `skip-events KIND 5s`, `clock-skew 2s`, `node-loss N`, `crash-loop SET 5s`, `stuck SET PODS`,
+/// `kill SET PODS`, `gc-race SET 5s`, `refuse-evictions 5s`, `forbid-evictions`,
+/// `refuse-sets 0|1|2 5s` (invalid, refused, failed). N counts calls from the command on; a process
+/// that crashed is back after a second.
 pub(super) fn fault(words: &[&str]) -> Option<Fault> {
     let at_ms = 0;
     let number = |word: &str| word.parse::<u32>().ok();
@@ -167,6 +175,9 @@ pub(super) fn fault(words: &[&str]) -> Option<Fault> {
         },
         ["webhook", call] => Fault::Webhook500 {
             call: number(call)?,
+        },
+        ["stumble", every] => Fault::ExperimentsStumble {
+            every: number(every)?,
         },
         ["leader-change"] => Fault::LeaderChange { at_ms },
         ["stale", time] => Fault::StaleView {

@@ -1,5 +1,5 @@
-//! Golden transcripts: `scenarios/NAME.txt` in, `scenarios/NAME.out` out. With `UPDATE_SCENARIOS=1` in the
-//! environment the transcripts are written anew.
+//! Golden transcripts: `scenarios/NAME.txt` in, `scenarios/NAME.out` out. With `UPDATE_SCENARIOS=1`
+//! in the environment the transcripts are written anew.
 
 use sim::script::{On, Script, play};
 use std::path::{Path, PathBuf};
