@@ -1,6 +1,8 @@
 //! Kubernetes Events (core/v1), as the peer writes them: source component `rollouts-controller`,
-//! repeated events counted up instead of written anew.
+//! repeated events counted up instead of written anew, and not too many of one object
+//! ([`super::correlate`]).
 
+use super::correlate::{Correlator, Told};
 use crate::clock::Clock;
 use crate::error::{Error, code_of};
 use jiff::Timestamp;
@@ -9,38 +11,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Resource};
-use lru::LruCache;
 use plan::{EventKind, ObjectKey};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 const COMPONENT: &str = "rollouts-controller";
-/// How many events are remembered for counting up.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-
-/// What makes two events the same one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Identity {
-    uid: String,
-    reason: String,
-    message: String,
-}
-
-#[derive(Debug)]
-struct Written {
-    name: String,
-    count: i32,
-}
 
 /// Why events can't be written: the code and the reason of the API server's answer.
 type Trouble = (Option<u16>, String);
 
 /// Where and when a trouble was told of.
 #[derive(Debug)]
-struct Told {
+struct Complaint {
     namespace: String,
     at: Timestamp,
 }
@@ -52,9 +37,9 @@ const TELL_AGAIN_S: i64 = 3_600;
 pub struct Events {
     client: Client,
     clock: Clock,
-    written: Mutex<LruCache<Identity, Written>>,
-    /// What was told.
-    told: Mutex<BTreeMap<Trouble, Told>>,
+    correlator: Mutex<Correlator>,
+    /// What was complained of.
+    complaints: Mutex<BTreeMap<Trouble, Complaint>>,
 }
 
 /// One event to write.
@@ -77,15 +62,29 @@ impl Events {
         Self {
             client,
             clock,
-            written: Mutex::new(LruCache::new(REMEMBERED)),
-            told: Mutex::default(),
+            correlator: Mutex::default(),
+            complaints: Mutex::default(),
         }
     }
 
-    /// Writes one event. That an event could not be written is logged and stops nothing.
+    /// Writes one event, unless there are too many of its object. That an event could not be
+    /// written is logged and stops nothing.
     pub async fn publish(&self, occurrence: Occurrence<'_>) {
         let namespace = occurrence.object.namespace.as_deref().unwrap_or("default");
-        match self.try_publish(occurrence, namespace).await {
+        let told = self.lock().occurs(&occurrence, Instant::now());
+        let Some(told) = told else {
+            let name = occurrence.object.name.as_deref().unwrap_or_default();
+            let (reason, message) = (occurrence.reason, occurrence.message);
+            tracing::debug!(
+                namespace,
+                name,
+                reason,
+                message,
+                "too many events of this object, one is dropped"
+            );
+            return;
+        };
+        match self.try_publish(occurrence, told, namespace).await {
             Ok(()) => self.works(namespace),
             Err(source) => self.complain(occurrence, namespace, source),
         }
@@ -120,53 +119,63 @@ impl Events {
             kube::Error::Api(status) => status.reason.clone(),
             _ => String::new(),
         };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complaints = self.complaints();
         let now = self.clock.now();
-        let known = told.get(&(code_of(error), reason.clone()));
+        let known = complaints.get(&(code_of(error), reason.clone()));
         let is_new = known.is_none_or(|known| {
             let age = now.as_second() - known.at.as_second();
             !(0..TELL_AGAIN_S).contains(&age)
         });
         if is_new {
             let namespace = namespace.to_owned();
-            told.insert((code_of(error), reason), Told { namespace, at: now });
+            let complaint = Complaint { namespace, at: now };
+            complaints.insert((code_of(error), reason), complaint);
         }
         is_new
     }
 
     /// Events can be written in a namespace: what was told of it is over.
     fn works(&self, namespace: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, told| told.namespace != namespace);
+        self.complaints()
+            .retain(|_, complaint| complaint.namespace != namespace);
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, BTreeMap<Trouble, Complaint>> {
+        self.complaints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn try_publish(
         &self,
         occurrence: Occurrence<'_>,
+        told: Told,
         namespace: &str,
     ) -> Result<(), kube::Error> {
-        let object = occurrence.object;
         let requests = Request::new(Event::url_path(&(), Some(namespace)));
         let now = self.clock.now();
-        let identity = Identity {
-            uid: object.uid.clone().unwrap_or_default(),
-            reason: occurrence.reason.to_owned(),
-            message: occurrence.message.to_owned(),
-        };
-        if let Some((name, count)) = self.counted(&identity) {
-            let patch = Patch::Strategic(json!({"count": count, "lastTimestamp": now}));
-            let request = requests.patch(&name, &PatchParams::default(), &patch);
+        if let Some((name, count)) = &told.before {
+            let mut patch = json!({"count": count, "lastTimestamp": now});
+            if told.is_combined() {
+                patch["message"] = json!(told.message);
+            }
+            let patch = Patch::Strategic(patch);
+            let request = requests.patch(name, &PatchParams::default(), &patch);
             match self.send(request).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 answer => return answer,
             }
         }
-        let event = new_event(&occurrence, namespace, now, identity.digest());
+        let occurrence = Occurrence {
+            message: &told.message,
+            ..occurrence
+        };
+        let event = new_event(&occurrence, namespace, now, told.digest());
         let name = event.metadata.name.clone().unwrap_or_default();
         let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
         self.send(requests.create(&PostParams::default(), body))
             .await?;
-        self.lock().put(identity, Written { name, count: 1 });
+        self.lock().is_written(told.identity, name);
         Ok(())
     }
 
@@ -179,16 +188,10 @@ impl Events {
         self.client.request::<IgnoredAny>(request).await.map(|_| ())
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<Identity, Written>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The event's name and its new count, if it was written before.
-    fn counted(&self, identity: &Identity) -> Option<(String, i32)> {
-        let mut written = self.lock();
-        let found = written.get_mut(identity)?;
-        found.count = found.count.saturating_add(1);
-        Some((found.name.clone(), found.count))
+    fn lock(&self) -> MutexGuard<'_, Correlator> {
+        self.correlator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,16 +220,6 @@ pub fn subject(object: &ObjectKey, uid: &str) -> ObjectReference {
         name: Some(object.name.clone()),
         uid: Some(uid.to_owned()),
         ..ObjectReference::default()
-    }
-}
-
-impl Identity {
-    /// Distinguishes events of one object within one instant.
-    fn digest(&self) -> u64 {
-        let text = format!("{}\n{}\n{}", self.uid, self.reason, self.message);
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
     }
 }
 
@@ -262,6 +255,8 @@ mod tests {
     use http::{Request as HttpRequest, Response};
     use kube::client::Body;
     use kube::core::Status;
+    use serde_json::Value;
+    use std::sync::Arc;
 
     async fn nothing(_: HttpRequest<Body>) -> Result<Response<Body>, kube::Error> {
         Ok(Response::new(Body::empty()))
@@ -284,6 +279,57 @@ mod tests {
         assert!(!events.is_new(&forbidden, "a"), "it was told of another");
         events.works("a");
         assert!(events.is_new(&forbidden, "a"));
+    }
+
+    /// Method and body of every request.
+    type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+
+    fn listening() -> (Events, Asked) {
+        let asked = Asked::default();
+        let into = asked.clone();
+        let service = tower::service_fn(move |request: HttpRequest<Body>| {
+            let into = into.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await?;
+                let body = serde_json::from_slice(&body).unwrap();
+                into.lock().unwrap().push((head.method.to_string(), body));
+                Ok::<_, kube::Error>(Response::new(Body::from(b"{}".to_vec())))
+            }
+        });
+        let client = Client::new(service, "default");
+        (Events::new(client, Clock::Wall), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_object_has_more_events_than_its_share_and_those_alike_are_one() {
+        let (events, asked) = listening();
+        let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", "app");
+        let app = subject(&key, "u");
+        for size in 0..30 {
+            let message = format!("from {size} to {}", size + 1);
+            let occurrence = Occurrence {
+                object: &app,
+                kind: EventKind::Normal,
+                reason: "ScalingReplicaSet",
+                message: &message,
+            };
+            events.publish(occurrence).await;
+        }
+        let asked = asked.lock().unwrap();
+        let of = |verb: &str| {
+            let of_verb = asked.iter().filter(|(method, _)| method == verb);
+            of_verb.map(|(_, body)| body.clone()).collect::<Vec<_>>()
+        };
+        let (created, counted) = (of("POST"), of("PATCH"));
+        assert_eq!((created.len(), counted.len()), (10, 15), "{asked:?}");
+        assert_eq!(created[8]["message"], "from 8 to 9");
+        let combined = "(combined from similar events): from 9 to 10";
+        assert_eq!(created[9]["message"], combined);
+        assert_eq!(created[9]["count"], 1);
+        let combined = "(combined from similar events): from 24 to 25";
+        assert_eq!(counted[14]["message"], combined);
+        assert_eq!(counted[14]["count"], 16);
     }
 
     #[test]

@@ -59,10 +59,11 @@ impl Kinds {
             kinds,
             asked: Instant::now(),
         };
-        self.groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(api_version.to_owned(), entry);
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is not there at all need not be remembered for longer than it is believed.
+        groups.retain(|_, group| !group.kinds.is_empty() || group.asked.elapsed() < MISSING_FOR);
+        groups.insert(api_version.to_owned(), entry);
+        drop(groups);
         found.ok_or_else(|| unknown(api_version, kind))
     }
 
@@ -107,5 +108,37 @@ fn unknown(api_version: &str, kind: &str) -> Error {
     Error::UnknownKind {
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    /// Serves nothing.
+    async fn nothing(_: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "message": "not found", "reason": "NotFound", "code": 404});
+        let mut response = Response::new(Body::from(status.to_string().into_bytes()));
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        Ok(response)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_not_remembered_for_ever() {
+        let kinds = Kinds::new(Client::new(tower::service_fn(nothing), "default"));
+        for number in 0..100 {
+            let api_version = format!("example-{number}.org/v1");
+            let answer = kinds.resolve(&api_version, "Widget").await;
+            assert!(
+                matches!(answer, Err(Error::UnknownKind { .. })),
+                "{answer:?}"
+            );
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(kinds.groups.lock().unwrap().len() <= 6);
     }
 }

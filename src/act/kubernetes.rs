@@ -3,7 +3,7 @@
 use super::Kinds;
 use crate::cache::Caches;
 use crate::error::{Error, Result, chain, code_of};
-use crate::lease::Leadership;
+use crate::lease::Lead;
 use kube::api::{
     DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
     PropagationPolicy,
@@ -23,7 +23,7 @@ pub struct Kubernetes {
     client: Client,
     kinds: Arc<Kinds>,
     caches: Arc<Caches>,
-    leadership: Leadership,
+    lead: Lead,
 }
 
 impl std::fmt::Debug for Kubernetes {
@@ -33,24 +33,19 @@ impl std::fmt::Debug for Kubernetes {
 }
 
 impl Kubernetes {
-    pub fn new(
-        client: Client,
-        kinds: Arc<Kinds>,
-        caches: Arc<Caches>,
-        leadership: Leadership,
-    ) -> Self {
+    pub fn new(client: Client, kinds: Arc<Kinds>, caches: Arc<Caches>, lead: Lead) -> Self {
         Self {
             client,
             kinds,
             caches,
-            leadership,
+            lead,
         }
     }
 
-    /// A pass that began while this process led must not write once another may: the pass is
-    /// given up where it is, and the leader plans anew.
+    /// A pass that began while this process led must not write once another may, nor when this one
+    /// leads again: the pass is given up where it is, and the leader plans anew.
     fn fence(&self, object: &ObjectKey) -> Result<()> {
-        if self.leadership.holds() {
+        if self.lead.holds() {
             return Ok(());
         }
         Err(Error::NotLeading {
@@ -104,8 +99,8 @@ impl Kubernetes {
             ..PatchParams::default()
         };
         let body = match kind {
-            PatchKind::Merge => Patch::Merge(patch.clone()),
-            PatchKind::Strategic => Patch::Strategic(patch.clone()),
+            PatchKind::Merge => Patch::Merge(patch),
+            PatchKind::Strategic => Patch::Strategic(patch),
             PatchKind::Json => {
                 Patch::Json(serde_json::from_value(patch.clone()).map_err(|source| {
                     Error::Encode {
@@ -166,9 +161,9 @@ impl Kubernetes {
         }
     }
 
-    /// An object of the name is there already, though no cache shows it (another's, or without
-    /// the label that the watch selects by, be it that somebody has taken it off): the planner has to see
-    /// it to decide.
+    /// An object of the name is there already, though no cache shows it (another's, or without the
+    /// label that the watch selects by, be it that somebody has taken it off): the planner has to
+    /// see it to decide.
     async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
         match live(api, &target.name).await {
             Ok(found) => {
@@ -290,6 +285,8 @@ impl Kubernetes {
             .kinds
             .resolve(&target.api_version, &target.kind)
             .await?;
+        // That may have taken a while.
+        self.fence(target)?;
         let api = Api::dynamic(self.client.clone(), &served.resource, &served.scope);
         Ok(match &target.namespace {
             Some(namespace) => api.constrain(namespace),

@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-/// How many measurements are taken at a time of one host, as many as the peer takes of all: whoever begins to
-/// lead finds all that have become due meanwhile. One that says nothing holds up nobody else's.
+/// How many measurements are taken at a time of one host, as many as the peer takes of all: whoever
+/// begins to lead finds all that have become due meanwhile. One that says nothing holds up nobody
+/// else's.
 const AT_ONCE: usize = 30;
 /// Hosts that are known before those that nobody asks any more are forgotten.
 const HOSTS_MAX: usize = 1_024;
@@ -33,8 +34,7 @@ impl Inbox {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All answers for one run. They stay until
-    /// [`Inbox::forget`]: a pass that fails half-way
+    /// All answers for one run. They stay until [`Measurer::settle`]: a pass that fails half-way
     /// must find them again.
     pub fn of_run(&self, uid: &str) -> Vec<(TaskId, Measurement)> {
         let answers = self.lock();
@@ -45,14 +45,15 @@ impl Inbox {
     }
 
     /// Drops answers that are no longer wanted.
-    pub fn forget(&self, settled: impl Fn(&TaskId) -> bool) {
+    fn forget(&self, settled: impl Fn(&TaskId) -> bool) {
         self.lock().retain(|id, _| !settled(id));
     }
 
-    /// Drops what belongs to a run that is gone.
-    fn forget_run(&self, namespace: &str, name: &str) {
-        self.lock()
-            .retain(|_, (run, _)| run.name != name || run.namespace.as_deref() != Some(namespace));
+    /// Drops what belongs to a run of that name, but for the one with the uid.
+    fn forget_run(&self, namespace: &str, name: &str, but: Option<&str>) {
+        self.lock().retain(|id, (run, _)| {
+            !is_of_run(run, namespace, name) || Some(id.run_uid.as_str()) == but
+        });
     }
 
     /// Puts in the answer for a run.
@@ -135,11 +136,14 @@ impl Measurer {
         let handle = tokio::spawn(async move {
             let measurement = guarded(&owned, fetch.as_ref(), clock, &slots).await;
             let namespace = owned.run.namespace.clone().unwrap_or_default();
-            inbox.put(owned.id.clone(), owned.run.clone(), measurement);
-            running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&owned.id);
+            {
+                let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                if running.remove(&owned.id).is_none() {
+                    // The run has gone in this moment: nobody would take the answer out again.
+                    return;
+                }
+                inbox.put(owned.id.clone(), owned.run.clone(), measurement);
+            }
             queue.add(Key::new(
                 Kind::AnalysisRun,
                 namespace,
@@ -156,23 +160,45 @@ impl Measurer {
         );
     }
 
+    /// Drops the answers that are no longer wanted, and ends the measurements that nobody waits for
+    /// any more: those of a run that is over, whose window may last for an hour.
+    pub fn settle(&self, settled: impl Fn(&TaskId) -> bool) {
+        self.end(|id, _| settled(id));
+        self.inbox.forget(settled);
+    }
+
     /// Ends the measurements of a run that is gone.
     pub fn stop_run(&self, namespace: &str, name: &str) {
+        self.stop(namespace, name, None);
+    }
+
+    /// Ends those of runs that had the name of this one before.
+    pub fn stop_former(&self, namespace: &str, name: &str, uid: &str) {
+        self.stop(namespace, name, Some(uid));
+    }
+
+    fn stop(&self, namespace: &str, name: &str, but: Option<&str>) {
+        self.end(|id, run| is_of_run(run, namespace, name) && Some(id.run_uid.as_str()) != but);
+        self.inbox.forget_run(namespace, name, but);
+    }
+
+    fn end(&self, is_unwanted: impl Fn(&TaskId, &ObjectKey) -> bool) {
         let mut under_way = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, measurement| {
-            let of_run = measurement.run.name == name
-                && measurement.run.namespace.as_deref() == Some(namespace);
-            if of_run {
+        under_way.retain(|id, measurement| {
+            let ends = is_unwanted(id, &measurement.run);
+            if ends {
                 measurement.handle.abort();
             }
-            !of_run
+            !ends
         });
-        drop(under_way);
-        self.inbox.forget_run(namespace, name);
     }
+}
+
+fn is_of_run(run: &ObjectKey, namespace: &str, name: &str) -> bool {
+    run.name == name && run.namespace.as_deref() == Some(namespace)
 }
 
 /// A controller that ends leaves no requests behind.
@@ -278,6 +304,58 @@ mod tests {
             metric: Redacted::new(json!({"name": "m", "provider": provider})),
             context: Value::Null,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_belongs_to_a_run_goes_with_it_and_with_one_that_takes_its_name() {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let measurer = Measurer::new(Arc::default(), Arc::<Slow>::default(), clock);
+        let of = |uid: &str, ordinal| {
+            let mut task = task(ordinal);
+            task.id.run_uid = uid.to_owned();
+            task
+        };
+        measurer.start(&of("u", 0));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        measurer.start(&of("u", 1));
+        measurer.start(&of("v", 0));
+        let known = |uid: &str| {
+            let under_way = measurer.under_way.lock().unwrap();
+            let running = under_way.keys().filter(|id| id.run_uid == uid).count();
+            (running, measurer.inbox.of_run(uid).len())
+        };
+        assert_eq!((known("u"), known("v")), ((1, 1), (1, 0)));
+        measurer.stop_former("ns", "run", "v");
+        assert_eq!((known("u"), known("v")), ((0, 0), (1, 0)));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!((known("u"), known("v")), ((0, 0), (0, 1)));
+        measurer.stop_run("ns", "run");
+        assert_eq!((known("u"), known("v")), ((0, 0), (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_settled_is_measured_no_longer() {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let measurer = Measurer::new(Arc::default(), Arc::<Slow>::default(), clock);
+        measurer.start(&task(0));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        measurer.start(&task(1));
+        measurer.start(&task(2));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        measurer.settle(|id| id.ordinal < 2);
+        let ordinals = || {
+            let answers = measurer.inbox.of_run("u");
+            answers.iter().map(|(id, _)| id.ordinal).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ordinals(), measurer.under_way.lock().unwrap().len()),
+            (vec![], 1)
+        );
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(
+            (ordinals(), measurer.under_way.lock().unwrap().len()),
+            (vec![2], 0)
+        );
     }
 
     #[tokio::test(start_paused = true)]

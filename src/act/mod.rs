@@ -1,6 +1,8 @@
 //! Carries out plans. Nothing here decides anything: what to do, in which order and under which
 //! precondition is in the plan.
 
+mod correlate;
+mod dry_run;
 mod event;
 mod http;
 mod kinds;
@@ -9,6 +11,7 @@ mod measure;
 mod outcomes;
 mod render;
 
+pub use dry_run::DryRuns;
 pub use event::{Events, Occurrence, subject};
 pub use http::{Fetch, Http};
 pub use kinds::{Kinds, Served};

@@ -2,7 +2,7 @@
 //! it sees what was rendered last, and is made again when there is something newer.
 
 use crate::clock::Clock;
-use crate::gitops::Sources;
+use crate::gitops::{SourceError, Sources};
 use crate::queue::{Key, Queue};
 use api::ApplicationSource;
 use futures::FutureExt;
@@ -23,6 +23,17 @@ pub trait Render: Debug + Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Arc<Rendered>, String>>;
 
+    /// The same for a person who has asked for it: what it came to some time ago is no answer to
+    /// them.
+    fn refresh<'a>(
+        &'a self,
+        app: &'a str,
+        request: &'a SourceRequest,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
+        self.render(app, request, now)
+    }
+
     /// Nobody looks at this source for `app` any more: what is kept of it can be dropped.
     fn forget(&self, _app: &str, _source: &ApplicationSource) {}
 }
@@ -34,15 +45,31 @@ impl Render for Sources {
         request: &'a SourceRequest,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
-        let fetched = self.fetch(app, request, now);
-        fetched
-            .map(|answer| answer.map_err(|error| crate::error::chain(&error)))
-            .boxed()
+        told(self.fetch(app, request, now))
+    }
+
+    fn refresh<'a>(
+        &'a self,
+        app: &'a str,
+        request: &'a SourceRequest,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
+        // By this path the inherent one, which goes before this one.
+        told(Self::refresh(self, app, request, now))
     }
 
     fn forget(&self, app: &str, source: &ApplicationSource) {
         Self::forget(self, app, source);
     }
+}
+
+/// With an error as a plain sentence.
+fn told<'a>(
+    fetched: impl Future<Output = Result<Arc<Rendered>, SourceError>> + Send + 'a,
+) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
+    fetched
+        .map(|answer| answer.map_err(|error| crate::error::chain(&error)))
+        .boxed()
 }
 
 /// Why a source is rendered: to be compared with, or for the operation that runs.
@@ -66,8 +93,8 @@ struct Entry {
     began: Option<Timestamp>,
     /// When the newest attempt that has ended had begun.
     ended: Option<Timestamp>,
-    /// As of when that is what there is to know: its beginning; its end, if it failed, however long it
-    /// has waited for a server that says nothing.
+    /// As of when that is what there is to know: its beginning; its end, if it failed, however long
+    /// it has waited for a server that says nothing.
     as_of: Option<Timestamp>,
     running: bool,
     /// Since when a refresh is asked for.
@@ -82,7 +109,8 @@ pub struct Renderer {
     render: Arc<dyn Render>,
     queue: Arc<Queue>,
     clock: Clock,
-    /// Tells how old an answer is. It goes on where the wall clock is set back, and is never stored.
+    /// Tells how old an answer is. It goes on where the wall clock is set back, and is never
+    /// stored.
     steady: Clock,
     entries: Arc<Mutex<Entries>>,
 }
@@ -130,7 +158,8 @@ impl Renderer {
             (false, _) => None,
             (true, since) => since.or(Some(now)),
         };
-        // Who plans goes by the times that are stored, and these by the wall clock: it may have gone ahead.
+        // Who plans goes by the times that are stored, and these by the wall clock: it may have
+        // gone ahead.
         let is_old = match &entry.target {
             Target::Rendered(rendered) if !entry.running => {
                 let age = self.clock.now().as_second() - rendered.at.as_second();
@@ -141,12 +170,25 @@ impl Renderer {
         if is_old || entry.is_due(now, wanted.poll_s) {
             entry.running = true;
             entry.began = Some(now);
-            self.start(slot, entry.request.clone(), entry.attempt.clone());
+            let is_asked_for = entry.is_asked_for();
+            self.start(
+                slot,
+                entry.request.clone(),
+                entry.attempt.clone(),
+                is_asked_for,
+            );
         }
         (entry.target.clone(), entry.is_refreshed())
     }
 
-    fn start(&self, slot: (Key, Purpose), request: SourceRequest, attempt: String) {
+    /// `is_asked_for`: by a person, for whom there was no attempt yet.
+    fn start(
+        &self,
+        slot: (Key, Purpose),
+        request: SourceRequest,
+        attempt: String,
+        is_asked_for: bool,
+    ) {
         let (render, queue, entries) = (
             self.render.clone(),
             self.queue.clone(),
@@ -154,7 +196,12 @@ impl Renderer {
         );
         let (clock, steady) = (self.clock, self.steady);
         tokio::spawn(async move {
-            let answer = render.render(&slot.0.name, &request, clock.now()).await;
+            let (app, now) = (&slot.0.name, clock.now());
+            let answer = if is_asked_for {
+                render.refresh(app, &request, now).await
+            } else {
+                render.render(app, &request, now).await
+            };
             let failed = answer.is_err().then(|| steady.now());
             let target = match answer {
                 Ok(rendered) => Target::Rendered(rendered),
@@ -224,11 +271,16 @@ impl Entry {
         matches!((self.refresh, self.ended), (Some(asked), Some(began)) if began >= asked)
     }
 
+    /// Whether somebody waits for an attempt that begins after they have asked.
+    fn is_asked_for(&self) -> bool {
+        self.refresh.is_some() && !self.is_refreshed()
+    }
+
     fn is_due(&self, now: Timestamp, poll_s: i64) -> bool {
         if self.running {
             return false;
         }
-        if self.refresh.is_some() && !self.is_refreshed() {
+        if self.is_asked_for() {
             return true;
         }
         self.as_of
@@ -255,6 +307,7 @@ mod tests {
         takes: Duration,
         fails: bool,
         asked: AtomicUsize,
+        refreshed: AtomicUsize,
         forgotten: Mutex<Vec<String>>,
     }
 
@@ -283,6 +336,16 @@ mod tests {
                 }))
             }
             .boxed()
+        }
+
+        fn refresh<'a>(
+            &'a self,
+            app: &'a str,
+            request: &'a SourceRequest,
+            now: Timestamp,
+        ) -> BoxFuture<'a, Result<Arc<Rendered>, String>> {
+            self.refreshed.fetch_add(1, Ordering::Relaxed);
+            self.render(app, request, now)
         }
 
         fn forget(&self, app: &str, source: &ApplicationSource) {
@@ -399,5 +462,44 @@ mod tests {
         assert_eq!(forgotten(), ["shop a"]);
         setup.renderer.forget(&key());
         assert_eq!(forgotten(), ["shop a", "shop b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_is_tried_at_once_and_once() {
+        let setup = Setup::new(Fake {
+            takes: Duration::from_secs(10),
+            fails: true,
+            ..Fake::default()
+        });
+        let looks = || {
+            let (asked, refreshed) = (&setup.fake.asked, &setup.fake.refreshed);
+            (
+                asked.load(Ordering::Relaxed),
+                refreshed.load(Ordering::Relaxed),
+            )
+        };
+        let look = async |refresh: bool| {
+            let (_, refreshed) = setup.target(Purpose::Comparison, "a", refresh);
+            tokio::task::yield_now().await;
+            (looks(), refreshed)
+        };
+        assert_eq!(look(false).await, ((1, 0), false));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // One that has begun before is no answer.
+        assert_eq!(look(true).await, ((1, 0), false));
+        setup.woken().await;
+        assert_eq!(look(true).await, ((2, 1), false));
+        setup.woken().await;
+        // This one has failed, and is an answer all the same, for as long as the request is there.
+        assert_eq!(look(true).await, ((2, 1), true));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(look(true).await, ((2, 1), true));
+        // What comes next is nobody's request.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(look(true).await, ((3, 1), true));
+        setup.woken().await;
+        assert_eq!(look(false).await, ((3, 1), false));
+        // Another request.
+        assert_eq!(look(true).await, ((4, 2), false));
     }
 }

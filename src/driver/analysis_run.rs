@@ -6,6 +6,7 @@ use api::{AnalysisRun, AnalysisRunStatus};
 use engine::analysis::{self, AnalysisRunSnapshot};
 use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
+use kube::ResourceExt;
 use plan::{Action, ObjectKey, Plan};
 use std::sync::Arc;
 
@@ -27,7 +28,14 @@ impl Driver for AnalysisRunDriver {
     }
 
     async fn observe(&self, cx: &Context, root: Arc<AnalysisRun>) -> Result<AnalysisRunSnapshot> {
-        cx.measurer.inbox.forget(|id| {
+        let (namespace, uid) = (root.namespace(), root.uid());
+        let name = root.name_any();
+        cx.measurer.stop_former(
+            &namespace.unwrap_or_default(),
+            &name,
+            &uid.unwrap_or_default(),
+        );
+        cx.measurer.settle(|id| {
             Some(id.run_uid.as_str()) == root.metadata.uid.as_deref()
                 && analysis::settled(&root, id)
         });

@@ -11,8 +11,8 @@ use plan::{ObjectKey, Release};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Of a pass that did not come to its end: what is to be told of the writes that were made. The next one
-/// finds nothing left to write, and nothing to tell.
+/// Of a pass that did not come to its end: what is to be told of the writes that were made. The
+/// next one finds nothing left to write, and nothing to tell.
 pub(super) async fn writes<R>(
     cx: &Context,
     key: &Key,
@@ -38,6 +38,9 @@ pub(super) async fn all<R>(cx: &Context, key: &Key, root: &R, releases: &[Releas
 where
     R: Resource<DynamicType = ()> + Serialize + Sync,
 {
+    if releases.is_empty() {
+        return Ok(());
+    }
     let is_event =
         |release: &Release| matches!(release, Release::Event { .. } | Release::EventOn { .. });
     let object = if releases.iter().all(is_event) {

@@ -1,5 +1,5 @@
 use super::{Context, Driver, Pass, is_ours};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Retry};
 use crate::observe;
 use crate::queue::Key;
 use api::{Application, ApplicationStatus};
@@ -21,7 +21,7 @@ impl Driver for ApplicationDriver {
 
     fn root(&self, cx: &Context, key: &Key) -> Option<Arc<Application>> {
         let root = cx.caches.applications.get(&key.namespace, &key.name)?;
-        is_ours(cx, &root.metadata).then_some(root)
+        (is_ours(cx, &root.metadata) && !is_strange(cx, &root)).then_some(root)
     }
 
     fn status(root: &Application) -> Option<&ApplicationStatus> {
@@ -49,16 +49,22 @@ impl Driver for ApplicationDriver {
             Err(failure) => Some(Err(failure.message.clone())),
         });
         let results: Vec<_> = results.collect();
+        let mut inbox = Inbox::collect(pass.plan, &results);
+        let unanswered = pass.plan.actions.get(results.len());
+        if let (Some(action), Some(Err(failure))) = (unanswered, pass.outcomes.get(results.len())) {
+            inbox.unanswered(action, &failure.message, cx.clock.now());
+        }
         let before = cx.outcomes.of(key);
-        cx.outcomes.absorb(key, Inbox::collect(pass.plan, &results));
+        cx.outcomes.absorb(key, inbox);
         // A plan that has seen all of them already has nothing else to try.
         cx.outcomes.of(key) != before
     }
 
-    /// A manifest that does not fit its type is answered with a 500: tried again unseen, it would keep the
-    /// operation going for ever, and with it the commit that mends it out (gitops.md §7).
+    /// Everything but an old view is for the plan to deal with: it knows for how long to try again,
+    /// and says what it waits for. Tried again unseen, it would keep the operation going for ever,
+    /// and with it the commit that mends it out (gitops.md §7).
     fn is_result(&self, error: &Error) -> bool {
-        error.is_verdict()
+        error.retry() != Retry::Stale
     }
 
     fn stored(&self, cx: &Context, snapshot: &ApplicationSnapshot) {
@@ -68,11 +74,23 @@ impl Driver for ApplicationDriver {
             app.namespace().unwrap_or_default(),
             app.name_any(),
         );
-        cx.outcomes.forget(&key, &snapshot.inbox);
+        if cx.outcomes.of(&key) == snapshot.inbox {
+            cx.outcomes.forget(&key, &snapshot.inbox);
+            cx.outcomes.absorb(&key, snapshot.inbox.rest(app));
+        }
     }
 
     async fn gone(&self, cx: &Context, key: &Key) {
         cx.outcomes.forget_all(key);
+        cx.dry_runs.forget(key);
         cx.renderer.forget(key);
     }
+}
+
+/// Whether an Application is somebody else's: nothing of it is looked at, and nothing is written to
+/// it.
+fn is_strange(cx: &Context, app: &Application) -> bool {
+    let control = &cx.gitops.control_namespace;
+    let project = cx.caches.projects.get(control, sync::project_name(app));
+    sync::stranger(app, project.as_deref(), &cx.gitops).is_some()
 }

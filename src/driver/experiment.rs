@@ -66,14 +66,15 @@ impl Driver for ExperimentDriver {
     }
 }
 
-/// Whether it is too soon to try again. A refusal from the future is of a clock that was set back since:
-/// nobody waits for that.
+/// Whether it is too soon to try again. A refusal from the future is of a clock that was set back
+/// since: nobody waits for that.
 fn is_recent(refused: &Refused, now: Timestamp) -> bool {
     refused.at <= now && refused.until() > now
 }
 
-/// What is refused after a pass, and whether the pass was told so. All refusals are kept until it is time
-/// to try again: the status waits for a pass in which nothing is refused that was not known before.
+/// What is refused after a pass, and whether the pass was told so. All refusals are kept until it
+/// is time to try again: the status waits for a pass in which nothing is refused that was not known
+/// before.
 fn learn(known: Refusals, pass: &Pass<'_, ExperimentStatus>, now: Timestamp) -> (Refusals, bool) {
     let mut refused = known;
     refused.retain(|_, refused| is_recent(refused, now));

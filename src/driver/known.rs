@@ -16,7 +16,8 @@ fn insert(known: &Kept<String>, key: &Key, uid: &str) -> (bool, Option<String>) 
     }
 }
 
-/// Tells of a Rollout that was not known: at the start of the process, every one (rollouts.md §3.1).
+/// Tells of a Rollout that was not known: at the start of the process, every one (rollouts.md
+/// §3.1).
 pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
     let uid = rollout.uid().unwrap_or_default();
     let (is_new, before) = insert(&cx.known, key, &uid);

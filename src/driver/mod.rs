@@ -12,15 +12,17 @@ mod application;
 mod experiment;
 mod kept;
 mod known;
+mod projects;
 mod report;
 mod rollout;
 mod service;
 mod status;
 
 pub use kept::Kept;
+pub use projects::let_projects_go;
 pub use report::Complaints;
 
-use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
+use crate::act::{DryRuns, Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::error::{Error, Result, Retry, panic_message};
@@ -51,6 +53,7 @@ pub struct Context {
     pub measurer: Measurer,
     pub renderer: Renderer,
     pub outcomes: Outcomes,
+    pub dry_runs: DryRuns,
     /// ReplicaSets of Rollouts that the API server would not create.
     pub refusals: Kept<engine::snapshot::Refusal>,
     pub route_refusals: Kept<engine::snapshot::RouteRefusal>,
@@ -84,7 +87,8 @@ impl std::fmt::Debug for Context {
 pub trait Driver: Send + Sync {
     type Root: Resource<DynamicType = ()> + Serialize + Send + Sync;
     type Snapshot: Send + Sync;
-    type Status: Serialize + PartialEq + Send + Sync;
+    /// An object without one has the default one.
+    type Status: Serialize + PartialEq + Default + Send + Sync;
 
     /// `None` when the status is part of the object itself (rollouts.md §1.1).
     const STATUS_SUBRESOURCE: Option<&'static str>;
@@ -105,9 +109,10 @@ pub trait Driver: Send + Sync {
 
     fn plan(&self, cx: &Context, snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Status>;
 
-    /// What came of the plan's actions, in order and up to the first failure. True: failures are results
-    /// that a next plan has to see, and that the last one has not seen; those that would only repeat
-    /// themselves are then no reason to back off. One that has seen them would do the same once more.
+    /// What came of the plan's actions, in order and up to the first failure. True: failures are
+    /// results that a next plan has to see, and that the last one has not seen; those that would
+    /// only repeat themselves are then no reason to back off. One that has seen them would do the
+    /// same once more.
     fn acted(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
         false
     }
@@ -198,7 +203,7 @@ async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Resul
     driver.met(cx, key, root.as_ref()).await;
     let snapshot = driver.observe(cx, root.clone()).await?;
     let now = cx.clock.now();
-    let plan = guarded_plan(key, || driver.plan(cx, &snapshot, now))?;
+    let plan = guarded(key, || driver.plan(cx, &snapshot, now))?;
     let written = carry_out(driver, cx, key, root.as_ref(), &plan).await?;
     if written != Written::Partly {
         driver.stored(cx, &snapshot);
@@ -211,7 +216,7 @@ async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Resul
 }
 
 /// A planner that panics costs its own object a pass and nothing else.
-fn guarded_plan<S>(key: &Key, plan: impl FnOnce() -> Plan<S>) -> Result<Plan<S>> {
+pub(crate) fn guarded<T>(key: &Key, plan: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(plan)).map_err(|panic| Error::Panic {
         key: key.to_string(),
         message: panic_message(panic.as_ref()).to_owned(),
@@ -251,8 +256,8 @@ async fn carry_out<D: Driver>(
     let acted = plan.actions.iter().zip(&outcomes);
     let successes = acted.filter(|(_, outcome)| outcome.is_ok());
     for (action, _) in successes {
-        // What an eviction leads to is seen when the pod goes; one that was refused is tried again when
-        // the plan says so, not at once.
+        // What an eviction leads to is seen when the pod goes; one that was refused is tried again
+        // when the plan says so, not at once.
         if !matches!(action, Action::Measure(_) | Action::Evict { .. }) {
             written = Written::Everything;
         }
@@ -289,16 +294,16 @@ async fn carry_out<D: Driver>(
     Ok(written)
 }
 
-/// Whether an object is for this instance: with its id, or without any (rollouts.md §9.3). Answers to writes
-/// bring others too: a sync applies what Git says.
+/// Whether an object is for this instance: with its id, or without any (rollouts.md §9.3). Answers
+/// to writes bring others too: a sync applies what Git says.
 fn is_ours(cx: &Context, metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
     let id = labels.and_then(|labels| labels.get(INSTANCE_ID_LABEL));
     id == cx.config.instance_id.as_ref()
 }
 
-/// Carries actions out in order, up to the first failure that is not one of an attempt, and as long as it is
-/// this process's turn.
+/// Carries actions out in order, up to the first failure that is not one of an attempt, and as long
+/// as it is this process's turn.
 async fn act(
     cx: &Context,
     key: &Key,

@@ -1,12 +1,13 @@
-//! What is said of passes that fail, and of attempts that do: once, with the remedy, however often they fail.
+//! What is said of passes that fail, and of attempts that do: once, with the remedy, however often
+//! they fail.
 
 use super::Kept;
 use crate::error::{Error, Result, Retry};
 use crate::queue::{Key, Outcome};
 use std::collections::BTreeSet;
 
-/// So many passes in a row may find that their view of the cluster is old. A view that is still old then does
-/// not catch up by itself.
+/// So many passes in a row may find that their view of the cluster is old. A view that is still old
+/// then does not catch up by itself.
 const STALE_MAX: u32 = 5;
 /// What to do about that.
 const STAYS_STALE: &str = "the view of the cluster does not catch up with it: see whether a watch \
@@ -22,8 +23,8 @@ pub struct Complaints {
     attempts: Kept<Attempts>,
 }
 
-/// An attempt that failed, as far as it is the same each time: what was tried, and the code of the answer.
-/// The words of a conflict name versions.
+/// An attempt that failed, as far as it is the same each time: what was tried, and the code of the
+/// answer. The words of a conflict name versions.
 type Trial = (String, Option<u16>);
 
 #[derive(Clone, Debug, Default)]

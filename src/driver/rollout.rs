@@ -64,8 +64,8 @@ impl Driver for RolloutDriver {
         engine::rollout::plan(snapshot, &cx.config, now)
     }
 
-    /// A ReplicaSet that the API server will not or could not create is something to tell of, and so is a
-    /// route that it will not have.
+    /// A ReplicaSet that the API server will not or could not create is something to tell of, and
+    /// so is a route that it will not have.
     fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
             if is_of_router(action) {

@@ -1,4 +1,5 @@
-//! The write of a status: the difference to the stored one, good only for the version that was planned with.
+//! The write of a status: the difference to the stored one, good only for the version that was
+//! planned with.
 
 use super::{Context, Driver, at_version, encode, key_of};
 use crate::error::{Error, Result};
@@ -70,20 +71,26 @@ async fn explained(
     error
 }
 
-/// What a merge patch of the status has to say; `None` when the stored one is as planned.
+/// What a merge patch of the status has to say; `None` when the stored one is as planned, or there
+/// is none and nothing to say: fields that the API requires would be written, and seen, without a
+/// meaning.
 fn difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<Value>> {
     let stored = D::status(root);
     if stored == Some(planned) {
         return Ok(None);
     }
+    let is_new = stored.is_none();
     let stored = stored.map_or(Ok(Value::Null), encode)?;
     let planned = encode(planned)?;
+    if is_new && planned == encode(&D::Status::default())? {
+        return Ok(None);
+    }
     // A kind without a status of ours (a Service) plans none.
     Ok(crate::diff::merge_diff(&stored, &planned).filter(|_| planned.is_object()))
 }
 
-/// The fields that the API server has not stored as they were sent: the next pass would send them again. The
-/// answer is in the cache by now. If that holds another version, the next pass will see.
+/// The fields that the API server has not stored as they were sent: the next pass would send them
+/// again. The answer is in the cache by now. If that holds another version, the next pass will see.
 fn lost<D: Driver>(
     driver: &D,
     cx: &Context,
@@ -127,7 +134,65 @@ fn collect(patch: &Value, path: &str, into: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::analysis_run::AnalysisRunDriver;
+    use super::super::application::ApplicationDriver;
+    use super::super::experiment::ExperimentDriver;
+    use super::super::rollout::RolloutDriver;
+    use super::super::service::ServiceDriver;
     use super::*;
+    use api::{AnalysisPhase, AnalysisRunStatus};
+
+    /// What is written so that `stored` becomes `planned`.
+    fn written<D: Driver>(stored: Option<Value>, planned: &D::Status) -> Option<Value>
+    where
+        D::Root: serde::de::DeserializeOwned,
+    {
+        let mut root = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {
+            "metrics": [], "templates": [], "destination": {}, "project": "",
+        }});
+        if let Some(stored) = stored {
+            root["status"] = stored;
+        }
+        let root: D::Root = serde_json::from_value(root).unwrap();
+        difference::<D>(&root, planned).unwrap()
+    }
+
+    #[test]
+    fn a_status_that_says_nothing_is_not_written_where_there_is_none() {
+        fn first<D: Driver>() -> Option<Value>
+        where
+            D::Root: serde::de::DeserializeOwned,
+        {
+            written::<D>(None, &D::Status::default())
+        }
+        assert_eq!(first::<AnalysisRunDriver>(), None);
+        assert_eq!(first::<RolloutDriver>(), None);
+        assert_eq!(first::<ExperimentDriver>(), None);
+        assert_eq!(first::<ApplicationDriver>(), None);
+        assert_eq!(first::<ServiceDriver>(), None);
+    }
+
+    #[test]
+    fn the_first_status_that_says_something_is_written_whole() {
+        let planned = AnalysisRunStatus {
+            phase: Some(AnalysisPhase::Running),
+            ..AnalysisRunStatus::default()
+        };
+        let running = json!({"phase": "Running", "runSummary": {}});
+        let first = written::<AnalysisRunDriver>(None, &planned);
+        assert_eq!(first, Some(running.clone()));
+        let again = written::<AnalysisRunDriver>(Some(running.clone()), &planned);
+        assert_eq!(again, None);
+        let nothing = AnalysisRunStatus::default();
+        let emptied = written::<AnalysisRunDriver>(Some(running), &nothing);
+        assert_eq!(emptied, Some(json!({"phase": ""})));
+        let observed = api::RolloutStatus {
+            observed_generation: "1".to_owned(),
+            ..api::RolloutStatus::default()
+        };
+        let first = written::<RolloutDriver>(None, &observed).unwrap();
+        assert_eq!(first["observedGeneration"], "1");
+    }
 
     #[test]
     fn the_fields_of_a_patch_are_named_by_their_paths() {

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// # Errors
-/// When a Secret could not be read. One that does not exist, or may not be read, is not an error here:
-/// the planner says so.
+/// When a Secret could not be read. One that does not exist, or may not be read, is not an error
+/// here: the planner says so.
 pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<AnalysisRunSnapshot> {
     let namespace = run.namespace().unwrap_or_default();
     let rollout = owning_rollout(&run).and_then(|name| cx.caches.rollouts.get(&namespace, name));

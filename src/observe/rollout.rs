@@ -57,7 +57,11 @@ pub async fn rollout(
         pods,
         analysis_runs: owned(&caches.analysis_runs, &rollout),
         experiments: owned(&caches.experiments, &rollout),
-        templates: templates(caches, &namespace),
+        templates: if wanted.templates.is_empty() {
+            TemplateSet::default()
+        } else {
+            templates(caches, &namespace)
+        },
         objects,
         workload,
         workload_users: workload_users(&rollout, namesakes),
@@ -90,7 +94,7 @@ async fn controlled(
     kind: &str,
     rollout: &Rollout,
 ) -> Result<BTreeMap<ObjectKey, Arc<Value>>> {
-    let cache = match caches.dynamic.of_kind(api_version, kind).await {
+    let cache = match caches.dynamic.lean_of_kind(api_version, kind).await {
         Ok(cache) => cache,
         Err(Error::UnknownKind { .. }) => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
@@ -105,7 +109,8 @@ async fn controlled(
     Ok(keyed.collect())
 }
 
-/// What the Rollout controls, what nobody controls, and what has a name that it would give; by name.
+/// What the Rollout controls, what nobody controls, and what has a name that it would give; by
+/// name.
 fn owned<K: Resource>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
     let namespace = rollout.namespace().unwrap_or_default();
     let prefix = format!("{}-", rollout.name_any());

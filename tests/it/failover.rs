@@ -1,5 +1,5 @@
-//! Several controllers with leader election: one acts, and when it is gone the next goes on from the
-//! step that the rollout was at.
+//! Several controllers with leader election: one acts, and when it is gone the next goes on from
+//! the step that the rollout was at.
 
 use crate::replica::Replica;
 use crate::world::{World, gvk};

@@ -1,5 +1,5 @@
-//! An API server that refuses, breaks, closes streams, or is slow: the controller goes on asking, not
-//! too often, and does the right thing when it gets answers again.
+//! An API server that refuses, breaks, closes streams, or is slow: the controller goes on asking,
+//! not too often, and does the right thing when it gets answers again.
 
 use crate::replica::{Fault, Replica};
 use crate::world::World;

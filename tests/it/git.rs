@@ -282,7 +282,8 @@ impl GitWorld {
         message_of(&app, kind).unwrap()
     }
 
-    /// Nothing but one look at Git for each poll is written in five minutes, after five to calm down.
+    /// Nothing but one look at Git for each poll is written in five minutes, after five to calm
+    /// down.
     pub async fn assert_at_rest(&self, applications: u64) {
         self.sleep(300).await;
         let (before, looks) = (self.api.revision(), self.looks());

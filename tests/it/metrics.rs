@@ -1,5 +1,5 @@
-//! What the controller tells of itself. Rows of the acceptance table: the test's name begins with the
-//! row's number.
+//! What the controller tells of itself. Rows of the acceptance table: the test's name begins with
+//! the row's number.
 
 #![allow(
     clippy::float_cmp,

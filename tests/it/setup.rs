@@ -1,4 +1,5 @@
-//! `weir install` and `weir check`, and the rights of the table against what the controller asks for.
+//! `weir install` and `weir check`, and the rights of the table against what the controller asks
+//! for.
 
 use crate::git::GitWorld;
 use crate::gitops::{APP, bump, deployed, rollout};
@@ -220,6 +221,18 @@ async fn a_second_controller_is_named() {
         ..CheckOptions::default()
     };
     assert!(checked(&world, &client, &of_id).await.is_good());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dashboard_of_the_peer_is_no_second_controller() {
+    let world = installed(&Settings::default()).await;
+    deploy_elsewhere(&world, &["dashboard", "--loglevel=info"]);
+    let client = world.api.client();
+    let report = checked(&world, &client, &CheckOptions::default()).await;
+    assert!(report.is_good(), "{report}");
+    // Nor in the way of an installation.
+    let installed = install(&client, &Settings::default(), &mut std::io::sink()).await;
+    assert!(installed.is_ok(), "{installed:?}");
 }
 
 fn namespaced() -> CheckOptions {

@@ -1,6 +1,6 @@
-//! The recorded timelines of the peer, played on the embedded cluster in virtual time, with the real
-//! controller: as `cargo xtask timeline` does. Intended differences stand beside the recordings, each
-//! with its reason; any other fails, and so does one that no longer exists.
+//! The recorded timelines of the peer, played on the embedded cluster in virtual time, with the
+//! real controller: as `cargo xtask timeline` does. Intended differences stand beside the
+//! recordings, each with its reason; any other fails, and so does one that no longer exists.
 
 use std::collections::BTreeMap;
 use timelines::{Intended, Recording, Scenario, Settings, Time};

@@ -1,7 +1,8 @@
 //! Globs, as in project rules and file filters: `*`, `**`, `?`, `[…]`, `{a,b}`.
 //!
-//! Every plan asks thousands of times, almost always about patterns that are plain names or names with
-//! a `*`. Those are compared as they are: compiling one to a regular expression costs a thousand times more.
+//! Every plan asks thousands of times, almost always about patterns that are plain names or names
+//! with a `*`. Those are compared as they are: compiling one to a regular expression costs a
+//! thousand times more.
 
 use globset::GlobBuilder;
 

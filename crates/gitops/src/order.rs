@@ -46,8 +46,8 @@ const KINDS: [&str; 35] = [
     "APIService",
 ];
 
-/// The position of a kind in the order of application. Of the kinds that are not listed a Rollout is
-/// last: the templates, routes and services that it names are then there when it is first seen.
+/// The position of a kind in the order of application. Of the kinds that are not listed a Rollout
+/// is last: the templates, routes and services that it names are then there when it is first seen.
 pub fn kind_rank(kind: &str) -> usize {
     match KINDS.iter().position(|known| *known == kind) {
         Some(rank) => rank,

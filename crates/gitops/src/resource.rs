@@ -56,6 +56,13 @@ impl ResourceId {
     }
 }
 
+impl ResourceId {
+    /// `group/Kind/name`, as an operation names what it waits for (gitops.md §7).
+    pub fn short(&self) -> String {
+        format!("{}/{}/{}", self.group, self.kind, self.name)
+    }
+}
+
 /// `group/Kind:namespace/name`, as messages about syncs name objects.
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +154,8 @@ pub fn set_annotation(object: &mut Value, key: &str, value: &str) {
     }
 }
 
-/// The map at `path`, created on the way where it is absent or null; `None` if something else is there.
+/// The map at `path`, created on the way where it is absent or null; `None` if something else is
+/// there.
 pub(crate) fn child_map<'a>(
     object: &'a mut Value,
     path: &[&str],

@@ -27,6 +27,12 @@ pub fn tracking_id(app: &str, id: &ResourceId, fallback_namespace: &str) -> Stri
     format!("{app}:{}/{}:{namespace}/{}", id.group, id.kind, id.name)
 }
 
+/// Whether an object can belong to an Application. A CustomResourceDefinition can't: with it would
+/// go all objects of its kind, whoever made them.
+pub fn is_tracked(id: &ResourceId) -> bool {
+    !id.is("apiextensions.k8s.io", "CustomResourceDefinition")
+}
+
 /// The Application that a live object says it belongs to, if its id is about the object itself: an
 /// annotation that was copied along with the object from elsewhere counts for nothing.
 pub fn owner(object: &Value) -> Option<&str> {
@@ -35,7 +41,8 @@ pub fn owner(object: &Value) -> Option<&str> {
     let (group, kind) = kind.split_once('/')?;
     let (namespace, name) = name.split_once('/')?;
     let id = ResourceId::of(object);
-    let own = id.group == group
+    let own = is_tracked(&id)
+        && id.group == group
         && id.kind == kind
         && id.name == name
         && (id.namespace.is_empty() || id.namespace == namespace);
@@ -71,6 +78,23 @@ mod tests {
         assert_eq!(owner(&object), None);
         object["metadata"]["annotations"][TRACKING_ANNOTATION] = json!("garbage");
         assert_eq!(owner(&object), None);
+    }
+
+    #[test]
+    fn a_definition_belongs_to_no_application_whatever_it_says() {
+        let kind = "CustomResourceDefinition";
+        let group = "apiextensions.k8s.io";
+        let id = ResourceId::new(group, kind, "", "things.example.com");
+        let object = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {
+            "name": id.name, "annotations": {TRACKING_ANNOTATION: tracking_id("shop", &id, "n")}}});
+        assert_eq!(owner(&object), None);
+        assert!(!is_tracked(&id));
+        assert!(is_tracked(&ResourceId::new(
+            "example.com",
+            "Thing",
+            "",
+            "t"
+        )));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Objects that client-side apply made before they came to us (gitops.md item 64). Server-side apply only
-//! removes what its own manager owns, so that is handed over first.
+//! Objects that client-side apply made before they came to us (gitops.md item 64). Server-side
+//! apply only removes what its own manager owns, so that is handed over first.
 
 use super::FIELD_MANAGER;
 use super::fields::{FieldSet, owned_by};
@@ -21,8 +21,9 @@ pub(super) fn owned(live: &Value, managers: &[String]) -> Option<FieldSet> {
     owned_by(live, &|entry| is_client_side(entry, managers))
 }
 
-/// The managed fields of a live object once they are handed over to us; `None` if there is nothing to hand
-/// over, or if we have applied the object already: what others have written since is theirs.
+/// The managed fields of a live object once they are handed over to us; `None` if there is nothing
+/// to hand over, or if we have applied the object already: what others have written since is
+/// theirs.
 pub(super) fn handed_over(live: &Value, managers: &[String]) -> Option<Value> {
     let entries = list(live, "/metadata/managedFields");
     let is_ours = |entry: &Value| {

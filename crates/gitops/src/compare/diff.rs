@@ -60,8 +60,8 @@ struct Mode<'a> {
 pub(super) struct Ownership<'a> {
     pub(super) own: Option<&'a FieldSet>,
     pub(super) any: Option<&'a FieldSet>,
-    /// What client-side apply made of an object that we have never applied, and what therefore goes when
-    /// Git does not declare it.
+    /// What client-side apply made of an object that we have never applied, and what therefore goes
+    /// when Git does not declare it.
     pub(super) client_side: Option<&'a FieldSet>,
     /// The live object says that it was applied from exactly this manifest.
     pub(super) digest_matches: bool,
@@ -99,8 +99,8 @@ pub(super) fn declared(target: &Value, live: &Value, ownership: Ownership<'_>) -
             walk.push(path, Difference::Removed, None, Some(value));
         });
     } else if let (Some(own), Some(applied)) = (ownership.client_side, last_applied(live)) {
-        // Client-side apply owns what the API server has defaulted too: what was declared says what it
-        // has declared.
+        // Client-side apply owns what the API server has defaulted too: what was declared says what
+        // it has declared.
         let mut declared = BTreeSet::new();
         own.orphans(target, &applied, &mut |path, _| {
             declared.insert(path);

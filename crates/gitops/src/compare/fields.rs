@@ -162,8 +162,8 @@ impl FieldSet {
         list.retain(|item| !self.values.contains(item));
     }
 
-    /// Copies the owned fields that `target` declares from `live`. Those that it does not declare are safe:
-    /// an apply leaves them alone.
+    /// Copies the owned fields that `target` declares from `live`. Those that it does not declare
+    /// are safe: an apply leaves them alone.
     pub(super) fn keep(&self, target: &mut Value, live: &Value) {
         for (name, child) in &self.fields {
             let seen = live.get(name).filter(|seen| !seen.is_null());
@@ -215,8 +215,8 @@ pub fn owned_by(live: &Value, pick: &dyn Fn(&Value) -> bool) -> Option<FieldSet>
     union(live, &|entry| subresource(entry).is_empty() && pick(entry))
 }
 
-/// What managers of these names own of a live object, by whichever way they wrote it: an autoscaler owns
-/// `replicas` through the subresource `scale`. What they own of the status is in no manifest.
+/// What managers of these names own of a live object, by whichever way they wrote it: an autoscaler
+/// owns `replicas` through the subresource `scale`. What they own of the status is in no manifest.
 pub(super) fn owned_by_managers(live: &Value, managers: &[String]) -> Option<FieldSet> {
     union(live, &|entry| {
         let manager = crate::resource::string(entry, "/manager").unwrap_or_default();

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Live objects around one Application: at least those that Git names, those whose tracking id
-/// names the Application, the Rollouts of the namespaces it deploys to, and those Namespaces. More
-/// does no harm.
+/// names the Application, the Rollouts that write to any of them, wherever these are, and the
+/// Namespaces it deploys to. More does no harm.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveTree {
     objects: BTreeMap<ResourceId, Arc<Value>>,
+    /// Why the objects of a kind can't be seen, by its group and name.
+    hidden: BTreeMap<(String, String), String>,
 }
 
 impl LiveTree {
@@ -26,6 +28,27 @@ impl LiveTree {
 
     pub fn remove(&mut self, id: &ResourceId) {
         self.objects.remove(id);
+    }
+
+    /// Records that the objects of a kind can't be seen, and why: that none of them is in the tree
+    /// says nothing of what is there.
+    pub fn hide(&mut self, group: &str, kind: &str, why: &str) {
+        self.hidden
+            .insert((group.to_owned(), kind.to_owned()), why.to_owned());
+    }
+
+    /// Why the objects of a kind can't be seen; `None` if they are.
+    pub fn hidden(&self, group: &str, kind: &str) -> Option<&str> {
+        if self.hidden.is_empty() {
+            return None;
+        }
+        let of_kind = (group.to_owned(), kind.to_owned());
+        self.hidden.get(&of_kind).map(String::as_str)
+    }
+
+    /// Whether an object could be seen if it were there.
+    pub fn sees(&self, id: &ResourceId) -> bool {
+        self.hidden(&id.group, &id.kind).is_none()
     }
 
     /// Whether the Namespace object is there and not on its way out.

@@ -1,6 +1,6 @@
 //! Whether the cluster still says what Git says (gitops.md items 31–34).
 //!
-//! Three questions decide about one object, and each one covers what the others cannot see:
+//! Four questions decide about one object, and each one covers what the others cannot see:
 //! 1. Does every *declared* field have its declared value (`diff`)? What Git does not declare is
 //!    not looked at, with one exception: inside a list or map that the API server treats as one
 //!    unit (*atomic*) and that somebody else has written since we did, every field counts.
@@ -9,10 +9,12 @@
 //! 3. Has the manifest changed since it was last applied (`digest`, kept as an annotation)?
 //!    Ownership stops at atomic lists, e.g. the steps of a canary, so a field that Git removed
 //!    inside one would otherwise go unnoticed for ever.
+//! 4. Does it say that it belongs to the Application (`resource::unclaimed`)? Somebody may have
+//!    made exactly what Git declares; only what is ours is ever pruned.
 //!
-//! Which fields belong to a controller in any case is for [`DiffRules`] to say; which values the API
-//! server does not write, for `writing`. What client-side apply owns of an object that we have not
-//! applied yet counts as ours in the second question (`client_side`).
+//! Which fields belong to a controller in any case is for [`DiffRules`] to say; which values the
+//! API server does not write, for `writing`. What client-side apply owns of an object that we have
+//! not applied yet counts as ours in the second question (`client_side`).
 
 mod client_side;
 mod diff;
@@ -21,6 +23,7 @@ mod fields;
 mod guests;
 mod live;
 mod resource;
+mod routes;
 mod rules;
 mod scalar;
 mod writing;
@@ -37,5 +40,7 @@ pub use api::constants::gitops::FIELD_MANAGER;
 
 #[cfg(test)]
 mod ownership_tests;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
-//! Whose a field is, where that is not only between Git and somebody else; and which values are not written.
+//! Whose a field is, where that is not only between Git and somebody else; and which values are not
+//! written.
 
 use super::resource::handed_over;
-use super::tests::{applied, deployment, deployment_owned, diff, manifest, rules};
+use super::tests::{UNCLAIMED, applied, deployment, deployment_owned, diff, manifest, rules};
 use super::{DiffRules, FIELD_MANAGER, IgnoreRule};
+use crate::tracking::TRACKING_ANNOTATION;
 use serde_json::{Value, json};
 
 const KUBECTL: &str = "kubectl-client-side-apply";
@@ -71,14 +73,16 @@ fn fields_of_a_manager_are_kept_inside_lists_and_only_where_git_declares_them() 
     assert_eq!(kept.get("workingDir"), None);
 }
 
-/// Applied by kubectl with `replicas`, which Git does not declare any more. What the API server has defaulted
-/// is owned by kubectl as well.
+/// Applied by kubectl with `replicas`, which Git does not declare any more. What the API server has
+/// defaulted is owned by kubectl as well.
 fn left_by_kubectl() -> (crate::Manifest, Value) {
     let before = manifest(deployment());
     let mut without = deployment();
     without["spec"].as_object_mut().unwrap().remove("replicas");
     let mut live = applied(&before, &rules(), json!({}));
-    live["metadata"]["annotations"] = json!({LAST_APPLIED: deployment().to_string()});
+    let id = live["metadata"]["annotations"][TRACKING_ANNOTATION].clone();
+    live["metadata"]["annotations"] =
+        json!({LAST_APPLIED: deployment().to_string(), TRACKING_ANNOTATION: id});
     live["spec"]["revisionHistoryLimit"] = json!(10);
     let mut annotations = json!({".": {}});
     annotations[format!("f:{LAST_APPLIED}")] = json!({});
@@ -177,4 +181,112 @@ fn wrapped_base64_is_the_same_secret() {
     let mut live = applied(&target, &rules(), owned);
     live["data"]["a"] = json!("aGVsbG8=");
     assert_eq!(diff(&target, live, &rules()), Vec::<String>::new());
+}
+
+/// As declared, with labels and annotations, and made by somebody else.
+fn found(labels: Value, annotations: Value) -> Value {
+    let mut live = manifest(deployment()).object;
+    live["metadata"]["uid"] = json!("u-1");
+    live["metadata"]["labels"] = labels;
+    live["metadata"]["annotations"] = annotations;
+    live
+}
+
+const OTHERS: &str = "other:apps/Deployment:production/redis";
+
+#[test]
+fn what_is_as_declared_and_not_ours_is_out_of_sync() {
+    let target = manifest(deployment());
+    let plain = found(json!({}), json!({}));
+    assert_eq!(diff(&target, plain.clone(), &rules()), [UNCLAIMED]);
+    let mut bare = plain.clone();
+    let metadata = bare["metadata"].as_object_mut().unwrap();
+    metadata.remove("annotations");
+    metadata.remove("labels");
+    assert_eq!(diff(&target, bare, &rules()), [UNCLAIMED]);
+    let taken = found(json!({}), json!({TRACKING_ANNOTATION: OTHERS}));
+    let differs = UNCLAIMED.replace("Missing", "Differs");
+    assert_eq!(
+        diff(&target, taken, &rules()),
+        std::slice::from_ref(&differs)
+    );
+    // Copied along with another object.
+    let copied = found(
+        json!({}),
+        json!({TRACKING_ANNOTATION: "shop:apps/Deployment:production/another"}),
+    );
+    assert_eq!(diff(&target, copied, &rules()), [differs]);
+    // What only stands for it: an object that can't be looked at.
+    let mut stand_in = plain;
+    stand_in["metadata"].as_object_mut().unwrap().remove("uid");
+    assert_eq!(diff(&target, stand_in, &rules()), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_tracked_by_label_is_ours_as_it_is() {
+    let target = manifest(deployment());
+    for key in ["app.kubernetes.io/instance", "argocd.argoproj.io/instance"] {
+        let ours = found(json!({key: "shop"}), json!({}));
+        assert_eq!(diff(&target, ours, &rules()), Vec::<String>::new(), "{key}");
+        // The label of a chart, or of another Application.
+        let other = found(json!({key: "release"}), json!({}));
+        assert_eq!(diff(&target, other, &rules()), [UNCLAIMED], "{key}");
+        let taken = found(json!({key: "shop"}), json!({TRACKING_ANNOTATION: OTHERS}));
+        assert_eq!(diff(&target, taken, &rules()).len(), 1, "{key}");
+    }
+}
+
+#[test]
+fn an_id_that_no_apply_would_change_is_no_drift() {
+    let ignoring = |managers: &[&str], pointers: &[&str], respect| {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        let rule = IgnoreRule {
+            group: "*".to_owned(),
+            kind: "*".to_owned(),
+            json_pointers: texts(pointers),
+            managed_fields_managers: texts(managers),
+            ..IgnoreRule::default()
+        };
+        DiffRules::new("shop", vec![rule], respect)
+    };
+    let target = manifest(deployment());
+    let mut taken = found(json!({}), json!({TRACKING_ANNOTATION: OTHERS}));
+    let mut fields = json!({});
+    fields[format!("f:{TRACKING_ANNOTATION}")] = json!({});
+    let fields = json!({"f:metadata": {"f:annotations": fields}});
+    taken["metadata"]["managedFields"] = json!([updated("other-controller", fields)]);
+    for pointer in [
+        "/metadata/annotations",
+        "/metadata/annotations/argocd.argoproj.io~1tracking-id",
+    ] {
+        let rules = ignoring(&[], &[pointer], true);
+        assert_eq!(diff(&target, taken.clone(), &rules), Vec::<String>::new());
+        // Applied all the same, it is ours from then on.
+        let rules = ignoring(&[], &[pointer], false);
+        assert_eq!(diff(&target, taken.clone(), &rules).len(), 1, "{pointer}");
+    }
+    let rules = ignoring(&["other-controller"], &[], true);
+    assert_eq!(diff(&target, taken, &rules), Vec::<String>::new());
+}
+
+#[test]
+fn a_definition_is_nobodys_and_compared_all_the_same() {
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"}, "spec": {"group": "example.com", "scope": "Cluster"}});
+    let target = manifest(definition);
+    let mut live = target.object.clone();
+    live["metadata"]["uid"] = json!("u-1");
+    assert_eq!(diff(&target, live.clone(), &rules()), Vec::<String>::new());
+    live["metadata"]["annotations"] = json!({TRACKING_ANNOTATION:
+        "other:apiextensions.k8s.io/CustomResourceDefinition:n/things.example.com"});
+    assert_eq!(diff(&target, live.clone(), &rules()), Vec::<String>::new());
+    // Written down in Git, it means as little.
+    let mut exported = target.clone();
+    exported.object["metadata"]["annotations"] = live["metadata"]["annotations"].clone();
+    assert_eq!(
+        diff(&exported, live.clone(), &rules()),
+        Vec::<String>::new()
+    );
+    live["spec"]["scope"] = json!("Namespaced");
+    assert_eq!(diff(&target, live, &rules()), ["Differs .spec.scope"]);
 }

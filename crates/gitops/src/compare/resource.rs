@@ -5,7 +5,7 @@ use super::{DiffRules, FIELD_MANAGER, LiveTree, client_side};
 use crate::manifest::{Hook, Manifest, hook};
 use crate::resource::{self, ResourceId, annotation};
 use crate::tracking::{self, TRACKING_ANNOTATION};
-use api::constants::gitops::COMPARE_OPTIONS_ANNOTATION;
+use api::constants::gitops::{COMPARE_OPTIONS_ANNOTATION, INSTANCE_LABEL, OWN_INSTANCE_LABEL};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -149,7 +149,51 @@ fn one(manifest: &Manifest, live: Option<&Value>, rules: &DiffRules) -> Resource
             live: None,
         });
     }
+    out.differences.extend(unclaimed(manifest, live, rules));
     out
+}
+
+/// That a declared object does not say that it is ours. Until it is applied it goes neither with
+/// its manifest nor with the Application, however much it is as declared. The tracking id is no
+/// field like others: whose object it is matters more than what is ignored of it.
+fn unclaimed(manifest: &Manifest, live: &Value, rules: &DiffRules) -> Option<FieldDiff> {
+    let wanted = annotation(&manifest.object, TRACKING_ANNOTATION)?;
+    let owner = tracking::owner(live);
+    let is_ours = match owner {
+        Some(owner) => owner == rules.app,
+        None => is_labelled(live, &rules.app),
+    };
+    // What stands for an object that can't be seen has no uid.
+    if is_ours || !tracking::is_tracked(&manifest.id) || resource::uid(live).is_none() {
+        return None;
+    }
+    // Where the live annotations are kept, an apply would not change it.
+    let mut sent = manifest.object.clone();
+    rules.keep(&manifest.id, &mut sent, live);
+    if annotation(&sent, TRACKING_ANNOTATION) != Some(wanted) {
+        return None;
+    }
+    let seen = annotation(live, TRACKING_ANNOTATION);
+    Some(FieldDiff {
+        path: format!(".metadata.annotations.{TRACKING_ANNOTATION}"),
+        what: if seen.is_some() {
+            Difference::Differs
+        } else {
+            Difference::Missing
+        },
+        target: Some(wanted.into()),
+        live: seen.map(Value::from),
+    })
+}
+
+/// Whether an object is tracked by label, as it is where the peer is configured so. It is ours as
+/// it is; the next sync that there is a reason for gives it the id.
+fn is_labelled(live: &Value, app: &str) -> bool {
+    let labels = live.pointer("/metadata/labels");
+    [INSTANCE_LABEL, OWN_INSTANCE_LABEL]
+        .iter()
+        .filter_map(|key| labels?.get(key)?.as_str())
+        .any(|name| name == app)
 }
 
 /// The digest of what counts in a manifest. Independent of the live object, so that it is the same
@@ -158,8 +202,8 @@ pub(crate) fn target_digest(manifest: &Manifest, rules: &DiffRules) -> String {
     digest(&masked_target(manifest, None, rules))
 }
 
-/// What the managed fields of a live object have to be before it is applied for the first time, where
-/// client-side apply made it; `None` where nothing is to be handed over to us.
+/// What the managed fields of a live object have to be before it is applied for the first time,
+/// where client-side apply made it; `None` where nothing is to be handed over to us.
 pub(crate) fn handed_over(live: &Value, rules: &DiffRules) -> Option<Value> {
     client_side::handed_over(live, &rules.migrated)
 }

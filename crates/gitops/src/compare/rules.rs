@@ -3,16 +3,18 @@
 
 use super::fields::owned_by_managers;
 use super::guests::Guests;
+use super::routes::{added_rules, arms_of_others, for_each_arm, has_record, keep_weights};
 use crate::glob;
 use crate::resource::{self, ResourceId};
-use api::constants::{HASH_LABEL, MANAGED_ROUTES_ANNOTATION};
+use api::constants::HASH_LABEL;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
-/// One entry of `spec.ignoreDifferences`. Group and kind are globs; empty name and namespace mean any.
+/// One entry of `spec.ignoreDifferences`. Group and kind are globs; empty name and namespace mean
+/// any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IgnoreRule {
     pub group: String,
@@ -45,6 +47,8 @@ pub struct DiffRules {
     services: BTreeSet<ResourceId>,
     /// Routes whose weights are moved, with the Services between which they are.
     routes: BTreeMap<ResourceId, BTreeSet<String>>,
+    /// The Rollouts that do it, as `namespace/name`.
+    managers: BTreeMap<ResourceId, BTreeSet<String>>,
     /// The backends that experiments add to them.
     guests: BTreeMap<ResourceId, Guests>,
     /// Workloads whose replicas are moved.
@@ -64,14 +68,16 @@ impl DiffRules {
         }
     }
 
-    /// What these managers own by client-side apply counts as ours until the first apply, and is taken over
-    /// before it: a field that Git no longer declares would stay for ever otherwise (gitops.md item 64).
+    /// What these managers own by client-side apply counts as ours until the first apply, and is
+    /// taken over before it: a field that Git no longer declares would stay for ever otherwise
+    /// (gitops.md item 64).
     pub fn migrate(&mut self, managers: &[&str]) {
         self.migrated = managers.iter().map(|&name| name.to_owned()).collect();
     }
 
-    /// Learns from a Rollout which fields of other objects its controller writes. Objects of other
-    /// kinds are ignored, so everything at hand may be passed.
+    /// Learns from a Rollout which fields of other objects its controller writes, wherever it is
+    /// and whoever it belongs to. Objects of other kinds are ignored, so everything at hand may be
+    /// passed.
     pub fn learn(&mut self, object: &Value) {
         if resource::kind(object) != "Rollout" || resource::group(object) != "argoproj.io" {
             return;
@@ -110,6 +116,7 @@ impl DiffRules {
         else {
             return;
         };
+        let owner = format!("{namespace}/{}", resource::name(rollout));
         let namespace = resource::string(gateway, "/namespace")
             .filter(|own| !own.is_empty())
             .unwrap_or(namespace);
@@ -128,6 +135,10 @@ impl DiffRules {
             for name in named.chain(gateway.get(one).and_then(Value::as_str)) {
                 let id = ResourceId::new(GATEWAY_GROUP, kind, namespace, name);
                 self.guests.entry(id.clone()).or_default().learn(rollout);
+                self.managers
+                    .entry(id.clone())
+                    .or_default()
+                    .insert(owner.clone());
                 self.routes
                     .entry(id)
                     .or_default()
@@ -172,8 +183,9 @@ impl DiffRules {
         if self.scaled.contains(id) {
             remove_key(object, "/spec", "replicas");
         }
-        if let Some(arms) = self.routes.get(id) {
-            for_each_arm(object, arms, &mut |reference| {
+        let arms = self.arms(id, live);
+        if !arms.is_empty() {
+            for_each_arm(object, &arms, &mut |reference| {
                 if let Some(reference) = reference.as_object_mut() {
                     reference.remove("weight");
                 }
@@ -181,13 +193,32 @@ impl DiffRules {
         }
     }
 
+    /// The Services between which the weights of a route are moved: those of the Rollouts that are
+    /// known, and those that the record at the live route tells of others. Not every Rollout can be
+    /// seen from here: one may be in a namespace that is not looked at, or another controller's.
+    fn arms(&self, id: &ResourceId, live: Option<&Value>) -> BTreeSet<String> {
+        let mut arms = self.routes.get(id).cloned().unwrap_or_default();
+        if let Some(live) = live.filter(|_| id.group == GATEWAY_GROUP) {
+            let known = self.managers.get(id);
+            let is_known = |owner: &str| known.is_some_and(|known| known.contains(owner));
+            arms.extend(arms_of_others(live, &is_known));
+        }
+        arms
+    }
+
+    /// Whether a rollout controller moves the weights of a route, and may add rules to it.
+    fn is_routed(&self, id: &ResourceId, live: &Value) -> bool {
+        self.routes.contains_key(id) || (id.group == GATEWAY_GROUP && has_record(live))
+    }
+
     /// Removes rules that the rollout controller added to a route (header and mirror routes), and
     /// backends of experiments.
     pub(super) fn mask_added_rules(&self, id: &ResourceId, target: &Value, live: &mut Value) {
-        let Some(arms) = self.routes.get(id) else {
+        if !self.is_routed(id, live) {
             return;
-        };
-        let added = added_rules(live, resource::list(target, "/spec/rules"), arms);
+        }
+        let arms = self.arms(id, Some(&*live));
+        let added = added_rules(live, resource::list(target, "/spec/rules"), &arms);
         if let Some(rules) = live
             .pointer_mut("/spec/rules")
             .and_then(Value::as_array_mut)
@@ -214,8 +245,13 @@ impl DiffRules {
         if self.scaled.contains(id) {
             keep_key(target, live, &["spec"], "replicas");
         }
-        if let Some(arms) = self.routes.get(id) {
-            keep_weights(target, live, arms, self.guests.get(id));
+        if self.is_routed(id, live) {
+            keep_weights(
+                target,
+                live,
+                &self.arms(id, Some(live)),
+                self.guests.get(id),
+            );
         }
         if self.respect {
             for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
@@ -232,12 +268,12 @@ impl DiffRules {
 
     /// Whether a controller writes into declared units of this object, so that an apply has to be
     /// made against what was seen.
-    pub(crate) fn is_shared_with_controller(&self, id: &ResourceId) -> bool {
-        self.services.contains(id) || self.routes.contains_key(id) || self.scaled.contains(id)
+    pub(crate) fn is_shared_with_controller(&self, id: &ResourceId, live: &Value) -> bool {
+        self.services.contains(id) || self.scaled.contains(id) || self.is_routed(id, live)
     }
 }
 
-fn remove_key(object: &mut Value, parent: &str, key: &str) {
+pub(super) fn remove_key(object: &mut Value, parent: &str, key: &str) {
     if let Some(map) = object.pointer_mut(parent).and_then(Value::as_object_mut) {
         map.remove(key);
     }
@@ -295,159 +331,5 @@ fn keep_pointer(target: &mut Value, live: &Value, pointer: &str) {
             }
         }
         _ => {}
-    }
-}
-
-fn backend_name(reference: &Value) -> &str {
-    reference
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-/// Calls `each` for every backend reference of a route that is one of `arms`.
-fn for_each_arm(route: &mut Value, arms: &BTreeSet<String>, each: &mut dyn FnMut(&mut Value)) {
-    let rules = route
-        .pointer_mut("/spec/rules")
-        .and_then(Value::as_array_mut);
-    for rule in rules.into_iter().flatten() {
-        let references = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
-        for reference in references.into_iter().flatten() {
-            if arms.contains(backend_name(reference)) {
-                each(reference);
-            }
-        }
-    }
-}
-
-/// Positions of the rules that a controller added: those that Weir has recorded at the route. Without
-/// a record (the peer keeps it elsewhere), as many as there are too many, of those that lead to one
-/// of its Services alone and that Git does not declare.
-fn added_rules(live: &Value, declared: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
-    let rules = resource::list(live, "/spec/rules");
-    let record = live
-        .pointer("/metadata/annotations")
-        .and_then(|annotations| annotations.get(MANAGED_ROUTES_ANNOTATION))
-        .and_then(Value::as_str)
-        .and_then(|text| serde_json::from_str::<BTreeMap<String, Vec<Value>>>(text).ok());
-    if let Some(record) = record {
-        let all: Vec<Value> = record.into_values().flatten().collect();
-        return recorded_rules(rules, &all, arms);
-    }
-    let is_candidate = |rule: &Value| match resource::list(rule, "/backendRefs") {
-        [only] => {
-            let matches = rule.get("matches").unwrap_or(&Value::Null);
-            let is_declared = declared.iter().any(|known| {
-                resource::list(known, "/backendRefs").len() == 1
-                    && covers(known.get("matches").unwrap_or(&Value::Null), matches)
-            });
-            arms.contains(backend_name(only)) && !is_declared
-        }
-        _ => false,
-    };
-    (0..rules.len())
-        .filter(|&at| is_candidate(&rules[at]))
-        .take(rules.len().saturating_sub(declared.len()))
-        .collect()
-}
-
-/// Positions of recorded rules, as the engine finds them: by matches, filters, and those backends that are
-/// arms.
-fn recorded_rules(rules: &[Value], record: &[Value], arms: &BTreeSet<String>) -> BTreeSet<usize> {
-    let of = |rule: &Value, field: &str| {
-        let mut value = rule.get(field).cloned().unwrap_or_default();
-        let entries = value.as_array_mut();
-        match (field, entries) {
-            ("backendRefs", Some(backends)) => {
-                backends.retain(|backend| arms.contains(backend_name(backend)));
-            }
-            // Older versions of the Gateway API drop how many requests are mirrored.
-            ("filters", Some(filters)) => {
-                for filter in filters {
-                    remove_key(filter, "/requestMirror", "percent");
-                    remove_key(filter, "/requestMirror", "fraction");
-                }
-            }
-            _ => {}
-        }
-        value
-    };
-    let mut found = BTreeSet::new();
-    for one in record {
-        let is_it = |rule: &Value| {
-            let mut fields = ["matches", "filters", "backendRefs"].iter();
-            fields.all(|field| covers(&of(one, field), &of(rule, field)))
-        };
-        let position = (0..rules.len()).find(|at| !found.contains(at) && is_it(&rules[*at]));
-        found.extend(position);
-    }
-    found
-}
-
-/// Whether `live` says everything that `declared` says.
-fn covers(declared: &Value, live: &Value) -> bool {
-    match (declared, live) {
-        (Value::Object(declared), Value::Object(live)) => declared
-            .iter()
-            .all(|(key, value)| live.get(key).is_some_and(|live| covers(value, live))),
-        (Value::Array(declared), Value::Array(live)) => {
-            declared.len() == live.len() && declared.iter().zip(live).all(|(a, b)| covers(a, b))
-        }
-        (a, b) => a == b,
-    }
-}
-
-/// Takes the weights of the arms, and rules and backends that the controller added, from the live
-/// route.
-fn keep_weights(
-    target: &mut Value,
-    live: &Value,
-    arms: &BTreeSet<String>,
-    guests: Option<&Guests>,
-) {
-    let declared = resource::list(target, "/spec/rules").len();
-    let seen = resource::list(live, "/spec/rules");
-    let added = added_rules(live, resource::list(target, "/spec/rules"), arms);
-    let (added, known): (Vec<_>, Vec<_>) = seen
-        .iter()
-        .enumerate()
-        .partition(|(at, _)| added.contains(at));
-    let known: Vec<&Value> = known.into_iter().map(|(_, rule)| rule).collect();
-    let rules = target
-        .pointer_mut("/spec/rules")
-        .and_then(Value::as_array_mut);
-    let Some(rules) = rules else {
-        return;
-    };
-    for (index, rule) in rules.iter_mut().enumerate() {
-        // Rules have no identity. Where their number is as declared, the position is one; else any
-        // rule tells, since the controller gives all of them the same weights.
-        let same_place = (known.len() == declared)
-            .then(|| known.get(index))
-            .flatten();
-        let references = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
-        for reference in references.into_iter().flatten() {
-            if !arms.contains(backend_name(reference)) {
-                continue;
-            }
-            let seen = same_place
-                .into_iter()
-                .chain(&known)
-                .flat_map(|rule| resource::list(rule, "/backendRefs"))
-                .find(|live| backend_name(live) == backend_name(reference));
-            if let (Some(live), Some(reference)) = (seen, reference.as_object_mut()) {
-                match live.get("weight") {
-                    Some(weight) => reference.insert("weight".to_owned(), weight.clone()),
-                    None => reference.remove("weight"),
-                };
-            }
-        }
-        if let (Some(guests), Some(live)) = (guests, same_place) {
-            guests.keep(rule, live);
-        }
-    }
-    // Where they stood: of two rules that take a request, the first does.
-    for (at, rule) in added {
-        rules.insert(at.min(rules.len()), rule.clone());
     }
 }

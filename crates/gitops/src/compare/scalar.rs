@@ -65,7 +65,8 @@ pub(super) fn is_free_map(path: &[&str]) -> bool {
     )
 }
 
-/// Whether two scalars at `path` (field names from the root, list positions left out) mean the same.
+/// Whether two scalars at `path` (field names from the root, list positions left out) mean the
+/// same.
 pub(super) fn same(path: &[&str], a: &Value, b: &Value) -> bool {
     if a == b {
         return true;

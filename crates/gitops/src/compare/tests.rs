@@ -69,6 +69,9 @@ pub(super) fn deployment_owned() -> Value {
             "f:ports": {"k:{\"containerPort\":6379,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}})
 }
 
+/// What is said of an object that is as declared and does not say whose it is.
+pub(super) const UNCLAIMED: &str = "Missing .metadata.annotations.argocd.argoproj.io/tracking-id";
+
 #[test]
 fn defaults_status_quantities_and_other_peoples_fields_are_no_drift() {
     let target = manifest(deployment());
@@ -129,7 +132,7 @@ fn a_field_that_git_no_longer_declares_is_drift_while_we_own_it() {
     let mut adopted = live;
     adopted["metadata"]["managedFields"][0]["manager"] = json!("kubectl");
     adopted["metadata"]["annotations"] = json!({});
-    assert_eq!(diff(&target, adopted, &rules()), Vec::<String>::new());
+    assert_eq!(diff(&target, adopted, &rules()), [UNCLAIMED]);
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "takes `json!` literals")]

@@ -1,11 +1,12 @@
-//! Which declared values are not there to be seen: what the API server leaves out when it writes an object.
+//! Which declared values are not there to be seen: what the API server leaves out when it writes an
+//! object.
 
 use super::scalar::is_zero;
 use crate::resource;
 use serde_json::Value;
 
-/// Groups of Kubernetes itself. Their objects are written from Go types, which leave out zero values; a
-/// custom resource is stored as it was sent.
+/// Groups of Kubernetes itself. Their objects are written from Go types, which leave out zero
+/// values; a custom resource is stored as it was sent.
 const BUILT_IN: [&str; 24] = [
     "",
     "admissionregistration.k8s.io",
@@ -33,8 +34,8 @@ const BUILT_IN: [&str; 24] = [
     "storagemigration.k8s.io",
 ];
 
-/// Fields of those groups that are pointers in Go wherever they occur: their zero is a value, is written, and
-/// means something else than none.
+/// Fields of those groups that are pointers in Go wherever they occur: their zero is a value, is
+/// written, and means something else than none.
 const POINTERS: &[&str] = &[
     "activeDeadlineSeconds",
     "allocateLoadBalancerNodePorts",
@@ -92,7 +93,8 @@ const POINTERS: &[&str] = &[
     "ttlSecondsAfterFinished",
 ];
 
-/// The same in the schemas of CustomResourceDefinitions, whose names are also names of other things.
+/// The same in the schemas of CustomResourceDefinitions, whose names are also names of other
+/// things.
 const SCHEMA_POINTERS: [&str; 10] = [
     "default",
     "maximum",
@@ -121,8 +123,8 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Whether declaring `value` at `path` (field names from the root, list positions left out) and not
-    /// seeing it is no difference.
+    /// Whether declaring `value` at `path` (field names from the root, list positions left out) and
+    /// not seeing it is no difference.
     pub(super) fn leaves_out(self, path: &[&str], value: &Value) -> bool {
         if value.is_null() {
             return true;

@@ -11,14 +11,14 @@ pub struct Child<'a> {
     pub health: Option<&'a Health>,
 }
 
-/// Causes that are spelled out in a message.
+/// Causes that are named in a message.
 const CAUSES_MAX: usize = 3;
 
 /// The health of the whole: that of its worst part, with up to three causes.
 pub fn aggregate<'a>(children: impl IntoIterator<Item = Child<'a>>) -> Health {
     let (mut any_declared, mut any_live) = (false, false);
     let mut worst = HealthCode::Healthy;
-    let mut causes: Vec<(&ResourceId, &Health)> = Vec::new();
+    let mut causes: Vec<&ResourceId> = Vec::new();
     for child in children {
         any_declared = true;
         any_live |= child.live;
@@ -36,7 +36,7 @@ pub fn aggregate<'a>(children: impl IntoIterator<Item = Child<'a>>) -> Health {
             causes.clear();
         }
         if health.code == worst && worst != HealthCode::Healthy {
-            causes.push((child.id, health));
+            causes.push(child.id);
         }
     }
     if any_declared && !any_live {
@@ -45,18 +45,10 @@ pub fn aggregate<'a>(children: impl IntoIterator<Item = Child<'a>>) -> Health {
     Health::new(worst, message(&causes))
 }
 
-fn message(causes: &[(&ResourceId, &Health)]) -> String {
-    let mut parts: Vec<String> = causes
-        .iter()
-        .take(CAUSES_MAX)
-        .map(|(id, health)| {
-            if health.message.is_empty() {
-                id.to_string()
-            } else {
-                format!("{id}: {}", health.message)
-            }
-        })
-        .collect();
+/// What they say of themselves is with each of them in the status.
+fn message(causes: &[&ResourceId]) -> String {
+    let named = causes.iter().copied().take(CAUSES_MAX);
+    let mut parts: Vec<String> = named.map(ToString::to_string).collect();
     if causes.len() > CAUSES_MAX {
         parts.push(format!("… and {} more", causes.len() - CAUSES_MAX));
     }

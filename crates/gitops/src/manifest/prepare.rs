@@ -1,6 +1,6 @@
 use super::{Hook, Scopes, hook};
 use crate::resource::{self, ResourceId, child_map};
-use crate::tracking::{TRACKING_ANNOTATION, tracking_id};
+use crate::tracking::{TRACKING_ANNOTATION, is_tracked, tracking_id};
 use k8s_openapi::ByteString;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -246,8 +246,8 @@ fn is_secret(object: &Value) -> bool {
     resource::kind(object) == "Secret" && resource::group(object).is_empty()
 }
 
-/// Values of a Secret that are no strings are refused here, by their keys: the API server would refuse them
-/// by repeating them.
+/// Values of a Secret that are no strings are refused here, by their keys: the API server would
+/// refuse them by repeating them.
 fn secret_problem(object: &Value) -> Option<String> {
     if !is_secret(object) {
         return None;
@@ -296,8 +296,8 @@ fn encode_string_data(object: &mut Value) {
     }
 }
 
-/// Line breaks in base64, as `base64` and blocks of YAML leave them, are no part of the value: the API server
-/// drops them, and they must not look like a difference.
+/// Line breaks in base64, as `base64` and blocks of YAML leave them, are no part of the value: the
+/// API server drops them, and they must not look like a difference.
 fn unwrap_base64(object: &mut Value) {
     let field = match resource::kind(object) {
         "Secret" => "data",
@@ -318,6 +318,9 @@ fn unwrap_base64(object: &mut Value) {
 }
 
 fn track(mut manifest: Manifest, context: &PrepareContext<'_>) -> Manifest {
+    if !is_tracked(&manifest.id) {
+        return manifest;
+    }
     let id = tracking_id(context.app, &manifest.id, context.namespace);
     resource::set_annotation(&mut manifest.object, TRACKING_ANNOTATION, &id);
     manifest

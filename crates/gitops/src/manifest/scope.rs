@@ -2,7 +2,7 @@
 
 use crate::resource;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Cluster-scoped kinds of Kubernetes itself, by group.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
@@ -57,13 +57,15 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What is known of the scope of kinds. What the cluster serves goes before the CustomResourceDefinitions at
-/// hand: whoever writes manifests writes those, and what a project permits depends on the scope. A kind
-/// nobody knows counts as namespaced.
+/// What is known of the scope of kinds. What the cluster serves goes before the
+/// CustomResourceDefinitions at hand: whoever writes manifests writes those, and what a project
+/// permits depends on the scope. A kind nobody knows counts as namespaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
     /// What discovery says.
     served: BTreeMap<(String, String), bool>,
+    /// `apiVersion` and kind of what it names.
+    versions: BTreeSet<(String, String)>,
     /// What definitions say.
     declared: BTreeMap<(String, String), bool>,
 }
@@ -75,8 +77,22 @@ impl Scopes {
             .insert((group.to_owned(), kind.to_owned()), namespaced);
     }
 
-    /// Records what a CustomResourceDefinition says; other objects are ignored. Of two that contradict each
-    /// other the one without namespaces counts: it needs the stronger permission.
+    /// As [`Scopes::insert`], for one version of a kind.
+    pub fn serve(&mut self, api_version: &str, kind: &str, namespaced: bool) {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        self.insert(group, kind, namespaced);
+        self.versions
+            .insert((api_version.to_owned(), kind.to_owned()));
+    }
+
+    /// Whether the cluster serves a kind at a version, as far as it was asked.
+    pub fn serves(&self, api_version: &str, kind: &str) -> bool {
+        self.versions
+            .contains(&(api_version.to_owned(), kind.to_owned()))
+    }
+
+    /// Records what a CustomResourceDefinition says; other objects are ignored. Of two that
+    /// contradict each other the one without namespaces counts: it needs the stronger permission.
     pub fn learn(&mut self, object: &Value) {
         if resource::group(object) != "apiextensions.k8s.io"
             || resource::kind(object) != "CustomResourceDefinition"
@@ -95,8 +111,8 @@ impl Scopes {
         }
     }
 
-    /// Whether the cluster serves a kind with namespaces; `None` if neither discovery nor the built-in
-    /// table knows it.
+    /// Whether the cluster serves a kind with namespaces; `None` if neither discovery nor the
+    /// built-in table knows it.
     pub fn served(&self, group: &str, kind: &str) -> Option<bool> {
         let key = (group.to_owned(), kind.to_owned());
         let built_in = || {

@@ -65,6 +65,10 @@ fn a_crd_in_the_same_commit_says_whether_its_kind_has_a_namespace() {
         .find(|m| m.id.kind == "Galaxy")
         .unwrap();
     assert_eq!(galaxy.id.namespace, "");
+    let definition = &out.manifests[0];
+    assert_eq!(definition.id.kind, "CustomResourceDefinition");
+    assert_eq!(annotation(&definition.object, TRACKING_ANNOTATION), None);
+    assert!(annotation(&galaxy.object, TRACKING_ANNOTATION).is_some());
 }
 
 /// A definition that is not even applied must not make a kind of the cluster look harmless.

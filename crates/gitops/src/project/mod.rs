@@ -1,10 +1,16 @@
-//! What an Application may do, by its project (gitops.md §3). Every refusal names the project and
-//! the rule.
+//! What an Application may do, by its project (gitops.md §3, §4). Every refusal names the project,
+//! and the rule unless the peer's words leave it out.
+
+mod cron;
+mod windows;
+
+pub use windows::Windows;
 
 use crate::glob;
 use crate::resource::ResourceId;
 use api::constants::gitops::{DEFAULT_PROJECT, IN_CLUSTER_NAME, IN_CLUSTER_SERVER};
 use api::{AppProjectSpec, ApplicationDestination, ClusterResourceRestriction, GroupKind};
+use regex::Regex;
 use std::borrow::Cow;
 
 /// The rules of one project.
@@ -52,8 +58,8 @@ impl<'a> ProjectRules<'a> {
         &self.spec
     }
 
-    /// Fields of the project that restrict its Applications and that nothing here holds to. They must not
-    /// be passed over: nothing is synced under such a project.
+    /// Fields of the project that restrict its Applications and that nothing here holds to. They
+    /// must not be passed over: nothing is synced under such a project.
     pub fn unsupported(&self) -> Vec<&'static str> {
         let spec = self.spec();
         let integrity = spec.source_integrity.as_ref().is_some_and(|rules| {
@@ -70,6 +76,20 @@ impl<'a> ProjectRules<'a> {
         .into_iter()
         .filter_map(|(field, is_set)| is_set.then_some(field))
         .collect()
+    }
+
+    /// What the project wants its Applications to be told of and nothing here looks for; a
+    /// sentence.
+    pub fn unwatched(&self) -> Option<String> {
+        let orphans = self.spec.orphaned_resources.as_ref()?;
+        // To be warned is the default.
+        (orphans.warn != Some(false)).then(|| {
+            format!(
+                "project '{}': orphanedResources is not supported: objects that belong to no application are \
+                 not looked for",
+                self.name
+            )
+        })
     }
 
     /// Whether manifests may come from `url`.
@@ -91,17 +111,23 @@ impl<'a> ProjectRules<'a> {
         ))
     }
 
-    /// Whether an Application in this namespace, other than the control namespace, may use the project.
+    /// Whether an Application in this namespace, other than the control namespace, may use the
+    /// project.
     pub fn permit_app_namespace(&self, namespace: &str) -> Result<(), String> {
-        let matches = |pattern: &String| glob::matches(pattern, namespace, false);
-        if self.spec.source_namespaces.iter().any(matches) {
+        let patterns = &self.spec.source_namespaces;
+        if is_app_namespace(patterns, namespace) {
             return Ok(());
         }
+        let mut rules = vec![listed(patterns.iter().cloned())];
+        let unread = patterns
+            .iter()
+            .filter_map(|pattern| is_meant(pattern, namespace).err());
+        rules.extend(unread);
         Err(format!(
             "applications in namespace '{namespace}' are not permitted to use project '{}' \
              (sourceNamespaces: {})",
             self.name,
-            listed(self.spec.source_namespaces.iter().cloned()),
+            rules.join("; "),
         ))
     }
 
@@ -165,33 +191,35 @@ impl<'a> ProjectRules<'a> {
         allowed
     }
 
-    /// Whether an object of this kind may be applied to its place.
+    /// Whether an object of this kind may be applied to its place. The refusals are the peer's, to
+    /// the letter (gitops.md item 22).
     pub fn permit_resource(
         &self,
         id: &ResourceId,
         namespaced: bool,
         destination: &ApplicationDestination,
     ) -> Result<(), String> {
-        if let Err(rule) = if namespaced {
-            self.permit_namespaced(id)
+        let is_permitted = if namespaced {
+            self.permits_namespaced(id)
         } else {
-            self.permit_cluster(id)
-        } {
+            self.permits_cluster(id)
+        };
+        if !is_permitted {
             return Err(format!(
-                "resource {}:{} is not permitted in project {} ({rule})",
+                "resource {}:{} is not permitted in project {}",
                 id.group, id.kind, self.name
             ));
         }
         if namespaced && !self.is_destination(destination, &id.namespace) {
             return Err(format!(
-                "namespace {} is not permitted in project '{}' (destinations)",
+                "namespace {} is not permitted in project '{}'",
                 id.namespace, self.name
             ));
         }
         Ok(())
     }
 
-    fn permit_cluster(&self, id: &ResourceId) -> Result<(), String> {
+    fn permits_cluster(&self, id: &ResourceId) -> bool {
         let hit = |rule: &ClusterResourceRestriction| {
             is_kind(&rule.group, &rule.kind, id)
                 && rule
@@ -199,56 +227,51 @@ impl<'a> ProjectRules<'a> {
                     .as_deref()
                     .is_none_or(|name| name.is_empty() || glob::matches(name, &id.name, false))
         };
-        let allowed = self
-            .spec
-            .cluster_resource_whitelist
-            .as_deref()
-            .unwrap_or_default();
-        if !allowed.iter().any(hit) {
-            return Err("clusterResourceWhitelist does not list it".to_owned());
-        }
-        match self
-            .spec
-            .cluster_resource_blacklist
-            .iter()
-            .find(|rule| hit(rule))
-        {
-            Some(rule) => Err(format!(
-                "clusterResourceBlacklist: {}/{}",
-                rule.group, rule.kind
-            )),
-            None => Ok(()),
-        }
+        let allowed = self.spec.cluster_resource_whitelist.as_deref();
+        allowed.unwrap_or_default().iter().any(hit)
+            && !self.spec.cluster_resource_blacklist.iter().any(hit)
     }
 
-    fn permit_namespaced(&self, id: &ResourceId) -> Result<(), String> {
+    fn permits_namespaced(&self, id: &ResourceId) -> bool {
         let hit = |rule: &GroupKind| is_kind(&rule.group, &rule.kind, id);
-        if let Some(allowed) = &self.spec.namespace_resource_whitelist
-            && !allowed.iter().any(hit)
-        {
-            return Err("namespaceResourceWhitelist does not list it".to_owned());
-        }
-        match self
-            .spec
-            .namespace_resource_blacklist
-            .iter()
-            .find(|rule| hit(rule))
-        {
-            Some(rule) => Err(format!(
-                "namespaceResourceBlacklist: {}/{}",
-                rule.group, rule.kind
-            )),
-            None => Ok(()),
-        }
+        let allowed = self.spec.namespace_resource_whitelist.as_ref();
+        allowed.is_none_or(|rules| rules.iter().any(hit))
+            && !self.spec.namespace_resource_blacklist.iter().any(hit)
     }
+}
+
+/// Whether a namespace is meant by one of these patterns of namespaces of Applications (gitops.md
+/// item 4).
+pub(crate) fn is_app_namespace(patterns: &[String], namespace: &str) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| is_meant(pattern, namespace) == Ok(true))
+}
+
+/// A glob, or between slashes a regular expression, which any part of the name may match. One that
+/// can't be read means no namespace.
+fn is_meant(pattern: &str, namespace: &str) -> Result<bool, String> {
+    let expression = pattern
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'));
+    let Some(expression) = expression else {
+        return Ok(glob::matches(pattern, namespace, false));
+    };
+    let regex = Regex::new(expression).map_err(|error| {
+        // The lines before are a drawing of the place.
+        let text = error.to_string();
+        let why = text.lines().next_back().unwrap_or_default();
+        let why = why.trim_start_matches("error: ");
+        format!("{pattern} can't be read as a regular expression: {why}")
+    })?;
+    Ok(regex.is_match(namespace))
 }
 
 fn is_kind(group: &str, kind: &str, id: &ResourceId) -> bool {
     glob::matches(group, &id.group, false) && glob::matches(kind, &id.kind, false)
 }
 
-/// Server and name of a cluster; the controller's own has both, whichever was given. A slash at the end of a
-/// server tells no clusters apart, so it must not lead past a rule.
+/// Server and name of a cluster; the controller's own has both, whichever was given. A slash at the
+/// end of a server tells no clusters apart, so it must not lead past a rule.
 fn cluster_names(destination: &ApplicationDestination) -> (&str, &str) {
     let server = destination.server.as_deref().unwrap_or_default();
     let server = server.trim_end_matches('/');
@@ -297,8 +320,8 @@ pub fn normal_url(url: &str) -> String {
     rest.strip_suffix(".git").unwrap_or(rest).to_owned()
 }
 
-/// The authority of a URL, which is where a user may stand, and all that follows it. What looks like a user
-/// further on is none.
+/// The authority of a URL, which is where a user may stand, and all that follows it. What looks
+/// like a user further on is none.
 fn split_url(url: &str) -> (&str, &str) {
     let (rest, has_scheme) = match url.split_once("://") {
         Some((_, rest)) => (rest, true),
@@ -309,8 +332,8 @@ fn split_url(url: &str) -> (&str, &str) {
     rest.split_at(rest.find(is_end).unwrap_or(rest.len()))
 }
 
-/// Why a URL could lead to another repository than the one that it is taken for. Programs read these parts
-/// in different ways, and no repository needs them.
+/// Why a URL could lead to another repository than the one that it is taken for. Programs read
+/// these parts in different ways, and no repository needs them.
 fn url_problem(url: &str) -> Option<String> {
     let lower = url.trim().to_lowercase();
     let odd = lower
@@ -331,3 +354,5 @@ fn url_problem(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

@@ -55,7 +55,7 @@ fn m7_permits_no_cluster_scoped_kind() {
         rules
             .permit_resource(&namespace, false, &in_cluster())
             .unwrap_err(),
-        "resource :Namespace is not permitted in project team-backend (clusterResourceWhitelist does not list it)"
+        "resource :Namespace is not permitted in project team-backend"
     );
     let map = ResourceId::new("", "ConfigMap", "backend-prod", "x");
     assert_eq!(rules.permit_resource(&map, true, &in_cluster()), Ok(()));
@@ -64,7 +64,7 @@ fn m7_permits_no_cluster_scoped_kind() {
         rules
             .permit_resource(&elsewhere, true, &in_cluster())
             .unwrap_err(),
-        "namespace kube-system is not permitted in project 'team-backend' (destinations)"
+        "namespace kube-system is not permitted in project 'team-backend'"
     );
 }
 
@@ -261,6 +261,29 @@ fn a_slash_at_the_end_of_a_server_leads_past_no_rule() {
 }
 
 #[test]
+fn namespaces_of_applications_are_globs_or_regular_expressions() {
+    let permit = |patterns: &[&str], namespace: &str| {
+        let spec: AppProjectSpec =
+            serde_json::from_value(json!({"sourceNamespaces": patterns})).unwrap();
+        ProjectRules::new("p", &spec).permit_app_namespace(namespace)
+    };
+    assert!(permit(&["team-*"], "team-a").is_ok());
+    assert!(permit(&["other", "/^team-[a-c]$/"], "team-b").is_ok());
+    assert!(permit(&["/^team-[a-c]$/"], "team-d").is_err());
+    assert!(permit(&["/^team-[a-c]$/"], "my-team-b").is_err());
+    assert!(permit(&["/team/"], "my-team-b").is_ok(), "a part is enough");
+    // A glob that happens to begin with a slash.
+    assert!(permit(&["/"], "team-a").is_err());
+    assert_eq!(
+        permit(&["x", "/^(?!kube-)/", "/(/"], "team-a").unwrap_err(),
+        "applications in namespace 'team-a' are not permitted to use project 'p' (sourceNamespaces: x, \
+         /^(?!kube-)/, /(/; /^(?!kube-)/ can't be read as a regular expression: look-around, including \
+         look-ahead and look-behind, is not supported; /(/ can't be read as a regular expression: unclosed \
+         group)"
+    );
+}
+
+#[test]
 fn fields_that_restrict_and_are_not_followed_are_named() {
     let spec: AppProjectSpec = serde_json::from_value(json!({
         "signatureKeys": [{"keyID": "4AEE18F83AFDEB23"}],
@@ -286,4 +309,19 @@ fn fields_that_restrict_and_are_not_followed_are_named() {
         ProjectRules::new("p", &spec).unsupported(),
         Vec::<&str>::new()
     );
+}
+
+#[test]
+fn a_warning_of_orphans_that_nobody_gives_is_told_of() {
+    let unwatched = |orphans: serde_json::Value| {
+        let spec: AppProjectSpec =
+            serde_json::from_value(json!({"orphanedResources": orphans})).unwrap();
+        ProjectRules::new("p", &spec).unwatched()
+    };
+    let text = "project 'p': orphanedResources is not supported: objects that belong to no application are not \
+                looked for";
+    assert_eq!(unwatched(json!({"warn": true})).as_deref(), Some(text));
+    assert_eq!(unwatched(json!({})).as_deref(), Some(text));
+    assert_eq!(unwatched(json!({"warn": false})), None);
+    assert_eq!(unwatched(json!(null)), None);
 }

@@ -1,12 +1,13 @@
 //! What Git says, what lives, and what is wrong with either.
 
-use super::options::{SyncOptions, object_unsupported};
+use super::options::{FORCE, SyncOptions, object_unsupported};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered};
+use super::unseen::{self, Unseen};
 use crate::compare::{
     Comparison, DiffRules, FIELD_MANAGER, IgnoreRule, ResourceComparison, compare,
 };
 use crate::manifest::{Manifest, PrepareContext, Prepared, prepare};
-use crate::project::ProjectRules;
+use crate::project::{ProjectRules, Windows, is_app_namespace};
 use crate::resource::ResourceId;
 use crate::tracking::{self, instance_name};
 use api::constants::gitops::condition::{
@@ -17,7 +18,7 @@ use api::constants::gitops::{
     CLIENT_SIDE_FIELD_MANAGER, DEFAULT_PROJECT, IN_CLUSTER_NAME, IN_CLUSTER_SERVER,
     MIGRATION_MANAGER_ANNOTATION,
 };
-use api::{AppProject, Application, ApplicationSource};
+use api::{AppProject, Application, ApplicationSource, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A condition type of ours: something that the Application asks for is not there yet.
@@ -33,13 +34,17 @@ pub(super) type Finding = (&'static str, String);
 pub struct Assessment {
     pub manifests: Vec<Manifest>,
     pub comparison: Comparison,
-    /// Objects that the project does not permit, with the rule.
+    /// Objects that the project does not permit, with what is said of each.
     pub denied: BTreeMap<ResourceId, String>,
     /// The target state could not be read completely.
     pub incomplete: bool,
-    /// Ours, live, and not among the manifests that could be read. They may be among the others, so they
-    /// are not compared; they are not forgotten either.
+    /// Ours, live, and not among the manifests that could be read. They may be among the others, so
+    /// they are not compared; they are not forgotten either.
     pub(super) unread: Vec<ResourceComparison>,
+    /// Declared, and of kinds whose objects can't be seen: neither compared nor applied.
+    pub(super) hidden: Vec<Manifest>,
+    /// These kinds, and those of what was there when it was last seen.
+    pub(super) unseen: Vec<Unseen>,
     /// Ours, live, and declared as never to be applied (`hook: Skip`).
     pub(super) skipped: BTreeSet<ResourceId>,
     /// Why nothing may be synced before somebody does something about it; a sentence.
@@ -56,7 +61,7 @@ pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> 
     };
     let of_project = [
         namespace_problem(app, &rules, config),
-        project_problem(&rules),
+        project_problem(app, &rules),
     ];
     let mut problems: Vec<String> = of_project.into_iter().flatten().collect();
     problems.extend(source_problem(app).or_else(|| {
@@ -85,7 +90,37 @@ pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> 
         let text = format!("syncOptions: not supported: {}", unsupported.join(", "));
         findings.push((UNSUPPORTED_WARNING, text));
     }
+    findings.extend(rules.unwatched().map(|text| (UNSUPPORTED_WARNING, text)));
     findings
+}
+
+/// What an operation asks for and would not get; a sentence. Options that the Application itself
+/// has hold for every sync of it, and are told of in a condition.
+pub(super) fn refusal(app: &Application, operation: &Operation) -> Option<String> {
+    let sync = operation.sync.as_ref()?;
+    let strategy = sync.sync_strategy.clone().unwrap_or_default();
+    let hook = strategy.hook.and_then(|hook| hook.force);
+    let is_forced = [hook, strategy.apply.and_then(|apply| apply.force)].contains(&Some(true));
+    let mut asked: Vec<String> = is_forced.then(|| FORCE.to_owned()).into_iter().collect();
+    // What was begun by itself has the options that the Application had then.
+    if operation.initiated_by.automated != Some(true) {
+        let known = SyncOptions(sync_options(app));
+        asked.extend(SyncOptions(&sync.sync_options).unsupported_beside(known));
+    }
+    (!asked.is_empty()).then(|| {
+        format!(
+            "Invalid operation request: not supported: {}",
+            asked.join(", ")
+        )
+    })
+}
+
+/// The sync windows that are about the Application; none if they can't be read, which is told
+/// otherwise.
+pub(super) fn windows(snapshot: &ApplicationSnapshot) -> Windows {
+    let rules = project_rules(snapshot);
+    let windows = rules.and_then(|rules| rules.windows(&snapshot.app).ok());
+    windows.unwrap_or_default()
 }
 
 pub(super) fn sync_options(app: &Application) -> &[String] {
@@ -95,9 +130,9 @@ pub(super) fn sync_options(app: &Application) -> &[String] {
         .map_or(&[], |policy| &policy.sync_options)
 }
 
-/// Whether the repository of a source may be asked for on behalf of an Application. The shell asks before it
-/// fetches, for the comparison and for operations alike: what the project denies is not even connected to.
-/// Without it nothing is compared and an operation fails, with the same words.
+/// Whether the repository of a source may be asked for on behalf of an Application. The shell asks
+/// before it fetches, for the comparison and for operations alike: what the project denies is not
+/// even connected to. Without it nothing is compared and an operation fails, with the same words.
 pub fn may_fetch(
     app: &Application,
     project: Option<&AppProject>,
@@ -105,9 +140,32 @@ pub fn may_fetch(
     config: &Config,
 ) -> Result<(), String> {
     let rules = rules_of(app, project).ok_or_else(|| no_project(app))?;
-    match namespace_problem(app, &rules, config).or_else(|| project_problem(&rules)) {
+    match namespace_problem(app, &rules, config).or_else(|| project_problem(app, &rules)) {
         Some(problem) => Err(problem),
         None => rules.permit_source(&source.repo_url),
+    }
+}
+
+/// Why an Application is none of ours, which is then left alone altogether: not even its status is
+/// written. It is outside the control namespace, and nobody has said that Applications may be there
+/// (gitops.md item 4). Where the namespaces of Applications are not configured, it is for its
+/// project to say.
+pub fn stranger(
+    app: &Application,
+    project: Option<&AppProject>,
+    config: &Config,
+) -> Option<String> {
+    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
+    if namespace == config.control_namespace {
+        return None;
+    }
+    if let Some(patterns) = &config.application_namespaces {
+        return (!is_app_namespace(patterns, namespace))
+            .then(|| format!("'{namespace}' is no namespace of Applications"));
+    }
+    match rules_of(app, project) {
+        Some(rules) => rules.permit_app_namespace(namespace).err(),
+        None => Some(no_project(app)),
     }
 }
 
@@ -142,18 +200,20 @@ pub(super) fn namespace_problem(
 }
 
 /// Rules of the project that can't be held to.
-fn project_problem(rules: &ProjectRules<'_>) -> Option<String> {
+fn project_problem(app: &Application, rules: &ProjectRules<'_>) -> Option<String> {
     let fields = rules.unsupported();
-    (!fields.is_empty()).then(|| {
-        format!(
-            "project '{}' asks for what is not supported, and nothing is synced without it: {}",
-            rules.name(),
-            fields.join(", ")
-        )
-    })
+    if fields.is_empty() {
+        return rules.windows(app).err();
+    }
+    Some(format!(
+        "project '{}' asks for what is not supported, and nothing is synced without it: {}",
+        rules.name(),
+        fields.join(", ")
+    ))
 }
 
-fn project_name(app: &Application) -> &str {
+/// The project of an Application; `default` if it names none.
+pub fn project_name(app: &Application) -> &str {
     if app.spec.project.is_empty() {
         DEFAULT_PROJECT
     } else {
@@ -216,14 +276,26 @@ pub fn assess(snapshot: &ApplicationSnapshot, rendered: &Rendered, config: &Conf
             .unwrap_or_default(),
         scopes: &snapshot.scopes,
     };
-    let prepared = prepare(&rendered.documents, &context);
+    let mut prepared = prepare(&rendered.documents, &context);
     let rules = diff_rules(snapshot, &instance, &prepared);
+    let unseen = unseen::find(snapshot, &prepared.manifests);
+    let all = std::mem::take(&mut prepared.manifests);
+    let (seen, hidden) = all
+        .into_iter()
+        .partition(|manifest| snapshot.live.sees(&manifest.id));
+    prepared.manifests = seen;
     let mut out = Assessment {
         comparison: compare(&prepared.manifests, &snapshot.live, &rules),
         incomplete: !prepared.errors.is_empty() || !rendered.errors.is_empty(),
+        hidden,
+        unseen,
         rules,
         ..Assessment::default()
     };
+    // Some are looked at for the sake of others.
+    out.comparison
+        .resources
+        .retain(|resource| snapshot.live.sees(&resource.id));
     judge_permissions(snapshot, &mut out);
     set_aside(snapshot, &instance, &prepared, &mut out);
     if out.incomplete {
@@ -245,7 +317,7 @@ pub fn assess(snapshot: &ApplicationSnapshot, rendered: &Rendered, config: &Conf
     for text in &prepared.repeated {
         out.findings.push((REPEATED_RESOURCE_WARNING, text.clone()));
     }
-    find_unsupported(snapshot, &prepared, &mut out);
+    find_unsupported(&prepared, &mut out);
     find_shared(&instance, &mut out);
     out.manifests = prepared.manifests;
     out
@@ -297,8 +369,8 @@ fn migrated_manager(app: &Application) -> &str {
         .map_or(CLIENT_SIDE_FIELD_MANAGER, String::as_str)
 }
 
-/// Whether the project permits an object. By the scope that the cluster serves its kind with, where that
-/// is known: what manifests say of it is not to be trusted here.
+/// Whether the project permits an object. By the scope that the cluster serves its kind with, where
+/// that is known: what manifests say of it is not to be trusted here.
 pub(super) fn permit(
     snapshot: &ApplicationSnapshot,
     project: &ProjectRules<'_>,
@@ -309,7 +381,8 @@ pub(super) fn permit(
     project.permit_resource(id, namespaced, &snapshot.app.spec.destination)
 }
 
-/// What is declared and not applied, hooks and `Skip`, is not pruned either (gitops.md items 34, 50, 59).
+/// What is declared and not applied, hooks and `Skip`, is not pruned either (gitops.md items 34,
+/// 50, 59).
 fn set_aside(
     snapshot: &ApplicationSnapshot,
     instance: &str,
@@ -349,7 +422,7 @@ fn judge_permissions(snapshot: &ApplicationSnapshot, out: &mut Assessment) {
 }
 
 /// Whatever asks for something that would not happen is said, not passed over.
-fn find_unsupported(snapshot: &ApplicationSnapshot, prepared: &Prepared, out: &mut Assessment) {
+fn find_unsupported(prepared: &Prepared, out: &mut Assessment) {
     let mut blocking = Vec::new();
     for (manifest, phases) in &prepared.hooks {
         let text = format!("{} is a {} hook", manifest.named(), phases.join(" and "));
@@ -367,17 +440,6 @@ fn find_unsupported(snapshot: &ApplicationSnapshot, prepared: &Prepared, out: &m
         );
         out.findings.push((SYNC_ERROR, text.clone()));
         out.blocked = Some(text);
-    }
-    if let Some(project) = snapshot
-        .project
-        .as_deref()
-        .filter(|p| !p.spec.sync_windows.is_empty())
-    {
-        let name = project.metadata.name.as_deref().unwrap_or_default();
-        let text = format!(
-            "project '{name}' has sync windows, which are not supported: nothing is synced without being asked for"
-        );
-        out.findings.push((SYNC_ERROR, text));
     }
     for manifest in &prepared.manifests {
         let options = object_unsupported(&manifest.object);

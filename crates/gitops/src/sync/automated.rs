@@ -2,9 +2,13 @@
 
 use super::assess::{Assessment, sync_options};
 use super::finish;
-use super::planner::{Context, later};
+use super::namespace;
+use super::options::SyncOptions;
+use super::planner::{BLOCKED_BY_WINDOW, Context, later};
 use super::snapshot::Rendered;
+use super::tasks::kept;
 use crate::compare::ResourceComparison;
+use crate::resource::ResourceId;
 use api::{
     Application, Operation, OperationInitiator, OperationPhase, OperationState, RetryStrategy,
     SyncOperation, SyncOperationResource, SyncPolicyAutomated,
@@ -36,31 +40,48 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
             .as_ref()
             .is_some_and(is_running);
     let has_errors = cx.findings.iter().any(|(kind, _)| kind.ends_with("Error"));
-    if is_busy || has_errors || assessment.incomplete || assessment.comparison.is_synced() {
+    let options = SyncOptions(sync_options(app));
+    let metadata_drifts = namespace::difference(cx.snapshot, assessment, options).is_some();
+    let is_synced = assessment.comparison.is_synced() && !metadata_drifts;
+    if is_busy || has_errors || assessment.incomplete || is_synced {
         return;
     }
     let prune = automated.prune.unwrap_or(false);
-    let pending: Vec<&ResourceComparison> = assessment
+    // What is kept all the same would be healed for ever.
+    let is_pruned =
+        |resource: &ResourceComparison| prune && kept(cx.snapshot, &resource.id, options).is_none();
+    let mut pending: Vec<ResourceId> = assessment
         .comparison
         .resources
         .iter()
         .filter(|resource| !resource.is_synced() && !resource.extraneous)
-        .filter(|resource| prune || !resource.requires_pruning())
+        .filter(|resource| !resource.requires_pruning() || is_pruned(resource))
+        .map(|resource| resource.id.clone())
         .collect();
+    if metadata_drifts {
+        pending.push(namespace::destination(app));
+    }
     if pending.is_empty() {
         cx.plan
             .trace
-            .decide("no-sync", "only pruning is pending, and prune is off");
+            .decide("no-sync", "only pruning is pending, and is not to be done");
         return;
     }
     let revision = &rendered.revision;
     if prune && wipes_out(app, assessment) {
         return cx.sync_error(wipe_out_text(revision));
     }
-    match attempt(cx, rendered) {
+    // The namespace has come to be wanted otherwise than the last operation has made it: that is as
+    // new as a commit.
+    let attempt = if metadata_drifts && wants_other_metadata(cx, options) {
+        Attempt::None
+    } else {
+        attempt(cx, rendered)
+    };
+    match attempt {
         Attempt::None => {
             let operation = operation(cx, &automated, rendered);
-            finish::begin(cx, operation);
+            start(cx, operation);
         }
         Attempt::Failed(message) => {
             cx.sync_error(format!("Failed last sync attempt to {revision}: {message}"));
@@ -75,15 +96,28 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
     }
 }
 
-/// Whether pruning would leave nothing of the Application, and it does not say that it may be empty.
-/// Asked again in every pass of an automated operation: the revision that a retry takes, and a source that
-/// was changed meanwhile, are not those that it was started for.
+/// Whether the metadata of the namespace is to be other than it was to be in the last operation.
+fn wants_other_metadata(cx: &Context<'_>, options: SyncOptions<'_>) -> bool {
+    let state = cx.plan.status.operation_state.as_ref();
+    let last = state.and_then(|state| state.sync_result.as_ref());
+    let wanted = namespace::wanted(&cx.snapshot.app, options);
+    last.is_some_and(|last| last.managed_namespace_metadata.as_ref() != wanted)
+}
+
+/// Whether pruning would leave nothing of the Application, and it does not say that it may be
+/// empty. Asked again in every pass of an automated operation: the revision that a retry takes, and
+/// a source that was changed meanwhile, are not those that it was started for.
 pub(super) fn wipes_out(app: &Application, assessment: &Assessment) -> bool {
     let policy = app.spec.sync_policy.as_ref();
     let automated = policy.and_then(|policy| policy.automated.as_ref());
     let may_be_empty = automated.and_then(|automated| automated.allow_empty) == Some(true);
     let all = &assessment.comparison.resources;
-    !may_be_empty && !all.is_empty() && all.iter().all(ResourceComparison::requires_pruning)
+    // What Git declares and can't be seen stays.
+    let is_declared = !assessment.hidden.is_empty();
+    !may_be_empty
+        && !is_declared
+        && !all.is_empty()
+        && all.iter().all(ResourceComparison::requires_pruning)
 }
 
 pub(super) fn wipe_out_text(revision: &str) -> String {
@@ -167,7 +201,7 @@ fn heal(
     cx: &mut Context<'_>,
     automated: &SyncPolicyAutomated,
     rendered: &Rendered,
-    pending: &[&ResourceComparison],
+    pending: &[ResourceId],
 ) {
     let (tries, due) = patience(cx);
     if cx.now < due {
@@ -182,13 +216,30 @@ fn heal(
         sync.auto_heal_attempts_count = Some(tries + 1);
         sync.resources = pending
             .iter()
-            .map(|resource| SyncOperationResource {
-                group: Some(resource.id.group.clone()).filter(|group| !group.is_empty()),
-                kind: resource.id.kind.clone(),
-                name: resource.id.name.clone(),
-                namespace: Some(resource.id.namespace.clone()).filter(|ns| !ns.is_empty()),
+            .map(|id| SyncOperationResource {
+                group: Some(id.group.clone()).filter(|group| !group.is_empty()),
+                kind: id.kind.clone(),
+                name: id.name.clone(),
+                namespace: Some(id.namespace.clone()).filter(|ns| !ns.is_empty()),
             })
             .collect();
+    }
+    start(cx, operation);
+}
+
+/// Begins an operation, but not in the pass that has ended another: how that has ended would never
+/// be in the status. It is the next pass that does; the end is what wakes it.
+fn start(cx: &mut Context<'_>, operation: Operation) {
+    let stored = cx.snapshot.app.status.as_ref();
+    let stored = stored.and_then(|status| status.operation_state.as_ref());
+    if stored.is_some_and(is_running) {
+        return cx
+            .plan
+            .trace
+            .decide("no-sync", "an operation has ended just now");
+    }
+    if cx.is_held_by_window(false, None) {
+        return cx.plan.trace.decide("no-sync", BLOCKED_BY_WINDOW);
     }
     finish::begin(cx, operation);
 }

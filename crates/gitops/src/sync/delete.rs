@@ -2,11 +2,13 @@
 
 use super::assess::{
     destination_problem, instance_of, namespace_problem, no_project, permit, project_rules,
+    sync_options,
 };
-use super::options::object_has;
+use super::options::{SyncOptions, object_has};
 use super::planner::{Context, later};
 use super::status::conditions;
 use super::tasks::guard;
+use super::unseen;
 use crate::order::{sort_key, wave};
 use crate::project::ProjectRules;
 use crate::resource::{ResourceId, annotation, is_deleting, version};
@@ -19,11 +21,20 @@ use api::constants::gitops::{
 use plan::{Action, Propagation};
 use serde_json::Value;
 
-/// How long objects that could not be deleted are left be, unless something changes before. Seconds.
+/// How long objects that could not be deleted are left be, unless something changes before.
+/// Seconds.
 const RETRY_S: i64 = 20;
 
-/// Deletes what belongs to the Application and its project permits, the highest wave first and one wave
-/// at a time, and then lets the Application go. Without a finalizer there is nothing to do here.
+/// The finalizer that deletes the objects first, by its long name (gitops.md item 75).
+const FOREGROUND_RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io/foreground";
+
+/// Sync options that keep an object when its Application goes. Nobody can confirm anything here, so
+/// what waits for that stays.
+const KEEPING: [&str; 2] = ["Delete=false", "Delete=confirm"];
+
+/// Deletes what belongs to the Application and its project permits, the highest wave first and one
+/// wave at a time, and then lets the Application go. Without a finalizer there is nothing to do
+/// here.
 pub(super) fn plan(cx: &mut Context<'_>) {
     let snapshot = cx.snapshot;
     let app = &snapshot.app;
@@ -32,10 +43,6 @@ pub(super) fn plan(cx: &mut Context<'_>) {
         return;
     }
     let project = project_rules(snapshot);
-    if let Some(why) = stranger(cx, project.as_ref()) {
-        cx.plan.trace.decide("leave-alone", why);
-        return;
-    }
     if let Some(problem) = destination_problem(app) {
         // What it has in another cluster is out of reach (gitops.md item 75).
         cx.plan.trace.decide("let-go", problem);
@@ -52,7 +59,26 @@ pub(super) fn plan(cx: &mut Context<'_>) {
         );
         return hold(cx, text);
     };
-    let propagation = if finalizers.iter().any(|name| name == RESOURCES_FINALIZER) {
+    // Whoever may create it must not have anything deleted by it.
+    if let Some(problem) = namespace_problem(app, &project, cx.config) {
+        return hold(cx, problem);
+    }
+    if let Some(text) = unseen::of_status(snapshot, &cx.plan.status) {
+        cx.wake_at(later(cx.now, RETRY_S));
+        let remedy = "take the finalizer off to leave what there is of them";
+        return hold(cx, format!("{text}; {remedy}"));
+    }
+    cx.plan
+        .status
+        .conditions
+        .retain(|known| known.type_ != DELETION_ERROR);
+    let in_foreground = |name: &String| {
+        matches!(
+            name.as_str(),
+            RESOURCES_FINALIZER | FOREGROUND_RESOURCES_FINALIZER
+        )
+    };
+    let propagation = if finalizers.iter().any(in_foreground) {
         Propagation::Foreground
     } else {
         Propagation::Background
@@ -62,9 +88,14 @@ pub(super) fn plan(cx: &mut Context<'_>) {
         return let_go(cx, &finalizers);
     };
     let of_wave: Vec<_> = owned
-        .iter()
+        .into_iter()
         .filter(|(_, object)| wave(object) == highest)
         .collect();
+    delete(cx, &of_wave, propagation);
+}
+
+/// Deletes what is not on its way out yet, and waits for all of it.
+fn delete(cx: &mut Context<'_>, of_wave: &[(&ResourceId, &Value)], propagation: Propagation) {
     // One that somebody keeps us from deleting keeps no other.
     cx.plan.actions = of_wave
         .iter()
@@ -91,19 +122,8 @@ fn is_of_hooks(finalizer: &str) -> bool {
 fn is_of_deletion(finalizer: &str) -> bool {
     matches!(
         finalizer,
-        RESOURCES_FINALIZER | BACKGROUND_RESOURCES_FINALIZER
+        RESOURCES_FINALIZER | FOREGROUND_RESOURCES_FINALIZER | BACKGROUND_RESOURCES_FINALIZER
     ) || is_of_hooks(finalizer)
-}
-
-/// Why an Application is none of ours: it is outside the control namespace, and its project does not admit it
-/// (gitops.md item 4). Whoever may create it must not have anything deleted by it.
-fn stranger(cx: &Context<'_>, project: Option<&ProjectRules<'_>>) -> Option<String> {
-    let app = &cx.snapshot.app;
-    let control = Some(&cx.config.control_namespace);
-    match project {
-        Some(project) => namespace_problem(app, project, cx.config),
-        None => (app.metadata.namespace.as_ref() != control).then(|| no_project(app)),
-    }
 }
 
 /// Takes off every finalizer that is for us to take off.
@@ -123,11 +143,12 @@ fn hold(cx: &mut Context<'_>, why: String) {
     cx.plan.status.conditions = conditions(&before, &[(DELETION_ERROR, why)], cx.now);
 }
 
-/// What goes with the Application, in the order of deletion. What the project does not permit is left, as it
-/// is when objects are pruned.
+/// What goes with the Application, in the order of deletion. What the project does not permit is
+/// left, as it is when objects are pruned.
 fn owned<'a>(cx: &Context<'a>, project: &ProjectRules<'_>) -> Vec<(&'a ResourceId, &'a Value)> {
     let instance = instance_of(&cx.snapshot.app, cx.config);
     let app = &cx.snapshot.app.metadata;
+    let options = SyncOptions(sync_options(&cx.snapshot.app));
     let is_self = |id: &ResourceId| {
         id.is("argoproj.io", "Application")
             && app.name.as_deref() == Some(id.name.as_str())
@@ -142,12 +163,19 @@ fn owned<'a>(cx: &Context<'a>, project: &ProjectRules<'_>) -> Vec<(&'a ResourceI
             tracking::owner(object) == Some(instance.as_str())
                 && !id.is("apiextensions.k8s.io", "CustomResourceDefinition")
                 && !is_self(id)
-                && !object_has(object, "Delete=false")
-                && !object_has(object, "Delete=confirm")
+                && !is_kept(object, options)
                 && annotation(object, HELM_RESOURCE_POLICY_ANNOTATION) != Some("keep")
                 && permit(cx.snapshot, project, id).is_ok()
         })
         .collect();
     out.sort_by(|(a, _), (b, _)| sort_key(0, b).cmp(&sort_key(0, a)));
     out
+}
+
+/// Whether an object stays because it says so itself, or, where it says nothing of that, because
+/// its Application does (gitops.md item 64).
+fn is_kept(object: &Value, options: SyncOptions<'_>) -> bool {
+    let keeps_itself = KEEPING.iter().any(|option| object_has(object, option));
+    let is_kept_with_all = KEEPING.iter().any(|option| options.has(option));
+    keeps_itself || (is_kept_with_all && !object_has(object, "Delete=true"))
 }

@@ -1,10 +1,12 @@
 //! How operations begin, are tried again, and end.
 
 use super::planner::{Context, later};
-use super::snapshot::Rendered;
+use super::snapshot::{Rendered, Target};
 use super::status::stamp;
 use api::constants::reason::{OPERATION_COMPLETED, OPERATION_STARTED};
-use api::{Operation, OperationPhase, OperationState, RetryStrategy, RevisionHistory};
+use api::{
+    Operation, OperationPhase, OperationState, RetryStrategy, RevisionHistory, SyncOperationResult,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plan::{EventKind, Release};
@@ -40,16 +42,39 @@ pub(super) fn begin(cx: &mut Context<'_>, operation: Operation) {
         reason: OPERATION_STARTED,
         message: format!("Initiated {how} sync to '{to}'{by}"),
     });
+    let sync_result = first_result(cx, &operation);
     cx.plan.status.operation_state = Some(OperationState {
         operation,
         phase: OperationPhase::Running,
         message: String::new(),
-        sync_result: None,
+        sync_result,
         started_at: stamp(cx.now),
         finished_at: None,
         retry_count: 0,
     });
     cx.wake_at(cx.now);
+}
+
+/// What is written down before anything is applied: the commit and the source, if the operation
+/// takes those that the Application is compared with. Git may move before the results of the first
+/// pass are stored.
+fn first_result(cx: &Context<'_>, operation: &Operation) -> Option<SyncOperationResult> {
+    let sync = operation.sync.as_ref()?;
+    let names_revision = sync
+        .revision
+        .as_ref()
+        .is_some_and(|revision| !revision.is_empty());
+    if names_revision || sync.source.is_some() || cx.has_invalid_spec() {
+        return None;
+    }
+    let Target::Rendered(rendered) = &cx.snapshot.target else {
+        return None;
+    };
+    Some(SyncOperationResult {
+        revision: rendered.revision.clone(),
+        source: Some(rendered.source.clone()),
+        ..SyncOperationResult::default()
+    })
 }
 
 pub(super) fn is_automated(operation: &Operation) -> bool {
@@ -65,8 +90,8 @@ pub(super) fn retry_due(state: &OperationState) -> Option<Timestamp> {
     ))
 }
 
-/// Begins the next attempt. The operation stays as it was asked for, or the request could not be told from
-/// another one when it ends; `retry.refresh` counts in [`super::operation_request`].
+/// Begins the next attempt. The operation stays as it was asked for, or the request could not be
+/// told from another one when it ends; `retry.refresh` counts in [`super::operation_request`].
 pub(super) fn try_again(state: &mut OperationState) {
     state.finished_at = None;
     state.sync_result = None;
@@ -77,10 +102,8 @@ pub(super) fn try_again(state: &mut OperationState) {
 fn backoff_s(retry: &RetryStrategy, tries: i64) -> i64 {
     let backoff = retry.backoff.clone().unwrap_or_default();
     let seconds = |text: &Option<String>, default: i64| {
-        let parsed = text
-            .as_deref()
-            .and_then(|text| gocompat::duration::parse_go(text).ok());
-        parsed.map_or(default, |nanoseconds| nanoseconds / 1_000_000_000)
+        let parsed = text.as_deref().and_then(seconds_of);
+        parsed.unwrap_or(default)
     };
     let first = seconds(&backoff.duration, BACKOFF_FIRST_S);
     let longest = seconds(&backoff.max_duration, BACKOFF_MAX_S);
@@ -90,6 +113,16 @@ fn backoff_s(retry: &RetryStrategy, tries: i64) -> i64 {
         .saturating_pow(tries)
         .saturating_mul(first)
         .clamp(0, longest.max(0))
+}
+
+/// `5s`, `1m30s`; a number alone counts seconds, as for the peer.
+fn seconds_of(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Some(seconds);
+    }
+    let nanoseconds = gocompat::duration::parse_go(text).ok()?;
+    Some(nanoseconds / 1_000_000_000)
 }
 
 /// Ends an attempt that went wrong: another one follows if there is one left.
@@ -137,7 +170,8 @@ pub(super) fn succeed(
     end(cx, state, OperationPhase::Succeeded, message);
 }
 
-/// Ends an operation: `.operation` is taken off if it is the one that ended, and what happened is told.
+/// Ends an operation: `.operation` is taken off if it is the one that ended, and what happened is
+/// told.
 pub(super) fn end(
     cx: &mut Context<'_>,
     mut state: OperationState,
@@ -184,9 +218,7 @@ fn completed(cx: &Context<'_>, state: &OperationState) -> Release {
     };
     let (kind, text) = if state.phase == OperationPhase::Succeeded {
         let commit = match &cx.snapshot.target {
-            super::Target::Rendered(rendered) if rendered.revision == revision => {
-                rendered.commit.as_ref()
-            }
+            Target::Rendered(rendered) if rendered.revision == revision => rendered.commit.as_ref(),
             _ => None,
         };
         let commit = commit

@@ -5,34 +5,45 @@
 //!
 //! 1. *Begin*: `phase: Running` is stored before anything is applied. This also is what makes
 //!    "one attempt per revision" hold.
-//! 2. *Run*, once or more: results of the last pass ([`Inbox`]) go into `syncResult`; what has
+//! 2. *Judge*: the API server is shown what is to be applied (`dry_run`). What it refuses ends the
+//!    attempt before anything is sent.
+//! 3. *Run*, once or more: results of the last pass ([`Inbox`]) go into `syncResult`; what has
 //!    no result yet, wave by wave and kind by kind, goes out as actions. Of an object that was
 //!    applied from this very manifest and has not drifted since there is nothing to send.
-//! 3. *End*: the phase says how it went, `.operation` is taken off, history grows, the event is told.
+//! 4. *End*: the phase says how it went, `.operation` is taken off, history grows, the event is
+//!    told.
 //!
-//! Application has no status subresource: the shell writes `root` first, then acts, then writes
-//! the status. Ending takes `.operation` off before the status says so; since a Running state goes
-//! on without it, a crash in between only repeats the end. A failed action ends the shell's pass
+//! Application has no status subresource: the shell writes `root` first, then acts, then writes the
+//! status. Ending takes `.operation` off before the status says so; since a Running state goes on
+//! without it, a crash in between only repeats the end. A failed action ends the shell's pass
 //! without a status write; its outcome comes back through the inbox, which the shell keeps until a
-//! status of a later pass was stored.
+//! status of a later pass was stored. Writes that the API server has no answer for (429, 503) come
+//! back the same way: the plan says how long they are tried again, and what is waited for.
+//!
+//! An Application whose kinds can't all be seen is planned for all the same (`unseen`).
 
 mod assess;
 mod automated;
+mod definitions;
 mod delete;
 mod dry_run;
 mod finish;
+mod namespace;
 mod options;
 mod outcome;
 mod planner;
+mod retire;
 mod run;
 mod snapshot;
 mod status;
 mod tasks;
+mod unseen;
 
-pub use assess::{Assessment, assess, may_fetch};
+pub use assess::{Assessment, assess, may_fetch, project_name, stranger};
 pub use dry_run::dry_run_objects;
 pub use outcome::{Inbox, Outcome};
 pub use planner::plan;
+pub use retire::{retire, users_of};
 pub use snapshot::{
     ApplicationSnapshot, Commit, Config, DryRun, Rendered, SourceRequest, Target,
     comparison_request, operation_request,

@@ -47,16 +47,27 @@ impl SyncOptions<'_> {
     }
 
     /// Options that are not followed. `X=false` of a known switch asks for nothing.
-    pub(super) fn unsupported(self) -> Vec<&'static str> {
+    pub(super) fn unsupported(self) -> Vec<String> {
         self.0
             .iter()
             .filter_map(|option| unsupported(option.trim()))
             .collect()
     }
+
+    /// The same, without those that `known` has as well.
+    pub(super) fn unsupported_beside(self, known: Self) -> Vec<String> {
+        let own = self.0.iter().map(|option| option.trim());
+        own.filter(|option| !known.has(option))
+            .filter_map(unsupported)
+            .collect()
+    }
 }
 
-/// The reason why an option is not followed; `None` if it is.
-fn unsupported(option: &str) -> Option<&'static str> {
+/// What the strategy of an operation may ask for, said as options are.
+pub(super) const FORCE: &str = "force (objects are not deleted and made anew)";
+
+/// An option that is not followed, with the reason; `None` if it is.
+fn unsupported(option: &str) -> Option<String> {
     const KNOWN: [(&str, &str); 7] = [
         (
             "Replace=true",
@@ -88,7 +99,7 @@ fn unsupported(option: &str) -> Option<&'static str> {
         return None;
     }
     if let Some((_, why)) = KNOWN.iter().find(|(known, _)| *known == option) {
-        return Some(why);
+        return Some((*why).to_owned());
     }
     // `Replace=false` and the like ask for what happens anyway.
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -104,7 +115,7 @@ fn unsupported(option: &str) -> Option<&'static str> {
     if is_switch && matches!(value, "true" | "false") {
         return None;
     }
-    Some("an option that is not known")
+    Some(format!("{option} (an option that is not known)"))
 }
 
 /// Whether an object carries an option in its annotation.
@@ -114,7 +125,7 @@ pub(super) fn object_has(object: &Value, option: &str) -> bool {
 }
 
 /// Options of an object that are not followed.
-pub(super) fn object_unsupported(object: &Value) -> Vec<&'static str> {
+pub(super) fn object_unsupported(object: &Value) -> Vec<String> {
     annotation(object, SYNC_OPTIONS_ANNOTATION)
         .into_iter()
         .flat_map(|list| list.split(','))

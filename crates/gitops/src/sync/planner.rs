@@ -1,20 +1,26 @@
-use super::assess::{Assessment, Finding, assess, project_rules, spec_findings};
+use super::assess::{
+    Assessment, Finding, assess, project_rules, refusal, spec_findings, stranger, sync_options,
+    windows,
+};
 use super::options::SyncOptions;
 use super::run::{Pass, Running};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered, Target, operation_request};
 use super::status::stamp;
-use super::{automated, delete, finish, status};
+use super::unseen::{self, LIVE_STATE};
+use super::{automated, delete, finish, namespace, status};
 use crate::resource::child_map;
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR, SYNC_ERROR};
 use api::constants::gitops::{REFRESH_ANNOTATION, SKIP_RECONCILE_ANNOTATION};
 use api::{
     ApplicationCondition, ApplicationStatus, OperationPhase, OperationState, SyncOperation,
-    SyncOperationResult,
+    SyncOperationResult, SyncStatusCode,
 };
 use jiff::{SignedDuration, Timestamp};
 use plan::{Next, Plan, Release, WaitingOn};
 use serde_json::Value;
 
+/// What is said of an operation that waits for a sync window.
+pub(super) const BLOCKED_BY_WINDOW: &str = "Sync operation blocked by sync window";
 /// How often a look at Git that is due is checked on. Seconds.
 const LOOKING_S: i64 = 1;
 
@@ -43,6 +49,10 @@ pub fn plan(
         plan: Plan::idle(before.clone()),
         findings: Vec::new(),
     };
+    if let Some(why) = stranger(app, snapshot.project.as_deref(), config) {
+        cx.plan.trace.decide("leave-alone", why);
+        return cx.plan;
+    }
     if app.metadata.deletion_timestamp.is_some() {
         delete::plan(&mut cx);
         return cx.plan;
@@ -59,7 +69,8 @@ pub fn plan(
     if let (Some(assessment), Target::Rendered(rendered)) = (&assessment, &snapshot.target) {
         automated::consider(&mut cx, assessment, rendered);
     }
-    status::summarise(&mut cx.plan.status, snapshot, now);
+    let is_invalid = cx.has_invalid_spec();
+    status::summarise(&mut cx.plan.status, snapshot, is_invalid, now);
     cx.plan
         .status
         .controller_namespace
@@ -78,7 +89,7 @@ impl Context<'_> {
         annotations.get(key).map(String::as_str)
     }
 
-    fn has_invalid_spec(&self) -> bool {
+    pub(super) fn has_invalid_spec(&self) -> bool {
         self.findings
             .iter()
             .any(|(kind, _)| *kind == INVALID_SPEC_ERROR)
@@ -118,19 +129,49 @@ impl Context<'_> {
             Target::Rendered(rendered) => {
                 let assessment = assess(snapshot, rendered, self.config);
                 self.findings.extend(assessment.findings.iter().cloned());
+                self.tell_of_unseen(&assessment);
                 status::compared(&mut self.plan.status, snapshot, rendered, &assessment);
+                self.compare_namespace(&assessment);
                 self.look_again(rendered.at);
                 Some(assessment)
             }
         }
     }
 
+    /// A namespace whose metadata is not as the Application wants it puts it out of sync (gitops.md
+    /// item 34). The namespace is none of its objects, so that none of them shows it.
+    fn compare_namespace(&mut self, assessment: &Assessment) {
+        let options = SyncOptions(sync_options(&self.snapshot.app));
+        let Some(why) = namespace::difference(self.snapshot, assessment, options) else {
+            return;
+        };
+        self.plan.trace.decide("out-of-sync", why);
+        if let Some(sync) = &mut self.plan.status.sync
+            && sync.status == SyncStatusCode::Synced
+        {
+            sync.status = SyncStatusCode::OutOfSync;
+        }
+    }
+
+    /// Kinds that can't be seen are conditions, and looked for: nothing tells when they can.
+    fn tell_of_unseen(&mut self, assessment: &Assessment) {
+        for unseen in &assessment.unseen {
+            let finding = (COMPARISON_ERROR, unseen.text());
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        if !assessment.unseen.is_empty() {
+            self.wake_at(later(self.now, unseen::LOOK_S));
+        }
+    }
+
     /// A target state that can't be compared with: told once, not at each look that finds the same.
     fn tell_of_failed_look(&mut self, before: &[ApplicationCondition]) {
         let of_source = |conditions: &[ApplicationCondition]| -> Vec<String> {
-            let errors = conditions
-                .iter()
-                .filter(|condition| condition.type_ == COMPARISON_ERROR);
+            let errors = conditions.iter().filter(|condition| {
+                condition.type_ == COMPARISON_ERROR && !condition.message.starts_with(LIVE_STATE)
+            });
             errors.map(|error| error.message.clone()).collect()
         };
         let now = of_source(&self.plan.status.conditions);
@@ -190,6 +231,9 @@ impl Context<'_> {
                 .to_owned();
             return finish::end(self, state, OperationPhase::Error, text);
         }
+        if let Some(text) = refusal(&self.snapshot.app, &state.operation) {
+            return finish::end(self, state, OperationPhase::Error, text);
+        }
         if let Some(due) = finish::retry_due(&state) {
             if self.now < due {
                 self.wake_at(due);
@@ -198,10 +242,17 @@ impl Context<'_> {
             }
             finish::try_again(&mut state);
         }
-        if let Some(text) = self.denial(&sync) {
+        if let Some(text) = self.denial() {
             return finish::fail(self, state, OperationPhase::Error, text);
         }
-        match self.operation_target() {
+        let is_manual = !finish::is_automated(&state.operation);
+        if self.is_held_by_window(is_manual, Some(state.started_at.0)) {
+            return self.hold(state, BLOCKED_BY_WINDOW.to_owned());
+        }
+        if state.message == BLOCKED_BY_WINDOW {
+            state.message.clear();
+        }
+        match operation_target(self.snapshot) {
             Target::Pending => {
                 self.wait_for("the revision to sync is being fetched");
                 self.plan.status.operation_state = Some(state);
@@ -214,10 +265,23 @@ impl Context<'_> {
         }
     }
 
-    /// Why an operation may not go on, whatever its source comes to: what is wrong with the Application, or a
-    /// source of its own that the project denies. Nothing is fetched then ([`super::may_fetch`]), so this is
-    /// not for later.
-    fn denial(&self, sync: &SyncOperation) -> Option<String> {
+    /// Whether sync windows keep a sync from going on now, one that runs since `begun` if it does
+    /// (gitops.md items 26, 27). It is looked again when one of them opens or closes.
+    pub(super) fn is_held_by_window(&mut self, is_manual: bool, begun: Option<Timestamp>) -> bool {
+        let windows = windows(self.snapshot);
+        if windows.permit(is_manual, begun, self.now) {
+            return false;
+        }
+        if let Some(change) = windows.next_change(self.now) {
+            self.wake_at(change);
+        }
+        true
+    }
+
+    /// Why an operation may not go on, whatever its source comes to: what is wrong with the
+    /// Application, or a source of its own that the project denies. Nothing is fetched then
+    /// ([`super::may_fetch`]), so this is not for later.
+    fn denial(&self) -> Option<String> {
         let problems: Vec<&str> = self
             .findings
             .iter()
@@ -227,25 +291,9 @@ impl Context<'_> {
         if !problems.is_empty() {
             return Some(problems.join("; "));
         }
-        let source = sync.source.as_ref()?;
+        let source = operation_request(&self.snapshot.app)?.source;
         let project = project_rules(self.snapshot)?;
         project.permit_source(&source.repo_url).err()
-    }
-
-    /// The target state of the operation: that of the comparison, unless it asks for another.
-    fn operation_target(&self) -> Target {
-        let snapshot = self.snapshot;
-        let Some(request) = operation_request(&snapshot.app) else {
-            return snapshot.target.clone();
-        };
-        match &snapshot.target {
-            Target::Rendered(rendered)
-                if rendered.revision == request.revision && rendered.source == request.source =>
-            {
-                snapshot.target.clone()
-            }
-            _ => snapshot.operation_target.clone().unwrap_or(Target::Pending),
-        }
     }
 
     fn run(
@@ -268,38 +316,88 @@ impl Context<'_> {
             result.revision.clone_from(&rendered.revision);
             result.source = Some(rendered.source.clone());
         }
-        let prunes_unasked = finish::is_automated(&state.operation) && sync.prune.unwrap_or(false);
-        if prunes_unasked && automated::wipes_out(&self.snapshot.app, &assessment) {
-            let text = automated::wipe_out_text(&rendered.revision);
-            return finish::end(self, state, OperationPhase::Failed, text);
+        let options = SyncOptions(&sync.sync_options);
+        if !sync.dry_run.unwrap_or(false) {
+            let metadata = namespace::wanted(&self.snapshot.app, options);
+            result.managed_namespace_metadata = metadata.cloned();
         }
+        let pass = self
+            .unseen_kind(sync, &assessment)
+            .or_else(|| self.wiping_out(&state, sync, &assessment));
         let running = Running {
             snapshot: self.snapshot,
             assessment: &assessment,
             sync,
-            options: SyncOptions(&sync.sync_options),
+            options,
+            now: self.now,
         };
-        match running.pass(&mut state, &mut self.plan.trace) {
+        match pass.unwrap_or_else(|| running.pass(&mut state)) {
             Pass::Act(actions) => {
                 self.plan.actions = actions;
                 self.plan.status.operation_state = Some(state);
                 // The results come back with the next snapshot.
                 self.wake_at(self.now);
             }
-            Pass::Wait(why) => {
-                state.message = why;
-                self.plan.status.operation_state = Some(state);
+            Pass::Wait(why) => self.hold(state, why),
+            Pass::WaitUntil(why, at) => {
+                self.wake_at(at);
+                self.hold(state, why);
             }
             Pass::Done(OperationPhase::Succeeded, message) => {
                 finish::succeed(self, state, message, rendered);
             }
+            Pass::End(message) => finish::end(self, state, OperationPhase::Failed, message),
             Pass::Done(phase, message) => finish::fail(self, state, phase, message),
         }
     }
 
-    /// A request for a comparison is taken off when it was met.
+    /// Waits for a kind that the operation needs and that can't be seen, for as long as that is
+    /// news.
+    fn unseen_kind(&mut self, sync: &SyncOperation, assessment: &Assessment) -> Option<Pass> {
+        let (unseen, since) = unseen::needed(self.snapshot, assessment, sync, self.now)?;
+        // The operation may be about another revision than the comparison.
+        self.tell_of_unseen(assessment);
+        let until = later(since, unseen::PATIENCE_S);
+        Some(if self.now < until {
+            let why = format!(
+                "waiting until it can be seen what is there: {}",
+                unseen.text()
+            );
+            Pass::WaitUntil(why, until)
+        } else {
+            Pass::Done(OperationPhase::Error, unseen.text())
+        })
+    }
+
+    /// Nobody has asked for everything to be deleted.
+    fn wiping_out(
+        &self,
+        state: &OperationState,
+        sync: &SyncOperation,
+        assessment: &Assessment,
+    ) -> Option<Pass> {
+        let prunes_unasked = finish::is_automated(&state.operation) && sync.prune.unwrap_or(false);
+        if !prunes_unasked || !automated::wipes_out(&self.snapshot.app, assessment) {
+            return None;
+        }
+        let revision = state.sync_result.as_ref().map(|result| &result.revision);
+        let text = automated::wipe_out_text(revision.map_or("", String::as_str));
+        Some(Pass::End(text))
+    }
+
+    /// The operation goes on when something has happened.
+    fn hold(&mut self, mut state: OperationState, why: String) {
+        self.wait_for(&why);
+        state.message = why;
+        self.plan.status.operation_state = Some(state);
+    }
+
+    /// A request for a comparison is taken off when it was met, or can't be: there is nothing to
+    /// fetch.
     fn take_off_refresh(&mut self) {
-        if self.annotation(REFRESH_ANNOTATION).is_some() && self.snapshot.refreshed {
+        let is_in_vain = self.has_invalid_spec() && matches!(self.snapshot.target, Target::Pending);
+        let is_met = self.snapshot.refreshed || is_in_vain;
+        if self.annotation(REFRESH_ANNOTATION).is_some() && is_met {
             self.patch_root(
                 &["metadata", "annotations"],
                 REFRESH_ANNOTATION,
@@ -321,6 +419,21 @@ impl Context<'_> {
 
     pub(super) fn sync_error(&mut self, message: String) {
         self.findings.push((SYNC_ERROR, message));
+    }
+}
+
+/// The target state of the operation: that of the comparison, unless it asks for another.
+pub(super) fn operation_target(snapshot: &ApplicationSnapshot) -> Target {
+    let Some(request) = operation_request(&snapshot.app) else {
+        return snapshot.target.clone();
+    };
+    match &snapshot.target {
+        Target::Rendered(rendered)
+            if rendered.revision == request.revision && rendered.source == request.source =>
+        {
+            snapshot.target.clone()
+        }
+        _ => snapshot.operation_target.clone().unwrap_or(Target::Pending),
     }
 }
 

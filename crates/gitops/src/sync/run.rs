@@ -1,23 +1,23 @@
 //! One pass of a running operation.
 
 use super::assess::Assessment;
+use super::definitions;
 use super::options::SyncOptions;
 use super::outcome::Outcome;
-use super::snapshot::{ApplicationSnapshot, DryRun};
+use super::snapshot::ApplicationSnapshot;
 use super::tasks::{Task, Todo, action, tasks};
 use crate::health::{HealthCode, health};
 use crate::order::kind_rank;
 use crate::resource::{self, ResourceId, is_deleting};
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR};
 use api::{
-    ManagedNamespaceMetadata, OperationPhase, OperationState, ResourceResult, ResultCode,
-    SyncOperation, SyncOperationResult, SyncPhase,
+    OperationPhase, OperationState, ResourceResult, ResultCode, SyncOperation, SyncOperationResult,
+    SyncPhase,
 };
-use plan::{Action, Trace, WaitingOn};
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use plan::Action;
+use serde_json::Value;
 use std::collections::BTreeSet;
-
-const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What a pass came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,11 @@ pub(super) enum Pass {
     Act(Vec<Action>),
     /// Nothing to send; something has to happen first.
     Wait(String),
+    /// The same, and what comes then depends on the time.
+    WaitUntil(String, Timestamp),
     Done(OperationPhase, String),
+    /// Failed, and not to be tried again.
+    End(String),
 }
 
 /// Everything a pass looks at.
@@ -36,11 +40,12 @@ pub(super) struct Running<'a> {
     pub(super) assessment: &'a Assessment,
     pub(super) sync: &'a SyncOperation,
     pub(super) options: SyncOptions<'a>,
+    pub(super) now: Timestamp,
 }
 
 impl Running<'_> {
     /// Runs one pass; `state.sync_result` must be there and is brought up to date.
-    pub(super) fn pass(self, state: &mut OperationState, trace: &mut Trace) -> Pass {
+    pub(super) fn pass(self, state: &mut OperationState) -> Pass {
         if let Some(refusal) = self.refusal() {
             return refusal;
         }
@@ -48,8 +53,15 @@ impl Running<'_> {
         if let Some(refusal) = self.permissions(&tasks, state) {
             return refusal;
         }
-        if self.sync.dry_run.unwrap_or(false) {
+        if self.is_dry_run() {
             return self.dry_run_only(&tasks, state);
+        }
+        if let Some((why, due)) = self.snapshot.inbox.pause(state, self.now) {
+            // Results of what was only looked at would make it seem that something was sent.
+            if self.has_begun(state) {
+                self.collect(&tasks, state);
+            }
+            return Pass::WaitUntil(why, due);
         }
         match self.namespace(state) {
             Ok(Some(action)) => return Pass::Act(vec![action]),
@@ -60,19 +72,11 @@ impl Running<'_> {
             return pass;
         }
         self.collect(&tasks, state);
-        let pass = self.waves(&tasks, state);
-        if let Pass::Wait(why) = &pass {
-            let object = self.snapshot.app.metadata.name.clone().unwrap_or_default();
-            trace.wait(WaitingOn::Object {
-                object,
-                why: why.clone(),
-            });
-        }
-        pass
+        self.waves(&tasks, state)
     }
 
     /// Reasons not to touch anything.
-    fn refusal(self) -> Option<Pass> {
+    pub(super) fn refusal(self) -> Option<Pass> {
         let assessment = self.assessment;
         let shared = assessment.comparison.resources.iter().find_map(|resource| {
             let other = resource.shared_with.as_ref()?;
@@ -123,151 +127,6 @@ impl Running<'_> {
                 format!(
                     "one or more synchronization tasks are not valid: {}",
                     refused.join("; ")
-                ),
-            )
-        })
-    }
-
-    /// Nothing is sent; what the API server thinks of it is told if it was asked.
-    fn dry_run_only(self, tasks: &[Task], state: &mut OperationState) -> Pass {
-        let refused: &[(ResourceId, String)] = match &self.snapshot.dry_run {
-            DryRun::Pending => return Pass::Wait("waiting for the dry run".to_owned()),
-            DryRun::Done(refused) => refused,
-            DryRun::Off => &[],
-        };
-        let suffix = match self.snapshot.dry_run {
-            DryRun::Off => "(dry run, not checked by the API server)",
-            _ => "(dry run)",
-        };
-        for task in tasks {
-            let problem = refused.iter().find(|(id, _)| *id == task.id);
-            let (code, message) = match (&task.todo, problem) {
-                (_, Some((_, message))) => (ResultCode::SyncFailed, message.clone()),
-                (Todo::Apply { .. }, None) => (
-                    ResultCode::Synced,
-                    format!("{} serverside-applied {suffix}", task.shown()),
-                ),
-                (Todo::Nothing, None) => (
-                    ResultCode::Synced,
-                    format!("{} unchanged {suffix}", task.shown()),
-                ),
-                (Todo::Prune, None) => (ResultCode::Pruned, "pruned (dry run)".to_owned()),
-                (Todo::Keep(why), None) => (ResultCode::PruneSkipped, format!("{why} (dry run)")),
-            };
-            record(state, task, code, message);
-        }
-        if refused.is_empty() {
-            Pass::Done(
-                OperationPhase::Succeeded,
-                "successfully synced (dry run)".to_owned(),
-            )
-        } else {
-            Pass::Done(
-                OperationPhase::Failed,
-                "one or more objects failed to apply (dry run)".to_owned(),
-            )
-        }
-    }
-
-    /// Makes the destination namespace where that is asked for, and says so clearly where it is not.
-    fn namespace(self, state: &mut OperationState) -> Result<Option<Action>, Pass> {
-        let destination = &self.snapshot.app.spec.destination;
-        let name = destination.namespace.as_deref().unwrap_or_default();
-        let id = ResourceId::new("", "Namespace", "", name);
-        let is_declared = self
-            .assessment
-            .comparison
-            .get(&id)
-            .is_some_and(|compared| compared.in_target);
-        if name.is_empty() || self.snapshot.live.has_namespace(name) || is_declared {
-            return Ok(None);
-        }
-        let is_needed = self
-            .assessment
-            .manifests
-            .iter()
-            .any(|manifest| manifest.id.namespace == name);
-        if !is_needed {
-            return Ok(None);
-        }
-        let failed = |text: String| Pass::Done(OperationPhase::Failed, text);
-        if !self.options.has("CreateNamespace=true") {
-            return Err(failed(format!(
-                "namespace \"{name}\" not found: create it, declare it in Git, or set the sync option \
-                 CreateNamespace=true"
-            )));
-        }
-        let project = super::assess::project_rules(self.snapshot);
-        if let Some(Err(rule)) = project.map(|rules| rules.permit_resource(&id, false, destination))
-        {
-            return Err(failed(format!(
-                "cannot create namespace \"{name}\": {rule}"
-            )));
-        }
-        match self.snapshot.inbox.get(state, &id) {
-            // Made by us or somebody else, and not in view yet.
-            Some(Outcome::Failed(message)) if message.contains("already exists") => {
-                return Err(Pass::Wait(format!(
-                    "waiting for namespace {name} to be seen"
-                )));
-            }
-            Some(Outcome::Failed(message)) => {
-                return Err(failed(format!(
-                    "cannot create namespace \"{name}\": {message}"
-                )));
-            }
-            _ => {}
-        }
-        if self
-            .snapshot
-            .live
-            .get(&id)
-            .is_some_and(|live| is_deleting(live))
-        {
-            return Err(Pass::Wait(format!("waiting for deletion of {id}")));
-        }
-        let metadata = self.managed_metadata();
-        if let Some(result) = &mut state.sync_result {
-            result.managed_namespace_metadata = metadata.cloned();
-        }
-        Ok(Some(Action::Create {
-            object: Box::new(namespace_object(name, metadata)),
-        }))
-    }
-
-    fn managed_metadata(&self) -> Option<&ManagedNamespaceMetadata> {
-        self.snapshot
-            .app
-            .spec
-            .sync_policy
-            .as_ref()?
-            .managed_namespace_metadata
-            .as_ref()
-    }
-
-    /// What the API server refuses already in the dry run is not sent in earnest.
-    fn dry_run(self, tasks: &[Task], state: &mut OperationState) -> Option<Pass> {
-        let refused = match &self.snapshot.dry_run {
-            DryRun::Off => return None,
-            DryRun::Pending => return Some(Pass::Wait("waiting for the dry run".to_owned())),
-            DryRun::Done(refused) => refused,
-        };
-        let mut failed = false;
-        for task in tasks
-            .iter()
-            .filter(|task| matches!(task.todo, Todo::Apply { .. }))
-        {
-            if let Some((_, message)) = refused.iter().find(|(id, _)| *id == task.id) {
-                record(state, task, ResultCode::SyncFailed, message.clone());
-                failed = true;
-            }
-        }
-        failed.then(|| {
-            Pass::Done(
-                OperationPhase::Failed,
-                format!(
-                    "one or more objects failed to apply (dry run): {}",
-                    failures(state)
                 ),
             )
         })
@@ -337,12 +196,13 @@ impl Running<'_> {
     }
 
     /// What is still to be sent of a wave, or the failure of it. After a failure the objects of the
-    /// same kind still go out, the next kinds do not. Definitions hold back what comes after them until the
-    /// API server knows their kinds.
+    /// same kind still go out, the next kinds do not. Definitions hold back what comes after them
+    /// until the API server knows their kinds.
     fn unfinished(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
-        let held = self.definitions(of_wave);
+        let held = definitions::hold(self, of_wave, state.started_at.0);
         let is_held = |task: &Task| {
-            held.is_some() && !task.is_prune() && kind_rank(&task.id.kind) > kind_rank(DEFINITION)
+            held.as_ref()
+                .is_some_and(|hold| !task.is_prune() && kind_rank(&task.id.kind) >= hold.from_rank)
         };
         let code = |task: &Task| result_of(state, &task.id).and_then(|result| result.status);
         let failed = of_wave
@@ -373,47 +233,19 @@ impl Running<'_> {
         let is_open = of_wave
             .iter()
             .any(|task| is_held(task) && code(task).is_none());
-        held.filter(|_| is_open)
+        held.filter(|_| is_open).map(|hold| hold.pass)
     }
 
-    /// Waits for the CustomResourceDefinitions of a wave that has objects of their kinds (gitops.md item 67).
-    fn definitions(self, of_wave: &[&Task]) -> Option<Pass> {
-        let has_objects = |id: &ResourceId| {
-            let mut manifests = self.assessment.manifests.iter();
-            let definition = manifests.find(|manifest| manifest.id == *id);
-            definition.is_some_and(|manifest| {
-                let group = resource::string(&manifest.object, "/spec/group").unwrap_or_default();
-                let kind = resource::string(&manifest.object, "/spec/names/kind");
-                let kind = kind.unwrap_or_default();
-                of_wave.iter().any(|task| task.id.is(group, kind))
-            })
-        };
-        let definitions = of_wave
-            .iter()
-            .filter(|task| task.id.is("apiextensions.k8s.io", DEFINITION) && !task.is_prune());
-        let mut waiting = Vec::new();
-        for task in definitions.filter(|task| has_objects(&task.id)) {
-            match self.seen(&task.id).and_then(health) {
-                Some(health) if health.code == HealthCode::Healthy => {}
-                Some(health) if health.code == HealthCode::Degraded => {
-                    return Some(unsuccessful(&[format!("{}: {}", task.id, health.message)]));
-                }
-                _ => waiting.push(task.id.to_string()),
-            }
-        }
-        (!waiting.is_empty()).then(|| Pass::Wait(waiting_text("healthy state of", &waiting)))
-    }
-
-    /// An object as it was applied. `None` while the view has not caught up with that: its health would be
-    /// that of what was there before.
-    fn seen(&self, id: &ResourceId) -> Option<&Value> {
+    /// An object as it was applied. `None` while the view has not caught up with that: its health
+    /// would be that of what was there before.
+    pub(super) fn seen(&self, id: &ResourceId) -> Option<&Value> {
         let compared = self.assessment.comparison.get(id)?;
         let live = self.snapshot.live.get(id)?;
         compared.applied.then_some(live.as_ref())
     }
 
-    /// Objects that were pruned and are still there: on their way out, or in a view that is older than the
-    /// deletion. What has taken the name of one since is not waited for.
+    /// Objects that were pruned and are still there: on their way out, or in a view that is older
+    /// than the deletion. What has taken the name of one since is not waited for.
     fn deletions(self, state: &OperationState) -> Option<String> {
         let is_left = |id: &ResourceId| {
             let Some(live) = self.snapshot.live.get(id) else {
@@ -432,7 +264,7 @@ impl Running<'_> {
             .filter(|result| result.status == Some(ResultCode::Pruned))
             .map(id_of)
             .filter(is_left)
-            .map(|id| id.to_string())
+            .map(|id| id.short())
             .collect();
         (!left.is_empty()).then(|| waiting_text("deletion of", &left))
     }
@@ -441,31 +273,45 @@ impl Running<'_> {
     fn unhealthy(self, of_wave: &[&Task], state: &mut OperationState) -> Option<Pass> {
         let mut waiting = Vec::new();
         let mut broken = Vec::new();
+        let mut until: Option<Timestamp> = None;
         for task in of_wave
             .iter()
             .filter(|task| matches!(task.todo, Todo::Apply { .. } | Todo::Nothing))
         {
-            match self.seen(&task.id).map(health) {
-                None => waiting.push(task.id.to_string()),
-                Some(None) => settle(state, &task.id, OperationPhase::Succeeded),
+            let id = &task.id;
+            let live = self.seen(id);
+            let health = live.map(health);
+            let end = live
+                .filter(|_| definitions::is_definition(id))
+                .map(|live| definitions::patience(live, state.started_at.0));
+            match health {
+                None => waiting.push(id.short()),
+                Some(None) => settle(state, id, OperationPhase::Succeeded),
                 Some(Some(health)) => match health.code {
-                    HealthCode::Healthy => settle(state, &task.id, OperationPhase::Succeeded),
+                    HealthCode::Healthy => settle(state, id, OperationPhase::Succeeded),
                     HealthCode::Degraded => {
-                        settle(state, &task.id, OperationPhase::Failed);
-                        broken.push(format!("{}: {}", task.id, health.message));
+                        settle(state, id, OperationPhase::Failed);
+                        broken.push(format!("{id}: {}", health.message));
                     }
-                    _ => waiting.push(task.id.to_string()),
+                    _ if end.is_some_and(|end| self.now >= end) => {
+                        settle(state, id, OperationPhase::Failed);
+                        broken.push(definitions::overdue(id));
+                    }
+                    _ => {
+                        until = until.into_iter().chain(end).min();
+                        waiting.push(id.short());
+                    }
                 },
             }
         }
         if !broken.is_empty() {
             return Some(unsuccessful(&broken));
         }
-        (!waiting.is_empty()).then(|| Pass::Wait(waiting_text("healthy state of", &waiting)))
+        definitions::waiting_until(&waiting, until)
     }
 }
 
-fn unsuccessful(reasons: &[String]) -> Pass {
+pub(super) fn unsuccessful(reasons: &[String]) -> Pass {
     let text = format!(
         "one or more synchronization tasks completed unsuccessfully, reason: {}",
         reasons.join(", ")
@@ -473,7 +319,7 @@ fn unsuccessful(reasons: &[String]) -> Pass {
     Pass::Done(OperationPhase::Failed, text)
 }
 
-fn waiting_text(what: &str, objects: &[String]) -> String {
+pub(super) fn waiting_text(what: &str, objects: &[String]) -> String {
     match objects {
         [only] => format!("waiting for {what} {only}"),
         [first, rest @ ..] => format!(
@@ -484,24 +330,14 @@ fn waiting_text(what: &str, objects: &[String]) -> String {
     }
 }
 
-fn namespace_object(name: &str, metadata: Option<&ManagedNamespaceMetadata>) -> Value {
-    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    if let Some(metadata) = metadata {
-        if !metadata.labels.is_empty() {
-            object["metadata"]["labels"] = json!(metadata.labels);
-        }
-        if !metadata.annotations.is_empty() {
-            object["metadata"]["annotations"] = json!(metadata.annotations);
-        }
-    }
-    object
-}
-
 pub(super) fn id_of(result: &ResourceResult) -> ResourceId {
     ResourceId::new(&result.group, &result.kind, &result.namespace, &result.name)
 }
 
-fn result_of<'a>(state: &'a OperationState, id: &ResourceId) -> Option<&'a ResourceResult> {
+pub(super) fn result_of<'a>(
+    state: &'a OperationState,
+    id: &ResourceId,
+) -> Option<&'a ResourceResult> {
     state
         .sync_result
         .as_ref()?
@@ -523,7 +359,7 @@ fn settle(state: &mut OperationState, id: &ResourceId, phase: OperationPhase) {
 }
 
 /// The messages of what failed, each once.
-fn failures(state: &OperationState) -> String {
+pub(super) fn failures(state: &OperationState) -> String {
     let texts: BTreeSet<String> = state
         .sync_result
         .iter()
@@ -534,7 +370,7 @@ fn failures(state: &OperationState) -> String {
     texts.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn record(state: &mut OperationState, task: &Task, code: ResultCode, message: String) {
+pub(super) fn record(state: &mut OperationState, task: &Task, code: ResultCode, message: String) {
     let result = state
         .sync_result
         .get_or_insert_with(SyncOperationResult::default);

@@ -12,6 +12,10 @@ use std::sync::Arc;
 pub struct Config {
     /// Namespace in which Applications may use every project.
     pub control_namespace: String,
+    /// Globs, or regular expressions between slashes, of the other namespaces in which Applications
+    /// are looked after, if their projects admit them as well. `None`: in all that their projects
+    /// admit them from.
+    pub application_namespaces: Option<Vec<String>>,
     /// How often Git is looked at without being asked to. Seconds.
     pub poll_s: i64,
     /// First wait before drift is healed again; it triples with every attempt. Seconds.
@@ -24,6 +28,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             control_namespace: CONTROL_NAMESPACE.to_owned(),
+            application_namespaces: None,
             poll_s: 120,
             self_heal_first_s: 2,
             self_heal_max_s: 300,
@@ -123,7 +128,9 @@ pub fn comparison_request(app: &Application) -> Option<SourceRequest> {
 }
 
 /// The source of the operation that runs or is asked for, where it says something of its own: a
-/// revision (an automated one pins the commit it was started for) or a source (a rollback).
+/// revision (an automated one pins the commit it was started for) or a source (a rollback). One
+/// that runs keeps what it has begun with, though the Application names another source by now: half
+/// of the one and half of the other is nobody's state.
 pub fn operation_request(app: &Application) -> Option<SourceRequest> {
     let state = app
         .status
@@ -139,14 +146,15 @@ pub fn operation_request(app: &Application) -> Option<SourceRequest> {
         .map(|state| &state.operation)
         .or(app.operation.as_ref())?;
     let sync = operation.sync.as_ref()?;
-    // A retry of the newest commit lets go of the one that failed, from the moment it is waited for.
+    // A retry of the newest commit lets go of the one that failed, from the moment it is waited
+    // for.
     let takes_newest =
         operation.retry.refresh == Some(true) && running.is_some_and(|state| state.retry_count > 0);
-    let pinned = running
+    let begun = running
         .filter(|state| !takes_newest || state.finished_at.is_none())
         .and_then(|state| state.sync_result.as_ref())
-        .map(|result| result.revision.clone())
-        .filter(|revision| !revision.is_empty());
+        .filter(|result| !result.revision.is_empty());
+    let pinned = begun.map(|result| result.revision.clone());
     let asked = sync
         .revision
         .clone()
@@ -155,6 +163,7 @@ pub fn operation_request(app: &Application) -> Option<SourceRequest> {
     let own_source = sync
         .source
         .clone()
+        .or_else(|| begun.and_then(|result| result.source.clone()))
         .filter(|source| Some(source) != compared.as_ref());
     if pinned.is_none() && asked.is_none() && own_source.is_none() {
         return None;

@@ -2,10 +2,11 @@
 
 use super::assess::{Assessment, Finding};
 use super::snapshot::{ApplicationSnapshot, Rendered};
+use super::unseen;
 use crate::compare::ResourceComparison;
 use crate::health::{Child, Health, HealthCode, aggregate, health};
-use crate::images;
 use crate::resource::{self, ResourceId, annotation};
+use crate::{images, urls};
 use api::constants::gitops::IGNORE_HEALTHCHECK_ANNOTATION;
 use api::{
     AppHealthStatus, Application, ApplicationCondition, ApplicationStatus, ApplicationSummary,
@@ -30,6 +31,9 @@ pub(super) fn compared(
 ) {
     let app = &snapshot.app;
     let before = std::mem::take(&mut status.resources);
+    let (hidden, before) = before
+        .into_iter()
+        .partition(|entry| unseen::is_hidden(snapshot, entry));
     status.resources = assessment
         .comparison
         .resources
@@ -37,6 +41,7 @@ pub(super) fn compared(
         .map(|resource| resource_status(resource, snapshot, assessment))
         .collect();
     let mut others = skipped(snapshot, assessment);
+    others.extend(unseen::listed(hidden, assessment));
     if assessment.incomplete {
         others.extend(unread(before, snapshot, assessment));
     }
@@ -44,7 +49,7 @@ pub(super) fn compared(
         status.resources.append(&mut others);
         status.resources.sort_by_cached_key(id_of);
     }
-    let code = if assessment.incomplete {
+    let code = if assessment.incomplete || !assessment.unseen.is_empty() {
         SyncStatusCode::Unknown
     } else if assessment.comparison.is_synced() {
         SyncStatusCode::Synced
@@ -61,7 +66,8 @@ pub(super) fn compared(
     status.reconciled_at = Some(stamp(rendered.at));
 }
 
-/// What is declared as never to be applied, and lives: listed without a status, so that it does not count.
+/// What is declared as never to be applied, and lives: listed without a status, so that it does not
+/// count.
 fn skipped(snapshot: &ApplicationSnapshot, assessment: &Assessment) -> Vec<ResourceStatus> {
     let ids = assessment.skipped.iter();
     ids.filter_map(|id| {
@@ -78,9 +84,9 @@ fn skipped(snapshot: &ApplicationSnapshot, assessment: &Assessment) -> Vec<Resou
     .collect()
 }
 
-/// What can't be compared while a part of the manifests can't be read: what is ours, and what was listed
-/// before, as far as it lives. Dropped from the list, their kinds would not be looked at any more, and
-/// nothing would ever prune them.
+/// What can't be compared while a part of the manifests can't be read: what is ours, and what was
+/// listed before, as far as it lives. Dropped from the list, their kinds would not be looked at any
+/// more, and nothing would ever prune them.
 fn unread(
     before: Vec<ResourceStatus>,
     snapshot: &ApplicationSnapshot,
@@ -128,7 +134,8 @@ pub(super) fn not_compared(
     at: Timestamp,
 ) {
     let counted = status.resources.iter_mut();
-    for resource in counted.filter(|resource| resource.status.is_some()) {
+    let counted = counted.filter(|resource| resource.status.is_some());
+    for resource in counted.filter(|resource| !unseen::is_hidden(snapshot, resource)) {
         resource.status = Some(SyncStatusCode::Unknown);
         let live = snapshot.live.get(&id_of(resource));
         resource.health = child_health(live.map(AsRef::as_ref)).map(|health| shown(&health));
@@ -206,30 +213,28 @@ pub(super) fn id_of(resource: &ResourceStatus) -> ResourceId {
     )
 }
 
-/// Health of the whole and the summary, from the resources that the status lists by now.
+/// Health of the whole and the summary, from the resources that the status lists by now. Of an
+/// Application whose spec is invalid nobody knows what it consists of, so its health is not known
+/// either.
 pub(super) fn summarise(
     status: &mut ApplicationStatus,
     snapshot: &ApplicationSnapshot,
+    is_invalid: bool,
     now: Timestamp,
 ) {
-    let name = snapshot.app.metadata.name.as_deref().unwrap_or_default();
-    let parts: Vec<(ResourceId, Option<Health>, bool)> = status
-        .resources
-        .iter()
-        .filter(|resource| resource.status.is_some())
-        .map(id_of)
-        .filter(|id| !(id.is("argoproj.io", "Application") && id.name == name))
-        .map(|id| {
-            let live = snapshot.live.get(&id).map(AsRef::as_ref);
-            let health = child_health(live);
-            (id, health, live.is_some())
-        })
-        .collect();
-    let whole = aggregate(parts.iter().map(|(id, health, live)| Child {
-        id,
-        live: *live,
-        health: health.as_ref(),
-    }));
+    let parts = parts(status, snapshot);
+    let is_new =
+        |entry: &ResourceStatus| unseen::is_hidden(snapshot, entry) && unseen::is_new(entry);
+    let is_blind = parts.is_empty() && status.resources.iter().any(is_new);
+    let whole = if is_blind || is_invalid {
+        Health::new(HealthCode::Unknown, "")
+    } else {
+        aggregate(parts.iter().map(|(id, health, live)| Child {
+            id,
+            live: *live,
+            health: health.as_ref(),
+        }))
+    };
     let before = status.health.take().unwrap_or_default();
     let since = before
         .last_transition_time
@@ -240,19 +245,60 @@ pub(super) fn summarise(
         message: whole.message,
         last_transition_time: Some(since),
     });
-    let mut running = BTreeSet::new();
-    for (id, _, _) in &parts {
-        if let Some(live) = snapshot.live.get(id) {
-            images::collect(live, &mut running);
-        }
+    let ids = parts.into_iter().map(|(id, _, _)| id);
+    let ids: Vec<ResourceId> = ids.collect();
+    let before = std::mem::take(&mut status.summary);
+    status.summary = summary(before, &ids, snapshot);
+}
+
+/// What there is to see of the objects that count. What is known of those that can't be seen stays.
+fn summary(
+    before: ApplicationSummary,
+    ids: &[ResourceId],
+    snapshot: &ApplicationSnapshot,
+) -> ApplicationSummary {
+    let (mut running, mut open) = (BTreeSet::new(), BTreeSet::new());
+    if ids.iter().any(|id| !snapshot.live.sees(id)) {
+        running.extend(before.images);
+        open.extend(before.external_urls);
     }
-    status.summary = ApplicationSummary {
-        external_urls: Vec::new(),
+    for live in ids.iter().filter_map(|id| snapshot.live.get(id)) {
+        images::collect(live, &mut running);
+        urls::collect(live, &mut open);
+    }
+    ApplicationSummary {
+        external_urls: open.into_iter().collect(),
         images: running.into_iter().collect(),
-        is_app_of_apps: parts
-            .iter()
-            .any(|(id, _, _)| id.is("argoproj.io", "Application")),
-    };
+        is_app_of_apps: ids.iter().any(|id| id.is("argoproj.io", "Application")),
+    }
+}
+
+/// What counts for the health of the whole, with its health and whether it lives. What can't be
+/// seen is as well as when it was last seen, and does not count if it never was.
+fn parts(
+    status: &ApplicationStatus,
+    snapshot: &ApplicationSnapshot,
+) -> Vec<(ResourceId, Option<Health>, bool)> {
+    let name = snapshot.app.metadata.name.as_deref().unwrap_or_default();
+    let counted = status.resources.iter();
+    let counted = counted.filter(|resource| resource.status.is_some());
+    let counted = counted.filter_map(|resource| {
+        let id = id_of(resource);
+        if id.is("argoproj.io", "Application") && id.name == name {
+            return None;
+        }
+        if snapshot.live.sees(&id) {
+            let live = snapshot.live.get(&id).map(AsRef::as_ref);
+            let health = child_health(live);
+            return Some((id, health, live.is_some()));
+        }
+        let health = unseen::last_health(resource);
+        let is_missing = health
+            .as_ref()
+            .is_some_and(|health| health.code == HealthCode::Missing);
+        (!unseen::is_new(resource)).then_some((id, health, !is_missing))
+    });
+    counted.collect()
 }
 
 /// Turns findings into conditions; one that was there already keeps its time.
@@ -267,9 +313,12 @@ pub(super) fn conditions(
         if out.iter().any(|c| known(&c)) {
             continue;
         }
+        let is_same =
+            |c: &&ApplicationCondition| c.type_ == *kind && unseen::is_same(&c.message, message);
         let since = before
             .iter()
             .find(known)
+            .or_else(|| before.iter().find(is_same))
             .and_then(|c| c.last_transition_time.clone());
         out.push(ApplicationCondition {
             type_: (*kind).to_owned(),

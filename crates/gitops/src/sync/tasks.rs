@@ -1,6 +1,7 @@
 //! What one operation has to do, in order.
 
-use super::assess::Assessment;
+use super::assess::{Assessment, sync_options};
+use super::definitions;
 use super::options::{SyncOptions, object_has};
 use super::snapshot::ApplicationSnapshot;
 use crate::compare::{
@@ -13,6 +14,10 @@ use api::{SyncOperation, SyncOperationResource};
 use plan::{Action, Guard, PatchKind};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a definition is not pruned, whatever the options are.
+const DEFINITION_KEPT: &str = "ignored (a CustomResourceDefinition is not pruned, since all objects of its \
+                               kind would go with it: delete it by hand)";
 
 /// What is to be done with one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,17 +115,42 @@ fn prune(
     sync: &SyncOperation,
     options: SyncOptions<'_>,
 ) -> Todo {
-    let live = snapshot.live.get(&resource.id);
-    let live_has = |option: &str| live.is_some_and(|live| object_has(live, option));
-    if live_has("Prune=false") || (options.has("Prune=false") && !live_has("Prune=true")) {
-        Todo::Keep("ignored (no prune)")
-    } else if live_has("Prune=confirm") || options.has("Prune=confirm") {
-        Todo::Keep("ignored (requires confirmation, which is not supported)")
-    } else if !sync.prune.unwrap_or(false) {
-        Todo::Keep("ignored (requires pruning)")
-    } else {
-        Todo::Prune
+    match kept(snapshot, &resource.id, options) {
+        Some(why) => Todo::Keep(why),
+        None if !sync.prune.unwrap_or(false) => Todo::Keep("ignored (requires pruning)"),
+        None => Todo::Prune,
     }
+}
+
+/// Why an object is not pruned even by a sync that prunes. It says so itself, or else the operation
+/// does, or else the Application: an operation that somebody has written by hand names no options,
+/// and was not meant to delete what the Application keeps (gitops.md item 64).
+pub(super) fn kept(
+    snapshot: &ApplicationSnapshot,
+    id: &ResourceId,
+    options: SyncOptions<'_>,
+) -> Option<&'static str> {
+    if definitions::is_definition(id) {
+        return Some(DEFINITION_KEPT);
+    }
+    let live = snapshot.live.get(id);
+    let of_app = SyncOptions(sync_options(&snapshot.app));
+    let object = |option: &str| live.is_some_and(|live| object_has(live, option));
+    let operation = |option: &str| options.has(option);
+    let application = |option: &str| of_app.has(option);
+    let levels: [&dyn Fn(&str) -> bool; 3] = [&object, &operation, &application];
+    for has in levels {
+        if has("Prune=false") {
+            return Some("ignored (no prune)");
+        }
+        if has("Prune=confirm") {
+            return Some("ignored (requires confirmation, which is not supported)");
+        }
+        if has("Prune=true") {
+            return None;
+        }
+    }
+    None
 }
 
 /// Mirrors the waves of what is pruned, so that what was applied last goes first; with `PruneLast`
@@ -172,8 +202,8 @@ pub(super) fn action(
     }
 }
 
-/// What client-side apply owns of an object that was never applied here becomes ours. The apply itself
-/// follows in the next pass: this changes the version that it may depend on.
+/// What client-side apply owns of an object that was never applied here becomes ours. The apply
+/// itself follows in the next pass: this changes the version that it may depend on.
 fn hand_over(
     snapshot: &ApplicationSnapshot,
     assessment: &Assessment,
@@ -211,7 +241,7 @@ pub(super) fn apply(
     resource::set_annotation(&mut object, DIGEST_ANNOTATION, &digest);
     if let Some(live) = snapshot.live.get(&manifest.id) {
         let kept = rules.keep(&manifest.id, &mut object, live);
-        if (kept || rules.is_shared_with_controller(&manifest.id))
+        if (kept || rules.is_shared_with_controller(&manifest.id, live))
             && let (Some(version), Some(metadata)) = (
                 resource::resource_version(live),
                 resource::child_map(&mut object, &["metadata"]),
@@ -222,7 +252,7 @@ pub(super) fn apply(
     }
     Some(Action::Apply {
         object: Box::new(object),
-        manager: FIELD_MANAGER,
+        manager: FIELD_MANAGER.into(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::world::{World, config_map};
 use api::AppProject;
+use plan::{Action, Propagation};
 use serde_json::{Value, json};
 
 const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
@@ -100,5 +101,66 @@ fn hooks_around_deletion_are_a_reason_to_wait_even_alone() {
         assert_eq!(finalizers(&world), names);
         assert_eq!(world.conditions(), [format!("DeletionError: {text}")]);
         assert!(!world.plan().trace.waiting_on.is_empty());
+    }
+}
+
+const FOREGROUND: &str = "resources-finalizer.argocd.argoproj.io/foreground";
+const BACKGROUND: &str = "resources-finalizer.argocd.argoproj.io/background";
+
+#[test]
+fn the_name_of_the_finalizer_says_how_objects_are_deleted() {
+    for (name, wanted) in [
+        (CASCADE, Propagation::Foreground),
+        (FOREGROUND, Propagation::Foreground),
+        (BACKGROUND, Propagation::Background),
+    ] {
+        let mut world = deleted(vec![config_map("a", "1")], &[name]);
+        let plan = world.plan();
+        let [action] = plan.actions.as_slice() else {
+            panic!("{name}: {:?}", plan.actions);
+        };
+        assert!(
+            matches!(action.deed(), Action::Delete { propagation, .. } if *propagation == wanted),
+            "{name}: {action:?}"
+        );
+        world.settle();
+        assert_eq!(world.applied, ["-ConfigMap/a"], "{name}");
+        assert_eq!(finalizers(&world), Vec::<String>::new(), "{name}");
+    }
+}
+
+/// A map with a sync option of its own.
+fn with_option(name: &str, option: &str) -> Value {
+    let mut map = config_map(name, "1");
+    map["metadata"]["annotations"] = json!({"argocd.argoproj.io/sync-options": option});
+    map
+}
+
+#[test]
+fn what_the_application_keeps_is_kept_unless_the_object_says_otherwise() {
+    for option in ["Delete=false", "Delete=confirm"] {
+        let objects = vec![config_map("kept", "1"), with_option("goes", "Delete=true")];
+        let mut world = deleted(objects, &[CASCADE]);
+        world.policy(json!({"syncOptions": ["CreateNamespace=true", option]}));
+        world.settle();
+        assert_eq!(world.applied, ["-ConfigMap/goes"], "{option}");
+        assert!(world.get("ConfigMap", "kept").is_some(), "{option}");
+        assert_eq!(finalizers(&world), Vec::<String>::new(), "{option}");
+    }
+}
+
+#[test]
+fn an_object_is_kept_by_its_own_word() {
+    let objects = vec![
+        config_map("goes", "1"),
+        with_option("kept", "Prune=true, Delete=false"),
+        with_option("asked", "Delete=confirm"),
+    ];
+    let mut world = deleted(objects, &[CASCADE]);
+    world.policy(json!({"syncOptions": ["Delete=true"]}));
+    world.settle();
+    assert_eq!(world.applied, ["-ConfigMap/goes"]);
+    for name in ["kept", "asked"] {
+        assert!(world.get("ConfigMap", name).is_some(), "{name}");
     }
 }

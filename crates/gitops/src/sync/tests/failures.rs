@@ -1,6 +1,5 @@
 use super::world::{World, config_map, document, rollout};
-use crate::ResourceId;
-use crate::sync::{Config, DryRun, Target, dry_run_objects};
+use crate::sync::Target;
 use api::AppProject;
 use serde_json::{Value, json};
 
@@ -149,8 +148,8 @@ fn one_object_outside_the_project_stops_all_of_them() {
     world.policy(json!({"automated": {}, "retry": {"limit": 0}}));
     world.settle();
     assert_eq!(world.applied, Vec::<String>::new());
-    let rule = "resource rbac.authorization.k8s.io:ClusterRole is not permitted in project team-backend \
-                (clusterResourceWhitelist does not list it)";
+    let rule =
+        "resource rbac.authorization.k8s.io:ClusterRole is not permitted in project team-backend";
     assert_eq!(world.results(), [format!("root SyncFailed {rule}")]);
     assert!(world.summary().ends_with(&format!(
         "one or more synchronization tasks are not valid: {rule}"
@@ -256,7 +255,7 @@ fn options_that_are_not_followed_are_said() {
     assert_eq!(
         world.conditions(),
         [
-            "UnsupportedFeatureWarning: syncOptions: not supported: Force=true (objects are not deleted and made anew), an option that is not known",
+            "UnsupportedFeatureWarning: syncOptions: not supported: Force=true (objects are not deleted and made anew), Bogus=1 (an option that is not known)",
             "UnsupportedFeatureWarning: ConfigMap a (0.yaml, document 1): sync options not supported: Replace=true (objects are applied, not replaced)",
         ]
     );
@@ -287,54 +286,6 @@ fn objects_of_a_kind_go_out_although_one_of_them_is_refused() {
             "b SyncFailed no",
             "c Synced configmap/c serverside-applied"
         ]
-    );
-}
-
-#[test]
-fn the_dry_run_is_about_what_would_be_sent_and_can_be_judged() {
-    let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "things.example.com"},
-        "spec": {"group": "example.com", "scope": "Cluster", "names": {"kind": "Thing"}}});
-    let thing = json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}});
-    let mut world = World::new(vec![config_map("a", "1"), crd, thing]);
-    let kinds = |world: &World| -> Vec<String> {
-        let objects = dry_run_objects(&world.snapshot(), &Config::default());
-        objects
-            .iter()
-            .map(|object| object["kind"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    assert_eq!(kinds(&world), Vec::<String>::new(), "nothing runs");
-    world.step();
-    assert_eq!(
-        kinds(&world),
-        ["CustomResourceDefinition"],
-        "there is no namespace yet"
-    );
-    world.step();
-    assert_eq!(kinds(&world), ["ConfigMap", "CustomResourceDefinition"]);
-    world.settle();
-    assert_eq!(kinds(&world), Vec::<String>::new(), "nothing runs any more");
-}
-
-#[test]
-fn what_the_dry_run_refuses_is_not_sent_in_earnest() {
-    let mut world = World::new(vec![config_map("a", "1"), config_map("b", "1")]);
-    world.policy(
-        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"], "retry": {"limit": 0}}),
-    );
-    world.dry_run = DryRun::Done(vec![(
-        ResourceId::new("", "ConfigMap", "production", "b"),
-        "unknown field".to_owned(),
-    )]);
-    world.settle();
-    assert_eq!(world.applied, ["Namespace/production"]);
-    assert!(
-        world.summary().contains(
-            "one or more objects failed to apply (dry run): ConfigMap:production/b: unknown field"
-        ),
-        "{}",
-        world.summary()
     );
 }
 

@@ -1,6 +1,8 @@
 //! Attempts after the first, and the commit that they take.
 
 use super::world::{World, config_map};
+use jiff::SignedDuration;
+use plan::Next;
 use serde_json::json;
 
 fn refused(objects: Vec<serde_json::Value>) -> World {
@@ -96,4 +98,24 @@ fn an_automated_operation_keeps_the_source_that_it_was_started_for() {
         world.conditions(),
         ["SyncError: Skipping sync attempt to bbbbbbb: auto-sync will wipe out all resources"]
     );
+}
+
+#[test]
+fn a_duration_without_a_unit_counts_seconds() {
+    for (backoff, waits) in [
+        (json!({"duration": "1", "maxDuration": "1"}), 1),
+        (json!({"duration": " 7 ", "factor": 1}), 7),
+        (json!({"duration": "7s", "factor": 1}), 7),
+        (json!({"duration": "90", "maxDuration": "1m"}), 60),
+        (json!({"duration": "soon"}), 5),
+    ] {
+        let mut world = refused(vec![config_map("a", "1")]);
+        world.ask(json!({
+            "sync": {"syncOptions": ["CreateNamespace=true"]},
+            "retry": {"limit": 1, "backoff": backoff},
+        }));
+        world.settle();
+        let due = world.now + SignedDuration::from_secs(waits);
+        assert_eq!(world.plan().next, Next::At(due), "{waits}");
+    }
 }

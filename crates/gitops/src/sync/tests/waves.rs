@@ -1,4 +1,6 @@
 use super::world::{World, config_map, establish, rollout};
+use jiff::SignedDuration;
+use plan::Next;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ fn a_wave_waits_for_the_health_of_the_one_before() {
     assert_eq!(world.applied, ["Namespace/production", "Rollout/backend"]);
     assert_eq!(
         world.summary(),
-        "OutOfSync Progressing Running: waiting for healthy state of argoproj.io/Rollout:production/backend"
+        "OutOfSync Progressing Running: waiting for healthy state of argoproj.io/Rollout/backend"
     );
     healthy(&mut world);
     world.settle();
@@ -137,7 +139,7 @@ fn only_what_is_still_on_its_way_out_is_waited_for() {
         assert!(world.step());
     }
     assert_eq!(world.applied, ["-ConfigMap/b"]);
-    let waits = "Running: waiting for deletion of ConfigMap:production/b";
+    let waits = "Running: waiting for deletion of /ConfigMap/b";
     // A view that is older than the deletion.
     world.live.insert(Arc::new(pruned.clone()));
     world.step();
@@ -184,7 +186,7 @@ fn objects_wait_until_their_kind_is_served() {
     assert!(
         world.summary().ends_with(
             "Running: waiting for healthy state of \
-             apiextensions.k8s.io/CustomResourceDefinition:things.example.com"
+             apiextensions.k8s.io/CustomResourceDefinition/things.example.com"
         ),
         "{}",
         world.summary()
@@ -227,6 +229,103 @@ fn a_definition_that_nothing_needs_is_not_waited_for() {
     world.establishes = false;
     world.settle();
     assert!(world.summary().contains("Succeeded"), "{}", world.summary());
+}
+
+/// As [`things`], with the versions that are served.
+fn versioned() -> (Value, Value) {
+    let (mut definition, thing) = things();
+    definition["spec"]["versions"] =
+        json!([{"name": "v1", "served": true}, {"name": "v0", "served": false}]);
+    (definition, thing)
+}
+
+const UNSERVED: &str = "Running: waiting until the API server serves Thing of example.com/v1";
+
+#[test]
+fn an_established_kind_is_waited_for_until_it_is_seen_to_be_served() {
+    let (definition, thing) = versioned();
+    let late = in_wave(thing.clone(), 3);
+    // In the wave of its definition, and in a later one.
+    for thing in [thing, late] {
+        let mut world = World::new(vec![thing, definition.clone(), config_map("a", "1")]);
+        world.serves = false;
+        world.settle();
+        assert!(world.summary().ends_with(UNSERVED), "{}", world.summary());
+        assert!(!world.applied.contains(&"Thing/t".to_owned()));
+        let look = Next::At(world.now + SignedDuration::from_secs(1));
+        assert_eq!(world.plan().next, look);
+        world.run_for(4);
+        assert!(world.summary().ends_with(UNSERVED), "{}", world.summary());
+        world.serves = true;
+        world.run_for(1);
+        assert!(world.applied.contains(&"Thing/t".to_owned()));
+        assert!(world.summary().contains("Succeeded"), "{}", world.summary());
+    }
+}
+
+#[test]
+fn what_is_never_served_is_sent_after_a_minute() {
+    let (definition, thing) = versioned();
+    let mut world = World::new(vec![definition, thing]);
+    world.policy(
+        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"], "retry": {"limit": 0}}),
+    );
+    world.serves = false;
+    world
+        .refuse
+        .insert("t".to_owned(), "no such kind".to_owned());
+    world.run_for(59);
+    assert!(world.summary().ends_with(UNSERVED), "{}", world.summary());
+    world.run_for(2);
+    assert!(
+        world
+            .summary()
+            .ends_with("reason: example.com/Thing:t: no such kind"),
+        "{}",
+        world.summary()
+    );
+}
+
+#[test]
+fn a_version_that_its_definition_does_not_serve_is_not_waited_for() {
+    let (definition, mut thing) = versioned();
+    thing["apiVersion"] = json!("example.com/v0");
+    let mut world = World::new(vec![definition, thing]);
+    world.serves = false;
+    world.settle();
+    assert!(world.applied.contains(&"Thing/t".to_owned()));
+}
+
+#[test]
+fn a_definition_that_is_not_established_in_a_minute_ends_the_sync() {
+    let (definition, thing) = versioned();
+    let late = in_wave(thing.clone(), 3);
+    for thing in [thing, late] {
+        let mut world = World::new(vec![definition.clone(), thing]);
+        world.policy(
+            json!({"automated": {}, "syncOptions": ["CreateNamespace=true"], "retry": {"limit": 0}}),
+        );
+        world.establishes = false;
+        world.run_for(59);
+        assert!(
+            world
+                .summary()
+                .contains("Running: waiting for healthy state of "),
+            "{}",
+            world.summary()
+        );
+        world.run_for(2);
+        assert!(
+            world.summary().ends_with(
+                "Failed: one or more synchronization tasks completed unsuccessfully, reason: \
+                 apiextensions.k8s.io/CustomResourceDefinition:things.example.com: it is not established \
+                 after 60 seconds, see its conditions"
+            ),
+            "{}",
+            world.summary()
+        );
+        assert!(!world.applied.contains(&"Thing/t".to_owned()));
+    }
 }
 
 fn manifests() -> impl Strategy<Value = Vec<Value>> {

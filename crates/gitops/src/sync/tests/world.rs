@@ -20,12 +20,21 @@ pub(super) struct World {
     pub(super) operation_target: Option<Target>,
     pub(super) live: LiveTree,
     pub(super) refuse: BTreeMap<String, String>,
+    /// Objects that the API server has no answer for, and what it says instead.
+    pub(super) busy: BTreeMap<String, String>,
+    /// Kinds that can't be listed, by group and name, and why.
+    pub(super) hidden: BTreeMap<(String, String), String>,
+    pub(super) config: Config,
     pub(super) now: Timestamp,
     pub(super) applied: Vec<String>,
     pub(super) events: Vec<String>,
     pub(super) dry_run: DryRun,
+    /// Whether Git has answered since a refresh was asked for.
+    pub(super) refreshed: bool,
     /// Whether definitions are established as soon as they are applied.
     pub(super) establishes: bool,
+    /// Whether their kinds are seen to be served as soon as they are established.
+    pub(super) serves: bool,
     inbox: Inbox,
     serial: u64,
 }
@@ -77,11 +86,16 @@ impl World {
             operation_target: None,
             live: LiveTree::default(),
             refuse: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            config: Config::default(),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             applied: Vec::new(),
             events: Vec::new(),
             dry_run: DryRun::Off,
+            refreshed: true,
             establishes: true,
+            serves: true,
             inbox: Inbox::default(),
             serial: 0,
         };
@@ -126,15 +140,55 @@ impl World {
         self.app.operation = Some(serde_json::from_value(operation).unwrap());
     }
 
+    pub(super) fn hide(&mut self, group: &str, kind: &str, why: &str) {
+        let of_kind = (group.to_owned(), kind.to_owned());
+        self.hidden.insert(of_kind, why.to_owned());
+    }
+
+    /// What can be seen of it all.
+    fn seen(&self) -> LiveTree {
+        let is_hidden = |id: &ResourceId| {
+            let of_kind = (id.group.clone(), id.kind.clone());
+            self.hidden.contains_key(&of_kind)
+        };
+        let objects = self.live.iter().filter(|(id, _)| !is_hidden(id));
+        let mut seen: LiveTree = objects.map(|(_, object)| object.clone()).collect();
+        for ((group, kind), why) in &self.hidden {
+            seen.hide(group, kind, why);
+        }
+        seen
+    }
+
+    /// What the established definitions are for.
+    fn scopes(&self) -> Scopes {
+        let mut scopes = Scopes::default();
+        scopes.serve("v1", "ConfigMap", true);
+        for (_, object) in self.live.iter().filter(|_| self.serves) {
+            let is_established = |one: &Value| one["type"] == "Established";
+            let conditions = resource::list(object, "/status/conditions");
+            if !conditions.iter().any(is_established) {
+                continue;
+            }
+            for version in resource::list(object, "/spec/versions") {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                let group = text(&object["spec"]["group"]);
+                let api_version = format!("{group}/{}", text(&version["name"]));
+                let kind = text(&object["spec"]["names"]["kind"]);
+                scopes.serve(&api_version, &kind, object["spec"]["scope"] != "Cluster");
+            }
+        }
+        scopes
+    }
+
     pub(super) fn snapshot(&self) -> ApplicationSnapshot {
         ApplicationSnapshot {
             app: Arc::new(self.app.clone()),
             project: self.project.clone().map(Arc::new),
             target: self.target.clone(),
             operation_target: self.operation_target.clone(),
-            refreshed: true,
-            live: self.live.clone(),
-            scopes: Scopes::default(),
+            refreshed: self.refreshed,
+            live: self.seen(),
+            scopes: self.scopes(),
             dry_run: self.dry_run.clone(),
             inbox: self.inbox.clone(),
         }
@@ -142,8 +196,8 @@ impl World {
 
     pub(super) fn plan(&self) -> Plan<ApplicationStatus> {
         let snapshot = self.snapshot();
-        let plan = plan(&snapshot, &Config::default(), self.now);
-        let again = super::super::plan(&snapshot, &Config::default(), self.now);
+        let plan = plan(&snapshot, &self.config, self.now);
+        let again = super::super::plan(&snapshot, &self.config, self.now);
         assert_eq!(plan, again, "a plan is a function of what it looks at");
         plan
     }
@@ -160,6 +214,12 @@ impl World {
         }
         let mut outcomes = Vec::new();
         for action in &plan.actions {
+            if let Some(why) = self.is_busy(action) {
+                let mut inbox = Inbox::collect(&plan, &outcomes);
+                inbox.unanswered(action, &why, self.now);
+                self.inbox.absorb(inbox);
+                return true;
+            }
             let outcome = self.execute(action.deed());
             let failed = outcome.is_err();
             outcomes.push(outcome);
@@ -169,7 +229,9 @@ impl World {
                 return true;
             }
         }
-        self.inbox = Inbox::collect(&plan, &outcomes);
+        let mut inbox = self.inbox.rest(&self.app);
+        inbox.absorb(Inbox::collect(&plan, &outcomes));
+        self.inbox = inbox;
         let stored: ApplicationStatus =
             serde_json::from_value(serde_json::to_value(&plan.status).unwrap()).unwrap();
         assert_eq!(
@@ -228,6 +290,12 @@ impl World {
         }
         self.now = end;
         self.settle();
+    }
+
+    /// What the API server says of an action that it has no answer for.
+    fn is_busy(&self, action: &Action) -> Option<String> {
+        let name = action.target()?.name;
+        self.busy.get(&name).cloned()
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), String> {
@@ -289,7 +357,8 @@ impl World {
                 }
                 (**live).clone()
             }
-            None => json!({"metadata": {"uid": format!("uid-{}", self.serial), "generation": 1}}),
+            None => json!({"metadata": {"uid": format!("uid-{}", self.serial), "generation": 1,
+                "creationTimestamp": self.now.to_string()}}),
         };
         let before = live.get("spec").cloned();
         merge(&mut live, object);
