@@ -1,20 +1,26 @@
 //! Plain manifests: the files of a folder.
 
 use super::error::{Result, SourceError};
-use super::tree::{canonical, relative, visit};
+use super::tree::{canonical, entries, relative, visit};
 use api::ApplicationSourceDirectory;
 use gitops::manifest::{Document, Origin};
 use gocompat::yaml::{self, YamlError};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Files of one source.
 const FILES_MAX: usize = 10_000;
 /// Bytes of all files of one source.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Folders nested deeper than this are refused.
-const DEPTH_MAX: usize = 64;
 /// A file that begins with this line is no manifest.
 const SKIP_MARK: &str = "# +argocd:skip-file-rendering";
+/// Files that say how a path is rendered (gitops.md item 9) are none either.
+const OVERRIDES: &str = ".argocd-source";
+/// A document that has none of these fields is none: the values of a chart, a configuration of
+/// something else.
+const OF_MANIFEST: [&str; 3] = ["kind", "metadata", "apiVersion"];
+/// What a chart says of itself has a version of its own API, and neither of the first two.
+const CHART: &str = "Chart.yaml";
 
 /// Documents, and what could not be read of them: one broken document does not hide the others.
 #[derive(Debug, Default)]
@@ -29,9 +35,10 @@ pub fn read(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) ->
     let root = canonical(root)?;
     let mut out = Read::default();
     let mut bytes = 0_u64;
-    for path in files(folder, options)? {
+    for path in files(&root, folder, options)? {
         let name = relative(&root, &path);
-        // A link may lead to another file of the repository; where it leads out the tree was refused.
+        // A link may lead to another file of the repository; where it leads out the tree was
+        // refused.
         let size = std::fs::metadata(&path)
             .map_err(SourceError::io(name.clone()))?
             .len();
@@ -45,7 +52,7 @@ pub fn read(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) ->
         let content = std::fs::read(&path).map_err(SourceError::io(name.clone()))?;
         match String::from_utf8(content) {
             Ok(text) if ending_of(&name) == "json" => read_json(&name, &text, &mut out),
-            Ok(text) => read_yaml(&name, &text, &mut out),
+            Ok(text) => read_documents(&name, &text, Others::PassedOver, &mut out),
             Err(_) => out
                 .errors
                 .push(format!("{name}: the file is not UTF-8 text")),
@@ -54,7 +61,7 @@ pub fn read(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) ->
     Ok(out)
 }
 
-fn files(folder: &Path, options: &ApplicationSourceDirectory) -> Result<Vec<PathBuf>> {
+fn files(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) -> Result<Vec<PathBuf>> {
     let recurse = options.recurse.unwrap_or(false);
     let any_name = options.disable_extension_filter.unwrap_or(false);
     let mut out = Vec::new();
@@ -62,7 +69,7 @@ fn files(folder: &Path, options: &ApplicationSourceDirectory) -> Result<Vec<Path
     let mut take = |path: &Path| {
         let name = relative(folder, path);
         let ending = ending_of(&name);
-        if is_excluded(&name, options) {
+        if is_excluded(&name, options) || is_override(&name) {
             return;
         }
         if ending == "jsonnet" {
@@ -72,29 +79,20 @@ fn files(folder: &Path, options: &ApplicationSourceDirectory) -> Result<Vec<Path
         }
     };
     if recurse {
-        visit(folder, DEPTH_MAX, &mut |path, kind| {
+        visit(root, folder, &mut |path, kind| {
             if !kind.is_dir() && path.is_file() {
                 take(path);
             }
         })?;
     } else {
-        let what = || format!("{} can't be read", folder.display());
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(SourceError::io(what()))? {
-            entries.push(entry.map_err(SourceError::io(what()))?.path());
+        for (path, _) in entries(root, folder)? {
+            if path.is_file() {
+                take(&path);
+            }
         }
-        entries.sort();
-        entries
-            .iter()
-            .filter(|path| path.is_file())
-            .for_each(|path| take(path));
     }
     let unsupported = |what: String| {
-        let path = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let path = relative(root, folder);
         Err(SourceError::Unsupported { path, what })
     };
     if let Some(name) = jsonnet {
@@ -110,10 +108,21 @@ fn ending_of(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
+/// The name without the folders.
+fn file_of(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn is_override(name: &str) -> bool {
+    let rest = file_of(name).strip_prefix(OVERRIDES);
+    rest.is_some_and(|rest| rest.starts_with(['-', '.']))
+}
+
+/// As for the peer a star crosses slashes here: `*.yaml` is also what is in folders below.
 fn is_excluded(name: &str, options: &ApplicationSourceDirectory) -> bool {
     let hit = |pattern: &Option<String>| {
         let pattern = pattern.as_deref().filter(|pattern| !pattern.is_empty())?;
-        Some(gitops::glob::matches(pattern, name, true))
+        Some(gitops::glob::matches(pattern, name, false))
     };
     hit(&options.include) == Some(false) || hit(&options.exclude) == Some(true)
 }
@@ -137,8 +146,22 @@ fn read_json(name: &str, text: &str, out: &mut Read) {
     }
 }
 
-/// Reads the documents of a YAML file one by one, so that each has its place in messages.
+/// What becomes of documents that are no manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// Whatever else is in a folder.
+    PassedOver,
+    /// A renderer has made them: that is for the planner to complain of.
+    Taken,
+}
+
+/// Reads the documents of YAML that a renderer has made.
 pub fn read_yaml(name: &str, text: &str, out: &mut Read) {
+    read_documents(name, text, Others::Taken, out);
+}
+
+/// Reads the documents of a YAML file one by one, so that each has its place in messages.
+fn read_documents(name: &str, text: &str, others: Others, out: &mut Read) {
     if text
         .lines()
         .next()
@@ -151,8 +174,12 @@ pub fn read_yaml(name: &str, text: &str, out: &mut Read) {
             file: name.to_owned(),
             document: number + 1,
         };
-        match yaml::from_str_single(&part) {
-            Ok(serde_json::Value::Null) => {}
+        let read = yaml::from_str_single(&part);
+        if others == Others::PassedOver && is_something_else(name, &part, read.as_ref().ok()) {
+            continue;
+        }
+        match read {
+            Ok(Value::Null) => {}
             Ok(object) => out.documents.push(Document { origin, object }),
             Err(YamlError::Syntax { line, message, .. }) => {
                 let line = first_line + usize::try_from(line).unwrap_or(1).max(1) - 1;
@@ -161,6 +188,21 @@ pub fn read_yaml(name: &str, text: &str, out: &mut Read) {
             Err(error) => out.errors.push(format!("{origin}: {error}")),
         }
     }
+}
+
+/// Whether a document is none of ours. Of one that can't be read (a template, say) its text has to
+/// tell, and in doubt it is: what is passed over may be pruned.
+fn is_something_else(name: &str, text: &str, document: Option<&Value>) -> bool {
+    let fields = if file_of(name) == CHART {
+        &OF_MANIFEST[..2]
+    } else {
+        &OF_MANIFEST[..]
+    };
+    let has = |field: &str| match document {
+        Some(document) => document.get(field).is_some(),
+        None => text.contains(field),
+    };
+    !fields.iter().any(|field| has(field))
 }
 
 /// The documents of a file, each with the number of its first line (from 1). Documents without any
@@ -254,5 +296,66 @@ mod tests {
             "{:?}",
             out.errors
         );
+    }
+
+    fn of_folder(text: &str) -> Read {
+        let mut out = Read::default();
+        read_documents("x.yaml", text, Others::PassedOver, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_no_manifest_in_a_folder_is_passed_over() {
+        for other in [
+            "replicas: 2\nimage: {tag: v1}\n",
+            "- a\n- b\n",
+            "just a text\n",
+            "image: {{ .Values.image }}: x: y\n",
+        ] {
+            let read = of_folder(other);
+            assert!(read.documents.is_empty(), "{other}");
+            assert_eq!(read.errors, Vec::<String>::new(), "{other}");
+        }
+        // A part of one is a mistake in one.
+        for part in ["kind: A\n", "apiVersion: v1\n", "metadata: {name: a}\n"] {
+            assert_eq!(of_folder(part).documents.len(), 1, "{part}");
+        }
+        let broken = of_folder("a: 1\n---\nkind: A\nmetadata:\n  name: x: y\n");
+        assert_eq!(broken.errors.len(), 1, "{:?}", broken.errors);
+        assert!(
+            broken.errors[0].starts_with("x.yaml, document 2, line 5: "),
+            "{:?}",
+            broken.errors
+        );
+        // What a chart says of itself, and nothing else of that name.
+        let chart = "apiVersion: v2\nname: shop\nversion: 0.1.0\n";
+        let mut out = Read::default();
+        read_documents("sub/Chart.yaml", chart, Others::PassedOver, &mut out);
+        assert!(out.documents.is_empty());
+        assert_eq!(of_folder(chart).documents.len(), 1);
+        // Lists are taken apart later.
+        let list = "apiVersion: v1\nkind: List\nitems: []\n";
+        assert_eq!(of_folder(list).documents.len(), 1);
+    }
+
+    #[test]
+    fn what_a_renderer_has_made_is_never_passed_over() {
+        let mut out = Read::default();
+        read_yaml("x", "replicas: 2\n", &mut out);
+        assert_eq!(out.documents.len(), 1);
+    }
+
+    #[test]
+    fn files_about_the_source_are_told_by_their_names() {
+        for name in [
+            ".argocd-source.yaml",
+            ".argocd-source-shop.yaml",
+            "sub/.argocd-source-shop.yaml",
+        ] {
+            assert!(is_override(name), "{name}");
+        }
+        for name in ["argocd-source.yaml", ".argocd-sources.yaml", "a.yaml"] {
+            assert!(!is_override(name), "{name}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 use super::process::ProcessError;
+use std::sync::Arc;
 
 /// Why a source could not be had. Each message is fit to be shown on the Application: it names
 /// repository, revision, path or file, and holds no credential.
@@ -46,6 +47,9 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    /// What one attempt came to, for all that waited for it.
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }
 
 pub type Result<T, E = SourceError> = std::result::Result<T, E>;

@@ -1,24 +1,22 @@
-//! Repositories, by running `git`.
-//!
-//! For each URL there is one bare mirror under the cache directory. A revision is resolved by
-//! asking the server (`ls-remote`); its commit is fetched alone, without history, where the server
-//! allows that, else with all branches and tags. Every commit that was fetched is kept under a ref of
-//! its own, so a branch that is rewound or deleted takes nothing away from us.
+//! Running `git`: with a configuration of our own, a few at a time for each server, in a folder
+//! that is ours. What is kept of repositories is in `mirrors.rs`.
 
+use super::disk::Scratch;
 use super::error::{Result, SourceError};
-use super::hosts::{Hosts, host_of};
-use super::process::{Bounds, Output, ProcessError, harden, run, without_credentials};
-use super::{leftovers, tree};
-use gitops::sync::Commit;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use super::hosts::{Caller, Hosts, host_of};
+use super::login::Login;
+use super::mirrors::Mirrors;
+use super::process::{
+    Bounds, Output, ProcessError, harden, run, run_with, without_credentials, without_times,
+};
+use super::source::Builds;
+use super::url::{bad_url, check_url, is_commit, is_ref_name, local_path};
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::{Mutex as AsyncMutex, OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 /// What a repository may take.
@@ -30,16 +28,30 @@ pub struct Limits {
     pub tree_bytes_max: u64,
     /// Files of one tree.
     pub tree_files_max: usize,
+    /// Bytes that all trees take that are on disk at a time. What has no room waits for it.
+    pub trees_bytes_max: u64,
+    /// Bytes that the mirror of one repository may take.
+    pub mirror_bytes_max: u64,
+    /// Bytes that all mirrors may take; those that were asked for longest ago go first.
+    pub mirrors_bytes_max: u64,
+    /// Commits, the newest, that are kept of each repository beside those that are in use.
+    pub commits_max: usize,
     /// Bytes that a program may print.
     pub output_max: usize,
 }
+
+const MIB: u64 = 1024 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(90),
-            tree_bytes_max: 512 * 1024 * 1024,
+            tree_bytes_max: 512 * MIB,
             tree_files_max: 100_000,
+            trees_bytes_max: 1024 * MIB,
+            mirror_bytes_max: 4 * 1024 * MIB,
+            mirrors_bytes_max: 8 * 1024 * MIB,
+            commits_max: 256,
             output_max: 64 * 1024 * 1024,
         }
     }
@@ -52,28 +64,35 @@ pub struct Git {
     limits: Limits,
     /// Whether the cache directory was looked through.
     opened: OnceCell<()>,
-    /// One writer for each mirror.
-    locks: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
+    pub(super) mirrors: Mirrors,
     /// Turns of what needs no server.
     runs: Semaphore,
+    /// Turns of renderers.
+    pub(super) builds: Builds,
     hosts: Hosts,
 }
 
 /// The configuration in place of the system's and the user's. A repository on this machine may
-/// belong to somebody else: nothing of its configuration is run (no hooks, no filters). A transfer is
-/// given up when there is nothing at all for [`SILENCE`]: a server that packs a large repository
-/// says little more than that it is there.
+/// belong to somebody else: nothing of its configuration is run (no hooks, no filters). A transfer
+/// is given up when there is nothing at all for [`SILENCE`]: a server that packs a large repository
+/// says little more than that it is there. A large file is passed on, never held in memory as a
+/// whole.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
 [core]
 \thooksPath = /dev/null
 \tfsmonitor = false
+\tbigFileThreshold = 16m
 [http]
 \tlowSpeedLimit = 1
 \tlowSpeedTime = 60
 [protocol]
 \tversion = 2
+[fetch]
+\trecurseSubmodules = false
+[submodule]
+\trecurse = false
 [gc]
 \tauto = 0
 [advice]
@@ -93,17 +112,20 @@ const RUNS_MAX: usize = 8;
 
 /// Where in the cache directory there is what is needed for a moment.
 const SCRATCH: &str = "scratch";
+const MIRRORS: &str = "repositories";
 
 impl Git {
     pub fn new(cache: impl Into<PathBuf>, limits: Limits) -> Self {
         let cache = cache.into();
+        // Git runs in other folders than ours.
+        let cache = std::path::absolute(&cache).unwrap_or(cache);
         Self {
-            // Git runs in other folders than ours.
-            cache: std::path::absolute(&cache).unwrap_or(cache),
+            mirrors: Mirrors::new(cache.join(MIRRORS)),
+            cache,
             limits,
             opened: OnceCell::new(),
-            locks: Mutex::default(),
             runs: Semaphore::new(RUNS_MAX),
+            builds: Builds::new(),
             hosts: Hosts::new(),
         }
     }
@@ -128,21 +150,28 @@ impl Git {
         let _ = tokio::fs::remove_file(config).await;
     }
 
+    /// Makes a folder of the cache directory, for nobody else to look into: repositories may be
+    /// private.
+    pub(super) async fn folder(&self, path: &Path) -> Result<()> {
+        let mut folder = tokio::fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        let done = folder.create(path).await;
+        done.map_err(SourceError::io(self.unwritable()))
+    }
+
     fn unwritable(&self) -> String {
         let cache = self.cache.display();
         format!("the cache directory {cache} can't be written")
     }
 
     /// A new folder for what is needed for a moment.
-    pub(super) async fn scratch(&self, prefix: &str) -> Result<tempfile::TempDir> {
+    pub(super) async fn scratch(&self, prefix: &str) -> Result<Scratch> {
         self.opened.get_or_init(|| self.open()).await;
         let folder = self.cache.join(SCRATCH);
-        tokio::fs::create_dir_all(&folder)
-            .await
-            .map_err(SourceError::io(self.unwritable()))?;
-        tempfile::Builder::new()
-            .prefix(prefix)
-            .tempdir_in(&folder)
+        self.folder(&folder).await?;
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&folder);
+        folder
+            .map(Scratch::new)
             .map_err(SourceError::io(self.unwritable()))
     }
 
@@ -156,8 +185,8 @@ impl Git {
         // Two may do this at once: each writes a file of its own and moves it into place.
         let folder = self.scratch("config-").await?;
         let draft = folder.path().join("gitconfig");
-        // With arguments, git runs it through a shell. Where there is none, in our image, the configuration
-        // of ssh says the same.
+        // With arguments, git runs it through a shell. Where there is none, in our image, the
+        // configuration of ssh says the same.
         let shell = Path::new("/bin/sh").exists();
         let ssh = if shell { BATCH } else { "" };
         tokio::fs::write(&draft, format!("{CONFIG}{ssh}"))
@@ -169,7 +198,7 @@ impl Git {
         Ok(path)
     }
 
-    async fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+    pub(super) async fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
         arguments: I,
     ) -> Result<Command> {
@@ -180,35 +209,83 @@ impl Git {
     }
 
     /// Runs what needs no server.
-    async fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
-        &self,
-        arguments: I,
-        index: Option<&Path>,
-    ) -> Result<Output> {
-        let mut command = self.command(arguments).await?;
-        if let Some(index) = index {
-            command.env("GIT_INDEX_FILE", index);
-        }
+    pub(super) async fn run(&self, command: Command, stdin: Stdio) -> Result<Output> {
         // It is never closed.
         let _turn = self.runs.acquire().await;
-        run(command, self.bounds())
+        run_with(command, stdin, self.bounds())
             .await
             .map_err(SourceError::process("git failed"))
     }
 
+    /// Runs `git` on a mirror.
+    pub(super) async fn in_mirror<const N: usize>(
+        &self,
+        mirror: &Path,
+        arguments: [&str; N],
+    ) -> Result<Output> {
+        let place = [OsStr::new("--git-dir"), mirror.as_os_str()];
+        let all = place.into_iter().chain(arguments.iter().map(OsStr::new));
+        let command = self.command(all).await?;
+        self.run(command, Stdio::null()).await
+    }
+
+    /// The command that asks the server of `url`, which is one of the arguments. Whoever looks at
+    /// the process sees no password.
+    pub(super) async fn asking(
+        &self,
+        url: &str,
+        login: &Login,
+        arguments: Vec<&OsStr>,
+    ) -> Result<Command> {
+        let arguments = arguments.into_iter().map(|argument| {
+            if argument == OsStr::new(url) {
+                OsStr::new(&login.url)
+            } else {
+                argument
+            }
+        });
+        let mut command = self.command(arguments).await?;
+        command.envs(login.variables());
+        Ok(command)
+    }
+
     /// Runs what asks the server of `url`, when it is its turn there.
-    async fn ask(&self, url: &str, arguments: Vec<&OsStr>) -> Result<Output> {
-        let Some(host) = host_of(url) else {
-            return self.git(arguments, None).await;
+    pub(super) async fn ask(
+        &self,
+        url: &str,
+        caller: Caller,
+        arguments: Vec<&OsStr>,
+    ) -> Result<Output> {
+        let login = Login::of(url);
+        let output = self.ask_as(&login, url, caller, arguments.clone()).await?;
+        let Some(anonymous) = login.anonymous().filter(|_| !output.success) else {
+            return Ok(output);
+        };
+        // What was said first is what whoever gave a token has to know.
+        match self.ask_as(&anonymous, url, caller, arguments).await {
+            Ok(second) if second.success => Ok(second),
+            _ => Ok(output),
+        }
+    }
+
+    async fn ask_as(
+        &self,
+        login: &Login,
+        url: &str,
+        caller: Caller,
+        arguments: Vec<&OsStr>,
+    ) -> Result<Output> {
+        // A fetch may take long because there is much to fetch.
+        let is_short = arguments.first() == Some(&OsStr::new("ls-remote"));
+        let command = self.asking(url, login, arguments).await?;
+        let Some(host) = host_of(&login.url) else {
+            return self.run(command, Stdio::null()).await;
         };
         let silent = |reason: String| SourceError::Unreachable {
             url: without_credentials(url),
             reason,
         };
-        // A fetch may take long because there is much to fetch.
-        let is_short = arguments.first() == Some(&OsStr::new("ls-remote"));
-        let command = self.command(arguments).await?;
-        let turn = self.hosts.turn(host).await.map_err(silent)?;
+        let turn = self.hosts.turn(host, caller).await.map_err(silent)?;
         let began = Instant::now();
         let result = run(command, self.bounds()).await;
         let silence = match &result {
@@ -227,9 +304,31 @@ impl Git {
         }
     }
 
-    /// The full commit that `revision` names now: `HEAD`, a branch, a tag, a full ref, a commit.
-    pub async fn resolve(&self, url: &str, revision: &str) -> Result<String> {
+    /// Refuses what git is not to be asked for. Our own folder is among that: it holds what others
+    /// may read who ask for this repository, and not for those.
+    pub(super) async fn check(&self, url: &str) -> Result<()> {
         check_url(url)?;
+        let Some(path) = local_path(url) else {
+            return Ok(());
+        };
+        let path = real_path(path).await;
+        if path.starts_with(real_path(self.cache.clone()).await) {
+            return Err(bad_url(
+                url,
+                "this is in the folder that the controller keeps for itself",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The full commit that `revision` names now: `HEAD`, a branch, a tag, a full ref, a commit.
+    pub(super) async fn resolve(
+        &self,
+        url: &str,
+        revision: &str,
+        caller: Caller,
+    ) -> Result<String> {
+        self.check(url).await?;
         let revision = revision.trim();
         if is_commit(revision, 40..=64) {
             return Ok(revision.to_lowercase());
@@ -250,7 +349,7 @@ impl Git {
         };
         let mut arguments = vec![OsStr::new("ls-remote"), OsStr::new("--"), OsStr::new(url)];
         arguments.extend(wanted.iter().map(OsStr::new));
-        let output = self.ask(url, arguments).await?;
+        let output = self.ask(url, caller, arguments).await?;
         if !output.success {
             return Err(unreachable(url, &output));
         }
@@ -259,248 +358,22 @@ impl Git {
             listed
                 .lines()
                 .filter_map(|line| line.split_once('\t'))
-                .find(|(_, found)| found == name)
+                .find(|(commit, found)| found == name && is_commit(commit, 40..=64))
         });
         match found {
             Some((commit, _)) => Ok(commit.to_owned()),
             None if revision == "HEAD" => Err(SourceError::Empty {
                 url: without_credentials(url),
             }),
-            None if is_commit(revision, 4..=39) => self.resolve_short(url, revision).await,
+            None if is_commit(revision, 4..=39) => self.resolve_short(url, revision, caller).await,
             None => Err(no_such_revision(url, revision)),
         }
     }
-
-    /// A commit by its first digits: only a mirror with all commits can tell.
-    async fn resolve_short(&self, url: &str, revision: &str) -> Result<String> {
-        let mirror = self.mirror(url).await?;
-        let lock = self.lock(&mirror);
-        let _held = lock.lock().await;
-        for fetched in [false, true] {
-            if fetched {
-                self.fetch_all(url, &mirror).await?;
-            }
-            let name = format!("{revision}^{{commit}}");
-            let output = self
-                .in_mirror(&mirror, ["rev-parse", "--verify", "--quiet", &name])
-                .await?;
-            if output.success {
-                return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-            }
-        }
-        Err(no_such_revision(url, revision))
-    }
-
-    async fn in_mirror<const N: usize>(
-        &self,
-        mirror: &Path,
-        arguments: [&str; N],
-    ) -> Result<Output> {
-        let mut all: Vec<&OsStr> = vec![OsStr::new("--git-dir"), mirror.as_os_str()];
-        all.extend(arguments.iter().map(OsStr::new));
-        self.git(all, None).await
-    }
-
-    /// The mirror of a URL, made if it is not there.
-    async fn mirror(&self, url: &str) -> Result<PathBuf> {
-        check_url(url)?;
-        let mut name = String::new();
-        for byte in &Sha256::digest(url.as_bytes())[..16] {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        let mirror = self.cache.join("repositories").join(name);
-        let lock = self.lock(&mirror);
-        let _held = lock.lock().await;
-        // Made last by `git init`, so a mirror that has it is complete.
-        if tokio::fs::metadata(mirror.join("objects/info"))
-            .await
-            .is_ok()
-        {
-            return Ok(mirror);
-        }
-        clean(&mirror).await?;
-        let arguments = ["init", "--quiet", "--bare", "--template="].map(OsStr::new);
-        let output = self
-            .git(arguments.into_iter().chain([mirror.as_os_str()]), None)
-            .await?;
-        if !output.success {
-            return Err(unreachable(url, &output));
-        }
-        Ok(mirror)
-    }
-
-    fn lock(&self, mirror: &Path) -> Arc<AsyncMutex<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.entry(mirror.to_owned()).or_default().clone()
-    }
-
-    /// Makes sure that a commit is in the mirror.
-    async fn ensure(&self, url: &str, commit: &str) -> Result<PathBuf> {
-        let mirror = self.mirror(url).await?;
-        let lock = self.lock(&mirror);
-        let _held = lock.lock().await;
-        let object = format!("{commit}^{{commit}}");
-        if self
-            .in_mirror(&mirror, ["cat-file", "-e", &object])
-            .await?
-            .success
-        {
-            return Ok(mirror);
-        }
-        let kept = format!("+{commit}:refs/weir/{commit}");
-        let alone = ["--no-tags", "--depth=1", "--", url, &kept];
-        if !self.fetch(url, &mirror, &alone).await?.success {
-            self.fetch_all(url, &mirror).await?;
-            let name = format!("refs/weir/{commit}");
-            if !self
-                .in_mirror(&mirror, ["update-ref", &name, &object])
-                .await?
-                .success
-            {
-                return Err(no_such_revision(url, commit));
-            }
-        }
-        Ok(mirror)
-    }
-
-    async fn fetch_all(&self, url: &str, mirror: &Path) -> Result<()> {
-        let everything = [
-            "--force",
-            "--prune",
-            // As much as there is, also where the mirror has single commits so far.
-            "--depth=2147483647",
-            "--",
-            url,
-            "+refs/heads/*:refs/remotes/origin/*",
-            "+refs/tags/*:refs/tags/*",
-        ];
-        let output = self.fetch(url, mirror, &everything).await?;
-        if output.success {
-            Ok(())
-        } else {
-            Err(unreachable(url, &output))
-        }
-    }
-
-    /// Fetches into a mirror whose lock is held: whatever git left there is nobody's.
-    async fn fetch(&self, url: &str, mirror: &Path, arguments: &[&str]) -> Result<Output> {
-        clean(mirror).await?;
-        let mut all = vec![OsStr::new("--git-dir"), mirror.as_os_str()];
-        all.extend(["fetch", "--quiet"].map(OsStr::new));
-        all.extend(arguments.iter().map(OsStr::new));
-        self.ask(url, all).await
-    }
-
-    /// Author, date and subject of a commit.
-    pub async fn commit(&self, url: &str, commit: &str) -> Result<Commit> {
-        let mirror = self.ensure(url, commit).await?;
-        let format = "--format=%an%n%cI%n%s";
-        let output = self
-            .in_mirror(&mirror, ["show", "--no-patch", format, commit])
-            .await?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut lines = text.lines();
-        let author = lines.next().unwrap_or_default().to_owned();
-        let date = lines.next().and_then(|date| date.parse().ok());
-        match date {
-            Some(date) => Ok(Commit {
-                author,
-                date,
-                subject: lines.next().unwrap_or_default().to_owned(),
-            }),
-            None => Err(unreachable(url, &output)),
-        }
-    }
-
-    /// Writes the tree of a commit into the empty folder `into`. A tree that is too large, or that
-    /// has links which lead out of it, is refused.
-    pub async fn checkout(&self, url: &str, commit: &str, into: &Path) -> Result<()> {
-        let mirror = self.ensure(url, commit).await?;
-        self.check_size(url, commit, &mirror).await?;
-        let index = self.scratch("index-").await?;
-        let index_file = index.path().join("index");
-        let place = [
-            OsStr::new("-C"),
-            into.as_os_str(),
-            OsStr::new("--git-dir"),
-            mirror.as_os_str(),
-            OsStr::new("--work-tree"),
-            into.as_os_str(),
-        ];
-        for step in [
-            ["read-tree", commit].as_slice(),
-            ["checkout-index", "--all", "--force", "--quiet"].as_slice(),
-        ] {
-            let arguments = place.into_iter().chain(step.iter().map(OsStr::new));
-            let output = self.git(arguments, Some(&index_file)).await?;
-            if !output.success {
-                return Err(unreachable(url, &output));
-            }
-        }
-        let root = into.to_owned();
-        let problem = blocking(move || tree::link_that_leads_out(&root)).await?;
-        match problem {
-            None => Ok(()),
-            Some(link) => Err(SourceError::Tree {
-                url: without_credentials(url),
-                revision: short(commit).to_owned(),
-                problem: format!("the link '{link}' leads out of the repository"),
-            }),
-        }
-    }
-
-    async fn check_size(&self, url: &str, commit: &str, mirror: &Path) -> Result<()> {
-        let output = self
-            .in_mirror(mirror, ["ls-tree", "-r", "-l", "-z", "--full-tree", commit])
-            .await?;
-        if !output.success {
-            return Err(unreachable(url, &output));
-        }
-        let (mut files, mut bytes) = (0_usize, 0_u64);
-        for entry in output
-            .stdout
-            .split(|byte| *byte == 0)
-            .filter(|entry| !entry.is_empty())
-        {
-            let entry = String::from_utf8_lossy(entry);
-            let head = entry.split('\t').next().unwrap_or_default();
-            let size = head
-                .split_whitespace()
-                .nth(3)
-                .and_then(|size| size.parse().ok());
-            files += 1;
-            bytes = bytes.saturating_add(size.unwrap_or(0));
-        }
-        let problem = if files > self.limits.tree_files_max {
-            format!(
-                "{files} files are more than the {} that are allowed",
-                self.limits.tree_files_max
-            )
-        } else if bytes > self.limits.tree_bytes_max {
-            format!(
-                "{bytes} bytes are more than the {} that are allowed",
-                self.limits.tree_bytes_max
-            )
-        } else {
-            return Ok(());
-        };
-        let (url, revision) = (without_credentials(url), short(commit).to_owned());
-        Err(SourceError::Tree {
-            url,
-            revision,
-            problem,
-        })
-    }
 }
 
-async fn clean(mirror: &Path) -> Result<()> {
-    let mirror = mirror.to_owned();
-    blocking(move || {
-        leftovers::remove(&mirror);
-        Ok(())
-    })
-    .await
+/// As it is with all links followed, where there is such a thing.
+async fn real_path(path: PathBuf) -> PathBuf {
+    tokio::fs::canonicalize(&path).await.unwrap_or(path)
 }
 
 /// Runs file work off the async threads.
@@ -520,56 +393,14 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
-fn is_commit(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether git would take it as a ref, and `ls-remote` as nothing but one.
-fn is_ref_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 250
-        && !text.starts_with(['-', '/', '.'])
-        && !text.ends_with(['/', '.'])
-        && !text.contains("..")
-        && !text.contains("@{")
-        && !text
-            .contains(|c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\<>=".contains(c))
-}
-
-/// Repositories that git may be asked for: by URL, by `host:path`, or by an absolute path.
-fn check_url(url: &str) -> Result<()> {
-    let bad = |problem: &str| {
-        Err(SourceError::Url(format!(
-            "repository '{}': {problem}",
-            without_credentials(url)
-        )))
-    };
-    if url.is_empty() {
-        return bad("there is no URL");
-    }
-    if url.starts_with('-') || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return bad("this is no URL");
-    }
-    match url.split_once("://") {
-        Some(("file" | "git" | "http" | "https" | "ssh", _)) => Ok(()),
-        Some(_) => bad("only https, http, ssh, git and file are supported"),
-        None if url.starts_with('/') => Ok(()),
-        None if url.contains("::") => bad("this is no URL"),
-        None => match url.split_once(':') {
-            Some((host, _)) if !host.contains('/') && !host.is_empty() => Ok(()),
-            _ => bad("a path must be absolute"),
-        },
-    }
-}
-
-fn no_such_revision(url: &str, revision: &str) -> SourceError {
+pub(super) fn no_such_revision(url: &str, revision: &str) -> SourceError {
     SourceError::NoSuchRevision {
         url: without_credentials(url),
         revision: revision.to_owned(),
     }
 }
 
-fn unreachable(url: &str, output: &Output) -> SourceError {
+pub(super) fn unreachable(url: &str, output: &Output) -> SourceError {
     SourceError::Unreachable {
         url: without_credentials(url),
         reason: reason(output),
@@ -577,16 +408,19 @@ fn unreachable(url: &str, output: &Output) -> SourceError {
 }
 
 /// The one line of what git says that says something.
-fn reason(output: &Output) -> String {
-    let text = without_credentials(&output.stderr);
-    let line = text
-        .lines()
-        .map(str::trim)
-        .find(|line| line.starts_with("fatal:") || line.starts_with("error:"))
+pub(super) fn reason(output: &Output) -> String {
+    let text = without_times(&without_credentials(&output.stderr));
+    let line = complaint(&text)
         .or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))
         .unwrap_or("git gives no reason");
     line.trim_start_matches("fatal:")
         .trim_start_matches("error:")
         .trim()
         .to_owned()
+}
+
+/// The first line in which git says that something is wrong.
+pub(super) fn complaint(stderr: &str) -> Option<&str> {
+    let mut lines = stderr.lines().map(str::trim);
+    lines.find(|line| line.starts_with("fatal:") || line.starts_with("error:"))
 }

@@ -3,6 +3,10 @@
 
 use std::path::Path;
 
+/// What `gc` has while it works. The first makes every other one do nothing, for hours, and say
+/// that all is well; the second stops every other one for ever.
+const OF_UPKEEP: [&str; 2] = ["gc.pid", "packed-refs.new"];
+
 /// Removes them. Only for the one writer of the mirror, while no `git` of its own is at work there.
 /// What can't be removed is left: the next `git` says what that means.
 pub(super) fn remove(mirror: &Path) {
@@ -35,10 +39,11 @@ fn is_left_over(mirror: &Path, path: &Path) -> bool {
     let inside = path.strip_prefix(mirror).unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if inside.starts_with("objects") {
-        // `tmp_pack_…`, `tmp_idx_…`, `tmp_obj_…`.
-        name.starts_with("tmp_")
+        // `tmp_pack_…`, `tmp_idx_…`, `tmp_obj_…`; `.tmp-…-pack` of one that packs anew.
+        name.starts_with("tmp_") || name.starts_with(".tmp-")
     } else {
-        inside.components().count() == 1 && name.starts_with("shallow_")
+        let is_ours = name.starts_with("shallow_") || OF_UPKEEP.iter().any(|ours| name == *ours);
+        inside.components().count() == 1 && is_ours
     }
 }
 
@@ -58,6 +63,9 @@ mod tests {
             "objects/pack/tmp_pack_Ab12Cd",
             "objects/pack/tmp_idx_Ab12Cd",
             "objects/0a/tmp_obj_Ab12Cd",
+            "objects/pack/.tmp-123-pack-0a1b.pack",
+            "gc.pid",
+            "packed-refs.new",
         ];
         let kept = [
             "HEAD",
@@ -67,6 +75,7 @@ mod tests {
             "refs/weir/0a1b",
             "refs/heads/tmp_fix",
             "refs/tags/shallow_water",
+            "refs/heads/gc.pid",
             "refs/remotes/origin/objects/tmp_x",
             "objects/0a/1b2c",
             "objects/pack/pack-0a1b.pack",

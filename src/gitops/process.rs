@@ -1,5 +1,6 @@
-//! Runs programs: with a deadline, a bound on their output, and no way to ask anybody anything. Each
-//! is the leader of a process group, and ends with all of it: `git` has others do the transfer.
+//! Runs programs: with a deadline, a bound on their output, and no way to ask anybody anything.
+//! Each is the leader of a process group, and ends with all of it: `git` has others do the
+//! transfer.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::process::Stdio;
@@ -44,7 +45,16 @@ pub enum ProcessError {
 }
 
 /// Runs a command to its end. Dropping the future kills the process and what it has started.
-pub async fn run(mut command: Command, bounds: Bounds) -> Result<Output, ProcessError> {
+pub async fn run(command: Command, bounds: Bounds) -> Result<Output, ProcessError> {
+    run_with(command, Stdio::null(), bounds).await
+}
+
+/// The same with something to read.
+pub async fn run_with(
+    mut command: Command,
+    stdin: Stdio,
+    bounds: Bounds,
+) -> Result<Output, ProcessError> {
     let program = command
         .as_std()
         .get_program()
@@ -60,7 +70,7 @@ pub async fn run(mut command: Command, bounds: Bounds) -> Result<Output, Process
         },
     };
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -68,8 +78,8 @@ pub async fn run(mut command: Command, bounds: Bounds) -> Result<Output, Process
         .spawn()
         .map_err(&io)?;
     let mut group = Group::of(&child);
-    // Tests run on tokio's paused clock, which jumps ahead whenever all tasks wait, as they do while
-    // a process works. It stands still while a blocking task is there, so this is one.
+    // Tests run on tokio's paused clock, which jumps ahead whenever all tasks wait, as they do
+    // while a process works. It stands still while a blocking task is there, so this is one.
     let (hold, held) = std::sync::mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || {
         // Ends with an error when `hold` is dropped, which is what it waits for.
@@ -82,32 +92,31 @@ pub async fn run(mut command: Command, bounds: Bounds) -> Result<Output, Process
         let status = child.wait().await;
         // What it has left behind does nothing that is waited for, and may hold the pipes open.
         group.kill();
-        status
+        status.map_err(Stop::Io)
     };
     let work = async {
-        let (stdout, stderr, status) = tokio::join!(
-            read(stdout.as_mut(), bounds.output_max.saturating_add(1)),
-            read(stderr.as_mut(), STDERR_MAX),
+        tokio::try_join!(
+            read(stdout.as_mut(), bounds.output_max, Beyond::Stop),
+            read(stderr.as_mut(), STDERR_MAX, Beyond::Drop),
             leader,
-        );
-        Ok::<_, std::io::Error>((stdout?, stderr?, status?))
+        )
     };
     let done = tokio::time::timeout(bounds.timeout, work).await;
     let (stdout, stderr, status) = match done {
+        Ok(Ok(all)) => all,
+        Ok(Err(Stop::Io(source))) => return Err(io(source)),
+        Ok(Err(Stop::TooMuch)) => {
+            end(&mut child, &mut group).await;
+            let bytes = bounds.output_max;
+            return Err(ProcessError::TooMuchOutput { program, bytes });
+        }
         Err(_) => {
             end(&mut child, &mut group).await;
             let seconds = bounds.timeout.as_secs();
             return Err(ProcessError::TimedOut { program, seconds });
         }
-        Ok(result) => result.map_err(io)?,
     };
     drop(hold);
-    if stdout.len() > bounds.output_max {
-        return Err(ProcessError::TooMuchOutput {
-            program,
-            bytes: bounds.output_max,
-        });
-    }
     Ok(Output {
         success: status.success(),
         stdout,
@@ -115,7 +124,8 @@ pub async fn run(mut command: Command, bounds: Bounds) -> Result<Output, Process
     })
 }
 
-/// Ends a program that is out of time. It is asked first: git then removes its locks.
+/// Ends a program that is out of time, or prints without end. It is asked first: git then removes
+/// its locks.
 async fn end(child: &mut Child, group: &mut Group) {
     group.ask();
     // Whether it did as asked makes no difference to what comes next.
@@ -157,20 +167,43 @@ impl Drop for Group {
     }
 }
 
-/// Reads to the end and keeps the first `max` bytes, so that the writer is never blocked.
-async fn read(from: Option<impl AsyncRead + Unpin>, max: usize) -> std::io::Result<Vec<u8>> {
+/// Why reading has ended before its end.
+#[derive(Debug)]
+enum Stop {
+    Io(std::io::Error),
+    TooMuch,
+}
+
+/// What is done with what is more than may be kept.
+#[derive(Clone, Copy, Debug)]
+enum Beyond {
+    /// It is read all the same, so that the writer is never blocked.
+    Drop,
+    /// There is no use in going on.
+    Stop,
+}
+
+/// Reads to the end and keeps the first `max` bytes.
+async fn read(
+    from: Option<impl AsyncRead + Unpin>,
+    max: usize,
+    beyond: Beyond,
+) -> Result<Vec<u8>, Stop> {
     let mut kept = Vec::new();
     let Some(mut from) = from else {
         return Ok(kept);
     };
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let count = from.read(&mut buffer).await?;
+        let count = from.read(&mut buffer).await.map_err(Stop::Io)?;
         if count == 0 {
             return Ok(kept);
         }
         let room = max.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&buffer[..room]);
+        if room < count && matches!(beyond, Beyond::Stop) {
+            return Err(Stop::TooMuch);
+        }
     }
 }
 
@@ -181,40 +214,103 @@ pub fn without_credentials(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = after
-            .find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"')
-            .unwrap_or(after.len());
-        let (authority, tail) = after.split_at(end);
-        out.push_str(authority.rsplit('@').next().unwrap_or_default());
-        rest = tail;
+        rest = &after[user_length(after)..];
     }
     out.push_str(rest);
     out
 }
 
+/// How much of what comes after `://` says who asks. In doubt that is more: a password may have
+/// characters that have no place in a URL.
+pub(super) fn user_length(after: &str) -> usize {
+    let is_end = |c: char| c.is_whitespace() || c == '/' || c == '?' || c == '#';
+    let authority = &after[..after.find(is_end).unwrap_or(after.len())];
+    if let Some(at) = authority.rfind('@') {
+        return at + 1;
+    }
+    // What is behind the colon would be a port, if it were not a password with a slash.
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || port.ends_with(']');
+    if is_port {
+        return 0;
+    }
+    let word = &after[..after.find(char::is_whitespace).unwrap_or(after.len())];
+    word.rfind('@').map_or(0, |at| at + 1)
+}
+
+/// Without how long it took until something failed. All else is the same each time, and what is the
+/// same as before need not be told again.
+pub fn without_times(text: &str) -> String {
+    const AFTER: &str = " after ";
+    let mut parts = text.split(AFTER);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(" ms") {
+            Some(rest) if !part.starts_with(' ') => out.push_str(rest),
+            _ => out.extend([AFTER, part]),
+        }
+    }
+    out
+}
+
+/// Of the variables that git reads, those by which an operator says how servers are reached.
+const OF_GIT: [&str; 8] = [
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_SSL_CERT",
+    "GIT_SSL_KEY",
+    "GIT_SSL_NO_VERIFY",
+];
+
+/// What else a program needs to be found, and to find servers and who we are to them.
+const OF_SYSTEM: [&str; 17] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TZ",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+
+/// Of our environment a program gets nothing but what it needs: a renderer may show whatever it
+/// finds there. Before [`harden`].
+pub fn confine(command: &mut Command) {
+    command.env_clear();
+    for name in OF_SYSTEM.iter().chain(&OF_GIT) {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
+
 /// Git, and tools that may run it, must ask nobody, run no hooks, and follow no configuration but
 /// the one at `config`. What identifies the user to servers (ssh agent, proxies) is inherited.
 pub fn harden(command: &mut Command, config: &std::path::Path) {
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_CONFIG",
-        "GIT_CONFIG_COUNT",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_EXEC_PATH",
-        "GIT_TEMPLATE_DIR",
-        "GIT_EXTERNAL_DIFF",
-        "GIT_PROXY_COMMAND",
-        "GIT_TRACE",
-        "GIT_TRACE_CURL",
-        "GIT_CURL_VERBOSE",
-    ] {
-        command.env_remove(name);
+    // There are many that make git do or show something else, and more with each version of it.
+    for (name, _) in std::env::vars_os() {
+        let is_read = name.as_encoded_bytes().starts_with(b"GIT_");
+        if is_read && !OF_GIT.iter().any(|kept| name == *kept) {
+            command.env_remove(&name);
+        }
+    }
+    // A repository further up would be anybody's, and its configuration as well.
+    if let Some(above) = config.parent().and_then(std::path::Path::parent) {
+        command.env("GIT_CEILING_DIRECTORIES", above);
     }
     command
         .env("GIT_TERMINAL_PROMPT", "0")
@@ -303,5 +399,113 @@ mod tests {
         shell(script, folder.path(), 1_000).await.unwrap_err();
         let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
         assert_ends(pid.trim()).await;
+    }
+
+    #[tokio::test]
+    async fn a_program_that_prints_without_end_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let began = std::time::Instant::now();
+        let script = "while :; do echo 0123456789012345678901234567890123456789; done";
+        let error = shell(script, folder.path(), 60_000).await.unwrap_err();
+        assert_eq!(error.to_string(), "sh printed more than 1024 bytes");
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let complaints = "i=0; while [ $i -lt 9000 ]; do echo 0123456789 >&2; i=$((i+1)); done";
+        let output = shell(complaints, folder.path(), 60_000).await.unwrap();
+        assert!(output.success);
+        assert_eq!(output.stderr.len(), STDERR_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_program_reads_what_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("said");
+        std::fs::write(&path, "hello").unwrap();
+        let bounds = Bounds {
+            timeout: Duration::from_mins(1),
+            output_max: 1024,
+        };
+        let stdin = std::fs::File::open(path).unwrap().into();
+        let output = run_with(Command::new("cat"), stdin, bounds).await.unwrap();
+        assert_eq!(output.stdout, b"hello");
+    }
+
+    #[test]
+    fn who_asks_is_not_told() {
+        for (text, told) in [
+            ("https://git.example/a", "https://git.example/a"),
+            ("https://ann:hunter2@git.example/a", "https://git.example/a"),
+            (
+                "https://hunter2@git.example:8443/a",
+                "https://git.example:8443/a",
+            ),
+            ("ssh://git@git.example/a@v1", "ssh://git.example/a@v1"),
+            ("https://git.example/a@v1", "https://git.example/a@v1"),
+            (
+                "https://git.example:8443/a@v1",
+                "https://git.example:8443/a@v1",
+            ),
+            ("https://[::1]/a@v1", "https://[::1]/a@v1"),
+            ("https://[::1]:8443/a@v1", "https://[::1]:8443/a@v1"),
+            // Not as it should be written, and a password all the same.
+            (
+                "https://ann:hun/ter2@git.example/a",
+                "https://git.example/a",
+            ),
+            (
+                "https://ann:hun'ter2@git.example/a",
+                "https://git.example/a",
+            ),
+            (
+                "https://ann:hun@ter2@git.example/a",
+                "https://git.example/a",
+            ),
+            (
+                "unable to access 'https://ann:hunter2@git.example/a/': git@x has no key",
+                "unable to access 'https://git.example/a/': git@x has no key",
+            ),
+            (
+                "from 'https://git.example': ann@git.example is not known",
+                "from 'https://git.example': ann@git.example is not known",
+            ),
+            ("http://a:b@c http://d:e@f", "http://c http://f"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_credentials(text), told);
+        }
+    }
+
+    #[test]
+    fn how_long_it_took_is_not_told() {
+        for (text, told) in [
+            (
+                "can't connect to x port 9 after 12 ms: no; y after 3 ms",
+                "can't connect to x port 9: no; y",
+            ),
+            ("ends after all", "ends after all"),
+            (
+                "ends after 12 tries after  ms",
+                "ends after 12 tries after  ms",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(without_times(text), told);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_confined_program_sees_nothing_of_ours() {
+        // What the tests are run with is in our environment.
+        assert!(std::env::vars_os().any(|(name, _)| name == "CARGO_MANIFEST_DIR"));
+        let mut command = Command::new("env");
+        confine(&mut command);
+        harden(&mut command, std::path::Path::new("/dev/null"));
+        let bounds = Bounds {
+            timeout: Duration::from_mins(1),
+            output_max: 1024 * 1024,
+        };
+        let output = run(command, bounds).await.unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(seen.contains("PATH=") && seen.contains("GIT_CONFIG_GLOBAL=/dev/null"));
+        assert!(!seen.contains("CARGO"), "{seen}");
     }
 }

@@ -1,14 +1,17 @@
 //! From a request to documents, rendered once for each source and commit.
 
+use super::checkouts::Checkouts;
 use super::error::{Result, SourceError};
 use super::git::{Git, Limits};
-use super::source;
+use super::hosts::Caller;
+use super::{source, upkeep};
 use api::ApplicationSource;
 use gitops::sync::{Rendered, SourceRequest};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes, as JSON, of the renderings that nobody holds but this cache; in memory they are several
 /// times that. Those that were not asked for longest go first. What is held elsewhere as well, as
@@ -18,8 +21,21 @@ const IDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// All sources of this controller.
 #[derive(Debug)]
 pub struct Sources {
-    git: Git,
+    pub(super) git: Arc<Git>,
+    pub(super) checkouts: Arc<Checkouts>,
     kept: Mutex<Kept>,
+    /// Begins with the first that is fetched.
+    upkeep: OnceLock<AbortOnDropHandle<()>>,
+}
+
+/// For whom, why and as of when a source is fetched.
+#[derive(Clone, Copy, Debug)]
+struct Look<'a> {
+    /// The name of the Application.
+    app: &'a str,
+    request: &'a SourceRequest,
+    now: Timestamp,
+    caller: Caller,
 }
 
 #[derive(Debug, Default)]
@@ -40,13 +56,11 @@ impl Sources {
     /// `cache` is a folder that belongs to this controller alone; it may be lost at any time.
     pub fn new(cache: impl Into<PathBuf>, limits: Limits) -> Self {
         Self {
-            git: Git::new(cache, limits),
+            git: Arc::new(Git::new(cache, limits)),
+            checkouts: Arc::new(Checkouts::new(limits.trees_bytes_max)),
             kept: Mutex::default(),
+            upkeep: OnceLock::new(),
         }
-    }
-
-    pub fn git(&self) -> &Git {
-        &self.git
     }
 
     /// What a source is at a revision, as of `now`. `app` is the name of the Application. Asks the
@@ -57,24 +71,63 @@ impl Sources {
         request: &SourceRequest,
         now: Timestamp,
     ) -> Result<Arc<Rendered>> {
+        self.look(Look {
+            app,
+            request,
+            now,
+            caller: Caller::Poll,
+        })
+        .await
+    }
+
+    /// The same for a person who has asked for it. Also a server that is left alone for now is
+    /// asked.
+    pub async fn refresh(
+        &self,
+        app: &str,
+        request: &SourceRequest,
+        now: Timestamp,
+    ) -> Result<Arc<Rendered>> {
+        self.look(Look {
+            app,
+            request,
+            now,
+            caller: Caller::Person,
+        })
+        .await
+    }
+
+    async fn look(&self, look: Look<'_>) -> Result<Arc<Rendered>> {
+        self.look_after();
+        let request = look.request;
         let url = &request.source.repo_url;
-        let commit = self.git.resolve(url, &request.revision).await?;
-        let key = key_of(app, &request.source)?;
+        let commit = self.git.resolve(url, &request.revision, look.caller);
+        let commit = commit.await?;
+        let key = key_of(look.app, &request.source)?;
         let known = self.lock().at(&key, &commit);
         let (rendered, bytes) = if let Some((rendered, bytes)) = known {
             let rendered = Rendered {
-                at: now,
+                at: look.now,
                 ..(*rendered).clone()
             };
             (rendered, bytes)
         } else {
-            let rendered = self.render(app, request, commit, now).await?;
+            let rendered = self.render(look, commit).await?;
             let bytes = json_length(&rendered);
             (rendered, bytes)
         };
+        // It may be rendered anew at any time, as when the Application is changed.
+        self.git.mark(url, &rendered.revision);
         let rendered = Arc::new(rendered);
         self.lock().keep(key, rendered.clone(), bytes);
         Ok(rendered)
+    }
+
+    fn look_after(&self) {
+        self.upkeep.get_or_init(|| {
+            let upkeep = upkeep::run_forever(self.git.clone(), self.checkouts.clone());
+            AbortOnDropHandle::new(tokio::spawn(upkeep))
+        });
     }
 
     /// Drops what was rendered of a source that an Application has no more, or that is gone itself.
@@ -85,28 +138,22 @@ impl Sources {
         }
     }
 
-    async fn render(
-        &self,
-        app: &str,
-        request: &SourceRequest,
-        commit: String,
-        now: Timestamp,
-    ) -> Result<Rendered> {
-        let url = &request.source.repo_url;
-        let folder = self.git.scratch("tree-").await?;
-        self.git.checkout(url, &commit, folder.path()).await?;
-        let rendering =
-            source::render(&self.git, folder.path(), app, &request.source, &commit).await?;
-        let about = self.git.commit(url, &commit).await?;
+    async fn render(&self, look: Look<'_>, commit: String) -> Result<Rendered> {
+        let source = &look.request.source;
+        let checkout = self
+            .checkouts
+            .of(&self.git, &source.repo_url, &commit, look.caller)
+            .await?;
+        let rendering = source::render(&self.git, &checkout, look.app, source, &commit).await?;
         Ok(Rendered {
-            source: request.source.clone(),
+            source: source.clone(),
             revision: commit,
-            commit: Some(about),
+            commit: Some(checkout.about.clone()),
             source_type: rendering.source_type.to_owned(),
             documents: rendering.documents,
             errors: rendering.errors,
             warnings: rendering.warnings,
-            at: now,
+            at: look.now,
         })
     }
 

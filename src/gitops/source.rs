@@ -1,5 +1,6 @@
 //! Which tool renders a source (gitops.md items 8, 9).
 
+use super::checkouts::Checkout;
 use super::directory::{self, Read};
 use super::error::{Result, SourceError};
 use super::git::{Git, blocking, short};
@@ -9,7 +10,16 @@ use api::ApplicationSource;
 use gitops::manifest::Document;
 use gocompat::yaml;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+
+/// Renderers at a time: each has the whole of a source in memory.
+const LOCAL_MAX: usize = 4;
+/// The same of those that fetch something first: a server that says nothing holds up nobody else.
+const REMOTE_MAX: usize = 4;
+
+/// Bytes of a file that changes how a path is rendered.
+const OVERRIDES_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What a source came to.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +33,32 @@ pub struct Rendering {
     pub warnings: Vec<String>,
 }
 
+/// Turns of renderers, first come, first served.
+#[derive(Debug)]
+pub(super) struct Builds {
+    local: Semaphore,
+    remote: Semaphore,
+}
+
+impl Builds {
+    pub(super) fn new() -> Self {
+        Self {
+            local: Semaphore::new(LOCAL_MAX),
+            remote: Semaphore::new(REMOTE_MAX),
+        }
+    }
+
+    /// Waits for a turn. No semaphore is ever closed.
+    pub(super) async fn turn(&self, is_remote: bool) -> Result<SemaphorePermit<'_>, AcquireError> {
+        let turns = if is_remote { &self.remote } else { &self.local };
+        turns.acquire().await
+    }
+}
+
 /// Renders a source out of its checked-out tree. `app` is the name of the Application.
-pub async fn render(
+pub(super) async fn render(
     git: &Git,
-    root: &Path,
+    checkout: &Checkout,
     app: &str,
     source: &ApplicationSource,
     commit: &str,
@@ -35,8 +67,8 @@ pub async fn render(
     if source.chart.as_ref().is_some_and(|chart| !chart.is_empty()) {
         return unsupported(&path, "a chart of a Helm repository");
     }
-    let (tree, asked) = (root.to_owned(), path.clone());
-    let folder = blocking(move || tree::folder_of(&tree, &asked)).await?;
+    let (root, asked) = (checkout.tree().to_owned(), path.clone());
+    let folder = blocking(move || tree::folder_of(&root, &asked)).await?;
     let Some(folder) = folder else {
         return Err(SourceError::NoSuchPath {
             url: without_credentials(&source.repo_url),
@@ -49,7 +81,9 @@ pub async fn render(
     if source.plugin.is_some() {
         return unsupported(&path, "a config management plugin");
     }
-    if source.helm.is_some() || has("Chart.yaml") {
+    // What is there decides only where the Application does not.
+    let is_told = source.directory.is_some() || source.kustomize.is_some();
+    if source.helm.is_some() || (!is_told && has("Chart.yaml")) {
         return unsupported(&path, "a Helm chart");
     }
     let is_kustomization = kustomize::FILES.iter().any(|name| has(name));
@@ -60,7 +94,7 @@ pub async fn render(
             return Err(SourceError::Path { path, problem });
         }
         let options = source.kustomize.unwrap_or_default();
-        let rendered = kustomize::render(git, root, &folder, &options).await?;
+        let rendered = kustomize::render(git, checkout, &folder, &options).await?;
         return Ok(Rendering {
             source_type: "Kustomize",
             documents: rendered.read.documents,
@@ -68,7 +102,9 @@ pub async fn render(
             warnings: rendered.warnings,
         });
     }
-    let (root, options) = (root.to_owned(), source.directory.unwrap_or_default());
+    let _turn = git.builds.turn(false).await;
+    let root = checkout.tree().to_owned();
+    let options = source.directory.unwrap_or_default();
     let Read { documents, errors } =
         blocking(move || directory::read(&root, &folder, &options)).await?;
     Ok(Rendering {
@@ -86,8 +122,9 @@ fn unsupported<T>(path: &str, what: &str) -> Result<T> {
     })
 }
 
-/// The source with `.argocd-source.yaml` and `.argocd-source-<app>.yaml` merged over it. They change
-/// how the path is rendered, never where it is.
+/// The source with `.argocd-source.yaml` and `.argocd-source-<app>.yaml` merged over it. They
+/// change how the path is rendered, never where it is. One that is there and can't be read is no
+/// reason to go on without it: it may name the image that is to run.
 async fn with_overrides(
     folder: &Path,
     app: &str,
@@ -99,8 +136,9 @@ async fn with_overrides(
     ];
     let mut merged = source.clone();
     for name in names {
-        let file: PathBuf = folder.join(&name);
-        let Ok(text) = tokio::fs::read_to_string(&file).await else {
+        let (file, called) = (folder.join(&name), name.clone());
+        let text = blocking(move || tree::read_text(&file, &called, OVERRIDES_BYTES_MAX)).await?;
+        let Some(text) = text else {
             continue;
         };
         let bad = |problem: String| SourceError::Path {

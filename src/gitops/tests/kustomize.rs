@@ -246,3 +246,101 @@ async fn a_kustomization_that_fails_says_why_without_our_folders() {
         "{error}"
     );
 }
+
+/// One at the root of the repository: whatever is built over it must not be in it.
+#[tokio::test]
+async fn the_root_of_a_repository_may_be_a_kustomization() {
+    if !is_there().await {
+        return;
+    }
+    let setup = Setup::new();
+    setup
+        .repository
+        .write("kustomization.yaml", "resources: [all.yaml]\n");
+    setup.repository.write("all.yaml", BASE);
+    setup.repository.commit("All at the root");
+    for path in ["", "."] {
+        let source = setup.source(json!({"path": path, "kustomize": {"namePrefix": "pre-"}}));
+        let rendered = setup.fetch(source, "main").await.unwrap();
+        assert_eq!(rendered.errors, Vec::<String>::new());
+        assert_eq!(
+            find(&rendered, "Rollout")["metadata"]["name"],
+            "pre-backend"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_one_application_adds_is_not_there_for_another_at_the_same_commit() {
+    if !is_there().await {
+        return;
+    }
+    let setup = m3();
+    let fetch = |prefix: &str| {
+        let options =
+            json!({"path": "apps/production/backend", "kustomize": {"namePrefix": prefix}});
+        setup.fetch(setup.source(options), "main")
+    };
+    let manifests = setup.source(json!({"path": ".", "directory": {"recurse": true}}));
+    let (a, b, all) = tokio::join!(fetch("a-"), fetch("b-"), setup.fetch(manifests, "main"));
+    for (rendered, name) in [(a, "a-backend"), (b, "b-backend")] {
+        assert_eq!(
+            find(&rendered.unwrap(), "Rollout")["metadata"]["name"],
+            name
+        );
+    }
+    // A tree has what the repository has, and nothing of what is built from it.
+    let all = all.unwrap();
+    assert!(all.documents.len() >= 5, "{:?}", all.documents);
+    let ours = |name: &str| name.contains("overlay") || name.contains("weir");
+    assert!(
+        !all.documents
+            .iter()
+            .any(|document| ours(&document.origin.file))
+    );
+}
+
+#[tokio::test]
+async fn bases_are_in_the_repository_or_on_a_server() {
+    if !is_there().await {
+        return;
+    }
+    let (setup, other) = (Setup::new(), super::repository::Repository::new());
+    other.write("kustomization.yaml", "resources: [all.yaml]\n");
+    other.write("all.yaml", BASE);
+    other.commit("Not for everybody");
+    let fetch = async |base: &str| {
+        let text = format!("resources: ['{base}']\n");
+        setup.repository.write("app/kustomization.yaml", &text);
+        setup.repository.commit(base);
+        setup.at("main").await.unwrap_err()
+    };
+    let error = fetch(&other.url()).await;
+    assert!(error.contains("transport 'file' not allowed"), "{error}");
+    let error = fetch(&format!("../../{}", other.path().display())).await;
+    assert!(
+        error.ends_with("it must not lead out of the repository"),
+        "{error}"
+    );
+}
+
+/// Else the Application is written to at each look.
+#[tokio::test]
+async fn a_failure_is_told_in_the_same_words_each_time() {
+    if !is_there().await {
+        return;
+    }
+    let setup = Setup::new();
+    setup.repository.write(
+        "app/kustomization.yaml",
+        "resources: ['http://127.0.0.1:9/base.git']\n",
+    );
+    setup.repository.commit("Broken");
+    let first = setup.at("main").await.unwrap_err();
+    assert!(first.contains("127.0.0.1:9"), "{first}");
+    for name in ["scratch", "overlay-", "home-", "weir-tree", "run.go"] {
+        assert!(!first.contains(name), "{first}");
+    }
+    setup.sources.checkouts.forget_all();
+    assert_eq!(setup.at("main").await.unwrap_err(), first);
+}

@@ -1,4 +1,6 @@
+mod checkouts;
 mod cluster;
 mod kustomize;
+mod mirrors;
 mod repository;
 mod sources;

@@ -1,16 +1,21 @@
 use super::repository::Repository;
+use crate::gitops::hosts::Caller;
+use crate::gitops::login::Login;
 use crate::gitops::{Limits, Sources};
 use api::ApplicationSource;
 use gitops::sync::{Rendered, SourceRequest};
 use jiff::Timestamp;
 use serde_json::json;
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 pub(super) struct Setup {
     pub(super) repository: Repository,
     pub(super) sources: Sources,
-    cache: tempfile::TempDir,
+    pub(super) cache: tempfile::TempDir,
 }
 
 impl Setup {
@@ -18,7 +23,7 @@ impl Setup {
         Self::with(Limits::default())
     }
 
-    fn with(limits: Limits) -> Self {
+    pub(super) fn with(limits: Limits) -> Self {
         let cache = tempfile::tempdir().unwrap();
         Self {
             repository: Repository::new(),
@@ -46,30 +51,63 @@ impl Setup {
             source,
             revision: revision.to_owned(),
         };
-        let now = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
-        self.sources
-            .fetch("shop", &request, now)
-            .await
-            .map_err(|error| crate::error::chain(&error))
+        let fetched = self.sources.fetch("shop", &request, now()).await;
+        fetched.map_err(|error| crate::error::chain(&error))
+    }
+
+    /// As a person asks for it.
+    pub(super) async fn refresh(
+        &self,
+        source: ApplicationSource,
+        revision: &str,
+    ) -> Result<Arc<Rendered>, String> {
+        let request = SourceRequest {
+            source,
+            revision: revision.to_owned(),
+        };
+        let fetched = self.sources.refresh("shop", &request, now()).await;
+        fetched.map_err(|error| crate::error::chain(&error))
+    }
+
+    /// How many folders are there that are needed for a moment only.
+    pub(super) fn scratch(&self) -> usize {
+        let folder = std::fs::read_dir(self.cache.path().join("scratch"));
+        folder.map_or(0, Iterator::count)
+    }
+
+    /// What is done in the background takes a moment.
+    pub(super) async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..1000 {
+            if is_so(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            tokio::task::yield_now().await;
+        }
+        panic!("it does not come to that");
     }
 
     /// Of the one repository that was fetched.
-    fn mirror(&self) -> std::path::PathBuf {
+    pub(super) fn mirror(&self) -> std::path::PathBuf {
         let mirrors = std::fs::read_dir(self.cache.path().join("repositories"));
         mirrors.unwrap().next().unwrap().unwrap().path()
     }
 
-    async fn at(&self, revision: &str) -> Result<Arc<Rendered>, String> {
+    pub(super) async fn at(&self, revision: &str) -> Result<Arc<Rendered>, String> {
         self.fetch(self.source(json!({"path": "app"})), revision)
             .await
     }
 }
 
-fn map(value: &str) -> String {
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+pub(super) fn map(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  k: {value}\n")
 }
 
-fn values(rendered: &Rendered) -> Vec<String> {
+pub(super) fn values(rendered: &Rendered) -> Vec<String> {
     let text = |document: &gitops::Document| {
         document.object["data"]["k"]
             .as_str()
@@ -230,6 +268,26 @@ async fn a_repository_that_can_not_be_read_is_named_without_its_password() {
     }
 }
 
+/// Everybody on the machine sees with which arguments a program runs.
+#[tokio::test]
+async fn a_password_is_no_argument_of_git() {
+    let setup = Setup::new();
+    let url = "https://ann:hunter2@git.example/x.git";
+    let arguments = ["ls-remote", "--", url, "refs/heads/main"].map(OsStr::new);
+    let (git, login) = (&setup.sources.git, Login::of(url));
+    let command = git.asking(url, &login, arguments.to_vec()).await.unwrap();
+    let arguments: Vec<&OsStr> = command.as_std().get_args().collect();
+    let plain = "https://git.example/x.git";
+    assert_eq!(arguments, ["ls-remote", "--", plain, "refs/heads/main"]);
+    let variable = |name: &str| {
+        let mut variables = command.as_std().get_envs();
+        variables.find(|(key, _)| *key == name)?.1
+    };
+    let header = OsStr::new("Authorization: Basic YW5uOmh1bnRlcjI=");
+    assert_eq!(variable("GIT_CONFIG_VALUE_0"), Some(header));
+    assert_eq!(variable("GIT_CONFIG_COUNT"), Some(OsStr::new("1")));
+}
+
 #[tokio::test]
 async fn t56_malformed_yaml_names_file_document_and_line_and_keeps_the_rest() {
     let setup = Setup::new();
@@ -295,6 +353,61 @@ async fn a_directory_takes_what_its_filters_let_through() {
 }
 
 #[tokio::test]
+async fn a_star_of_a_filter_crosses_folders() {
+    let setup = Setup::new();
+    for name in ["app/a.yaml", "app/b.yml", "app/sub/c.yaml"] {
+        setup.repository.write(name, &map(name));
+    }
+    setup.repository.commit("Files");
+    let fetch = async |directory: serde_json::Value| {
+        let source = setup.source(json!({"path": "app", "directory": directory}));
+        values(&setup.fetch(source, "main").await.unwrap())
+    };
+    assert_eq!(
+        fetch(json!({"recurse": true, "include": "*.yaml"})).await,
+        ["app/a.yaml", "app/sub/c.yaml"]
+    );
+    assert_eq!(
+        fetch(json!({"recurse": true, "exclude": "*.yaml"})).await,
+        ["app/b.yml"]
+    );
+}
+
+#[tokio::test]
+async fn what_else_is_in_a_directory_is_no_manifest() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.write("app/values.yaml", "replicas: 2\n");
+    setup.repository.write("app/sub/map.yaml", &map("two"));
+    setup.repository.write(
+        "app/.argocd-source-shop.yaml",
+        "directory: {recurse: true}\n",
+    );
+    setup.repository.commit("Among other things");
+    let rendered = setup.at("main").await.unwrap();
+    assert_eq!(rendered.errors, Vec::<String>::new());
+    assert_eq!(values(&rendered), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_block_of_the_source_goes_before_what_is_found_in_the_path() {
+    let setup = Setup::new();
+    let chart = "apiVersion: v2\nname: shop\nversion: 0.1.0\n";
+    setup.repository.write("app/Chart.yaml", chart);
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("A chart as well");
+    for directory in [json!({}), json!({"recurse": true})] {
+        let source = setup.source(json!({"path": "app", "directory": directory}));
+        let rendered = setup.fetch(source, "main").await.unwrap();
+        assert_eq!(rendered.source_type, "Directory");
+        assert_eq!(values(&rendered), ["one"]);
+        assert_eq!(rendered.errors, Vec::<String>::new());
+    }
+    let error = setup.at("main").await.unwrap_err();
+    assert_eq!(error, "path 'app': a Helm chart is not supported");
+}
+
+#[tokio::test]
 async fn links_that_lead_out_refuse_the_tree_and_others_work() {
     let setup = Setup::new();
     setup.repository.write("shared/map.yaml", &map("shared"));
@@ -317,6 +430,96 @@ async fn links_that_lead_out_refuse_the_tree_and_others_work() {
             &commit[..7]
         )
     );
+}
+
+/// A link to what is there for one process and not for another, or not yet.
+#[tokio::test]
+async fn links_out_of_the_repository_are_refused_whatever_is_there() {
+    for target in ["/proc/self/fd/0", "/nowhere/at/all", "../../none.yaml"] {
+        let setup = Setup::new();
+        setup.repository.write("app/map.yaml", &map("one"));
+        let link = setup.repository.path().join("app/.argocd-source-shop.yaml");
+        std::os::unix::fs::symlink(target, link).unwrap();
+        setup.repository.commit("A link out");
+        let error = setup.at("main").await.unwrap_err();
+        let told = "the link 'app/.argocd-source-shop.yaml' leads out of the repository";
+        assert!(error.ends_with(told), "{error}");
+    }
+}
+
+/// Not as if it were not there: it may say which image is to run.
+#[tokio::test]
+async fn an_override_that_can_not_be_read_is_an_error() {
+    for (content, told) in [
+        (&[0xff_u8][..], "the file is not UTF-8 text"),
+        (
+            "#".repeat(1024 * 1024 + 1).as_bytes(),
+            "it has more than the 1048576 bytes that are allowed",
+        ),
+    ] {
+        let setup = Setup::new();
+        setup.repository.write("app/map.yaml", &map("one"));
+        let path = setup.repository.write("app/.argocd-source-shop.yaml", "");
+        std::fs::write(path, content).unwrap();
+        setup.repository.commit("No text");
+        let error = setup.at("main").await.unwrap_err();
+        assert_eq!(error, format!("path '.argocd-source-shop.yaml': {told}"));
+    }
+}
+
+/// What a repository says of its files would make them others than those it has.
+#[tokio::test]
+async fn files_come_out_as_they_were_put_in() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("'$Id$'"));
+    setup
+        .repository
+        .write("app/.gitattributes", "*.yaml ident\n");
+    setup.repository.commit("With its own name in it");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["$Id$"]);
+}
+
+/// A project that may not read a repository does not read our copy of it either.
+#[tokio::test]
+async fn what_the_controller_keeps_is_no_repository() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("secret"));
+    let commit = setup.repository.commit("Secret");
+    setup.at("main").await.unwrap();
+    let mirror = setup.mirror();
+    let link = tempfile::tempdir().unwrap();
+    let link = link.path().join("link");
+    std::os::unix::fs::symlink(&mirror, &link).unwrap();
+    for url in [
+        mirror.display().to_string(),
+        format!("file://{}", mirror.display()),
+        format!("file://localhost{}", mirror.display()),
+        format!("file://{}", mirror.display()).replace("repositories", "%72epositories"),
+        link.display().to_string(),
+    ] {
+        let source = serde_json::from_value(json!({"repoURL": url, "path": "app"}));
+        let error = setup.fetch(source.unwrap(), &commit).await.unwrap_err();
+        let told = "this is in the folder that the controller keeps for itself";
+        assert_eq!(error, format!("repository '{url}': {told}"));
+    }
+}
+
+/// As for who runs this in a folder of a machine that others use as well.
+#[tokio::test]
+async fn a_repository_further_up_is_not_followed() {
+    let above = Repository::new();
+    above.git(&["config", "url.file:///nowhere/.insteadOf", "file://"]);
+    let repository = Repository::new();
+    repository.write("app/map.yaml", &map("one"));
+    repository.commit("One");
+    let sources = Sources::new(above.path().join("cache"), Limits::default());
+    let request = SourceRequest {
+        source: serde_json::from_value(json!({"repoURL": repository.url(), "path": "app"}))
+            .unwrap(),
+        revision: "main".to_owned(),
+    };
+    let rendered = sources.fetch("shop", &request, now()).await.unwrap();
+    assert_eq!(values(&rendered), ["one"]);
 }
 
 #[tokio::test]
@@ -404,6 +607,60 @@ async fn charts_and_plugins_are_refused_with_a_sentence() {
     );
 }
 
+/// A server that tells `refs` to anybody, unless they say who they are.
+async fn serve_anybody(listener: TcpListener, refs: String) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer).await {
+                Ok(count) if count > 0 => request.extend_from_slice(&buffer[..count]),
+                _ => break,
+            }
+        }
+        let request = String::from_utf8_lossy(&request).to_lowercase();
+        let (status, body) = if request.contains("\r\nauthorization:") {
+            let status = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"";
+            (status, "")
+        } else if request.contains("/info/refs") {
+            ("200 OK", refs.as_str())
+        } else {
+            ("200 OK", "ref: refs/heads/main\n")
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        // Who has hung up wants no answer.
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+/// The name in the URLs that a server shows to be copied is no login: anybody may read, but not as
+/// that one.
+#[tokio::test]
+async fn a_name_without_a_password_that_is_refused_is_left_out() {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve_anybody(
+        listener,
+        format!("{COMMIT}\trefs/heads/main\n"),
+    ));
+    let setup = Setup::new();
+    let resolve = async |who: &str| {
+        let url = format!("http://{who}{address}/x.git");
+        let found = setup.sources.git.resolve(&url, "main", Caller::Poll).await;
+        found.map_err(|error| crate::error::chain(&error))
+    };
+    for who in ["", "org@", "org:@"] {
+        assert_eq!(resolve(who).await.unwrap(), COMMIT, "{who}");
+    }
+    let refused = resolve("ann:hunter2@").await.unwrap_err();
+    assert!(refused.contains("Authentication failed"), "{refused}");
+}
+
 /// One that never answers: the deadline holds, and the others go on meanwhile.
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
@@ -411,7 +668,7 @@ async fn a_server_that_says_nothing_is_given_up() {
         timeout: Duration::from_millis(300),
         ..Limits::default()
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("git://{}/x", listener.local_addr().unwrap());
     let source: ApplicationSource =
         serde_json::from_value(json!({"repoURL": url, "path": "app"})).unwrap();
@@ -424,8 +681,12 @@ async fn a_server_that_says_nothing_is_given_up() {
     };
     is_asked().await;
     // For a while it is left alone.
-    assert_eq!(setup.fetch(source, "main").await.unwrap_err(), told);
+    let left = setup.fetch(source.clone(), "main").await;
+    assert_eq!(left.unwrap_err(), told);
     assert!(!is_asked().await);
+    // Unless a person wants to know.
+    assert_eq!(setup.refresh(source, "main").await.unwrap_err(), told);
+    assert!(is_asked().await);
 }
 
 #[tokio::test]
@@ -490,7 +751,9 @@ async fn what_an_earlier_process_has_left_is_removed() {
     setup.repository.write("app/map.yaml", &map("one"));
     setup.repository.commit("One");
     assert_eq!(values(&setup.at("main").await.unwrap()), ["one"]);
-    assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    assert!(!scratch.join("tree-old").exists());
+    // But for the tree, which is kept for a while.
+    setup.until(|setup| setup.scratch() == 1).await;
     let config = std::fs::read_to_string(config).unwrap();
     assert!(config.contains("lowSpeedTime"), "{config}");
 }
