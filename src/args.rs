@@ -6,6 +6,7 @@ use crate::setup::{CheckOptions, InstallOptions};
 use crate::telemetry::LogFormat;
 use crate::{demo, sandbox};
 use clap::{Args, FromArgMatches, Subcommand};
+use cli::Switch;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,37 +26,22 @@ pub enum Runs {
 }
 
 /// `weir controller`. Flags have the names of the peer's where they have a meaning here
-/// (rollouts.md §9.2).
+/// (rollouts.md §9.2). Of a flag that is given twice the last one holds, as with Go's: who adds one
+/// to a manifest need not take out what it replaces.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub struct ControllerArgs {
     /// Watch and manage only the namespace that the controller runs in, or --namespace
-    #[arg(
-        long,
-        default_value = "false",
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        hide_default_value = true,
-        action = clap::ArgAction::Set,
-        value_name = "BOOL"
-    )]
+    #[arg(long, switch = Some(false))]
     pub namespaced: bool,
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
     /// Look after Applications too; false leaves them alone, for a cluster in which Argo CD runs
-    #[arg(
-        long,
-        default_value = "true",
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set,
-        value_name = "BOOL"
-    )]
+    #[arg(long, switch = Some(true))]
     pub gitops: bool,
     /// Refuse Rollouts whose images have no tag or the tag latest, instead of warning of them
-    #[arg(long)]
+    #[arg(long, switch = Some(false))]
     pub deny_mutable_tags: bool,
     /// Look after AnalysisRuns alone: for clusters that hold analyses of Rollouts elsewhere
     #[arg(long, value_name = "NAME")]
@@ -90,6 +76,15 @@ pub struct ControllerArgs {
     /// The namespace of Applications and AppProjects
     #[arg(long, default_value = "argocd", value_name = "NAMESPACE")]
     pub control_namespace: String,
+    /// Globs of the other namespaces in which Applications are looked after; all that their
+    /// projects admit them from if absent
+    #[arg(
+        long,
+        env = "ARGOCD_APPLICATION_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ','
+    )]
+    pub application_namespaces: Option<Vec<String>>,
     /// Where Git repositories are kept, for this process alone; a temporary folder if absent
     #[arg(long, value_name = "DIR")]
     pub git_cache: Option<PathBuf>,
@@ -142,8 +137,8 @@ impl JobArgs {
     /// `watched` is the only namespace that the controller sees, if there is one.
     ///
     /// # Errors
-    /// When Jobs are to run where nobody would see them: in another cluster they would measure something
-    /// else, and in a namespace that is not watched they would never end.
+    /// When Jobs are to run where nobody would see them: in another cluster they would measure
+    /// something else, and in a namespace that is not watched they would never end.
     pub fn check(&self, watched: Option<&str>) -> Result<(), String> {
         match self.analysis_job_kubeconfig.as_deref() {
             None | Some("" | "in-cluster") => {}
@@ -251,11 +246,11 @@ impl PeerArgs {
 /// Flags of the peer about routers and notifications that are not here: as [`PeerArgs`].
 #[derive(Debug, Default, Args)]
 pub struct PeerRouterArgs {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, switch = None)]
     pub aws_verify_target_group: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, switch = None)]
     pub alb_verify_weight: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, switch = None)]
     pub self_service_notification_enabled: Option<bool>,
     #[arg(long, hide = true)]
     pub aws_target_group_binding_api_version: Option<String>,
@@ -359,15 +354,7 @@ impl PeerRouterArgs {
 #[derive(Debug, Args)]
 pub struct ElectionArgs {
     /// Act only while holding the lease; false is for a controller that is alone
-    #[arg(
-        long,
-        default_value = "true",
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set,
-        value_name = "BOOL"
-    )]
+    #[arg(long, switch = Some(true))]
     pub leader_elect: bool,
     /// How long a leader may be silent before another takes over
     #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = duration)]
@@ -378,13 +365,15 @@ pub struct ElectionArgs {
     /// Time between two looks at the lease
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
     pub leader_election_retry_period: Duration,
-    /// Name of the lease; argo-rollouts-controller-lock, and -INSTANCE-ID if there is one, if absent
+    /// Name of the lease; argo-rollouts-controller-lock, and -INSTANCE-ID if there is one, if
+    /// absent
     #[arg(long, value_name = "NAME")]
     pub leader_election_id: Option<String>,
     /// Namespace of the lease; the controller's own if absent
     #[arg(long, value_name = "NAMESPACE")]
     pub leader_election_namespace: Option<String>,
-    /// The controller's own namespace; that of the pod's service account, or argo-rollouts, if absent
+    /// The controller's own namespace; that of the pod's service account, or argo-rollouts, if
+    /// absent
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", hide = true)]
     pub pod_namespace: Option<String>,
 }
@@ -400,8 +389,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// How to log.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// error, warn, info, debug, trace, or a filter such as weir=debug; fatal, panic and warning are
-    /// taken too. A filter also shows what the libraries say
+    /// error, warn, info, debug, trace, or a filter such as weir=debug; fatal, panic and warning
+    /// are taken too. A filter also shows what the libraries say
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub loglevel: String,
     #[arg(long, default_value = "text", value_name = "FORMAT")]
@@ -508,10 +497,28 @@ mod tests {
             (&["--namespaced"], true),
             (&["--namespaced", "--qps=40"], true),
             (&["--namespaced=true"], true),
+            (&["--namespaced=1"], true),
             (&["--namespaced=false"], false),
         ] {
             assert_eq!(controller(line).unwrap().namespaced, want, "{line:?}");
         }
+    }
+
+    #[test]
+    fn of_a_flag_that_is_given_twice_the_last_one_holds() {
+        let args = ["--logformat=json", "--gitops=false", "--git-poll=30"];
+        let more = ["--logformat=text", "--gitops", "--git-poll=60"];
+        let args = controller(&[args, more].concat()).unwrap();
+        assert_eq!(args.logs.logformat, LogFormat::Text);
+        assert_eq!((args.gitops, args.git_poll), (true, 60));
+    }
+
+    #[test]
+    fn a_switch_of_the_peer_counts_as_given_also_when_it_is_off() {
+        let args = controller(&["--aws-verify-target-group=false"]).unwrap();
+        assert_eq!(args.routers.aws_verify_target_group, Some(false));
+        let none = controller(&[]).unwrap();
+        assert_eq!(none.routers.aws_verify_target_group, None);
     }
 
     #[test]

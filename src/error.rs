@@ -127,9 +127,9 @@ impl Error {
         }
     }
 
-    /// Whether this is an answer about the object itself, and not about the moment: also a 500, which is
-    /// what a manifest gets that does not fit its type. Its words tell that from a store or a webhook that
-    /// is away.
+    /// Whether this is an answer about the object itself, and not about the moment: also a 500,
+    /// which is what a manifest gets that does not fit its type. Its words tell that from a store
+    /// or a webhook that is away.
     pub fn is_verdict(&self) -> bool {
         let Self::Write { source, .. } = self else {
             return self.refusal() != RefusalKind::Failed;

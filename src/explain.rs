@@ -1,7 +1,7 @@
 //! The controller's observation for one look: caches that are filled by a list instead of a watch.
 
 use crate::act::Kinds;
-use crate::cache::{Cache, Caches, Dynamic, Stored};
+use crate::cache::{Cache, Caches, Dynamic, Selected, Stored};
 use crate::error::code_of;
 use crate::observe;
 use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL};
@@ -37,8 +37,8 @@ async fn look(client: Client, rollout: Rollout) -> Result<Observed, String> {
 }
 
 /// Lists what the snapshot is made of, as far as the controller of this Rollout sees it: with the
-/// selectors of [`crate::manager`]'s watches. What a plan can do without is noted when it may not be
-/// listed; of anything else a plan would say what is not so.
+/// selectors of [`crate::manager`]'s watches. What a plan can do without is noted when it may not
+/// be listed; of anything else a plan would say what is not so.
 async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec<String>, String> {
     let namespace = rollout.namespace().unwrap_or_default();
     let all = ListParams::default();
@@ -79,14 +79,13 @@ async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec
 /// Selects the objects that the controller of a Rollout looks after, as that selects them itself
 /// (rollouts.md §9.3).
 fn instance_selector(rollout: &Rollout) -> String {
-    match rollout.labels().get(INSTANCE_ID_LABEL) {
-        Some(id) if !id.is_empty() => format!("{INSTANCE_ID_LABEL}={id}"),
-        _ => format!("!{INSTANCE_ID_LABEL}"),
-    }
+    let id = rollout.labels().get(INSTANCE_ID_LABEL);
+    let ours = Selected::of_instance(id.map(String::as_str));
+    ours.labels().unwrap_or_default()
 }
 
-/// Whether templates of the cluster are among those with these names, or among those that they name in
-/// turn. Nobody needs a right to look at what is not used.
+/// Whether templates of the cluster are among those with these names, or among those that they name
+/// in turn. Nobody needs a right to look at what is not used.
 fn leads_to_cluster(
     names: impl IntoIterator<Item = TemplateName>,
     templates: &[Arc<AnalysisTemplate>],

@@ -7,13 +7,14 @@
 //! 2. [`queue`]: a key is due once, goes to one worker at a time, backs off on its own.
 //! 3. [`driver`]: the only place that sequences observe → plan → act.
 //! 4. [`observe`]: the snapshot, out of caches.
-//! 5. `engine::rollout::plan`, `engine::analysis::plan`, `gitops::plan`: pure, in crates of their own.
+//! 5. `engine::rollout::plan`, `engine::analysis::plan`, `gitops::plan`: pure, in crates of their
+//!    own.
 //! 6. [`act`]: carries the plan out, in its order, under its preconditions.
 //! 7. [`manager`]: starts and stops all of it; [`lease`]: of several controllers, one acts;
 //!    [`monitor`]: what it tells of itself.
 //!
-//! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller into
-//! an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`explain`] lends
+//! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller
+//! into an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`explain`] lends
 //! the observation to a verb, [`args`] reads the command line.
 
 pub mod act;

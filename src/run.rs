@@ -103,6 +103,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         },
         gitops: gitops::sync::Config {
             control_namespace: args.control_namespace,
+            application_namespaces: args.application_namespaces,
             poll_s: args.git_poll,
             ..gitops::sync::Config::default()
         },
@@ -196,8 +197,9 @@ fn host_name() -> String {
 
 /// The cluster that the flags or the environment name, or the one that this process runs in.
 async fn cluster_config(matches: &ArgMatches) -> Result<Config> {
-    // What the API server refuses has a meaning here (an eviction that a budget forbids, a lease that
-    // somebody else renews), and a back-off of its own: the client tries nothing again by itself.
+    // What the API server refuses has a meaning here (an eviction that a budget forbids, a lease
+    // that somebody else renews), and a back-off of its own: the client tries nothing again by
+    // itself.
     let config = cli::cluster_config(matches).await;
     let mut config = config.map_err(|error| anyhow!(error.sentence()))?;
     // A watch says something more often, if only how far it is.

@@ -1,4 +1,5 @@
-//! The verbs about objects for kubectl: `kubectl weir`, and `kubectl argo rollouts` under that name.
+//! The verbs about objects for kubectl: `kubectl weir`, and `kubectl argo rollouts` under that
+//! name.
 
 fn main() -> std::process::ExitCode {
     let name = std::env::args().next().unwrap_or_default();

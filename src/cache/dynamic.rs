@@ -1,17 +1,21 @@
 //! Kinds that are watched only once somebody refers to an object of them: routes, the objects of
-//! Applications.
+//! Applications. When nobody has asked for a while, and nobody refers to one, the watch ends.
+//!
+//! Who owns which field is known of the kinds that Applications consist of; to all others nobody
+//! asks it.
 
+use super::follow::{watch, watch_whole};
 use super::one::Origin;
-use super::{Cache, Change, watch};
-use crate::act::Kinds;
+use super::select::Selected;
+use super::{Cache, Change, lean};
+use crate::act::{Kinds, Served};
 use crate::error::{Error, Result};
-use kube::core::DynamicObject;
-use kube::discovery::Scope;
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::core::{DynamicObject, DynamicResourceScope};
+use kube::discovery::{ApiResource, Scope};
+use kube::{Api, Client, Resource};
 use plan::ObjectKey;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -20,15 +24,30 @@ use tokio::time::Instant;
 
 /// How long the first list of a kind may take before a pass gives up and comes back later.
 const LIST_MAX: Duration = Duration::from_secs(10);
+/// A kind that nobody has asked for so long is no longer watched, unless somebody refers to it:
+/// objects that do are looked at seldom when nothing happens.
+const UNUSED: Duration = Duration::from_mins(30);
 
 /// `apiVersion` and `kind`.
 type KindName = (String, String);
+/// A cache, and since when it is watched.
+type Started = (Arc<Cache<DynamicObject>>, Instant);
 type Listener = Arc<dyn Fn(&KindName, &Change<DynamicObject>) + Send + Sync>;
 
 struct Watched {
     cache: Arc<Cache<DynamicObject>>,
+    /// Whether who owns which field is known.
+    is_whole: bool,
     started: Instant,
+    /// When somebody asked for it last.
+    asked: Instant,
     task: AbortHandle,
+}
+
+impl Watched {
+    fn serves(&self, whole: bool) -> bool {
+        self.is_whole || !whole
+    }
 }
 
 /// See the module's documentation.
@@ -86,7 +105,7 @@ impl Dynamic {
         let _ = self.listener.set(Arc::new(listener));
     }
 
-    /// The cache of a kind, watched from now on and complete.
+    /// The cache of a kind, watched from now on and complete; the objects have everything.
     ///
     /// # Errors
     /// [`crate::error::Error::UnknownKind`] when the cluster does not serve it.
@@ -95,8 +114,29 @@ impl Dynamic {
         api_version: &str,
         kind: &str,
     ) -> Result<Arc<Cache<DynamicObject>>> {
+        self.look_up(api_version, kind, true).await
+    }
+
+    /// The same, but who owns which field need not be known.
+    ///
+    /// # Errors
+    /// As [`Dynamic::of_kind`].
+    pub async fn lean_of_kind(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Arc<Cache<DynamicObject>>> {
+        self.look_up(api_version, kind, false).await
+    }
+
+    async fn look_up(
+        &self,
+        api_version: &str,
+        kind: &str,
+        whole: bool,
+    ) -> Result<Arc<Cache<DynamicObject>>> {
         let name = (api_version.to_owned(), kind.to_owned());
-        if let Some(known) = self.known(&name) {
+        if let Some(known) = self.asked(&name, whole) {
             return complete(&name, known).await;
         }
         let served = self.kinds.resolve(api_version, kind).await?;
@@ -106,28 +146,35 @@ impl Dynamic {
             nothing.without_watch();
             return Ok(nothing);
         }
-        let api: Api<DynamicObject> =
-            Api::dynamic(self.client.clone(), &served.resource, &served.scope);
-        let api = match &self.namespace {
-            Some(namespace) => api.constrain(namespace),
-            None => api,
-        };
-        let started = Instant::now();
-        let cache = self.start(name.clone(), api);
-        complete(&name, (cache, started)).await
+        let started = self.start(&name, &served, whole);
+        complete(&name, started).await
     }
 
-    /// What is watched, and since when.
-    fn known(&self, name: &KindName) -> Option<(Arc<Cache<DynamicObject>>, Instant)> {
-        let watched = self.lock();
-        let known = watched.get(name)?;
+    /// What is watched that will do, and since when. Somebody asks for it.
+    fn asked(&self, name: &KindName, whole: bool) -> Option<Started> {
+        let mut watched = self.lock();
+        let known = watched.get_mut(name).filter(|known| known.serves(whole))?;
+        known.asked = Instant::now();
         Some((known.cache.clone(), known.started))
     }
 
-    fn start(&self, name: KindName, api: Api<DynamicObject>) -> Arc<Cache<DynamicObject>> {
+    fn api<K>(&self, served: &Served) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        let api: Api<K> = Api::dynamic(self.client.clone(), &served.resource, &served.scope);
+        match &self.namespace {
+            Some(namespace) => api.constrain(namespace),
+            None => api,
+        }
+    }
+
+    /// Watches a kind, unless somebody else has begun that meanwhile. A watch that leaves out what
+    /// is asked for now is replaced.
+    fn start(&self, name: &KindName, served: &Served, whole: bool) -> Started {
         let mut watched = self.lock();
-        if let Some(known) = watched.get(&name) {
-            return known.cache.clone();
+        if let Some(known) = watched.get(name).filter(|known| known.serves(whole)) {
+            return (known.cache.clone(), known.started);
         }
         let cache: Arc<Cache<DynamicObject>> = Arc::default();
         if let Some(listener) = self.listener.get() {
@@ -136,34 +183,87 @@ impl Dynamic {
         }
         tracing::debug!(api_version = name.0, kind = name.1, "watching");
         let what = format!("{} {}", name.0, name.1);
-        let follow = watch(api, watcher::Config::default(), what, cache.clone());
-        let task = tokio::spawn(follow).abort_handle();
-        watched.insert(
-            name,
-            Watched {
-                cache: cache.clone(),
-                started: Instant::now(),
-                task,
-            },
-        );
-        cache
+        let task = if whole {
+            let follow = watch_whole(self.api(served), Selected::All, what, cache.clone());
+            tokio::spawn(follow)
+        } else {
+            let follow = watch(self.api(served), Selected::All, what, cache.clone());
+            tokio::spawn(follow)
+        };
+        let now = Instant::now();
+        let new = Watched {
+            cache: cache.clone(),
+            is_whole: whole,
+            started: now,
+            asked: now,
+            task: task.abort_handle(),
+        };
+        if let Some(former) = watched.insert(name.clone(), new) {
+            former.task.abort();
+        }
+        (cache, now)
     }
 
-    /// One object, its kind being watched from now on; `None` if it is not there.
+    /// Ends the watches of kinds that nobody has asked for in a while, and that are not in use.
+    pub(super) fn end_unused(&self, in_use: impl FnOnce() -> BTreeSet<KindName>) {
+        let is_idle = |watched: &Watched| watched.asked.elapsed() >= UNUSED;
+        if !self.lock().values().any(is_idle) {
+            return;
+        }
+        let in_use = in_use();
+        self.lock().retain(|name, watched| {
+            if !is_idle(watched) {
+                return true;
+            }
+            if in_use.contains(name) {
+                // Until it is asked again.
+                watched.asked = Instant::now();
+                return true;
+            }
+            tracing::debug!(api_version = name.0, kind = name.1, "not watched any more");
+            watched.task.abort();
+            false
+        });
+    }
+
+    /// Lists everything anew.
+    pub(super) fn begin_anew(&self) {
+        for watched in self.lock().values() {
+            watched.cache.standing().begin_anew();
+        }
+    }
+
+    /// For how long each watch has failed, by `apiVersion` and kind.
+    pub(super) fn failing(&self) -> Vec<(String, Duration)> {
+        let watched = self.lock();
+        let all = watched.iter().map(|((api_version, kind), watched)| {
+            let standing = watched.cache.standing();
+            (format!("{api_version} {kind}"), standing.failing_for())
+        });
+        all.collect()
+    }
+
+    /// One object, its kind being watched from now on; `None` if it is not there. Who owns which of
+    /// its fields need not be known.
     ///
     /// # Errors
     /// As [`Dynamic::of_kind`].
     pub async fn get(&self, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>> {
-        let cache = self.of_kind(&key.api_version, &key.kind).await?;
+        let cache = self.lean_of_kind(&key.api_version, &key.kind).await?;
         Ok(cache.get(key.namespace.as_deref().unwrap_or_default(), &key.name))
     }
 
     /// Takes over an object, if its kind is watched.
     pub(super) fn absorb(&self, key: &ObjectKey, text: &str, origin: Origin) {
-        let Some((cache, _)) = self.known(&(key.api_version.clone(), key.kind.clone())) else {
+        let Some((cache, is_whole)) = self.known(key) else {
             return;
         };
-        match serde_json::from_str(text) {
+        let read = if is_whole {
+            lean::whole(text)
+        } else {
+            lean::from_str(text)
+        };
+        match read {
             Ok(object) => cache.apply(object, origin),
             Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
         }
@@ -171,9 +271,16 @@ impl Dynamic {
 
     /// Takes over that an object is gone, if its kind is watched.
     pub fn absorb_deletion(&self, key: &ObjectKey, uid: Option<&str>) {
-        if let Some((cache, _)) = self.known(&(key.api_version.clone(), key.kind.clone())) {
+        if let Some((cache, _)) = self.known(key) {
             cache.absorb_deletion(key.namespace.as_deref().unwrap_or_default(), &key.name, uid);
         }
+    }
+
+    /// What is watched of the kind of an object, and whether it has everything. Nobody asks for it.
+    fn known(&self, key: &ObjectKey) -> Option<(Arc<Cache<DynamicObject>>, bool)> {
+        let watched = self.lock();
+        let known = watched.get(&(key.api_version.clone(), key.kind.clone()))?;
+        Some((known.cache.clone(), known.is_whole))
     }
 }
 
@@ -181,7 +288,7 @@ impl Dynamic {
 /// the others would run out. Whoever comes after the first ones does not wait.
 async fn complete(
     (api_version, kind): &KindName,
-    (cache, started): (Arc<Cache<DynamicObject>>, Instant),
+    (cache, started): Started,
 ) -> Result<Arc<Cache<DynamicObject>>> {
     if tokio::time::timeout_at(started + LIST_MAX, cache.wait_ready())
         .await
@@ -205,23 +312,119 @@ mod tests {
     use kube::client::Body;
     use serde_json::json;
 
-    /// Serves the kind `Widget` and refuses to list it.
-    async fn refuse(request: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
-        let discovery = !request.uri().path().ends_with("/widgets");
-        let (code, body) = if discovery {
-            let resource = json!({"name": "widgets", "singularName": "widget", "kind": "Widget",
-                "namespaced": true, "verbs": ["list", "watch"]});
-            let list = json!({"kind": "APIResourceList", "apiVersion": "v1",
-                "groupVersion": "example.org/v1", "resources": [resource]});
-            (200, list)
-        } else {
-            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-                "message": "widgets is forbidden", "reason": "Forbidden", "code": 403});
-            (403, status)
-        };
+    fn answer(code: u16, body: &Value) -> Response<Body> {
         let mut response = Response::new(Body::from(body.to_string().into_bytes()));
         *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
-        Ok(response)
+        response
+    }
+
+    /// The kinds of `example.org/v1`.
+    fn discovery() -> Response<Body> {
+        let resource = json!({"name": "widgets", "singularName": "widget", "kind": "Widget",
+            "namespaced": true, "verbs": ["list", "watch"]});
+        let list = json!({"kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": "example.org/v1", "resources": [resource]});
+        answer(200, &list)
+    }
+
+    /// Serves the kind `Widget` and refuses to list it.
+    async fn refuse(request: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
+        if !request.uri().path().ends_with("/widgets") {
+            return Ok(discovery());
+        }
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "message": "widgets is forbidden", "reason": "Forbidden", "code": 403});
+        Ok(answer(403, &status))
+    }
+
+    /// Serves it with one object, to which nothing ever happens.
+    async fn serve(request: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
+        if !request.uri().path().ends_with("/widgets") {
+            return Ok(discovery());
+        }
+        if request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("watch=true"))
+        {
+            std::future::pending::<()>().await;
+        }
+        let widget = json!({"metadata": {"namespace": "demo", "name": "a", "resourceVersion": "6",
+            "managedFields": [{"manager": "m"}]}});
+        let list = json!({"kind": "WidgetList", "apiVersion": "example.org/v1",
+            "metadata": {"resourceVersion": "7"}, "items": [widget]});
+        Ok(answer(200, &list))
+    }
+
+    fn served() -> Dynamic {
+        let client = Client::new(tower::service_fn(serve), "default");
+        Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None)
+    }
+
+    const WIDGET: (&str, &str) = ("example.org/v1", "Widget");
+
+    fn kinds(dynamic: &Dynamic) -> Vec<KindName> {
+        dynamic.lock().keys().cloned().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_nobody_uses_any_more_is_not_watched_any_more() {
+        let dynamic = served();
+        let (api_version, kind) = WIDGET;
+        let name = (api_version.to_owned(), kind.to_owned());
+        let cache = dynamic.lean_of_kind(api_version, kind).await.unwrap();
+        let nobody = BTreeSet::new;
+        tokio::time::advance(UNUSED / 2).await;
+        dynamic.lean_of_kind(api_version, kind).await.unwrap();
+        tokio::time::advance(UNUSED / 2).await;
+        dynamic.end_unused(nobody);
+        assert_eq!(
+            kinds(&dynamic),
+            std::slice::from_ref(&name),
+            "it was asked for"
+        );
+        tokio::time::advance(UNUSED / 2).await;
+        dynamic.end_unused(|| [name.clone()].into());
+        assert_eq!(
+            kinds(&dynamic),
+            std::slice::from_ref(&name),
+            "somebody refers to it"
+        );
+        dynamic.end_unused(nobody);
+        assert_eq!(kinds(&dynamic), std::slice::from_ref(&name), "a moment ago");
+        tokio::time::advance(UNUSED).await;
+        dynamic.end_unused(nobody);
+        assert_eq!(kinds(&dynamic), Vec::<KindName>::new());
+        // The task lets go of it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&cache), 1);
+        let again = dynamic.lean_of_kind(api_version, kind).await.unwrap();
+        assert!(!Arc::ptr_eq(&again, &cache) && again.get("demo", "a").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_owns_which_field_is_known_once_somebody_asks() {
+        let dynamic = served();
+        let (api_version, kind) = WIDGET;
+        let owners = |cache: &Cache<DynamicObject>| {
+            let object = cache.get("demo", "a").unwrap();
+            object.metadata.managed_fields.clone()
+        };
+        let lean = dynamic.lean_of_kind(api_version, kind).await.unwrap();
+        assert_eq!(owners(&lean), None);
+        let key = ObjectKey::namespaced(api_version, kind, "demo", "a");
+        let written = json!({"apiVersion": api_version, "kind": kind, "metadata": {
+            "namespace": "demo", "name": "a", "resourceVersion": "8",
+            "managedFields": [{"manager": "m"}]}});
+        dynamic.absorb(&key, &written.to_string(), Origin::Answer);
+        assert_eq!(owners(&lean), None);
+        let whole = dynamic.of_kind(api_version, kind).await.unwrap();
+        assert!(owners(&whole).is_some());
+        assert_eq!(kinds(&dynamic).len(), 1);
+        let same = dynamic.lean_of_kind(api_version, kind).await.unwrap();
+        assert!(Arc::ptr_eq(&same, &whole), "one watch does for both");
+        dynamic.absorb(&key, &written.to_string(), Origin::Answer);
+        assert!(owners(&whole).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -230,9 +433,13 @@ mod tests {
         let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
         for _ in 0..2 {
             let start = Instant::now();
-            let answer = dynamic.of_kind("example.org/v1", "Widget").await;
+            let answer = dynamic.of_kind(WIDGET.0, WIDGET.1).await;
             assert!(matches!(answer, Err(Error::NotListed { .. })), "{answer:?}");
             assert!(start.elapsed() <= LIST_MAX + Duration::from_secs(1));
         }
+        let failing = dynamic.failing();
+        assert_eq!(failing.len(), 1);
+        assert_eq!(failing[0].0, "example.org/v1 Widget");
+        assert!(failing[0].1 > Duration::from_secs(5), "{failing:?}");
     }
 }

@@ -2,22 +2,31 @@
 //! change sets in motion.
 
 mod dynamic;
+mod follow;
+mod lean;
 mod one;
+mod select;
 mod slim;
+mod standing;
 mod stored;
 mod triggers;
 mod trouble;
+mod unread;
 
 pub use dynamic::{Dynamic, json_of};
-pub use one::{Cache, Change, Name, controller_ref, watch};
-pub use stored::{Stored, watch_stored};
+pub use follow::{watch, watch_stored};
+pub use one::{Cache, Change, Name, controller_ref};
+pub use select::Selected;
+pub use stored::Stored;
 pub use triggers::Triggers;
+pub use unread::Unread;
 
 use crate::queue::{Key, Kind};
 use api::{
     AnalysisRun, AnalysisTemplate, AppProject, Application, ClusterAnalysisTemplate, Experiment,
     Rollout,
 };
+use engine::snapshot::references;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -26,7 +35,10 @@ use one::Origin;
 use plan::ObjectKey;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use standing::Standing;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All caches.
 #[derive(Debug)]
@@ -84,8 +96,8 @@ impl Caches {
         self.take_over(key, answer, Origin::Answer);
     }
 
-    /// Takes over an object that was looked at by itself: it is there, though a watch may have said that it
-    /// is gone, since it is gone from what that selects.
+    /// Takes over an object that was looked at by itself: it is there, though a watch may have said
+    /// that it is gone, since it is gone from what that selects.
     pub fn absorb_read(&self, key: &ObjectKey, object: &str) {
         self.take_over(key, object, Origin::Read);
     }
@@ -133,43 +145,85 @@ impl Caches {
         self.pods.absorb_leaving(namespace, &pod.name, uid);
     }
 
-    /// Kinds whose first list is not complete.
-    pub fn unlisted(&self) -> Vec<&'static str> {
-        let all = [
-            ("Rollout", self.rollouts.is_ready()),
-            ("AnalysisRun", self.analysis_runs.is_ready()),
-            ("AnalysisTemplate", self.analysis_templates.is_ready()),
+    /// What is watched from the start, by its name for those who read of it.
+    fn standings(&self) -> [(&'static str, &Standing); 12] {
+        [
+            ("Rollout", self.rollouts.standing()),
+            ("AnalysisRun", self.analysis_runs.standing()),
+            ("AnalysisTemplate", self.analysis_templates.standing()),
             (
                 "ClusterAnalysisTemplate",
-                self.cluster_analysis_templates.is_ready(),
+                self.cluster_analysis_templates.standing(),
             ),
-            ("Experiment", self.experiments.is_ready()),
-            ("Application", self.applications.is_ready()),
-            ("AppProject", self.projects.is_ready()),
-            ("ReplicaSet", self.replica_sets.is_ready()),
-            ("Service", self.services.is_ready()),
-            ("Pod", self.pods.is_ready()),
-            ("Job", self.jobs.is_ready()),
-            ("Pod of a Job", self.job_pods.is_ready()),
-        ];
-        let unlisted = all.iter().filter(|(_, is_ready)| !is_ready);
-        unlisted.map(|(kind, _)| *kind).collect()
+            ("Experiment", self.experiments.standing()),
+            ("Application", self.applications.standing()),
+            ("AppProject", self.projects.standing()),
+            ("ReplicaSet", self.replica_sets.standing()),
+            ("Service", self.services.standing()),
+            ("Pod", self.pods.standing()),
+            ("Job", self.jobs.standing()),
+            ("Pod of a Job", self.job_pods.standing()),
+        ]
+    }
+
+    /// Kinds whose first list is not complete.
+    pub fn unlisted(&self) -> Vec<&'static str> {
+        let standings = self.standings().into_iter();
+        let unlisted = standings.filter(|(_, standing)| !standing.is_ready());
+        unlisted.map(|(kind, _)| kind).collect()
+    }
+
+    /// For how long each watch has failed; zero for one that goes well.
+    pub fn failing(&self) -> Vec<(String, Duration)> {
+        let standings = self.standings().into_iter();
+        let mut failing: Vec<(String, Duration)> = standings
+            .map(|(kind, standing)| (kind.to_owned(), standing.failing_for()))
+            .collect();
+        failing.extend(self.dynamic.failing());
+        failing
     }
 
     /// Waits until every cache has its first list.
     pub async fn wait_ready(&self) {
-        self.rollouts.wait_ready().await;
-        self.analysis_runs.wait_ready().await;
-        self.analysis_templates.wait_ready().await;
-        self.cluster_analysis_templates.wait_ready().await;
-        self.experiments.wait_ready().await;
-        self.applications.wait_ready().await;
-        self.projects.wait_ready().await;
-        self.replica_sets.wait_ready().await;
-        self.services.wait_ready().await;
-        self.pods.wait_ready().await;
-        self.jobs.wait_ready().await;
-        self.job_pods.wait_ready().await;
+        for (_, standing) in self.standings() {
+            standing.wait_ready().await;
+        }
+    }
+
+    /// Lists everything anew: the cluster is not what it was.
+    pub fn begin_anew(&self) {
+        for (_, standing) in self.standings() {
+            standing.begin_anew();
+        }
+        self.dynamic.begin_anew();
+    }
+
+    /// Ends the watches of kinds that nobody asks for or refers to any more, and forgets their
+    /// objects.
+    pub fn end_unused(&self) {
+        self.dynamic.end_unused(|| self.kinds_in_use());
+    }
+
+    /// `apiVersion` and kind of what Rollouts refer to and Applications consist of.
+    fn kinds_in_use(&self) -> BTreeSet<(String, String)> {
+        let mut kinds = BTreeSet::new();
+        for rollout in self.rollouts.all() {
+            let wanted = references(&rollout);
+            let objects = wanted.objects.into_iter().chain(wanted.workload);
+            kinds.extend(objects.map(|object| (object.api_version, object.kind)));
+            kinds.extend(wanted.owned_kinds);
+        }
+        for app in self.applications.all() {
+            let resources = app.status.iter().flat_map(|status| &status.resources);
+            kinds.extend(resources.map(|part| {
+                let api_version = match part.group.as_str() {
+                    "" => part.version.clone(),
+                    group => format!("{group}/{}", part.version),
+                };
+                (api_version, part.kind.clone())
+            }));
+        }
+        kinds
     }
 }
 
@@ -177,7 +231,7 @@ fn take<K>(cache: &Cache<K>, text: &str, origin: Origin)
 where
     K: Resource + DeserializeOwned + 'static,
 {
-    match serde_json::from_str::<K>(text) {
+    match lean::from_str::<K>(text) {
         Ok(object) => cache.apply(slim::slim(object), origin),
         // The watch will say the same with a better message.
         Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
@@ -189,12 +243,10 @@ fn take_stored<K>(cache: &Cache<K>, text: &str, origin: Origin)
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + JsonSchema + 'static,
 {
-    match serde_json::from_str::<Stored<K>>(text) {
-        Ok(Stored::Read { object, .. }) => cache.apply(slim::slim(object), origin),
-        Ok(Stored::Unreadable { error, .. }) => {
-            tracing::debug!(error, "an answer can't be read");
-        }
-        Err(error) => tracing::debug!(%error, "an answer can't be decoded"),
+    match Stored::read(text) {
+        Stored::Read { object, .. } => cache.apply(slim::slim(object), origin),
+        // The watch will say the same with a better message.
+        Stored::Unreadable { error, .. } => tracing::debug!(error, "an answer can't be read"),
     }
 }
 
@@ -224,6 +276,66 @@ mod tests {
         let kept = caches.replica_sets.get("demo", "web").unwrap();
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("7"));
         assert_eq!(kept.metadata.managed_fields, None);
+    }
+
+    fn rollout(name: &str, steps: &serde_json::Value) -> String {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"namespace": "demo", "name": name, "resourceVersion": "7",
+                "managedFields": [{"manager": "weir"}]},
+            "spec": {"replicas": 2, "strategy": {"canary": {"steps": steps}}}});
+        rollout.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_custom_resource_that_does_not_fit_its_type_is_kept_as_far_as_it_does() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let caches = Caches::new(dynamic);
+        for (name, steps) in [("fits", json!([{"setWeight": 20}])), ("not", json!(7))] {
+            let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", name);
+            caches.absorb(&key, &rollout(name, &steps));
+            let kept = caches.rollouts.get("demo", name).unwrap();
+            assert_eq!(kept.metadata.managed_fields, None);
+            assert_eq!(kept.spec.replicas, Some(2));
+        }
+    }
+
+    #[tokio::test]
+    async fn kinds_in_use_are_those_that_rollouts_and_applications_speak_of() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let caches = Caches::new(dynamic);
+        assert_eq!(caches.kinds_in_use(), BTreeSet::new());
+        let refers = json!({
+            "metadata": {"namespace": "demo", "name": "web", "resourceVersion": "7"},
+            "spec": {
+                "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "strategy": {"canary": {}},
+            },
+        });
+        caches
+            .rollouts
+            .absorb(serde_json::from_value(refers).unwrap());
+        let part = |group: &str, kind: &str| {
+            let name = format!("a-{kind}");
+            json!({"group": group, "version": "v1", "kind": kind, "name": name})
+        };
+        let app = json!({
+            "metadata": {"namespace": "argocd", "name": "shop", "resourceVersion": "7"},
+            "spec": {"project": "default", "destination": {}},
+            "status": {"resources": [part("", "ConfigMap"), part("batch", "CronJob")]},
+        });
+        caches
+            .applications
+            .absorb(serde_json::from_value(app).unwrap());
+        let wanted = [
+            ("apps/v1", "Deployment"),
+            ("batch/v1", "CronJob"),
+            ("v1", "ConfigMap"),
+        ];
+        let wanted = wanted.map(|(version, kind)| (version.to_owned(), kind.to_owned()));
+        assert_eq!(caches.kinds_in_use(), BTreeSet::from(wanted));
     }
 
     #[tokio::test]

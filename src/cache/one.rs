@@ -6,20 +6,21 @@
 //! nothing. Resource versions are compared as integers, as Kubernetes 1.35 promises for all
 //! servers and every server has done before.
 //!
+//! A list is as new as its beginning, at least. So if it names an object in an older version than
+//! was held then, or one whose deletion had been answered, the cluster was put back (etcd was
+//! restored): what is listed holds, whatever was known before.
+//!
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
-use super::slim::slim;
-use super::trouble::{Trouble, is_not_served};
-use futures::{Stream, TryStreamExt};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::runtime::watcher as watch_kind;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
+use super::select::Selected;
+use super::standing::Standing;
+use super::trouble::Trouble;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::watch as signal;
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Name = (String, String);
@@ -44,7 +45,9 @@ type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
 pub struct Cache<K> {
     state: RwLock<State<K>>,
     listener: OnceLock<Listener<K>>,
-    ready: signal::Sender<bool>,
+    /// What its watch selects; everything before that is known.
+    selected: OnceLock<Selected>,
+    standing: Arc<Standing>,
 }
 
 #[derive(Debug)]
@@ -52,14 +55,25 @@ struct State<K> {
     objects: BTreeMap<Name, Arc<K>>,
     /// Names by namespace and the uid of the controller, which is empty for those without one.
     by_owner: BTreeMap<(String, String), BTreeSet<String>>,
-    /// During a re-list: what it has named so far, plus what was absorbed meanwhile.
-    listed: Option<BTreeSet<Name>>,
-    /// Uids of objects that were seen to be deleted, newest last: the answer to a write that
-    /// comes in after the deletion must not bring the object back. A watch may: what has left its selector
-    /// comes back when somebody puts the label right.
+    /// The list that is under way.
+    listing: Option<Listing>,
+    /// How many lists have begun.
+    lists: u64,
+    /// Uids of objects that were seen to be deleted, newest last: the answer to a write that comes
+    /// in after the deletion must not bring the object back. A watch may: what has left its
+    /// selector comes back when somebody puts the label right.
     buried: VecDeque<Buried>,
-    /// Uids of objects that our own writes have sent on their way out, newest last.
-    leaving: VecDeque<String>,
+    /// Objects that our own writes have sent on their way out, newest last.
+    leaving: VecDeque<Leaving>,
+}
+
+/// What is known while everything is listed.
+#[derive(Debug, Default)]
+struct Listing {
+    /// What it has named so far, plus what was absorbed meanwhile.
+    named: BTreeSet<Name>,
+    /// What was absorbed meanwhile: it may be newer than the list.
+    absorbed: BTreeSet<Name>,
 }
 
 /// An object that is gone, as far as is known.
@@ -70,6 +84,16 @@ struct Buried {
     by_us: bool,
     /// What is older was read before it went.
     version: u64,
+    /// How many lists had begun by then: a later one is right.
+    lists: u64,
+}
+
+/// An object that is on its way out, as a write has answered.
+#[derive(Debug)]
+struct Leaving {
+    uid: String,
+    /// As that of [`Buried`].
+    lists: u64,
 }
 
 /// Where news of an object come from.
@@ -79,15 +103,12 @@ pub(super) enum Origin {
     Answer,
     /// A look at this one object.
     Read,
+    /// A list of all.
+    List,
     Watch,
 }
 
 const BURIED_MAX: usize = 1024;
-
-/// For how long a watch is opened, in seconds. So much later, and five seconds more, a connection is noticed
-/// that is dead without having been closed. It is more than the minute between two bookmarks: each watch
-/// brings one, so that the next begins where the cluster is, and nothing has to be listed anew.
-pub(super) const WATCH_S: u32 = 70;
 
 impl<K: Resource> State<K> {
     fn insert(&mut self, key: Name, object: Arc<K>) -> Option<Arc<K>> {
@@ -125,29 +146,68 @@ impl<K: Resource> State<K> {
                 uid,
                 by_us,
                 version,
+                lists: self.lists,
             });
         }
         Some(removed)
     }
 
-    /// Whether news of an object come too late. What a watch has buried may have left its selector alone: a
-    /// watch digs it up, and so does a look that has found it there since.
+    /// Whether news of an object come too late. What a watch has buried may have left its selector
+    /// alone: a watch digs it up, and so does a look that has found it there since. A list that
+    /// began after we had deleted it and still names it is of a cluster that was put back.
     fn is_buried(&mut self, object: &K, origin: Origin) -> bool {
         let uid = object.meta().uid.as_deref();
         let is_it = |buried: &Buried| Some(buried.uid.as_str()) == uid;
         let Some(at) = self.buried.iter().position(is_it) else {
             return false;
         };
+        let Buried {
+            by_us,
+            version: gone_at,
+            lists,
+            ..
+        } = self.buried[at];
         let digs = match origin {
             Origin::Answer => false,
-            Origin::Read => version(object) >= self.buried[at].version,
-            Origin::Watch => true,
+            Origin::Read => !by_us && version(object) >= gone_at,
+            Origin::List => !by_us || lists < self.lists,
+            Origin::Watch => !by_us,
         };
-        if !digs || self.buried[at].by_us {
+        if digs {
+            self.buried.remove(at);
+        }
+        !digs
+    }
+
+    /// Whether an object is on its way out, though its news do not say so yet. A list that began
+    /// later says so, or it is not.
+    fn is_leaving(&mut self, object: &K, origin: Origin) -> bool {
+        let uid = object.meta().uid.as_deref();
+        let is_it = |leaving: &Leaving| Some(leaving.uid.as_str()) == uid;
+        let Some(at) = self.leaving.iter().position(is_it) else {
+            return false;
+        };
+        if origin == Origin::List && self.leaving[at].lists < self.lists {
+            self.leaving.remove(at);
+            return false;
+        }
+        true
+    }
+
+    /// Whether an object replaces what is held under its name.
+    fn is_news(&self, key: &Name, object: &K, origin: Origin) -> bool {
+        let Some(held) = self.objects.get(key) else {
+            return true;
+        };
+        if version(object) > version(held.as_ref()) {
             return true;
         }
-        self.buried.remove(at);
-        false
+        let absorbed = |listing: &Listing| listing.absorbed.contains(key);
+        if origin != Origin::List || self.listing.as_ref().is_some_and(absorbed) {
+            return false;
+        }
+        // What was held before the list began is as it is listed, down to the version.
+        object.meta() != held.meta()
     }
 }
 
@@ -165,12 +225,14 @@ impl<K> Default for Cache<K> {
             state: RwLock::new(State {
                 objects: BTreeMap::new(),
                 by_owner: BTreeMap::new(),
-                listed: None,
+                listing: None,
+                lists: 0,
                 buried: VecDeque::new(),
                 leaving: VecDeque::new(),
             }),
             listener: OnceLock::new(),
-            ready: signal::Sender::new(false),
+            selected: OnceLock::new(),
+            standing: Arc::default(),
         }
     }
 }
@@ -201,8 +263,8 @@ impl<K> Cache<K> {
             .collect()
     }
 
-    /// The objects of a namespace that one with this uid controls, by name; that nobody controls, for
-    /// an empty uid.
+    /// The objects of a namespace that one with this uid controls, by name; that nobody controls,
+    /// for an empty uid.
     pub fn controlled_by(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
         let state = self.read();
         let names = state.by_owner.get(&(namespace.to_owned(), uid.to_owned()));
@@ -229,19 +291,35 @@ impl<K> Cache<K> {
 
     /// Whether the first list is complete.
     pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        self.standing.is_ready()
     }
 
     /// Waits for the first list.
     pub async fn wait_ready(&self) {
-        let mut ready = self.ready.subscribe();
-        // The sender lives as long as `self`, which is borrowed here.
-        let _ = ready.wait_for(|ready| *ready).await;
+        self.standing.wait_ready().await;
     }
 
     /// For a kind that is not watched at all: complete, and empty.
     pub fn without_watch(&self) {
-        self.ready.send_replace(true);
+        self.standing.set_ready();
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(super) fn trouble(&self, what: impl Into<String>) -> Trouble {
+        Trouble::new(what, self.standing.clone())
+    }
+
+    /// Says which objects belong here; what was said first stays.
+    pub(super) fn select(&self, selected: Selected) {
+        let _ = self.selected.set(selected);
+    }
+
+    fn selects(&self, metadata: &ObjectMeta) -> bool {
+        let selected = self.selected.get();
+        selected.is_none_or(|selected| selected.takes(metadata))
     }
 
     /// Sets the callback for changes; the first one set stays.
@@ -282,8 +360,8 @@ impl<K: Resource> Cache<K> {
         }
     }
 
-    /// Takes over that an object is on its way out, as a write has answered. So it stays, whatever a watch that
-    /// lags has to say of it.
+    /// Takes over that an object is on its way out, as a write has answered. So it stays, whatever
+    /// a watch that lags has to say of it.
     pub fn absorb_leaving(&self, namespace: &str, name: &str, uid: Option<&str>)
     where
         K: Clone,
@@ -301,28 +379,51 @@ impl<K: Resource> Cache<K> {
         if state.leaving.len() == BURIED_MAX {
             state.leaving.pop_front();
         }
-        state.leaving.extend(own);
+        let lists = state.lists;
+        let marks = own.into_iter().map(|uid| Leaving { uid, lists });
+        state.leaving.extend(marks);
+    }
+
+    /// Whether an event of a watch tells nothing new: that version, or a later one, has been taken
+    /// over.
+    pub(super) fn has(&self, metadata: &ObjectMeta) -> bool {
+        let state = self.read();
+        let held = state.objects.get(&key_of(metadata));
+        let is_known = held.is_some_and(|held| version_of(metadata) <= version(held.as_ref()));
+        is_known && state.listing.is_none()
     }
 
     pub(super) fn apply(&self, mut object: K, origin: Origin) {
         let key = name_of(&object);
         let mut state = self.write();
-        let uid = object.meta().uid.as_ref();
-        if uid.is_some_and(|uid| state.leaving.contains(uid)) {
+        if state.is_leaving(&object, origin) {
             leave(&mut object);
         }
         if state.is_buried(&object, origin) {
             return;
         }
-        if let Some(listed) = &mut state.listed {
-            listed.insert(key.clone());
+        if origin == Origin::Answer && !self.selects(object.meta()) {
+            let Some(held) = state.objects.get(&key) else {
+                // It is none of those that the watch will ever tell of.
+                return;
+            };
+            if self.selects(held.meta()) {
+                let is_newer = version(&object) > version(held.as_ref());
+                drop(state);
+                if is_newer {
+                    self.delete(&object);
+                }
+                return;
+            }
         }
-        if state
-            .objects
-            .get(&key)
-            .is_some_and(|held| version(&object) <= version(held.as_ref()))
-        {
+        if let Some(listing) = &mut state.listing {
+            listing.named.insert(key.clone());
+        }
+        if !state.is_news(&key, &object, origin) {
             return;
+        }
+        if let Some(listing) = state.listing.as_mut().filter(|_| origin != Origin::List) {
+            listing.absorbed.insert(key.clone());
         }
         let new = Arc::new(object);
         let old = state.insert(key, new.clone());
@@ -333,6 +434,7 @@ impl<K: Resource> Cache<K> {
         });
     }
 
+    /// It is gone, as the watch says or will say.
     fn delete(&self, object: &K) {
         let key = name_of(object);
         let mut state = self.write();
@@ -353,29 +455,32 @@ impl<K: Resource> Cache<K> {
 
     /// Something of that name is there, though it can't be read: what was known of it stays.
     pub(super) fn keep(&self, name: Name) {
-        if let Some(listed) = &mut self.write().listed {
-            listed.insert(name);
+        if let Some(listing) = &mut self.write().listing {
+            listing.named.insert(name);
         }
     }
 
+    /// Before the list is asked for: it can't be older than what is known now.
     fn list_started(&self) {
-        self.write().listed = Some(BTreeSet::new());
+        let mut state = self.write();
+        state.listing = Some(Listing::default());
+        state.lists += 1;
     }
 
     fn list_done(&self) {
         let mut state = self.write();
-        let listed = state.listed.take().unwrap_or_default();
+        let Listing { named, .. } = state.listing.take().unwrap_or_default();
         let gone: Vec<Name> = state
             .objects
             .keys()
-            .filter(|key| !listed.contains(*key))
+            .filter(|key| !named.contains(*key))
             .cloned()
             .collect();
         let gone: Vec<Arc<K>> = gone
             .iter()
             .filter_map(|key| {
-                // A list does not tell when it went. As it is held it may be there still, if a look has
-                // found it outside of the selector.
+                // A list does not tell when it went. As it is held it may be there still, if a look
+                // has found it outside of the selector.
                 let held = state.objects.get(key).map(|held| version(held.as_ref()));
                 state.remove(key, Origin::Watch, held.unwrap_or_default())
             })
@@ -387,12 +492,13 @@ impl<K: Resource> Cache<K> {
                 new: None,
             });
         }
-        self.ready.send_replace(true);
+        self.standing.set_ready();
     }
 
     pub(super) fn take(&self, event: Event<K>) {
         match event {
-            Event::Apply(object) | Event::InitApply(object) => self.apply(object, Origin::Watch),
+            Event::Apply(object) => self.apply(object, Origin::Watch),
+            Event::InitApply(object) => self.apply(object, Origin::List),
             Event::Delete(object) => self.delete(&object),
             Event::Init => self.list_started(),
             Event::InitDone => self.list_done(),
@@ -414,78 +520,27 @@ fn controller_uid<K: Resource>(object: &K) -> &str {
 }
 
 fn name_of<K: Resource>(object: &K) -> Name {
-    let meta = object.meta();
+    key_of(object.meta())
+}
+
+fn key_of(metadata: &ObjectMeta) -> Name {
     (
-        meta.namespace.clone().unwrap_or_default(),
-        meta.name.clone().unwrap_or_default(),
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
     )
 }
 
 /// Objects that are not from a server have version 0.
-fn version<K: Resource>(object: &K) -> u64 {
-    object
-        .meta()
+pub(super) fn version<K: Resource>(object: &K) -> u64 {
+    version_of(object.meta())
+}
+
+fn version_of(metadata: &ObjectMeta) -> u64 {
+    metadata
         .resource_version
         .as_deref()
         .and_then(|version| version.parse().ok())
         .unwrap_or(0)
-}
-
-/// Keeps `cache` up to date for ever. Errors are logged with what they mean and retried with
-/// back-off; a stream that ends is opened again. `what` is the kind, for those who read of them: with its
-/// `apiVersion` if it is watched because somebody refers to it.
-pub async fn watch<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    what: impl Into<String>,
-    cache: Arc<Cache<K>>,
-) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    follow(
-        watch_kind(api, config.timeout(WATCH_S)),
-        Trouble::new(what),
-        |event| cache.take(slim_event(event)),
-        || {},
-    )
-    .await;
-}
-
-pub(super) fn slim_event<K: Resource + 'static>(event: Event<K>) -> Event<K> {
-    match event {
-        Event::Apply(object) => Event::Apply(slim(object)),
-        Event::InitApply(object) => Event::InitApply(slim(object)),
-        other => other,
-    }
-}
-
-pub(super) async fn follow<K>(
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    mut trouble: Trouble,
-    mut take: impl FnMut(Event<K>),
-    not_served: impl Fn(),
-) {
-    let mut events = std::pin::pin!(events);
-    loop {
-        match events.try_next().await {
-            Ok(Some(event)) => {
-                // That a list has begun says nothing: it may fail.
-                if !matches!(event, Event::Init) {
-                    trouble.over();
-                }
-                take(event);
-            }
-            Ok(None) => return,
-            Err(error) => {
-                if is_not_served(&error) {
-                    not_served();
-                }
-                trouble.tell(&error);
-                // The next look at the stream is the next try.
-                tokio::time::sleep(trouble.pause()).await;
-            }
-        }
-    }
 }
 
 /// An object's controller.

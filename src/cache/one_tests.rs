@@ -1,5 +1,7 @@
 use super::*;
+use api::constants::INSTANCE_ID_LABEL;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::sync::Mutex;
 
@@ -28,6 +30,18 @@ fn an_older_event_does_not_undo_a_write_of_our_own() {
     assert_eq!(held(&cache, "a"), Some(8));
     cache.take(Event::Apply(object("a", "1", 9)));
     assert_eq!(held(&cache, "a"), Some(9));
+}
+
+#[test]
+fn the_echo_of_a_write_of_our_own_is_known_by_its_version() {
+    let cache = Cache::default();
+    cache.absorb(object("a", "1", 8));
+    let is_known = |version| cache.has(&object("a", "1", version).metadata);
+    assert!(is_known(7) && is_known(8) && !is_known(9));
+    assert!(!cache.has(&object("b", "1", 7).metadata));
+    // A list may say that the cluster was put back.
+    cache.take(Event::Init);
+    assert!(!is_known(8));
 }
 
 #[test]
@@ -167,8 +181,8 @@ fn what_comes_back_into_a_watch_is_there_again() {
     assert_eq!(held(&cache, "a"), None);
 }
 
-/// Its label is gone, and so is it from the watch. It has its name all the same, as whoever wants to create
-/// one of the name finds out.
+/// Its label is gone, and so is it from the watch. It has its name all the same, as whoever wants
+/// to create one of the name finds out.
 #[test]
 fn what_has_left_a_watch_is_found_by_a_look_at_it() {
     let cache = Cache::default();
@@ -190,20 +204,20 @@ fn what_has_left_a_watch_is_found_by_a_look_at_it() {
     assert_eq!(held(&cache, "a"), None);
 }
 
+fn dated(version: u64) -> ConfigMap {
+    let mut object = object("a", "1", version);
+    object.metadata.creation_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    object
+}
+
+fn leaves(cache: &Cache<ConfigMap>) -> bool {
+    let held = cache.get("ns", "a").unwrap();
+    held.metadata.deletion_timestamp.is_some()
+}
+
 #[test]
 fn what_was_evicted_stays_on_its_way_out() {
-    let dated = |version| {
-        let mut object = object("a", "1", version);
-        object.metadata.creation_timestamp = Some(
-            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
-        );
-        object
-    };
     let cache = Cache::default();
-    let leaves = |cache: &Cache<ConfigMap>| {
-        let held = cache.get("ns", "a").unwrap();
-        held.metadata.deletion_timestamp.is_some()
-    };
     cache.take(Event::Apply(dated(1)));
     cache.absorb_leaving("ns", "a", Some("2"));
     assert!(!leaves(&cache), "another object of that name");
@@ -212,4 +226,132 @@ fn what_was_evicted_stays_on_its_way_out() {
     // News from before the eviction.
     cache.take(Event::Apply(dated(2)));
     assert!(leaves(&cache));
+}
+
+/// etcd was restored from an hour ago: versions go back.
+#[test]
+fn a_cluster_that_was_put_back_is_as_its_list_says() {
+    let cache = Cache::default();
+    cache.take(Event::Init);
+    for (name, version) in [("older", 900), ("gone", 901), ("same", 5), ("ours", 902)] {
+        cache.take(Event::InitApply(object(name, name, version)));
+    }
+    cache.take(Event::InitDone);
+    let told: Arc<Mutex<Vec<Versions>>> = Arc::default();
+    let sink = told.clone();
+    cache.on_change(move |change: &Change<ConfigMap>| {
+        let of = |object: &Option<Arc<ConfigMap>>| object.as_ref().map(|o| version(o.as_ref()));
+        sink.lock()
+            .unwrap()
+            .push((of(&change.old), of(&change.new)));
+    });
+    // What lags is no reason to go back.
+    cache.take(Event::Apply(object("older", "older", 300)));
+    assert_eq!(held(&cache, "older"), Some(900));
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(object("older", "older", 300)));
+    // Absorbed while everything is listed: it may be newer than the list.
+    cache.absorb(object("ours", "ours", 903));
+    cache.take(Event::InitApply(object("ours", "ours", 302)));
+    cache.take(Event::InitApply(object("same", "same", 5)));
+    cache.take(Event::InitDone);
+    let versions = ["older", "gone", "same", "ours"].map(|name| held(&cache, name));
+    assert_eq!(versions, [Some(300), None, Some(5), Some(903)]);
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            (Some(900), Some(300)),
+            (Some(902), Some(903)),
+            (Some(901), None)
+        ],
+        "what is as it was is not told"
+    );
+    // From there it goes on.
+    cache.take(Event::Apply(object("older", "older", 301)));
+    assert_eq!(held(&cache, "older"), Some(301));
+}
+
+#[test]
+fn another_object_of_the_name_and_the_version_is_listed_after_a_restore() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 7)));
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(object("a", "2", 7)));
+    cache.take(Event::InitDone);
+    let uid = cache.get("ns", "a").unwrap().metadata.uid.clone();
+    assert_eq!(uid.as_deref(), Some("2"));
+}
+
+#[test]
+fn what_we_have_deleted_is_there_again_if_a_later_list_says_so() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(object("a", "1", 7)));
+    cache.take(Event::Init);
+    cache.absorb_deletion("ns", "a", Some("1"));
+    cache.take(Event::InitApply(object("a", "1", 7)));
+    cache.take(Event::InitDone);
+    assert_eq!(held(&cache, "a"), None, "the list is older than the answer");
+    cache.take(Event::Apply(object("a", "1", 8)));
+    assert_eq!(held(&cache, "a"), None);
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(object("a", "1", 6)));
+    cache.take(Event::InitDone);
+    assert_eq!(held(&cache, "a"), Some(6));
+    cache.take(Event::Apply(object("a", "1", 8)));
+    assert_eq!(held(&cache, "a"), Some(8));
+}
+
+#[test]
+fn an_eviction_that_a_later_list_knows_nothing_of_was_undone() {
+    let cache = Cache::default();
+    cache.take(Event::Apply(dated(1)));
+    cache.take(Event::Init);
+    cache.absorb_leaving("ns", "a", Some("1"));
+    cache.take(Event::InitApply(dated(1)));
+    cache.take(Event::InitDone);
+    assert!(leaves(&cache), "the list may be older");
+    cache.take(Event::Apply(dated(2)));
+    assert!(leaves(&cache));
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(dated(2)));
+    cache.take(Event::InitDone);
+    assert!(!leaves(&cache));
+    cache.take(Event::Apply(dated(3)));
+    assert!(!leaves(&cache));
+}
+
+fn of_instance(id: &str, version: u64) -> ConfigMap {
+    let mut object = object("a", "1", version);
+    let label = (INSTANCE_ID_LABEL.to_owned(), id.to_owned());
+    object.metadata.labels = (!id.is_empty()).then(|| [label].into());
+    object
+}
+
+#[test]
+fn an_answer_brings_nothing_that_the_watch_would_not() {
+    let cache = Cache::default();
+    cache.select(Selected::of_instance(Some("blue")));
+    cache.absorb(of_instance("green", 1));
+    cache.absorb(of_instance("", 2));
+    assert_eq!(held(&cache, "a"), None);
+    cache.absorb(of_instance("blue", 3));
+    assert_eq!(held(&cache, "a"), Some(3));
+    // A write of our own gives it to another instance.
+    cache.absorb(of_instance("green", 2));
+    assert_eq!(held(&cache, "a"), Some(3), "an answer that comes late");
+    cache.absorb(of_instance("green", 4));
+    assert_eq!(held(&cache, "a"), None);
+    cache.take(Event::Delete(of_instance("green", 4)));
+    cache.take(Event::Apply(of_instance("blue", 5)));
+    assert_eq!(held(&cache, "a"), Some(5));
+}
+
+/// It stands in the way of one that was to be created.
+#[test]
+fn what_was_looked_at_is_kept_up_to_date_though_the_watch_does_not_select_it() {
+    let cache = Cache::default();
+    cache.select(Selected::of_instance(Some("blue")));
+    cache.apply(of_instance("", 1), Origin::Read);
+    cache.absorb(of_instance("", 2));
+    assert_eq!(held(&cache, "a"), Some(2));
 }

@@ -1,18 +1,17 @@
 //! Custom resources as they are stored, which need not be as their types want them.
 
-use super::one::{Cache, Name, WATCH_S, follow, slim_event};
-use super::trouble::Trouble;
+use super::lean;
+use super::one::Name;
 use api::lenient;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource};
+use kube::Resource;
+use kube::runtime::watcher::Event;
 use schemars::JsonSchema;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object, read as far as it can be (rollouts.md §9.3): one that does not fit its type stops no
 /// list, and is not taken for deleted.
@@ -28,21 +27,63 @@ pub enum Stored<K> {
     Unreadable { metadata: ObjectMeta, error: String },
 }
 
-impl<'de, K: DeserializeOwned + JsonSchema> Deserialize<'de> for Stored<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        if let Ok(object) = K::deserialize(&value) {
-            let malformed = Vec::new();
-            return Ok(Self::Read { object, malformed });
-        }
+impl<K: DeserializeOwned + JsonSchema> Stored<K> {
+    /// Reads JSON, without who owns which field. Nearly all objects fit their type.
+    pub(super) fn read(text: &str) -> Self {
+        let error = match lean::from_str(text) {
+            Ok(object) => return Self::fits(object),
+            Err(error) => error,
+        };
+        let Ok(value) = lean::from_str::<Value>(text) else {
+            return Self::unreadable(&Value::Null, error.to_string());
+        };
         let metadata = named(&value);
-        Ok(match lenient::read(value) {
+        match lenient::read(value) {
             Ok(lenient::Read { object, malformed }) => Self::Read { object, malformed },
             Err(error) => Self::Unreadable {
                 metadata,
                 error: error.to_string(),
             },
-        })
+        }
+    }
+}
+
+impl<K> Stored<K> {
+    /// Reads JSON of a kind of which the API server keeps no object that does not fit its type.
+    pub(super) fn strict(text: &str, decode: fn(&str) -> serde_json::Result<K>) -> Self {
+        match decode(text) {
+            Ok(object) => Self::fits(object),
+            Err(error) => {
+                let value = lean::from_str(text).unwrap_or_default();
+                Self::unreadable(&value, error.to_string())
+            }
+        }
+    }
+
+    const fn fits(object: K) -> Self {
+        let malformed = Vec::new();
+        Self::Read { object, malformed }
+    }
+
+    fn unreadable(value: &Value, error: String) -> Self {
+        let metadata = named(value);
+        Self::Unreadable { metadata, error }
+    }
+}
+
+impl<K: Resource> Stored<K> {
+    fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Read { object, .. } => object.meta(),
+            Self::Unreadable { metadata, .. } => metadata,
+        }
+    }
+}
+
+impl<'de, K: DeserializeOwned + JsonSchema> Deserialize<'de> for Stored<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self::read(text.get()))
     }
 }
 
@@ -83,10 +124,7 @@ impl<K: Resource<DynamicType = ()>> Resource for Stored<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        match self {
-            Self::Read { object, .. } => object.meta(),
-            Self::Unreadable { metadata, .. } => metadata,
-        }
+        self.metadata()
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
@@ -97,29 +135,8 @@ impl<K: Resource<DynamicType = ()>> Resource for Stored<K> {
     }
 }
 
-/// As [`super::watch`], for custom resources. What is left out of an object is reported, once for each
-/// version of it; one that can't be read at all is as it was when it could be.
-pub async fn watch_stored<K>(
-    api: Api<Stored<K>>,
-    config: watcher::Config,
-    what: &'static str,
-    cache: Arc<Cache<K>>,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + JsonSchema + Debug + Send + Sync,
-    K: 'static,
-{
-    let mut reported = Reported::default();
-    let take = |event| match reported.unpack(event, what) {
-        Unpacked::Event(event) => cache.take(slim_event(event)),
-        Unpacked::Unreadable(name) => cache.keep(name),
-        Unpacked::Gone((namespace, name)) => cache.absorb_deletion(&namespace, &name, None),
-    };
-    // No CRD, no objects; when it comes, the watch begins.
-    let events = watcher::watcher(api, config.timeout(WATCH_S));
-    follow(events, Trouble::new(what), take, || cache.without_watch()).await;
-}
-
-enum Unpacked<K> {
+/// What becomes of an event.
+pub(super) enum Unpacked<K> {
     Event(Event<K>),
     Unreadable(Name),
     /// Deleted, and its last state can't be read.
@@ -127,36 +144,54 @@ enum Unpacked<K> {
 }
 
 /// The versions of objects that were complained of.
-#[derive(Default)]
-struct Reported {
+pub(super) struct Reported {
+    /// The kind.
+    what: String,
     versions: BTreeMap<Name, Option<String>>,
+    /// Those of the list that is under way.
+    listed: BTreeSet<Name>,
 }
 
 impl Reported {
-    fn unpack<K>(&mut self, event: Event<Stored<K>>, what: &'static str) -> Unpacked<K>
-    where
-        K: Resource<DynamicType = ()>,
-    {
-        match event {
-            Event::Apply(stored) => self.unwrap(stored, what, Event::Apply),
-            Event::InitApply(stored) => self.unwrap(stored, what, Event::InitApply),
-            Event::Delete(stored) => {
-                self.versions.remove(&name_of(stored.meta()));
-                deleted(stored)
-            }
-            Event::Init => Unpacked::Event(Event::Init),
-            Event::InitDone => Unpacked::Event(Event::InitDone),
+    pub(super) const fn new(what: String) -> Self {
+        Self {
+            what,
+            versions: BTreeMap::new(),
+            listed: BTreeSet::new(),
         }
     }
 
-    fn unwrap<K: Resource<DynamicType = ()>>(
-        &mut self,
-        stored: Stored<K>,
-        what: &'static str,
-        wrap: fn(K) -> Event<K>,
-    ) -> Unpacked<K> {
-        let name = name_of(stored.meta());
-        let version = stored.meta().resource_version.clone();
+    /// Complains of what is new in an event and can't be read.
+    pub(super) fn unpack<K: Resource>(&mut self, event: Event<Stored<K>>) -> Unpacked<K> {
+        match event {
+            Event::Apply(stored) => self.unwrap(stored, Event::Apply),
+            Event::InitApply(stored) => {
+                let name = name_of(stored.metadata());
+                let unpacked = self.unwrap(stored, Event::InitApply);
+                if self.versions.contains_key(&name) {
+                    self.listed.insert(name);
+                }
+                unpacked
+            }
+            Event::Delete(stored) => {
+                self.versions.remove(&name_of(stored.metadata()));
+                deleted(stored)
+            }
+            Event::Init => {
+                self.listed.clear();
+                Unpacked::Event(Event::Init)
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.versions.retain(|name, _| listed.contains(name));
+                Unpacked::Event(Event::InitDone)
+            }
+        }
+    }
+
+    fn unwrap<K: Resource>(&mut self, stored: Stored<K>, wrap: fn(K) -> Event<K>) -> Unpacked<K> {
+        let name = name_of(stored.metadata());
+        let version = stored.metadata().resource_version.clone();
         match stored {
             Stored::Read { object, malformed } => {
                 if malformed.is_empty() {
@@ -164,7 +199,7 @@ impl Reported {
                 } else if self.is_new(&name, version) {
                     let (namespace, name) = name;
                     tracing::error!(
-                        kind = what,
+                        kind = self.what,
                         namespace,
                         name,
                         fields = malformed.join(", "),
@@ -177,7 +212,7 @@ impl Reported {
                 if self.is_new(&name, version) {
                     let (namespace, name) = &name;
                     tracing::error!(
-                        kind = what,
+                        kind = self.what,
                         namespace,
                         name,
                         error,
@@ -196,7 +231,7 @@ impl Reported {
 }
 
 /// The last state of an object that is gone; if that can't be read, its name is enough.
-fn deleted<K: Resource<DynamicType = ()>>(stored: Stored<K>) -> Unpacked<K> {
+fn deleted<K: Resource>(stored: Stored<K>) -> Unpacked<K> {
     match stored {
         Stored::Read { object, .. } => Unpacked::Event(Event::Delete(object)),
         Stored::Unreadable { metadata, .. } => Unpacked::Gone(name_of(&metadata)),
@@ -242,5 +277,24 @@ mod tests {
         assert!(matches!(stored, Stored::Unreadable { .. }), "{stored:?}");
         assert_eq!(stored.meta().name.as_deref(), Some("app"));
         assert_eq!(stored.meta().namespace.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn what_went_unseen_is_complained_of_no_more_and_forgotten() {
+        let broken = |name: &str| {
+            let metadata = json!({"name": name, "namespace": "a", "labels": 7});
+            stored(json!({"metadata": metadata, "spec": 1}))
+        };
+        let mut reported = Reported::new("Rollout".to_owned());
+        for name in ["a", "b"] {
+            reported.unpack(Event::Apply(broken(name)));
+        }
+        assert_eq!(reported.versions.len(), 2);
+        reported.unpack::<Rollout>(Event::Init);
+        reported.unpack(Event::InitApply(broken("b")));
+        reported.unpack::<Rollout>(Event::InitDone);
+        let names: Vec<&str> = reported.versions.keys().map(|name| &*name.1).collect();
+        assert_eq!(names, ["b"]);
+        assert!(reported.listed.is_empty());
     }
 }

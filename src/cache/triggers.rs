@@ -13,19 +13,28 @@
 //! | Application | itself |
 //! | AppProject | the Applications of the project |
 //! | any object that an Application tracks | that Application |
+//! | CustomResourceDefinition, which none tracks | the Applications that list it |
+//!
+//! A ReplicaSet of which nothing has changed that a plan reads sets nothing in motion.
 
+use super::one::version;
 use super::{Caches, Change, Name, controller_ref};
 use crate::queue::{Key, Kind, Queue};
 use api::constants::gitops::TRACKING_ID_ANNOTATION;
 use api::constants::{ANALYSIS_RUN_NAME_ANNOTATION, ANALYSIS_RUN_NAMESPACE_ANNOTATION};
 use api::{AppProject, Application, Rollout};
 use engine::snapshot::{References, TemplateName, references};
+use engine::traffic::remembered;
+use gitops::sync::project_name;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::batch::v1::Job;
 use kube::core::DynamicObject;
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What a Rollout can be found by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,9 +68,11 @@ impl Triggers {
         let me = self.clone();
         caches.rollouts.on_change(move |change| me.rollout(change));
         let me = self.clone();
-        caches
-            .replica_sets
-            .on_change(move |change| me.child(change));
+        caches.replica_sets.on_change(move |change| {
+            if concerns_plans(change) {
+                me.child(change);
+            }
+        });
         let me = self.clone();
         caches.experiments.on_change(move |change| {
             me.itself(Kind::Experiment, change);
@@ -105,6 +116,10 @@ impl Triggers {
         caches.cluster_analysis_templates.on_change(move |change| {
             me.referring(change, |(_, name)| Referent::ClusterTemplate(name));
         });
+        self.subscribe_applications(caches);
+    }
+
+    fn subscribe_applications(self: &Arc<Self>, caches: &Arc<Caches>) {
         let me = self.clone();
         caches
             .applications
@@ -116,11 +131,16 @@ impl Triggers {
                 me.project(change, &caches.applications.all());
             }
         });
-        let me = self.clone();
+        let (me, weak) = (self.clone(), Arc::downgrade(caches));
         caches
             .dynamic
             .on_change(move |(api_version, kind), change| {
                 me.dynamic(api_version, kind, change);
+                if kind == DEFINITION
+                    && let Some(caches) = weak.upgrade()
+                {
+                    me.definition(change, &caches.applications.all());
+                }
             });
     }
 
@@ -143,19 +163,20 @@ impl Triggers {
 
     /// A change of something that a Rollout or an Experiment controls.
     fn child<K: Resource>(&self, change: &Change<K>) {
-        for object in change.versions() {
-            let Some(owner) = controller_ref(object.as_ref()) else {
-                continue;
-            };
+        let owners = change.versions().filter_map(|object| {
+            let owner = controller_ref(object.as_ref())?;
             let kind = match owner.kind.as_str() {
                 "Rollout" => Kind::Rollout,
                 "Experiment" => Kind::Experiment,
-                _ => continue,
+                _ => return None,
             };
-            self.add(
-                kind,
-                (object.namespace().unwrap_or_default(), owner.name.clone()),
-            );
+            let name = (object.namespace().unwrap_or_default(), owner.name.clone());
+            Some((kind, name))
+        });
+        // Mostly it is one.
+        let owners: BTreeSet<(Kind, Name)> = owners.collect();
+        for (kind, name) in owners {
+            self.add(kind, name);
         }
     }
 
@@ -175,22 +196,51 @@ impl Triggers {
     }
 
     fn rollout(&self, change: &Change<Rollout>) {
-        let referents =
-            |object: Option<&Arc<Rollout>>| object.map(referents_of).unwrap_or_default();
-        let before = referents(change.old.as_ref());
-        let after = referents(change.new.as_ref());
         let Some(object) = change.versions().last() else {
             return;
         };
         let name = (object.namespace().unwrap_or_default(), object.name_any());
+        let (old, new) = (change.old.as_ref(), change.new.as_ref());
+        let is_same = old
+            .zip(new)
+            .is_some_and(|(old, new)| refers_to_the_same(old, new));
+        if !is_same {
+            self.refers(change, &name);
+        }
+        // Of those that refer to one workload, one may work on it.
+        if !is_same || is_going(old) != is_going(new) {
+            let workload = |object: Option<&Arc<Rollout>>| {
+                let rollout = object.filter(|own| own.spec.workload_ref.is_some())?;
+                references(rollout).workload
+            };
+            let (before, after) = (workload(old), workload(new));
+            if before != after || is_going(old) != is_going(new) {
+                for workload in before.into_iter().chain(after) {
+                    self.add_referring(&Referent::Object(workload));
+                }
+            }
+        }
+        self.add(Kind::Rollout, name);
+    }
+
+    /// Takes note of what a Rollout refers to now.
+    fn refers(&self, change: &Change<Rollout>, name: &Name) {
+        let referents =
+            |object: Option<&Arc<Rollout>>| object.map(referents_of).unwrap_or_default();
+        let before = referents(change.old.as_ref());
+        let after = referents(change.new.as_ref());
         if before != after {
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             for gone in before.difference(&after) {
-                if let Some(rollouts) = index.get_mut(gone) {
-                    rollouts.remove(&name);
+                let Some(rollouts) = index.get_mut(gone) else {
+                    continue;
+                };
+                rollouts.remove(name);
+                if rollouts.is_empty() {
+                    index.remove(gone);
                 }
             }
-            for new in &after {
+            for new in after.difference(&before) {
                 index.entry(new.clone()).or_default().insert(name.clone());
             }
         }
@@ -202,18 +252,6 @@ impl Triggers {
                 _ => None,
             });
         services.for_each(|service| self.add(Kind::Service, service));
-        // Of those that refer to one workload, one may work on it.
-        let workload = |object: Option<&Arc<Rollout>>| {
-            let rollout = object.filter(|own| own.spec.workload_ref.is_some())?;
-            references(rollout).workload
-        };
-        let (old, new) = (workload(change.old.as_ref()), workload(change.new.as_ref()));
-        if old != new || is_going(change.old.as_ref()) != is_going(change.new.as_ref()) {
-            for workload in old.into_iter().chain(new) {
-                self.add_referring(&Referent::Object(workload));
-            }
-        }
-        self.add(Kind::Rollout, name);
     }
 
     /// A change of something that Rollouts refer to by name.
@@ -237,13 +275,37 @@ impl Triggers {
         for project in change.versions() {
             let of_project = applications
                 .iter()
-                .filter(|app| app.spec.project == project.name_any());
+                .filter(|app| project_name(app) == project.name_any());
             for app in of_project {
                 self.add(
                     Kind::Application,
                     (app.namespace().unwrap_or_default(), app.name_any()),
                 );
             }
+        }
+    }
+
+    /// A definition says nothing of Applications: they say it of the definition.
+    fn definition(&self, change: &Change<DynamicObject>, applications: &[Arc<Application>]) {
+        let Some(object) = change.versions().last() else {
+            return;
+        };
+        let name = object.name_any();
+        let is_it = |kind: &str, one: &str| kind == DEFINITION && one == name;
+        let lists = |app: &Application| {
+            let status = app.status.as_ref();
+            let state = status.and_then(|status| status.operation_state.as_ref());
+            let result = state.and_then(|state| state.sync_result.as_ref());
+            let mut listed = status.iter().flat_map(|status| &status.resources);
+            let mut applied = result.iter().flat_map(|result| &result.resources);
+            listed.any(|one| is_it(&one.kind, &one.name))
+                || applied.any(|one| is_it(&one.kind, &one.name))
+        };
+        for app in applications.iter().filter(|app| lists(app)) {
+            self.add(
+                Kind::Application,
+                (app.namespace().unwrap_or_default(), app.name_any()),
+            );
         }
     }
 
@@ -276,6 +338,43 @@ impl Triggers {
     }
 }
 
+/// Whether two versions of an object have one spec: every change of it makes a generation, unless
+/// the cluster was put back and forgot some.
+fn is_same_spec<K: Resource>(old: &Arc<K>, new: &Arc<K>) -> bool {
+    let is_later = version(new.as_ref()) >= version(old.as_ref());
+    let (old, new) = (old.meta(), new.meta());
+    let is_same = old.generation.is_some() && old.generation == new.generation;
+    is_later && is_same && old.uid == new.uid
+}
+
+/// Whether two versions of a Rollout refer to the same objects. Beside those of its spec there are
+/// those of a spec that it had: they end by its status and its annotations, which make no
+/// generation.
+fn refers_to_the_same(old: &Arc<Rollout>, new: &Arc<Rollout>) -> bool {
+    is_same_spec(old, new) && remembered(old) == remembered(new)
+}
+
+/// Whether anything has changed that a plan may read: not the version alone, nor counts that none
+/// looks at.
+fn concerns_plans(change: &Change<ReplicaSet>) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else {
+        return true;
+    };
+    let (before, after) = (&old.metadata, &new.metadata);
+    let is_same_metadata = before.labels == after.labels
+        && before.annotations == after.annotations
+        && before.owner_references == after.owner_references
+        && before.deletion_timestamp == after.deletion_timestamp;
+    let status = |set: &ReplicaSet| {
+        set.status.as_ref().map(|status| ReplicaSetStatus {
+            fully_labeled_replicas: None,
+            terminating_replicas: None,
+            ..status.clone()
+        })
+    };
+    !(is_same_metadata && is_same_spec(old, new) && status(old) == status(new))
+}
+
 fn is_going(rollout: Option<&Arc<Rollout>>) -> bool {
     rollout.is_some_and(|rollout| rollout.metadata.deletion_timestamp.is_some())
 }
@@ -299,3 +398,7 @@ fn referents_of(rollout: &Arc<Rollout>) -> BTreeSet<Referent> {
     let objects = objects.into_iter().chain(workload).map(Referent::Object);
     services.chain(templates).chain(objects).collect()
 }
+
+#[cfg(test)]
+#[path = "triggers_tests.rs"]
+mod tests;

@@ -1,10 +1,12 @@
 //! A watch that fails: how long to wait before the next try, and what is said of it: once, with the
 //! remedy, and once more when it is over.
 //!
-//! The library's own back-off starts anew with every event, and the beginning of a list is one: lists
-//! that fail would be tried again every second for ever.
+//! The library's own back-off starts anew with every event, and the beginning of a list is one:
+//! lists that fail would be tried again every second for ever.
 
+use super::standing::Standing;
 use kube::runtime::watcher::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -12,11 +14,16 @@ const FIRST: Duration = Duration::from_millis(800);
 const MAX: Duration = Duration::from_secs(30);
 /// A watch that went well for so long begins anew.
 const WELL: Duration = Duration::from_secs(30);
+/// A watch that says nothing for so long has been opened, and has nothing to say: opening it is put
+/// off by no more than 38 s, and given up after 30 s ([`crate::monitor::observed`]).
+pub(super) const OPENED: Duration = Duration::from_secs(75);
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Trouble {
     what: String,
+    /// What the others know of it.
+    standing: Arc<Standing>,
     /// Whether the rights to it, and its definition, come with the installation.
     is_ours: bool,
     /// What was said last; empty if all is well.
@@ -28,11 +35,12 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// `what` is a kind, or `apiVersion` and kind.
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, standing: Arc<Standing>) -> Self {
         let what = what.into();
         Self {
             is_ours: !what.contains(' ') || what.starts_with("argoproj.io/"),
             what,
+            standing,
             told: String::new(),
             failures: 0,
             resumed: None,
@@ -55,11 +63,17 @@ impl Trouble {
         pause
     }
 
-    pub(super) fn tell(&mut self, error: &Error) {
+    /// Says it. `is_all_right`: there is nothing that could be watched.
+    pub(super) fn tell(&mut self, error: &Error, is_all_right: bool) {
         let code = code_of(error);
         if code == Some(410) {
             tracing::debug!(kind = self.what, "the watch is too old, listing anew");
             return;
+        }
+        if is_all_right {
+            self.standing.goes_well();
+        } else {
+            self.standing.fails();
         }
         let told = format!("{}{}", sentence(error), remedy(error, self.is_ours));
         if self.told == told {
@@ -70,8 +84,14 @@ impl Trouble {
         self.told = told;
     }
 
+    /// Whether something was said that is not over.
+    pub(super) fn is_open(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     pub(super) fn over(&mut self) {
-        if !self.told.is_empty() {
+        if self.is_open() {
+            self.standing.goes_well();
             tracing::info!(kind = self.what, "the watch goes on");
             self.told.clear();
         }
@@ -141,24 +161,41 @@ mod tests {
 
     #[test]
     fn the_same_trouble_is_told_once_and_again_after_it_was_over() {
-        let mut trouble = Trouble::new("Rollout");
-        trouble.tell(&refused(403, "rollouts is forbidden"));
+        let mut trouble = Trouble::new("Rollout", Arc::default());
+        trouble.tell(&refused(403, "rollouts is forbidden"), false);
         let told = trouble.told.clone();
         assert!(
             told.contains("rollouts is forbidden") && told.contains("weir check"),
             "{told}"
         );
-        trouble.tell(&refused(403, "rollouts is forbidden"));
+        trouble.tell(&refused(403, "rollouts is forbidden"), false);
         assert_eq!(trouble.told, told);
-        trouble.tell(&refused(410, "too old"));
+        trouble.tell(&refused(410, "too old"), false);
         assert_eq!(trouble.told, told, "nobody has to know");
         trouble.over();
         assert_eq!(trouble.told, "");
     }
 
     #[tokio::test(start_paused = true)]
+    async fn others_hear_for_how_long_it_fails_but_not_of_what_is_not_there() {
+        let standing = Arc::<Standing>::default();
+        let mut trouble = Trouble::new("Rollout", standing.clone());
+        trouble.tell(&refused(410, "too old"), false);
+        trouble.tell(&refused(404, "not found"), true);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(standing.failing_for(), Duration::ZERO);
+        for _ in 0..2 {
+            trouble.tell(&refused(403, "forbidden"), false);
+            tokio::time::advance(Duration::from_mins(1)).await;
+        }
+        assert_eq!(standing.failing_for(), Duration::from_mins(2));
+        trouble.over();
+        assert_eq!(standing.failing_for(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn pauses_grow_until_the_watch_has_gone_well_for_a_while() {
-        let mut trouble = Trouble::new("Rollout");
+        let mut trouble = Trouble::new("Rollout", Arc::default());
         let first = trouble.pause();
         assert!(first <= FIRST.mul_f64(1.25), "{first:?}");
         for _ in 0..8 {
@@ -187,10 +224,10 @@ mod tests {
             ("v1 ConfigMap", false),
             ("cert-manager.io/v1 Certificate", false),
         ] {
-            let mut trouble = Trouble::new(what);
+            let mut trouble = Trouble::new(what, Arc::default());
             assert_eq!(trouble.is_ours, is_known, "{what}");
             for code in [403, 404] {
-                trouble.tell(&refused(code, "no"));
+                trouble.tell(&refused(code, "no"), false);
                 let told = &trouble.told;
                 assert_eq!(told.contains("weir install"), is_known, "{what}: {told}");
             }

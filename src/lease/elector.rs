@@ -1,7 +1,7 @@
 //! The loop that holds the Lease, or waits for it.
 
 use super::decide::{Decision, Record, Seen, decide};
-use super::leadership::{Leadership, Standing};
+use super::leadership::Leadership;
 use crate::clock::Clock;
 use crate::error::{chain, code_of};
 use api::constants::CONTROLLER_LOCK;
@@ -37,8 +37,8 @@ pub struct Election {
 pub struct Timing {
     /// How long a leader may be silent before another takes over.
     pub lease: Duration,
-    /// How long a leader that can't renew goes on acting. Shorter than `lease`: it has stopped before
-    /// another begins.
+    /// How long a leader that can't renew goes on acting. Shorter than `lease`: it has stopped
+    /// before another begins.
     pub renew: Duration,
     /// Between two looks at the Lease.
     pub retry: Duration,
@@ -131,6 +131,7 @@ pub async fn elect(
         clock,
         leadership,
         seen: None,
+        newest: Newest::default(),
         trouble: String::new(),
         followed: String::new(),
     };
@@ -151,9 +152,22 @@ struct Elector {
     leadership: Leadership,
     /// The Lease as it was last, and since when; `None` if it has to be read.
     seen: Option<(Lease, Seen)>,
-    /// The last trouble that was logged, and the last holder: the same is not logged again and again.
+    newest: Newest,
+    /// The last trouble that was logged, and the last holder: the same is not logged again and
+    /// again.
     trouble: String,
     followed: String,
+}
+
+/// The version of the Lease that was seen last.
+#[derive(Debug, Default)]
+struct Newest(u64);
+
+impl Newest {
+    /// Takes note of a version, and says whether it is older than the one before.
+    fn goes_back(&mut self, version: u64) -> bool {
+        version < std::mem::replace(&mut self.0, version)
+    }
 }
 
 /// What a round that could not be finished says.
@@ -223,13 +237,18 @@ impl Elector {
             tracing::info!(lease = name, identity = %self.election.identity, "leading");
         }
         self.look_at(Some(written));
-        let until = Some(started + self.election.timing.renew);
-        self.leadership.set(Standing::Leading { until });
+        let until = started + self.election.timing.renew;
+        self.leadership.lead(until, again);
         Ok(())
     }
 
     /// Takes note of what the Lease says, and since when.
     fn look_at(&mut self, lease: Option<Lease>) {
+        let version = lease.as_ref().and_then(ResourceExt::resource_version);
+        let version = version.and_then(|version| version.parse().ok());
+        if version.is_some_and(|version| self.newest.goes_back(version)) {
+            self.leadership.note_put_back();
+        }
         self.seen = lease.map(|lease| {
             let before = self
                 .seen
@@ -241,8 +260,8 @@ impl Elector {
         });
     }
 
-    /// What is known of the Lease may be wrong. Since when it is as it is stays known: a holder that
-    /// is silent must not win time by our own failures.
+    /// What is known of the Lease may be wrong. Since when it is as it is stays known: a holder
+    /// that is silent must not win time by our own failures.
     fn reread(&mut self) {
         if self.leadership.holds() {
             self.seen = None;
@@ -258,7 +277,7 @@ impl Elector {
             tracing::info!(holder, lease = self.election.lease, "standing by");
         }
         self.followed = holder;
-        self.leadership.set(Standing::Following);
+        self.leadership.follow();
     }
 
     /// The time is up without a renewal.
@@ -269,7 +288,7 @@ impl Elector {
                 deadline = ?self.election.timing.renew,
                 "the lease could not be renewed in time: this controller stands by"
             );
-            self.leadership.set(Standing::Following);
+            self.leadership.follow();
         }
     }
 
@@ -319,7 +338,7 @@ impl Elector {
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(RELEASED_S);
         spec.acquire_time.clone_from(&spec.renew_time);
-        self.leadership.set(Standing::Following);
+        self.leadership.follow();
         let params = PostParams::default();
         let replace = self.api.replace(&self.election.lease, &params, &lease);
         match tokio::time::timeout(RELEASE_MAX, replace).await {
@@ -377,6 +396,13 @@ mod tests {
         assert_eq!(Election::lease_name(None), "argo-rollouts-controller-lock");
         let of_id = Election::lease_name(Some("blue"));
         assert_eq!(of_id, "argo-rollouts-controller-lock-blue");
+    }
+
+    #[test]
+    fn a_lease_that_is_older_than_it_was_is_noticed_once() {
+        let mut newest = Newest::default();
+        let goes_back = [7, 7, 9, 3, 4].map(|version| newest.goes_back(version));
+        assert_eq!(goes_back, [false, false, false, true, false]);
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     });
     let mut tasks = JoinSet::new();
     watches::start(&mut tasks, &client, &options, &caches);
+    tasks.spawn(watches::end_unused(caches.clone()));
+    tasks.spawn(watches::begin_anew(leadership.clone(), caches.clone()));
     tokio::select! {
         () = shutdown.cancelled() => return,
         () = caches.wait_ready() => {}
@@ -108,20 +110,19 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
         kinds,
         caches,
         queue,
-        leadership: seat.leadership.clone(),
         options,
     };
     loop {
-        tokio::select! {
+        let lead = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            () = seat.leadership.acquired() => {}
-        }
+            lead = seat.leadership.acquired() => lead,
+        };
         term.queue.begin();
         // What has gone while nobody worked here sets nothing in motion any more.
         monitor.metrics.compare(|key| term.caches.holds(key));
         requeue_everything(&term.caches, &term.queue);
-        term.serve(&shutdown).await;
+        term.serve(lead, &shutdown).await;
         term.queue.stand_by();
     }
     seat.leave().await;

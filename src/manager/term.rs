@@ -2,10 +2,10 @@
 //! another may have acted in between.
 
 use super::{Only, Options};
-use crate::act::{Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
+use crate::act::{DryRuns, Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::{Cache, Caches};
 use crate::driver::{self, Complaints, Context, Kept};
-use crate::lease::Leadership;
+use crate::lease::Lead;
 use crate::queue::{Key, Kind, Outcome, Queue};
 use kube::{Client, Resource, ResourceExt};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,37 +21,43 @@ pub(super) struct Term {
     pub(super) kinds: Arc<Kinds>,
     pub(super) caches: Arc<Caches>,
     pub(super) queue: Arc<Queue>,
-    pub(super) leadership: Leadership,
     pub(super) options: Options,
 }
 
 impl Term {
     /// Works until the lead is lost or `shutdown`, and until what was under way then has ended.
-    pub(super) async fn serve(&self, shutdown: &CancellationToken) {
+    pub(super) async fn serve(&self, lead: Lead, shutdown: &CancellationToken) {
         let over = shutdown.child_token();
-        let cx = Arc::new(self.context(over.clone()));
+        let cx = Arc::new(self.context(lead.clone(), over.clone()));
         tracing::info!(workers = self.options.workers, "reconciling");
         let mut workers = JoinSet::new();
         for _ in 0..self.options.workers {
             workers.spawn(work(cx.clone(), self.options.only, over.clone()));
         }
-        workers.spawn(resync(cx, over.clone()));
+        workers.spawn(resync(cx.clone(), over.clone()));
+        workers.spawn(driver::let_projects_go(cx, over.clone()));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.leadership.lost() => over.cancel(),
+            () = lead.lost() => over.cancel(),
         }
         while workers.join_next().await.is_some() {}
         tracing::info!("all workers have finished");
     }
 
-    fn context(&self, over: CancellationToken) -> Context {
+    fn context(&self, lead: Lead, over: CancellationToken) -> Context {
         let options = &self.options;
         Context {
             kubernetes: Kubernetes::new(
                 self.client.clone(),
                 self.kinds.clone(),
                 self.caches.clone(),
-                self.leadership.clone(),
+                lead.clone(),
+            ),
+            dry_runs: DryRuns::new(
+                self.client.clone(),
+                self.kinds.clone(),
+                lead,
+                self.queue.clone(),
             ),
             kinds: self.kinds.clone(),
             events: Events::new(self.client.clone(), options.clock),
@@ -77,8 +83,8 @@ impl Term {
     }
 }
 
-/// One worker: takes keys until the term is over, and ends the pass that it is at after the action that it
-/// is at.
+/// One worker: takes keys until the term is over, and ends the pass that it is at after the action
+/// that it is at.
 async fn work(cx: Arc<Context>, only: Option<Only>, over: CancellationToken) {
     loop {
         let key = tokio::select! {

@@ -1,16 +1,20 @@
 //! Which kinds are watched from the start, and which of their objects.
 
 use super::{Only, Options};
-use crate::cache::{Caches, watch, watch_stored};
+use crate::cache::{Caches, Selected, watch, watch_stored};
+use crate::lease::Leadership;
 use crate::queue::Kind;
-use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL, INSTANCE_ID_LABEL};
+use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL};
 use k8s_openapi::NamespaceResourceScope;
-use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// How often it is looked for kinds that nobody refers to any more.
+const SWEEP: Duration = Duration::from_mins(5);
 
 /// Starts them all.
 pub(super) fn start(
@@ -20,16 +24,15 @@ pub(super) fn start(
     caches: &Arc<Caches>,
 ) {
     let namespace = options.namespace.as_deref();
-    let all = watcher::Config::default;
-    let ours = || watcher::Config::default().labels(&instance_selector(options));
+    let ours = || Selected::of_instance(options.config.instance_id.as_deref());
     // As the peer: only what a Rollout has made, or a Rollout's label is on (rollouts.md §2.4).
-    let hashed = || watcher::Config::default().labels(HASH_LABEL);
-    let measuring = || watcher::Config::default().labels(ANALYSIS_RUN_UID_LABEL);
+    let hashed = || Selected::Labelled(HASH_LABEL);
+    let measuring = || Selected::Labelled(ANALYSIS_RUN_UID_LABEL);
     macro_rules! custom {
-        ($kind:literal, $cache:ident, $config:expr) => {
+        ($kind:literal, $cache:ident, $selected:expr) => {
             tasks.spawn(watch_stored(
                 scoped(client, namespace),
-                $config,
+                $selected,
                 $kind,
                 caches.$cache.clone(),
             ));
@@ -42,7 +45,7 @@ pub(super) fn start(
     if Only::takes(options.only, Kind::Application) {
         custom!("Application", applications, ours());
         // They say what Applications may do, whichever instance looks after those.
-        custom!("AppProject", projects, all());
+        custom!("AppProject", projects, Selected::All);
     } else {
         caches.applications.without_watch();
         caches.projects.without_watch();
@@ -61,10 +64,10 @@ pub(super) fn start(
         Some(_) => cluster_templates.without_watch(),
     }
     macro_rules! builtin {
-        ($kind:literal, $cache:ident, $config:expr) => {
+        ($kind:literal, $cache:ident, $selected:expr) => {
             tasks.spawn(watch(
                 scoped(client, namespace),
-                $config,
+                $selected,
                 $kind,
                 caches.$cache.clone(),
             ));
@@ -74,14 +77,28 @@ pub(super) fn start(
     builtin!("Pod", pods, hashed());
     builtin!("Job", jobs, measuring());
     builtin!("Pod", job_pods, measuring());
-    builtin!("Service", services, all());
+    builtin!("Service", services, Selected::All);
 }
 
-/// Objects of this instance: with its id, or without any (rollouts.md §9.3).
-fn instance_selector(options: &Options) -> String {
-    match options.config.instance_id.as_deref() {
-        Some(id) if !id.is_empty() => format!("{INSTANCE_ID_LABEL}={id}"),
-        _ => format!("!{INSTANCE_ID_LABEL}"),
+/// Ends watches that are of no use any more.
+pub(super) async fn end_unused(caches: Arc<Caches>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        caches.end_unused();
+    }
+}
+
+/// Has everything listed anew whenever the cluster is found to have been put back: the watches go
+/// on from where they were, and hear nothing until the cluster is there again.
+pub(super) async fn begin_anew(leadership: Leadership, caches: Arc<Caches>) {
+    let mut seen = 0;
+    loop {
+        seen = leadership.put_back(seen).await;
+        tracing::warn!(
+            "the resource versions of the cluster have gone back (was etcd restored?): everything is \
+             listed anew"
+        );
+        caches.begin_anew();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What has happened: counters and histograms.
 
 use super::queue::QueueMetrics;
-use super::series::{Name, Series};
+use super::series::{Name, Requests, Series};
 use crate::queue::{Key, Kind};
 use plan::{EventKind, Release};
 use prometheus::core::Collector;
@@ -17,7 +17,8 @@ use tokio::time::Instant;
 type Counters = Series<IntCounterVec>;
 type Histograms = Series<HistogramVec>;
 
-/// How long the series of an object outlive it (rollouts.md §9.1): the last scrape must see its end.
+/// How long the series of an object outlive it (rollouts.md §9.1): the last scrape must see its
+/// end.
 const OUTLIVE: Duration = Duration::from_secs(65);
 
 const RECONCILE: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
@@ -43,7 +44,7 @@ pub struct Metrics {
     sync_total: Counters,
     sync_duration: Histograms,
     sync_failures: Counters,
-    requests: IntCounterVec,
+    requests: Requests,
     pub(crate) queue: QueueMetrics,
     /// Objects that are gone, and since when.
     gone: Mutex<BTreeMap<Key, Instant>>,
@@ -126,7 +127,7 @@ impl Default for Metrics {
                  loaded.",
                 &["namespace", "name", "reason"],
             ),
-            requests: requests(),
+            requests: Requests::default(),
             queue: QueueMetrics::default(),
             gone: Mutex::default(),
         };
@@ -147,7 +148,7 @@ impl Metrics {
             self.sync_duration.collector(),
             self.sync_failures.collector(),
             Box::new(self.app_reconcile.clone()),
-            Box::new(self.requests.clone()),
+            self.requests.collector(),
         ];
         all.extend(self.queue.collectors());
         for (took, failed) in self.passes.values() {
@@ -243,9 +244,7 @@ impl Metrics {
 
     /// A request to the API server was answered.
     pub(super) fn request(&self, kind: &str, namespace: &str, verb: &str, status: &str) {
-        self.requests
-            .with_label_values(&[kind, namespace, "", verb, status])
-            .inc();
+        self.requests.count(namespace, [kind, verb, status]);
     }
 
     /// The object is there: its series stay.
@@ -262,8 +261,8 @@ impl Metrics {
         self.sweep();
     }
 
-    /// The series of objects that are not there any more end, as those of [`Self::gone`]: for when no passes
-    /// are made, which would find out.
+    /// The series of objects that are not there any more end, as those of [`Self::gone`]: for when
+    /// no passes are made, which would find out.
     pub fn compare(&self, is_there: impl Fn(&Key) -> bool) {
         let now = Instant::now();
         let (there, left): (BTreeSet<Key>, BTreeSet<Key>) =
@@ -341,6 +340,7 @@ impl Metrics {
     /// All families that have a series, as text.
     pub(super) fn text(&self) -> String {
         self.sweep();
+        self.requests.sweep();
         let mut text = Vec::new();
         let families = self.registry.gather();
         if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
@@ -348,15 +348,6 @@ impl Metrics {
         }
         String::from_utf8(text).unwrap_or_default()
     }
-}
-
-/// `name` is there for those who query by the peer's labels; a series for each object would be too many.
-fn requests() -> IntCounterVec {
-    counter_vec(
-        "controller_clientset_k8s_request_total",
-        "Requests to the API server. `name` is always empty.",
-        &["kind", "namespace", "name", "verb", "status_code"],
-    )
 }
 
 /// Kinds whose passes are told of, and by which name.

@@ -32,7 +32,8 @@ pub enum Health {
 }
 
 impl View {
-    /// `/healthz`: whether work progresses. A process for which this says no is better started anew.
+    /// `/healthz`: whether work progresses. A process for which this says no is better started
+    /// anew.
     pub fn alive(&self) -> Health {
         if let Some((silent, limit)) = self.election
             && silent > limit

@@ -1,9 +1,10 @@
 //! What the process tells of itself: `/metrics`, `/healthz`, `/readyz`.
 //!
 //! Names and labels of metrics are the peers' where they have one (rollouts.md §9.1, and Argo CD's
-//! for Applications); [`docs/metrics.md`](../../../docs/metrics.md) lists all. What happened is counted
-//! in [`Metrics`], and only after the status that records it is stored. What is, is read out of the
-//! caches when somebody asks ([`objects`]): there is nothing to keep, and nothing to forget.
+//! for Applications); [`docs/metrics.md`](../../../docs/metrics.md) lists all. What happened is
+//! counted in [`Metrics`], and only after the status that records it is stored. What is, is read
+//! out of the caches when somebody asks ([`objects`]): there is nothing to keep, and nothing to
+//! forget.
 
 mod families;
 mod health;

@@ -58,8 +58,8 @@ pub(super) fn write(page: &mut Page) {
     );
 }
 
-/// Fields of `/proc/self/stat` after the name of the program, which may have spaces in it; the first
-/// is field 3 of proc(5).
+/// Fields of `/proc/self/stat` after the name of the program, which may have spaces in it; the
+/// first is field 3 of proc(5).
 fn fields(stat: &str) -> Option<Vec<&str>> {
     let (_, after) = stat.rsplit_once(')')?;
     Some(after.split_ascii_whitespace().collect())

@@ -57,6 +57,8 @@ struct Opened {
 const LASTED: Duration = Duration::from_secs(5);
 const REOPEN_FIRST: Duration = Duration::from_millis(250);
 const REOPEN_MAX: Duration = Duration::from_secs(30);
+/// A watch that was not opened again for so long has ended for good.
+const ENDED: Duration = Duration::from_mins(10);
 
 impl Reopening {
     /// How long to wait before the watch is opened.
@@ -80,12 +82,13 @@ impl Reopening {
             soon,
         };
         by_watch.insert(watch.to_owned(), opened);
+        by_watch.retain(|_, opened| now.saturating_duration_since(opened.at) < ENDED);
         pause
     }
 }
 
-/// Which watch it is. Two of one path select different objects, and end in the same moment: neither is one
-/// that ends as soon as it has begun.
+/// Which watch it is. Two of one path select different objects, and end in the same moment: neither
+/// is one that ends as soon as it has begun.
 fn watched(uri: &http::Uri) -> String {
     let query = uri.query().unwrap_or_default();
     let selectors = query
@@ -222,6 +225,9 @@ mod tests {
         assert_eq!(reopening.pause("/api/v1/services"), Duration::ZERO);
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(reopening.pause("/api/v1/pods"), Duration::ZERO);
+        tokio::time::advance(ENDED).await;
+        reopening.pause("/api/v1/services");
+        assert_eq!(reopening.by_watch.lock().unwrap().len(), 1);
     }
 
     #[test]

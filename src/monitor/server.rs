@@ -1,5 +1,5 @@
-//! The two ports (rollouts.md §9.1): metrics, and health. Both are served by a process that stands by
-//! as well.
+//! The two ports (rollouts.md §9.1): metrics, and health. Both are served by a process that stands
+//! by as well.
 
 use super::health::Health;
 use super::state::Monitor;

@@ -72,11 +72,22 @@ impl Monitor {
                 "Whether this process is the one that acts: 1 or 0.",
             )
             .sample(&[], u8::from(watched.leadership.holds()));
+            watches(&mut page, &watched.caches);
             queue::write(&mut page, &watched.queue);
             objects::write(&mut page, &watched.caches);
         }
         process::write(&mut page);
         page.into_text()
+    }
+}
+
+fn watches(page: &mut Page, caches: &Caches) {
+    let mut family = page.gauge(
+        "weir_watch_failing_seconds",
+        "For how long every try to watch a kind has failed: 0 while it goes well.",
+    );
+    for (kind, failing_for) in caches.failing() {
+        family.sample(&[("kind", kind.as_str())], failing_for.as_secs_f64());
     }
 }
 
@@ -98,4 +109,32 @@ fn build(page: &mut Page) {
     ];
     page.gauge("build_info", "How this program was built.")
         .sample(&labels, 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::Kinds;
+    use crate::cache::Dynamic;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
+    async fn nothing(_: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        Ok(Response::new(Body::empty()))
+    }
+
+    #[tokio::test]
+    async fn each_watch_is_told_of_once() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let mut page = Page::default();
+        watches(&mut page, &Caches::new(dynamic));
+        let text = page.into_text();
+        for kind in ["Rollout", "Pod", "Pod of a Job", "AppProject"] {
+            let line = format!("weir_watch_failing_seconds{{kind=\"{kind}\"}} 0");
+            let found = text.lines().filter(|found| *found == line);
+            assert_eq!(found.count(), 1, "{line}\n{text}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! The embedded cluster and the controller on tokio's clock: in paused time an hour is a moment. For
-//! tests and tools; `weir sandbox` and `weir demo` run on the wall clock.
+//! The embedded cluster and the controller on tokio's clock: in paused time an hour is a moment.
+//! For tests and tools; `weir sandbox` and `weir demo` run on the wall clock.
 
 use crate::act::{Fetch, Render};
 use crate::clock::Clock;

@@ -24,7 +24,7 @@ pub(super) async fn findings(
     let wanted = RULES
         .iter()
         .filter(|rule| !(settings.namespaced && rule.place == Place::Cluster))
-        .filter(|rule| options.gitops || !is_of_gitops(rule));
+        .filter(|rule| options.gitops || !rule.is_of_gitops());
     let asked: Vec<(&Rule, ResourceAttributes)> = wanted
         .flat_map(|rule| {
             let of_rule = attributes(rule, settings);
@@ -62,14 +62,6 @@ pub(super) async fn findings(
         findings.push(Finding::good(format!("{count} rights of {who}")));
     }
     findings
-}
-
-/// Whether only Applications need it.
-fn is_of_gitops(rule: &Rule) -> bool {
-    matches!(
-        rule.resources,
-        ["applications" | "appprojects" | "namespaces"]
-    )
 }
 
 fn lacking(rule: &Rule, attributes: &ResourceAttributes, who: &str) -> Finding {

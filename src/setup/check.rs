@@ -2,9 +2,10 @@
 
 use super::report::{Finding, Report};
 use super::skew::{self, Skew};
-use super::{access, conflict, definitions};
+use super::{access, bindings, conflict, definitions};
 use crate::clock::Clock;
 use crate::error::chain;
+use cli::Switch;
 use deploy::Settings;
 use kube::Client;
 
@@ -15,21 +16,13 @@ const MINOR_MIN: u32 = 27;
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckOptions {
     /// Check for a controller of one namespace only
-    #[arg(long)]
+    #[arg(long, switch = Some(false))]
     pub namespaced: bool,
     /// The controller's --instance-id
     #[arg(long, value_name = "ID")]
     pub instance_id: Option<String>,
     /// The controller's --gitops: with false, nothing that only Applications need is asked for
-    #[arg(
-        long,
-        default_value = "true",
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set,
-        value_name = "BOOL"
-    )]
+    #[arg(long, switch = Some(true))]
     pub gitops: bool,
     /// Check the rights of this service account of the controller's namespace, not your own
     #[arg(long, value_name = "NAME")]
@@ -55,6 +48,7 @@ impl CheckOptions {
             namespaced: self.namespaced,
             // An empty id is none.
             instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
+            gitops: self.gitops,
             ..Settings::default()
         }
     }
@@ -79,6 +73,7 @@ pub async fn check(
     };
     findings.extend(definitions::findings(client, &settings, options).await);
     findings.extend(access::findings(client, &settings, options).await);
+    findings.extend(bindings::findings(client, &settings).await);
     // Whoever renews a Lease keeps the time of the cluster, this machine perhaps not.
     let now = clock.now();
     let now = skew.map_or(now, |skew| skew.theirs(now));

@@ -32,9 +32,7 @@ pub(super) async fn findings(
 ) -> Vec<Finding> {
     let mut look = Look::new(client, &settings.namespace);
     let leases: Vec<Lease> = look.list(&ListParams::default()).await;
-    let labelled = ListParams::default().labels(CONTROLLERS);
-    let mut controllers: Vec<Deployment> = look.list(&labelled).await;
-    controllers.retain(|other| is_elsewhere(other, settings) && is_same_instance(other, settings));
+    let controllers = elsewhere(&mut look, settings).await;
     let wanted = Election::lease_name(settings.instance_id.as_deref());
     let held = leases
         .iter()
@@ -53,6 +51,25 @@ pub(super) async fn findings(
     }
     findings.extend(notes);
     findings
+}
+
+/// For a cluster in which it is to be installed: controllers elsewhere that act on the same
+/// objects, as far as they can be seen.
+pub(super) async fn refusals(client: &Client, settings: &Settings) -> Vec<Finding> {
+    let mut look = Look::new(client, &settings.namespace);
+    let controllers = elsewhere(&mut look, settings).await;
+    let others = controllers.iter().filter(|other| reaches(other, settings));
+    others.map(of_deployment).collect()
+}
+
+/// Controllers with the same instance id in other namespaces.
+async fn elsewhere(look: &mut Look<'_>, settings: &Settings) -> Vec<Deployment> {
+    let labelled = ListParams::default().labels(CONTROLLERS);
+    let mut controllers: Vec<Deployment> = look.list(&labelled).await;
+    controllers.retain(|other| {
+        is_elsewhere(other, settings) && is_same_instance(other, settings) && !is_dashboard(other)
+    });
+    controllers
 }
 
 /// Lists what may be listed: of the whole cluster, since a controller elsewhere may act on the same
@@ -128,6 +145,16 @@ impl<'a> Look<'a> {
 fn is_elsewhere(deployment: &Deployment, settings: &Settings) -> bool {
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
     deployment.namespace().as_deref() != Some(&settings.namespace) && replicas != Some(0)
+}
+
+/// Whether it is the peer's dashboard, which only looks: in the peer's chart it has the
+/// controller's name.
+fn is_dashboard(deployment: &Deployment) -> bool {
+    let component = deployment.labels().get("app.kubernetes.io/component");
+    component.is_some_and(|component| component == "rollouts-dashboard")
+        || words(deployment)
+            .next()
+            .is_some_and(|word| word == "dashboard")
 }
 
 /// Whether it acts on objects that the one of `settings` acts on.
@@ -278,7 +305,8 @@ fn of_argo_cd(kind: &str, controller: &impl ResourceExt, settings: &Settings) ->
         controller.name_any(),
     );
     let runs = format!("Argo CD runs: there is the {kind} {name} in the namespace {namespace}");
-    let apart = "give Weir --gitops=false (and `weir check` too), for Rollouts alone";
+    let apart =
+        "`weir install --gitops=false`, and `weir check --gitops=false`, for Rollouts alone";
     if settings.namespaced && namespace != settings.namespace {
         return Finding::doubt(
             format!(

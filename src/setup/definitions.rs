@@ -14,9 +14,6 @@ const REMEDY: &str =
 const REMEDY_OLD: &str = "kubectl apply --server-side -f deploy/kustomize/crds/crds.yaml, or `weir install`; \
     with --force-conflicts if another manager (kubectl, Helm, Argo CD) made it";
 
-/// Kinds that nobody needs without GitOps.
-const GITOPS: [&str; 2] = ["applications.argoproj.io", "appprojects.argoproj.io"];
-
 pub(super) async fn findings(
     client: &Client,
     settings: &Settings,
@@ -30,7 +27,7 @@ pub(super) async fn findings(
         if settings.namespaced && name.starts_with("cluster") {
             continue;
         }
-        if !options.gitops && GITOPS.contains(&name) {
+        if !options.gitops && deploy::is_of_gitops(&ours) {
             continue;
         }
         match api.get_opt(name).await {

@@ -1,12 +1,13 @@
 //! `weir install`.
 
+use super::{Finding, InstallOptions, bindings, conflict};
 use crate::act::Kinds;
-use crate::error::chain;
-use anyhow::{Context, Result, anyhow};
-use deploy::{Image, Settings};
-use kube::api::{Patch, PatchParams};
+use crate::error::{chain, code_of};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use deploy::Settings;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,77 +16,109 @@ const FIELD_MANAGER: &str = "weir-install";
 /// Why an apply is refused that would change fields of another manager.
 const OWNED_BY_ANOTHER: &str = "FieldManagerConflict";
 
-/// `weir install`.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct InstallOptions {
-    /// Print the manifests and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// A controller of its own namespace only, with rights nowhere else
-    #[arg(long)]
-    pub namespaced: bool,
-    /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
-    #[arg(long, value_name = "ID")]
-    pub instance_id: Option<String>,
-    /// The image to run; that of this version if absent
-    #[arg(long, value_name = "IMAGE")]
-    pub image: Option<String>,
-    /// Force the changes against conflicts: take over fields that another manager has set, such as
-    /// kubectl or Argo CD in the CustomResourceDefinitions of Argo Rollouts
-    #[arg(long)]
-    pub force_conflicts: bool,
-}
-
 impl InstallOptions {
-    /// What the manifests are made from.
-    pub fn settings(&self, namespace: Option<String>) -> Settings {
-        let image = self.image.clone().map(Image);
-        Settings {
-            namespace: namespace.unwrap_or_else(|| Settings::NAMESPACE.to_owned()),
-            namespaced: self.namespaced,
-            image: image.unwrap_or_default(),
-            // An empty id is none.
-            instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
-        }
-    }
-
-    /// Applies all objects of an installation in their order, as `kubectl apply --server-side` does.
+    /// Applies all objects of an installation in their order, as `kubectl apply --server-side`
+    /// does.
     ///
     /// # Errors
-    /// At the first object that the cluster refuses; it is named.
+    /// When that would harm another controller, before anything is written; else at the first
+    /// object that the cluster refuses; it is named.
     pub async fn apply(
         &self,
         client: &Client,
         settings: &Settings,
         out: &mut impl Write,
     ) -> Result<()> {
+        refuse_harm(client, settings).await?;
         let kinds = Kinds::new(client.clone());
+        for object in deploy::install(settings) {
+            let (kind, name) = (text(&object, "/kind"), text(&object, "/metadata/name"));
+            let served = kinds.resolve(text(&object, "/apiVersion"), kind).await;
+            let served = served.map_err(|error| anyhow!(error.chain()))?;
+            let api: Api<DynamicObject> =
+                Api::dynamic(client.clone(), &served.resource, &served.scope);
+            let api = match text(&object, "/metadata/namespace") {
+                "" => api,
+                namespace => api.constrain(namespace),
+            };
+            let done = if kind == "Namespace" {
+                make_namespace(&api, &object).await
+            } else {
+                self.apply_one(&api, &object).await
+            };
+            let done = done.with_context(|| format!("applying {kind} {name}"))?;
+            writeln!(out, "{kind} {name} {done}")?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(&self, api: &Api<DynamicObject>, object: &Value) -> Result<String> {
         let params = PatchParams {
             force: self.force_conflicts,
             ..PatchParams::apply(FIELD_MANAGER)
         };
-        for object in deploy::install(settings) {
-            let text = |pointer: &str| {
-                let text = object.pointer(pointer).and_then(Value::as_str);
-                text.unwrap_or_default().to_owned()
-            };
-            let (kind, name) = (text("/kind"), text("/metadata/name"));
-            let served = kinds.resolve(&text("/apiVersion"), &kind).await;
-            let served = served.map_err(|error| anyhow!(error.chain()))?;
-            let api: Api<DynamicObject> =
-                Api::dynamic(client.clone(), &served.resource, &served.scope);
-            let api = match text("/metadata/namespace") {
-                namespace if namespace.is_empty() => api,
-                namespace => api.constrain(&namespace),
-            };
-            let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
-            applied
-                .map_err(|error| anyhow!(refusal(&error)))
-                .with_context(|| format!("applying {kind} {name}"))?;
-            writeln!(out, "{kind} {name} applied")?;
-        }
-        Ok(())
+        let name = text(object, "/metadata/name");
+        let applied = api.patch(name, &params, &Patch::Apply(object)).await;
+        applied.map_err(|error| anyhow!(refusal(&error)))?;
+        Ok("applied".to_owned())
     }
+}
+
+/// A text of an object; empty if there is none.
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    let text = object.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
+/// Whether another controller would lose its rights, or have a second one beside it.
+async fn refuse_harm(client: &Client, settings: &Settings) -> Result<()> {
+    let mut refusals = match bindings::refusals(client, settings).await {
+        Ok(refusals) => refusals,
+        // Who may not read bindings is told so when one is to be written.
+        Err(error) if code_of(&error) == Some(403) => Vec::new(),
+        Err(error) => bail!("reading the ClusterRoleBindings: {}", chain(&error)),
+    };
+    refusals.extend(conflict::refusals(client, settings).await);
+    let refusals = refusals.iter().filter_map(|finding| match finding {
+        Finding::Bad { what, remedy } => Some(format!("\n{what}\n-> {remedy}")),
+        Finding::Good(_) | Finding::Doubt { .. } => None,
+    });
+    let refusals: String = refusals.collect();
+    ensure!(refusals.is_empty(), "nothing is installed:{refusals}");
+    Ok(())
+}
+
+/// Makes the namespace. One that is there is somebody's: what its pods may do is not ours to say.
+async fn make_namespace(api: &Api<DynamicObject>, object: &Value) -> Result<String> {
+    let name = text(object, "/metadata/name");
+    let live = api.get_opt(name).await;
+    let live = live.map_err(|error| anyhow!(chain(&error)))?;
+    let Some(live) = live else {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let object: DynamicObject = serde_json::from_value(object.clone())?;
+        let created = api.create(&params, &object).await;
+        created.map_err(|error| anyhow!(chain(&error)))?;
+        return Ok("created".to_owned());
+    };
+    let labels = object["metadata"]["labels"].as_object();
+    let lacking: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key, value.as_str()?)))
+        .filter(|(key, value)| live.labels().get(*key).is_none_or(|there| there != value))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    if lacking.is_empty() {
+        return Ok("is there".to_owned());
+    }
+    let lacking = lacking.join(" ");
+    Ok(format!(
+        "is there, and is left as it is. It lacks {lacking}, with which it admits only pods without rights of \
+         their own, as this controller's: kubectl label --overwrite namespace {name} {lacking}"
+    ))
 }
 
 /// As [`InstallOptions::apply`], with no options: what belongs to another manager is left to it.
@@ -94,8 +127,8 @@ pub async fn install(client: &Client, settings: &Settings, out: &mut impl Write)
     options.apply(client, settings, out).await
 }
 
-/// Why an object was refused. Of a conflict the managers and the way on: the API server names each field,
-/// and a definition has hundreds.
+/// Why an object was refused. Of a conflict the managers and the way on: the API server names each
+/// field, and a definition has hundreds.
 fn refusal(error: &kube::Error) -> String {
     let owners: Vec<&str> = owners(error).into_iter().collect();
     if owners.is_empty() {
@@ -108,7 +141,8 @@ fn refusal(error: &kube::Error) -> String {
     )
 }
 
-/// The managers of fields that an apply would have changed, in quotes, as the API server names them.
+/// The managers of fields that an apply would have changed, in quotes, as the API server names
+/// them.
 fn owners(error: &kube::Error) -> BTreeSet<&str> {
     let kube::Error::Api(status) = error else {
         return BTreeSet::new();
@@ -129,21 +163,12 @@ fn owners(error: &kube::Error) -> BTreeSet<&str> {
 mod tests {
     use super::*;
     use apiserver::ApiServer;
+    use k8s_openapi::api::core::v1::Namespace;
+    use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
     use kube::core::Status;
     use kube::core::response::{StatusCause, StatusDetails};
     use serde_json::json;
     use std::io::sink;
-
-    #[test]
-    fn an_empty_instance_id_is_none() {
-        for (given, want) in [("", None), ("blue", Some("blue"))] {
-            let options = InstallOptions {
-                instance_id: Some(given.to_owned()),
-                ..InstallOptions::default()
-            };
-            assert_eq!(options.settings(None).instance_id.as_deref(), want);
-        }
-    }
 
     #[tokio::test]
     async fn what_another_manager_owns_is_taken_over_only_by_who_asks_for_it() {
@@ -185,6 +210,84 @@ mod tests {
             .unwrap();
         let live = api.get(&name).await.unwrap();
         assert_eq!(live.data["spec"]["names"]["shortNames"], json!(["ro"]));
+    }
+
+    /// An installation with an instance id of its own.
+    fn apart(namespace: &str) -> Settings {
+        Settings {
+            namespace: namespace.to_owned(),
+            instance_id: Some(namespace.to_owned()),
+            ..Settings::default()
+        }
+    }
+
+    async fn installed(client: &Client, settings: &Settings) -> String {
+        let mut told = Vec::new();
+        install(client, settings, &mut told).await.unwrap();
+        String::from_utf8(told).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_namespace_that_it_makes_itself_is_labelled() {
+        const LABEL: &str = "pod-security.kubernetes.io/enforce";
+        let client = ApiServer::builder().build().client();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let theirs = json!({"metadata": {"name": "theirs", "labels": {"team": "a"}}});
+        let theirs = serde_json::from_value(theirs).unwrap();
+        let params = PostParams::default();
+        namespaces.create(&params, &theirs).await.unwrap();
+        let told = installed(&client, &apart("theirs")).await;
+        for words in [
+            "Namespace theirs is there, and is left as it is",
+            "namespace theirs pod-security.kubernetes.io/enforce=restricted\n",
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
+        let live = namespaces.get("theirs").await.unwrap();
+        assert_eq!(live.labels().get(LABEL), None);
+        assert_eq!(live.labels()["team"], "a");
+
+        let told = installed(&client, &apart("ours")).await;
+        assert!(told.contains("Namespace ours created\n"), "{told}");
+        let live = namespaces.get("ours").await.unwrap();
+        assert_eq!(live.labels()[LABEL], "restricted");
+        let told = installed(&client, &apart("ours")).await;
+        assert!(told.contains("Namespace ours is there\n"), "{told}");
+
+        // Each has its rights.
+        let bindings: Api<ClusterRoleBinding> = Api::all(client);
+        for namespace in ["theirs", "ours"] {
+            let binding = bindings.get(&format!("weir:{namespace}")).await.unwrap();
+            let subjects = binding.subjects.unwrap();
+            assert_eq!(subjects[0].namespace.as_deref(), Some(namespace));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_controller_of_the_same_objects_is_not_installed() {
+        let client = ApiServer::builder().build().client();
+        installed(&client, &Settings::default()).await;
+        let second = Settings {
+            namespace: "second".to_owned(),
+            ..Settings::default()
+        };
+        for namespaced in [false, true] {
+            let second = Settings {
+                namespaced,
+                ..second.clone()
+            };
+            let refused = install(&client, &second, &mut sink()).await.unwrap_err();
+            let told = format!("{refused:#}");
+            for words in [
+                "nothing is installed",
+                "Deployment weir in the namespace argo-rollouts",
+                "--instance-id",
+            ] {
+                assert!(told.contains(words), "{words}: {told}");
+            }
+        }
+        let namespaces: Api<Namespace> = Api::all(client);
+        assert!(namespaces.get_opt("second").await.unwrap().is_none());
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! `weir install` and `weir check`: what an installation consists of, and what a cluster lacks for it.
+//! `weir install` and `weir check`: what an installation consists of, and what a cluster lacks for
+//! it.
 
 mod access;
+mod bindings;
 mod check;
 mod conflict;
 mod definitions;
 mod install;
+mod options;
 mod report;
 mod skew;
 
 pub use check::{CheckOptions, check};
-pub use install::{InstallOptions, install};
+pub use install::install;
+pub use options::InstallOptions;
 pub use report::{Finding, Report};
 pub use skew::warn_of_clock;

@@ -20,7 +20,8 @@ pub(super) const REMEDY: &str = "set the clocks of your machines by NTP: pauses 
 /// What one request has told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Skew {
-    /// How far this machine's clock is ahead, if the server has answered in the middle of the request.
+    /// How far this machine's clock is ahead, if the server has answered in the middle of the
+    /// request.
     ahead: SignedDuration,
     /// It may have answered so much earlier or later.
     margin: SignedDuration,

@@ -1,0 +1,189 @@
+//! Keeping caches up to date: one watch for each.
+
+use super::Cache;
+use super::lean;
+use super::select::Selected;
+use super::slim::slim;
+use super::stored::{Reported, Stored, Unpacked};
+use super::trouble::{OPENED, Trouble, is_not_served};
+use super::unread::Unread;
+use futures::{Stream, TryStreamExt};
+use kube::runtime::watcher as watch_kind;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// For how long a watch is opened, in seconds. So much later, and five seconds more, a connection
+/// is noticed that is dead without having been closed. It is more than the minute between two
+/// bookmarks: each watch brings one, so that the next begins where the cluster is, and nothing has
+/// to be listed anew.
+const WATCH_S: u32 = 70;
+
+/// Keeps `cache` up to date for ever, without who owns which field of the objects. Errors are
+/// logged with what they mean and retried with back-off; a stream that ends is opened again. An
+/// object that can't be read is reported, once for each version of it, and is as it was when it
+/// could be. `what` is the kind, for those who read of them: with its `apiVersion` if it is watched
+/// because somebody refers to it.
+pub async fn watch<K>(
+    api: Api<Unread<K>>,
+    selected: Selected,
+    what: impl Into<String>,
+    cache: Arc<Cache<K>>,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let kind = Kind {
+        read: |text| Stored::strict(text, lean::from_str),
+        may_be_absent: false,
+    };
+    keep(api, selected, what.into(), &cache, kind).await;
+}
+
+/// The same with everything that the objects have.
+pub(super) async fn watch_whole<K>(
+    api: Api<Unread<K>>,
+    selected: Selected,
+    what: impl Into<String>,
+    cache: Arc<Cache<K>>,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let kind = Kind {
+        read: |text| Stored::strict(text, lean::whole),
+        may_be_absent: false,
+    };
+    keep(api, selected, what.into(), &cache, kind).await;
+}
+
+/// As [`watch`], for custom resources: what does not fit their type is left out of them, and
+/// reported.
+pub async fn watch_stored<K>(
+    api: Api<Unread<K>>,
+    selected: Selected,
+    what: &'static str,
+    cache: Arc<Cache<K>>,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + JsonSchema + Debug + Send + Sync,
+    K: 'static,
+{
+    let kind = Kind {
+        read: Stored::read,
+        may_be_absent: true,
+    };
+    keep(api, selected, what.to_owned(), &cache, kind).await;
+}
+
+/// How objects of a kind are read.
+struct Kind<K> {
+    read: fn(&str) -> Stored<K>,
+    /// No definition, no objects; when it comes, the watch begins.
+    may_be_absent: bool,
+}
+
+async fn keep<K>(
+    api: Api<Unread<K>>,
+    selected: Selected,
+    what: String,
+    cache: &Cache<K>,
+    kind: Kind<K>,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let config = selected.config().timeout(WATCH_S);
+    cache.select(selected);
+    let mut trouble = cache.trouble(what.clone());
+    let mut reported = Reported::new(what);
+    let not_served = || {
+        if kind.may_be_absent {
+            cache.without_watch();
+        }
+        kind.may_be_absent
+    };
+    loop {
+        let events = watch_kind(api.clone(), config.clone());
+        let take = |event| take(cache, event, kind.read, &mut reported);
+        tokio::select! {
+            () = follow(events, &mut trouble, take, not_served) => {}
+            () = cache.standing().wanted_anew() => {}
+        }
+    }
+}
+
+/// Decodes what is news, and takes it over.
+fn take<K: Resource + 'static>(
+    cache: &Cache<K>,
+    event: Event<Unread<K>>,
+    read: fn(&str) -> Stored<K>,
+    reported: &mut Reported,
+) {
+    if let Event::Apply(unread) = &event
+        && cache.has(unread.metadata())
+    {
+        return;
+    }
+    match reported.unpack(each(event, |unread| read(unread.text()))) {
+        Unpacked::Event(event) => cache.take(each(event, slim)),
+        Unpacked::Unreadable(name) => cache.keep(name),
+        Unpacked::Gone((namespace, name)) => cache.absorb_deletion(&namespace, &name, None),
+    }
+}
+
+/// An event of other objects.
+fn each<A, B>(event: Event<A>, unpack: impl FnOnce(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(unpack(object)),
+        Event::Delete(object) => Event::Delete(unpack(object)),
+        Event::InitApply(object) => Event::InitApply(unpack(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Takes every event, until the stream ends. `not_served` is called when the cluster does not know
+/// the kind, and says whether that is all right.
+async fn follow<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    trouble: &mut Trouble,
+    mut take: impl FnMut(Event<K>),
+    not_served: impl Fn() -> bool,
+) {
+    let mut events = std::pin::pin!(events);
+    let mut is_listing = false;
+    loop {
+        let next = events.try_next();
+        let next = if trouble.is_open() && !is_listing {
+            let Ok(next) = tokio::time::timeout(OPENED, next).await else {
+                trouble.over();
+                continue;
+            };
+            next
+        } else {
+            next.await
+        };
+        match next {
+            Ok(Some(event)) => {
+                is_listing = match &event {
+                    Event::Init => true,
+                    Event::InitApply(_) => is_listing,
+                    Event::InitDone | Event::Apply(_) | Event::Delete(_) => false,
+                };
+                // That a list has begun says nothing: it may fail.
+                if !matches!(event, Event::Init) {
+                    trouble.over();
+                }
+                take(event);
+            }
+            Ok(None) => return,
+            Err(error) => {
+                is_listing = false;
+                let is_all_right = is_not_served(&error) && not_served();
+                trouble.tell(&error, is_all_right);
+                // The next look at the stream is the next try.
+                tokio::time::sleep(trouble.pause()).await;
+            }
+        }
+    }
+}
