@@ -1,5 +1,5 @@
-//! Requests per second in process, on one core: `cargo bench -p weir-apiserver`. Targets: 5 000 reads/s, 2 000 writes/s,
-//! ready in under a second, idle under 60 MiB.
+//! Requests per second in process, on one core: `cargo bench -p weir-apiserver`. Targets: 5 000
+//! reads/s, 2 000 writes/s, ready in under a second, idle under 60 MiB.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Serves an empty cluster on loopback for `kubectl`: `cargo run -p weir-apiserver --example serve -- KUBECONFIG [PORT] [--plain]`.
+//! Serves an empty cluster on loopback for `kubectl`: `cargo run -p weir-apiserver --example serve
+//! -- KUBECONFIG [PORT] [--plain]`.
 
 use std::io::Write as _;
 

@@ -119,7 +119,8 @@ impl ApiServer {
             .ok_or_else(|| Status::not_found(&*resource, name))
     }
 
-    /// All objects of a kind, sorted by namespace and name; `namespace` narrows. An unknown kind has none.
+    /// All objects of a kind, sorted by namespace and name; `namespace` narrows. An unknown kind
+    /// has none.
     pub fn list(&self, gvk: &Gvk, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let Ok(resource) = self.resource(gvk) else {
             return Vec::new();
@@ -214,7 +215,8 @@ impl ApiServer {
         self.0.store.revision()
     }
 
-    /// Every object as an addition, and the revision they were read at: where to start, or start again after [`Compacted`].
+    /// Every object as an addition, and the revision they were read at: where to start, or start
+    /// again after [`Compacted`].
     pub fn objects(&self) -> (Vec<Change>, u64) {
         let (objects, revision) = self.0.store.all();
         let registry = self.0.registry();

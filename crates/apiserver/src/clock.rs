@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The server's only source of time. Timestamps in objects are cut to whole seconds when they are written.
+/// The server's only source of time. Timestamps in objects are cut to whole seconds when they are
+/// written.
 pub trait Clock: Send + Sync + Debug {
     /// The current instant.
     fn now(&self) -> Timestamp;
@@ -59,7 +60,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Follows tokio's clock, so that `start_paused` tests see object timestamps move with their sleeps.
+/// Follows tokio's clock, so that `start_paused` tests see object timestamps move with their
+/// sleeps.
 #[derive(Debug)]
 pub struct TokioClock {
     base: Timestamp,

@@ -1,4 +1,5 @@
-//! Reading and writing the metadata of objects held as JSON. Every reader is total: absent or mistyped is empty.
+//! Reading and writing the metadata of objects held as JSON. Every reader is total: absent or
+//! mistyped is empty.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +116,8 @@ pub(crate) fn copy_field(from: &Value, to: &mut Value, field: &str) {
     }
 }
 
-/// Sets `pointer`'s last member if it is absent or null; the parent must be an object, else nothing happens.
+/// Sets `pointer`'s last member if it is absent or null; the parent must be an object, else nothing
+/// happens.
 pub(crate) fn default_at(object: &mut Value, parent: &str, field: &str, value: Value) {
     let parent = if parent.is_empty() {
         Some(object)

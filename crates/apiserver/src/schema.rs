@@ -1,4 +1,5 @@
-//! Schemas at work: one face for built-in kinds (`structural::builtin`) and for custom resources (their own schema).
+//! Schemas at work: one face for built-in kinds (`structural::builtin`) and for custom resources
+//! (their own schema).
 
 use serde_json::Value;
 use structural::builtin::{self, Kind};

@@ -33,7 +33,8 @@ pub(crate) struct Selector {
 }
 
 impl Selector {
-    /// Parses both query parameters for `resource`. Unsupported fields are refused as the real server does.
+    /// Parses both query parameters for `resource`. Unsupported fields are refused as the real
+    /// server does.
     pub(crate) fn parse(label: &str, field: &str, resource: &Resource) -> Result<Self, Status> {
         let labels = parse_labels(label)
             .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;

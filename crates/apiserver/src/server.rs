@@ -36,6 +36,7 @@ pub struct Builder {
     seed: u64,
     version: (u16, u16, u16),
     history: usize,
+    history_bytes: Option<usize>,
     body_limit: usize,
 }
 
@@ -46,6 +47,7 @@ impl Default for Builder {
             seed: 0,
             version: (1, 34, 4),
             history: 16_384,
+            history_bytes: None,
             body_limit: 3 * 1024 * 1024,
         }
     }
@@ -80,6 +82,14 @@ impl Builder {
         self
     }
 
+    /// About how much memory these events may take at most, bytes; unlimited unless given. A
+    /// version of a pod takes 40 KB, so that a server that runs for long needs a limit.
+    #[must_use]
+    pub const fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = Some(bytes);
+        self
+    }
+
     /// Largest accepted request body, bytes.
     #[must_use]
     pub const fn body_limit(mut self, bytes: usize) -> Self {
@@ -89,8 +99,12 @@ impl Builder {
 
     /// Starts the server: built-in kinds, the system namespaces, the `kubernetes` Service.
     pub fn build(self) -> ApiServer {
+        let store = Store::new(self.history);
         let server = ApiServer(Arc::new(Inner {
-            store: Store::new(self.history),
+            store: match self.history_bytes {
+                Some(bytes) => store.within(bytes),
+                None => store,
+            },
             clock: self.clock,
             rng: Mutex::new(ChaCha8Rng::seed_from_u64(self.seed)),
             registry: RwLock::new(Arc::new(Registry::built_in())),
@@ -125,7 +139,8 @@ impl ApiServer {
         self.0.store.snapshot()
     }
 
-    /// Goes back to a snapshot: objects, revision and served CRDs. Open watches must be dropped by the caller.
+    /// Goes back to a snapshot: objects, revision and served CRDs. Open watches must be dropped by
+    /// the caller.
     pub fn restore(&self, snapshot: &Snapshot) {
         let _writer = self.0.lock_writer();
         self.0.store.restore(snapshot);

@@ -1,11 +1,13 @@
 //! The MVCC store: the objects at head, and a bounded log of how they got there.
 //!
 //! Invariants.
-//! - One revision counter. Every write takes the next number, stamps it into `metadata.resourceVersion` and appends exactly
-//!   one [`Event`], so revisions in the log are contiguous and a watcher that knows revision `r` finds what it missed by index.
-//! - The log holds the events in `(compacted, revision]`. Asking for anything older answers [`Compacted`]; nothing is skipped.
-//! - An old state is the head with newer events undone (each event keeps the object it replaced), hence lists at an exact
-//!   revision and paging need no second copy of the data.
+//! - One revision counter. Every write takes the next number, stamps it into
+//!   `metadata.resourceVersion` and appends exactly one [`Event`], so revisions in the log are
+//!   contiguous and a watcher that knows revision `r` finds what it missed by index.
+//! - The log holds the events in `(compacted, revision]`, a bounded number of them and, if asked
+//!   so, a bounded weight. Asking for anything older answers [`Compacted`]; nothing is skipped.
+//! - An old state is the head with newer events undone (each event keeps the object it replaced),
+//!   hence lists at an exact revision and paging need no second copy of the data.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -38,6 +40,8 @@ pub struct Event {
     pub object: Arc<Value>,
     /// The state before.
     pub previous: Option<Arc<Value>>,
+    /// About how much memory `object` takes, bytes; 0 where nobody counts.
+    weight: usize,
 }
 
 /// The asked revision is older than what the log still holds.
@@ -63,18 +67,22 @@ struct State {
     compacted: u64,
     tables: BTreeMap<Arc<str>, Objects>,
     log: VecDeque<Event>,
+    /// The weight of all events in the log.
+    logged: usize,
 }
 
 /// A frozen state of the whole store, cheap to keep: objects are shared.
 #[derive(Debug, Clone)]
 pub struct Snapshot(State);
 
-/// See the module's documentation. Reads share a lock; writers are serialised by the caller (`ApiServer`'s write lock).
+/// See the module's documentation. Reads share a lock; writers are serialised by the caller
+/// (`ApiServer`'s write lock).
 #[derive(Debug)]
 pub struct Store {
     state: RwLock<State>,
     head: watch::Sender<u64>,
     capacity: usize,
+    most_bytes: Option<usize>,
 }
 
 impl Store {
@@ -88,7 +96,16 @@ impl Store {
             }),
             head: watch::Sender::new(1),
             capacity: capacity.max(1),
+            most_bytes: None,
         }
+    }
+
+    /// Keeps fewer events where their objects would take more than about so much memory; the last
+    /// one always.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        self.most_bytes = Some(bytes);
+        self
     }
 
     /// The revision of the last write.
@@ -189,8 +206,10 @@ impl Store {
         Ok(state.log.iter().skip(skip).take(limit).cloned().collect())
     }
 
-    /// Writes an object under its own namespace and name, stamps its resource version, and returns it as stored.
+    /// Writes an object under its own namespace and name, stamps its resource version, and returns
+    /// it as stored.
     pub fn put(&self, table: &Arc<str>, mut object: Value) -> Arc<Value> {
+        let weight = self.weigh(&object);
         let mut state = self.write();
         let revision = state.revision + 1;
         stamp(&mut object, revision);
@@ -212,12 +231,14 @@ impl Store {
             kind,
             object: Arc::clone(&object),
             previous,
+            weight,
         };
         self.append(state, event);
         object
     }
 
-    /// Removes an object. Returns its last state, stamped with the revision of the removal; `None` if there is none.
+    /// Removes an object. Returns its last state, stamped with the revision of the removal; `None`
+    /// if there is none.
     pub fn remove(&self, table: &Arc<str>, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let mut state = self.write();
         let previous = state
@@ -232,6 +253,7 @@ impl Store {
             revision,
             table: table.clone(),
             kind: ChangeKind::Deleted,
+            weight: self.weigh(&object),
             object: Arc::clone(&object),
             previous: Some(previous),
         };
@@ -247,7 +269,7 @@ impl Store {
             .front()
             .is_some_and(|event| event.revision <= revision)
         {
-            state.log.pop_front();
+            state.forget_first();
         }
         let upto = revision.min(state.revision);
         state.compacted = state.compacted.max(upto);
@@ -258,7 +280,8 @@ impl Store {
         Snapshot(self.read().clone())
     }
 
-    /// Goes back to `snapshot`, revision counter included. Open watches are told nothing: the caller must know of them.
+    /// Goes back to `snapshot`, revision counter included. Open watches are told nothing: the
+    /// caller must know of them.
     pub fn restore(&self, snapshot: &Snapshot) {
         let mut state = self.write();
         *state = snapshot.0.clone();
@@ -267,15 +290,20 @@ impl Store {
 
     fn append(&self, mut state: RwLockWriteGuard<'_, State>, event: Event) {
         state.revision = event.revision;
+        state.logged += event.weight;
         state.log.push_back(event);
-        while state.log.len() > self.capacity {
-            if let Some(dropped) = state.log.pop_front() {
-                state.compacted = dropped.revision;
-            }
+        while state.log.len() > self.capacity
+            || (state.log.len() > 1 && self.most_bytes.is_some_and(|most| state.logged > most))
+        {
+            state.forget_first();
         }
         let revision = state.revision;
         drop(state);
         self.head.send_replace(revision);
+    }
+
+    fn weigh(&self, object: &Value) -> usize {
+        self.most_bytes.map_or(0, |_| weight(object))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -284,6 +312,39 @@ impl Store {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Drops the oldest event.
+    fn forget_first(&mut self) {
+        if let Some(dropped) = self.log.pop_front() {
+            self.logged = self.logged.saturating_sub(dropped.weight);
+            self.compacted = self.compacted.max(dropped.revision);
+        }
+    }
+}
+
+/// About how much memory a value takes on the heap, bytes. Small objects are most of it: the
+/// smallest map takes a whole node.
+fn weight(value: &Value) -> usize {
+    const VALUE: usize = size_of::<Value>();
+    /// Entries of a node of a B-tree.
+    const ENTRIES: usize = 11;
+    const NODE: usize = ENTRIES * (size_of::<String>() + VALUE) + 16;
+    /// What an allocation takes besides.
+    const ALLOCATION: usize = 16;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.capacity() + ALLOCATION,
+        Value::Array(items) => {
+            items.capacity() * VALUE + ALLOCATION + items.iter().map(weight).sum::<usize>()
+        }
+        Value::Object(map) => {
+            let entries = map.iter();
+            let entries = entries.map(|(name, value)| name.capacity() + ALLOCATION + weight(value));
+            map.len().div_ceil(ENTRIES) * NODE + entries.sum::<usize>()
+        }
     }
 }
 
@@ -373,6 +434,38 @@ mod tests {
         store.compact(head);
         assert!(store.events_since(head, 10).unwrap().is_empty());
         assert!(store.list_at("things", None, head - 1).is_err());
+    }
+
+    #[test]
+    fn large_objects_are_remembered_for_a_shorter_time() {
+        let table = Arc::from("things");
+        let large = |n| {
+            let mut object = object("", "x", n);
+            object["text"] = json!("a".repeat(10_000));
+            object
+        };
+        let store = Store::new(100).within(45_000);
+        for n in 0..50 {
+            store.put(&table, large(n));
+        }
+        let (head, kept) = (store.revision(), store.revision() - store.compacted());
+        assert!((3..=4).contains(&kept), "{kept} of 10 KB in 45 KB");
+        let found = store.events_since(head - kept, 10).unwrap().len();
+        assert_eq!(u64::try_from(found).unwrap(), kept);
+        assert!(store.events_since(head - kept - 1, 10).is_err());
+        // Small ones take their place, and a compaction leaves the count right.
+        store.compact(head);
+        for n in 0..20 {
+            store.put(&table, object("", "y", n));
+        }
+        assert_eq!(store.compacted(), head);
+        let tight = Store::new(100).within(1);
+        tight.put(&table, large(0));
+        tight.put(&table, large(1));
+        assert_eq!(
+            tight.events_since(tight.revision() - 1, 10).unwrap().len(),
+            1
+        );
     }
 
     #[test]

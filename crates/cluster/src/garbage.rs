@@ -1,7 +1,7 @@
 //! Garbage collection by owner references: background, foreground, orphan.
 //!
-//! Works on metadata alone, so that every kind, custom ones included, is collected the same way. An owner is found by uid; one
-//! that is not there, or lives in another namespace, counts as absent.
+//! Works on metadata alone, so that every kind, custom ones included, is collected the same way. An
+//! owner is found by uid; one that is not there, or lives in another namespace, counts as absent.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::Kind;
 
@@ -19,7 +20,8 @@ pub fn is_controlled_by(metadata: &ObjectMeta, uid: &str) -> bool {
     controller_of(metadata).is_some_and(|owner| owner.uid == uid)
 }
 
-/// A reference that makes `owner` the controller of what carries it, and blocks its foreground deletion.
+/// A reference that makes `owner` the controller of what carries it, and blocks its foreground
+/// deletion.
 pub fn controller_reference(kind: &Kind, owner: &ObjectMeta) -> OwnerReference {
     OwnerReference {
         api_version: kind.api_version(),
@@ -70,4 +72,26 @@ pub fn after(at: Timestamp, seconds: i64) -> Timestamp {
 /// API times have a resolution of a second.
 pub fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// A number, or a percentage of `total`. Negative numbers and percentages that can't be read count
+/// as 0.
+pub fn scaled(value: &IntOrString, total: i32, round_up: bool) -> i32 {
+    let percent = |pct: i64| {
+        let product = i64::from(total) * pct;
+        let rounded = if round_up {
+            (product + 99).div_euclid(100)
+        } else {
+            product.div_euclid(100)
+        };
+        i32::try_from(rounded).unwrap_or(i32::MAX)
+    };
+    match value {
+        IntOrString::Int(number) => (*number).max(0),
+        IntOrString::String(text) => text
+            .strip_suffix('%')
+            .and_then(|digits| digits.parse::<i64>().ok())
+            .filter(|pct| (0..=10_000).contains(pct))
+            .map_or(0, percent),
+    }
 }

@@ -14,7 +14,8 @@ pub const FINALIZER: &str = "kubernetes";
 pub struct View<'a> {
     pub namespace: &'a Namespace,
     pub has_service_account: bool,
-    /// Whatever is still in the namespace, with whether its deletion was already asked for and whether finalizers hold it.
+    /// Whatever is still in the namespace, with whether its deletion was already asked for and
+    /// whether finalizers hold it.
     pub contents: &'a [Content],
 }
 
@@ -44,7 +45,13 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
         }
         return step;
     }
-    for content in view.contents.iter().filter(|content| !content.deleting) {
+    // Pods first: what runs in them may need the rest until it has stopped.
+    let pods_left = view.contents.iter().any(is_pod);
+    let next = view
+        .contents
+        .iter()
+        .filter(|content| !content.deleting && (is_pod(content) || !pods_left));
+    for content in next {
         step.writes.push(Write::Delete {
             target: content.target.clone(),
             grace_s: None,
@@ -73,6 +80,10 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
     }
     report(view, now, &mut step);
     step
+}
+
+fn is_pod(content: &Content) -> bool {
+    content.target.kind == Kind::POD
 }
 
 /// Phase and conditions while something is left.
@@ -115,78 +126,66 @@ fn report(view: &View<'_>, now: Timestamp, step: &mut Step) {
     }
 }
 
-fn conditions_of(view: &View<'_>) -> [NamespaceCondition; 3] {
-    let mut kinds: Vec<String> = view
-        .contents
-        .iter()
-        .map(|c| resource(&c.target.kind))
-        .collect();
-    kinds.sort_unstable();
-    let mut counted: Vec<String> = Vec::new();
-    for chunk in kinds.chunk_by(|a, b| a == b) {
-        counted.push(format!(
-            "{} has {} resource instances",
-            chunk[0],
-            chunk.len()
-        ));
-    }
-    let mut finalizers: Vec<&String> = view.contents.iter().flat_map(|c| &c.finalizers).collect();
-    finalizers.sort_unstable();
-    let mut held: Vec<String> = Vec::new();
-    for chunk in finalizers.chunk_by(|a, b| a == b) {
-        held.push(format!(
-            "{} in {} resource instances",
-            chunk[0],
-            chunk.len()
-        ));
-    }
-    let remaining = if counted.is_empty() {
-        condition(
-            "NamespaceContentRemaining",
-            "False",
-            "ContentRemoved",
-            "All content successfully removed",
-        )
-    } else {
-        let message = format!("Some resources are remaining: {}", counted.join(", "));
-        condition(
-            "NamespaceContentRemaining",
-            "True",
-            "SomeResourcesRemain",
-            &message,
-        )
-    };
-    let finalizing = if held.is_empty() {
-        let message = "All content-preserving finalizers finished";
-        condition(
-            "NamespaceFinalizersRemaining",
-            "False",
-            "ContentHasNoFinalizers",
-            message,
-        )
-    } else {
-        let message = format!(
-            "Some content in the namespace has finalizers remaining: {}",
-            held.join(", ")
-        );
-        condition(
-            "NamespaceFinalizersRemaining",
-            "True",
-            "SomeFinalizersRemain",
-            &message,
-        )
-    };
-    let message = "All content successfully deleted, may be waiting on finalization";
-    let deleted = condition(
-        "NamespaceDeletionContentFailure",
-        "False",
-        "ContentDeleted",
-        message,
-    );
-    [deleted, remaining, finalizing]
+fn conditions_of(view: &View<'_>) -> [NamespaceCondition; 5] {
+    let fine = |kind: &str, reason: &str, message: &str| condition(kind, "False", reason, message);
+    [
+        fine(
+            "NamespaceDeletionDiscoveryFailure",
+            "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
+        fine(
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        fine(
+            "NamespaceDeletionContentFailure",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        remaining(view),
+        finalizing(view),
+    ]
 }
 
-/// The plural and group as the real controller prints them, e.g. `replicasets.apps`; regular English plurals.
+fn remaining(view: &View<'_>) -> NamespaceCondition {
+    let kinds = view.contents.iter().map(|c| resource(&c.target.kind));
+    let counted = counted(kinds.collect(), "has");
+    let kind = "NamespaceContentRemaining";
+    if counted.is_empty() {
+        let message = "All content successfully removed";
+        return condition(kind, "False", "ContentRemoved", message);
+    }
+    let message = format!("Some resources are remaining: {}", counted.join(", "));
+    condition(kind, "True", "SomeResourcesRemain", &message)
+}
+
+fn finalizing(view: &View<'_>) -> NamespaceCondition {
+    let finalizers = view.contents.iter().flat_map(|c| c.finalizers.clone());
+    let held = counted(finalizers.collect(), "in");
+    let kind = "NamespaceFinalizersRemaining";
+    if held.is_empty() {
+        let message = "All content-preserving finalizers finished";
+        return condition(kind, "False", "ContentHasNoFinalizers", message);
+    }
+    let message = format!(
+        "Some content in the namespace has finalizers remaining: {}",
+        held.join(", ")
+    );
+    condition(kind, "True", "SomeFinalizersRemain", &message)
+}
+
+/// `NAME has 2 resource instances`, for each name.
+fn counted(mut names: Vec<String>, verb: &str) -> Vec<String> {
+    names.sort_unstable();
+    let same = names.chunk_by(|a, b| a == b);
+    same.map(|chunk| format!("{} {verb} {} resource instances", chunk[0], chunk.len()))
+        .collect()
+}
+
+/// The plural and group as the real controller prints them, e.g. `replicasets.apps`; regular
+/// English plurals.
 fn resource(kind: &Kind) -> String {
     let lower = kind.kind.to_lowercase();
     let plural = match lower.strip_suffix('y') {
@@ -259,6 +258,25 @@ mod tests {
             step(&view, Timestamp::UNIX_EPOCH).writes[..],
             [Write::Create { .. }]
         ));
+    }
+
+    #[test]
+    fn pods_go_before_the_rest() {
+        let namespace = namespace(true);
+        let mut config = content(false);
+        config.target.kind = Kind::of("", "v1", "ConfigMap");
+        let deleted = |contents: &[Content]| -> Vec<String> {
+            let deletes = writes(&namespace, contents).into_iter();
+            let kinds = deletes.filter_map(|write| match write {
+                Write::Delete { target, .. } => Some(target.kind.kind.to_string()),
+                _ => None,
+            });
+            kinds.collect()
+        };
+        assert_eq!(deleted(&[config.clone(), content(false)]), ["Pod"]);
+        let none: [&str; 0] = [];
+        assert_eq!(deleted(&[config.clone(), content(true)]), none);
+        assert_eq!(deleted(&[config]), ["ConfigMap"]);
     }
 
     #[test]

@@ -61,6 +61,15 @@ pub fn available_at(pod: &Pod, min_ready_s: i32) -> Option<Timestamp> {
     })
 }
 
+/// Restarts of all containers together, those of init containers too.
+pub fn restarts(pod: &Pod) -> i32 {
+    let status = pod.status.as_ref();
+    let main = status.and_then(|status| status.container_statuses.as_ref());
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let all = main.into_iter().chain(init).flatten();
+    all.map(|status| status.restart_count).sum()
+}
+
 /// Restarts of the container that restarted most.
 pub fn max_restarts(pod: &Pod) -> i32 {
     let statuses = pod

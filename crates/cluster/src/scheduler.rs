@@ -1,7 +1,8 @@
 //! Scheduler: binds pods to nodes.
 //!
-//! Filters by `unschedulable`, node selector and taints; the node with the fewest pods wins, the first by name among equals.
-//! Resources are not counted: the nodes of this cluster are as large as the machine.
+//! Filters by `unschedulable`, node selector and taints; the node with the fewest pods wins, the
+//! first by name among equals. Resources are not counted: the nodes of this cluster are as large as
+//! the machine.
 
 use std::sync::Arc;
 

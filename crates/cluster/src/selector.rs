@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 
 type Labels = BTreeMap<String, String>;
 
-/// Whether a workload's selector takes these labels. An empty selector takes everything, one with an unknown operator nothing.
+/// Whether a workload's selector takes these labels. An empty selector takes everything, one with
+/// an unknown operator nothing.
 pub fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
     let empty = Labels::new();
     let labels = labels.unwrap_or(&empty);

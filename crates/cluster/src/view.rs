@@ -1,7 +1,7 @@
 //! The indexed view of the store that the controllers share.
 //!
-//! Indexes keep every lookup proportional to its answer: pods by controller, by label, by node; any object by uid, by owner, by
-//! namespace.
+//! Indexes keep every lookup proportional to its answer: pods by controller, by label, by node; any
+//! object by uid, by owner, by namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,6 +116,7 @@ pub(crate) struct View {
     pub(crate) services: Table<Service>,
     pub(crate) slices: Table<EndpointSlice>,
     pub(crate) endpoints: Table<Endpoints>,
+    pub(crate) budgets: Table<PodDisruptionBudget>,
     pub(crate) namespaces: Table<Namespace>,
     pub(crate) nodes: Table<Node>,
     /// Namespace, label, value → names of pods.
@@ -190,6 +192,9 @@ impl View {
                 drop(replace!(self.slices, key, object, touched));
             }
             ("", "Endpoints") => drop(replace!(self.endpoints, key, object, touched)),
+            ("policy", "PodDisruptionBudget") => {
+                drop(replace!(self.budgets, key, object, touched));
+            }
             ("", "Namespace") => drop(replace!(self.namespaces, key, object, touched)),
             ("", "Node") => drop(replace!(self.nodes, key, object, touched)),
             _ => {}

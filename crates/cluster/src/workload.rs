@@ -1,7 +1,8 @@
 //! What a container does, read from its image, command and environment.
 //!
-//! No image is ever pulled and no command ever run: the tag and the environment describe a demo workload. The tag is words
-//! joined by `-`, in any order; words that mean nothing here are ignored, so that real tags (`1.27-alpine`) are healthy ones.
+//! No image is ever pulled and no command ever run: the tag and the environment describe a demo
+//! workload. The tag is words joined by `-`, in any order; words that mean nothing here are
+//! ignored, so that real tags (`1.27-alpine`) are healthy ones.
 //!
 //! | word | meaning | environment |
 //! |---|---|---|
@@ -16,8 +17,8 @@
 //! | `exit-N` | exits with code N | `EXIT_CODE` |
 //! | `missing` | can't be pulled; so can nothing from a host ending in `.invalid`, or called `does-not-exist` | – |
 //!
-//! A container of a pod that doesn't restart always (a Job's) ends by itself with 0 after a second. `sleep N`, `exit N`,
-//! `true` and `false` in its command or arguments are honoured.
+//! A container of a pod that doesn't restart always (a Job's) ends by itself with 0 after a second.
+//! `sleep N`, `exit N`, `true` and `false` in its command or arguments are honoured.
 
 use k8s_openapi::api::core::v1::Container;
 
@@ -27,7 +28,8 @@ pub const COLORS: [&str; 9] = [
 ];
 const BAD_ERROR_PCT: f64 = 20.0;
 const SLOW_MS: u64 = 500;
-/// How long a stopped workload goes on listening unless told otherwise: longer than endpoint news take to travel.
+/// How long a stopped workload goes on listening unless told otherwise: longer than endpoint news
+/// take to travel.
 pub const DRAIN_MS: u64 = 1_000;
 const TASK_S: u64 = 1;
 const MAX_TEXT: usize = 4_096;

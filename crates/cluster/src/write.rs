@@ -24,6 +24,7 @@ impl Kind {
     pub const REPLICA_SET: Self = Self::of("apps", "v1", "ReplicaSet");
     pub const DEPLOYMENT: Self = Self::of("apps", "v1", "Deployment");
     pub const JOB: Self = Self::of("batch", "v1", "Job");
+    pub const POD_DISRUPTION_BUDGET: Self = Self::of("policy", "v1", "PodDisruptionBudget");
     pub const ENDPOINT_SLICE: Self = Self::of("discovery.k8s.io", "v1", "EndpointSlice");
 
     /// A kind known at compile time.
@@ -98,7 +99,8 @@ pub enum Write {
         kind: Kind,
         object: Value,
     },
-    /// Replaces an object with optimistic concurrency (`metadata.resourceVersion` of `object`), whole or one subresource.
+    /// Replaces an object with optimistic concurrency (`metadata.resourceVersion` of `object`),
+    /// whole or one subresource.
     Update {
         kind: Kind,
         object: Value,
@@ -143,8 +145,8 @@ impl Step {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
-    /// Takes in a later step of the same instant: Events add up; of all other writes, and of the times, those of the later
-    /// step hold.
+    /// Takes in a later step of the same instant: Events add up; of all other writes, and of the
+    /// times, those of the later step hold.
     pub fn supersede(&mut self, later: Self) {
         let is_event = |write: &Write| matches!(write, Write::Event(_));
         self.writes.retain(is_event);

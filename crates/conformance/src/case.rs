@@ -32,7 +32,8 @@ pub struct Case {
     /// Compare managed fields too; their times are masked.
     #[serde(default)]
     pub managed: bool,
-    /// Who has to act before the answer is this one. The request is repeated for a while until it is.
+    /// Who has to act before the answer is this one. The request is repeated for a while until it
+    /// is.
     pub awaits: Option<String>,
     /// Media type of the answer, where it matters.
     pub content_type: Option<String>,

@@ -1,5 +1,5 @@
-//! What a file leaves behind, for servers that live on: cluster-scoped objects and what lies in lasting namespaces go before
-//! and after it, so that every replay starts from the same state.
+//! What a file leaves behind, for servers that live on: cluster-scoped objects and what lies in
+//! lasting namespaces go before and after it, so that every replay starts from the same state.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! One table of requests pins what a Kubernetes API server answers.
 //!
-//! A file of the table is a sequence of [`Case`]s. Each is sent in order to a [`Server`]: the embedded one in a test, a real
-//! kube-apiserver with its controllers in the suite `conformance` of `weir-e2e`. The answer is compared whole after masking
-//! what differs from run to run. There is one truth, the table; what the embedded server answers differently on purpose
-//! stands beside it with the reason (`embedded`, `why`).
+//! A file of the table is a sequence of [`Case`]s. Each is sent in order to a [`Server`]: the
+//! embedded one in a test, a real kube-apiserver with its controllers in the suite `conformance` of
+//! `weir-e2e`. The answer is compared whole after masking what differs from run to run. There is
+//! one truth, the table; what the embedded server answers differently on purpose stands beside it
+//! with the reason (`embedded`, `why`).
 //!
 //! | module | what |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! JSON pointers with one addition: `field=value` finds the item of a list whose field has that text.
+//! JSON pointers with one addition: `field=value` finds the item of a list whose field has that
+//! text.
 
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
-//! Writes a server's answers into the table: what a new case is made with, and what a new version of Kubernetes is read with.
-//! Only the expectations of cases that differ are rewritten; everything else of a file stays as it was typed.
+//! Writes a server's answers into the table: what a new case is made with, and what a new version
+//! of Kubernetes is read with. Only the expectations of cases that differ are rewritten; everything
+//! else of a file stays as it was typed.
 
 use crate::{Expected, File, Replay, Server, TableError, Which, emit};
 

@@ -1,5 +1,5 @@
-//! Addresses of this machine: a block of loopback addresses per sandbox, or a network that is all local; in it an address
-//! per pod and per Service.
+//! Addresses of this machine: a block of loopback addresses per sandbox, or a network that is all
+//! local; in it an address per pod and per Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -55,7 +55,8 @@ impl Addresses {
         Err(Error::Addresses(last))
     }
 
-    /// All of a network that the caller has made local, and has alone: `base/prefix`, `prefix` from 8 to 30.
+    /// All of a network that the caller has made local, and has alone: `base/prefix`, `prefix` from
+    /// 8 to 30.
     pub(crate) fn network(base: Ipv4Addr, prefix: u32) -> Self {
         let bits = 32 - prefix.clamp(8, 30);
         Self::of(base.to_bits() & !((1 << bits) - 1), bits, None)
@@ -85,7 +86,8 @@ impl Addresses {
         self.ip(GATEWAY)
     }
 
-    /// A free address; those given back come again last, so that late packets find nobody. `None` = the block is full.
+    /// A free address; those given back come again last, so that late packets find nobody. `None` =
+    /// the block is full.
     pub(crate) fn take(&self) -> Option<IpAddr> {
         let host = next(&mut self.lock(), self.bits)?;
         Some(self.ip(host))
@@ -129,7 +131,8 @@ impl Addresses {
         }
     }
 
-    /// Listens there, or, where a privileged port is not to be had, on another port of the same address.
+    /// Listens there, or, where a privileged port is not to be had, on another port of the same
+    /// address.
     pub(crate) fn listen(&self, wanted: SocketAddr) -> std::io::Result<TcpListener> {
         let listener = match TcpListener::bind(wanted) {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

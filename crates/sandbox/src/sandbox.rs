@@ -21,6 +21,12 @@ const NAME: &str = "weir-sandbox";
 /// The longest sleep between two looks at the cluster: a clock that jumps costs no more.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
 
+/// Memory for the history of objects, bytes: minutes of a busy cluster, so that no watch that is
+/// being read falls behind.
+const HISTORY_BYTES: usize = 128 * 1024 * 1024;
+/// How long Events are kept, seconds: the real API server's default.
+const EVENT_TTL_S: i64 = 3_600;
+
 /// Settings.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -65,10 +71,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Brings the cluster up; it takes requests when this returns. Needs a tokio runtime with IO and time.
+    /// Brings the cluster up; it takes requests when this returns. Needs a tokio runtime with IO
+    /// and time.
     pub async fn start(options: Options) -> Result<Self> {
         let addresses = Arc::new(Addresses::claim()?);
-        let api = ApiServer::builder().seed(options.seed).build();
+        let api = ApiServer::builder()
+            .seed(options.seed)
+            .history_bytes(HISTORY_BYTES)
+            .build();
         gateway::install(&api)?;
 
         let wanted = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), options.port);
@@ -114,6 +124,7 @@ impl Sandbox {
         let cluster = Cluster::new(cluster::Options {
             nodes: options.nodes,
             events: options.events,
+            event_ttl_s: Some(EVENT_TTL_S),
             runtime: Box::new(machine),
         });
         tasks.spawn(drive(cluster, api.clone(), facts));
@@ -160,7 +171,8 @@ impl Sandbox {
         self.listeners.service(namespace, name, port)
     }
 
-    /// Ends all tasks and waits until they have ended: afterwards no socket of this sandbox is open.
+    /// Ends all tasks and waits until they have ended: afterwards no socket of this sandbox is
+    /// open.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         self.listeners.close();

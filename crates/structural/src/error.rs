@@ -212,7 +212,8 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
-/// The text after `is invalid: ` in a `Status`: one error as it is, several in brackets, repeats left out.
+/// The text after `is invalid: ` in a `Status`: one error as it is, several in brackets, repeats
+/// left out.
 pub fn join(errors: &[FieldError]) -> String {
     let mut texts: Vec<String> = Vec::new();
     for error in errors {

@@ -32,7 +32,8 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-/// `%v` of a number: integers plain, floats in the shortest form, exponents from 1e21 and below 1e-4.
+/// `%v` of a number: integers plain, floats in the shortest form, exponents from 1e21 and below
+/// 1e-4.
 pub(crate) fn number(number: &serde_json::Number) -> String {
     match number.as_f64() {
         Some(value) if number.is_f64() => float(value),

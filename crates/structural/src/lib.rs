@@ -1,7 +1,7 @@
 //! Structural schemas and patches of Kubernetes objects, pure functions over `serde_json::Value`.
 //!
-//! One [`Schema`] tree describes custom resources (parsed from `openAPIV3Schema`) and built-in kinds
-//! (a generated table, [`builtin`]). What an API server does to an object on its way in:
+//! One [`Schema`] tree describes custom resources (parsed from `openAPIV3Schema`) and built-in
+//! kinds (a generated table, [`builtin`]). What an API server does to an object on its way in:
 //!
 //! | step | function |
 //! | --- | --- |
@@ -25,5 +25,6 @@ pub mod schema;
 pub use error::{ErrorKind, FieldError, join};
 pub use schema::Schema;
 
-/// How deeply a document may be nested before a function of this crate refuses it or stops descending.
+/// How deeply a document may be nested before a function of this crate refuses it or stops
+/// descending.
 pub const MAX_DEPTH: usize = 128;

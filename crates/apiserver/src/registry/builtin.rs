@@ -1,4 +1,5 @@
-//! The table of built-in kinds. A row is all there is to a kind; what only one kind does is in `strategy`.
+//! The table of built-in kinds. A row is all there is to a kind; what only one kind does is in
+//! `strategy`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! CustomResourceDefinitions → served resources; naming, defaulting and status of the definitions themselves.
+//! CustomResourceDefinitions → served resources; naming, defaulting and status of the definitions
+//! themselves.
 
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ fn strings(value: &Value, pointer: &str) -> Vec<String> {
         .collect()
 }
 
-/// The resources that a stored definition serves, one per served version. A version whose schema does not parse (which
-/// validation of the definition excludes) is left out.
+/// The resources that a stored definition serves, one per served version. A version whose schema
+/// does not parse (which validation of the definition excludes) is left out.
 pub(crate) fn resources(definition: &Value) -> Vec<Resource> {
     let spec = &definition["spec"];
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
@@ -187,6 +188,24 @@ pub(crate) fn validate(definition: &Value) -> Vec<FieldError> {
     errors
 }
 
+fn schema_path(version: usize) -> String {
+    format!("spec.versions[{version}].schema.openAPIV3Schema")
+}
+
+/// What is told to who installs a definition. Its CEL rules are accepted if they are expressions,
+/// as definitions in use would be no good otherwise; only immutability is looked after, so each
+/// other one gets a warning, that nobody relies on it.
+pub(crate) fn warnings(definition: &Value) -> Vec<String> {
+    let versions = definition["spec"]["versions"].as_array();
+    let versions = versions.into_iter().flatten().enumerate();
+    let sentences = versions.filter_map(|(index, version)| {
+        let at = schema_path(index);
+        let schema = version.pointer("/schema/openAPIV3Schema")?;
+        Some(Schema::parse(schema, &at).ok()?.unsupported_rules(&at))
+    });
+    sentences.flatten().collect()
+}
+
 fn validate_versions(spec: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
@@ -212,8 +231,11 @@ fn validate_versions(spec: &Value) -> Vec<FieldError> {
                 "",
             )),
             Some(schema) => {
-                let at = format!("{path}.schema.openAPIV3Schema");
-                errors.extend(Schema::parse(schema, &at).err().unwrap_or_default());
+                let at = schema_path(index);
+                errors.extend(match Schema::parse(schema, &at) {
+                    Ok(schema) => schema.broken_rules(&at),
+                    Err(errors) => errors,
+                });
             }
         }
     }
@@ -233,7 +255,8 @@ fn validate_versions(spec: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// The status of a definition that is accepted and served: what the naming and establishing controllers write.
+/// The status of a definition that is accepted and served: what the naming and establishing
+/// controllers write.
 pub(crate) fn establish(definition: &mut Value, now: &str) {
     let stored = definition["spec"]["versions"]
         .as_array()
@@ -284,7 +307,8 @@ pub(crate) fn establish(definition: &mut Value, now: &str) {
         json!({"conditions": conditions, "acceptedNames": names, "storedVersions": versions});
 }
 
-/// Orders versions as apimachinery does: v10 > v2 > v1 > v1beta2 > v1beta1 > v1alpha1 > anything else by name.
+/// Orders versions as apimachinery does: v10 > v2 > v1 > v1beta2 > v1beta1 > v1alpha1 > anything
+/// else by name.
 pub(crate) fn version_priority(version: &str) -> (u8, u64, u64, String) {
     let parse = || {
         let rest = version.strip_prefix('v')?;

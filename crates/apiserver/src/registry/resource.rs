@@ -49,7 +49,8 @@ pub(crate) enum Generation {
     SpecAndAnnotations,
     /// 1 at creation and for ever (PriorityClass).
     Fixed,
-    /// +1 on any change outside metadata (and outside status if that is a subresource): custom resources.
+    /// +1 on any change outside metadata (and outside status if that is a subresource): custom
+    /// resources.
     Custom,
 }
 

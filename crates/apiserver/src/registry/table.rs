@@ -42,7 +42,8 @@ impl Registry {
         registry
     }
 
-    /// This registry with one CRD's resources replaced by what `definition` serves now (`None`: it is gone).
+    /// This registry with one CRD's resources replaced by what `definition` serves now (`None`: it
+    /// is gone).
     pub(crate) fn with_crd(&self, name: &str, definition: Option<&Value>) -> Self {
         let mut next = self.clone();
         next.epoch += 1;
@@ -135,7 +136,8 @@ impl Registry {
             .any(|(g, v)| g == group && v == version)
     }
 
-    /// Groups in discovery order, each with its versions, best first. The core group is not among them.
+    /// Groups in discovery order, each with its versions, best first. The core group is not among
+    /// them.
     pub(crate) fn groups(&self) -> Vec<(String, Vec<String>)> {
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for (group, version) in self.versions.iter().filter(|(group, _)| !group.is_empty()) {

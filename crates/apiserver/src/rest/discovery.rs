@@ -1,4 +1,5 @@
-//! `/version`, `/api`, `/apis` and what is below: group lists, resource lists, aggregated discovery.
+//! `/version`, `/api`, `/apis` and what is below: group lists, resource lists, aggregated
+//! discovery.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Fields that a JSON document has twice. Parsing keeps the last one and says nothing, so they are looked for apart.
+//! Fields that a JSON document has twice. Parsing keeps the last one and says nothing, so they are
+//! looked for apart.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -54,7 +54,8 @@ fn kept_bytes(server: &ApiServer, path: &str, make: impl FnOnce(&Registry) -> By
     kept.or_insert_with(|| make(&registry)).clone()
 }
 
-/// The described resources of one version: built-in kinds with all their companions, custom ones by their schema.
+/// The described resources of one version: built-in kinds with all their companions, custom ones by
+/// their schema.
 fn described<'a>(registry: &'a Registry, group: &str, version: &str) -> Vec<Described<'a>> {
     let mut list: Vec<Described<'a>> = builtin::KINDS
         .iter()

@@ -37,7 +37,8 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A boolean as Go's conversion reads it: absent, `0` and `false` are false, anything else is true.
+    /// A boolean as Go's conversion reads it: absent, `0` and `false` are false, anything else is
+    /// true.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.find(name)
             .is_some_and(|value| !["0", "false"].contains(&value))
@@ -56,7 +57,8 @@ impl Query {
     }
 }
 
-/// Percent-decoding; `plus` turns `+` into a space. Malformed escapes stay as they are, bad UTF-8 is replaced.
+/// Percent-decoding; `plus` turns `+` into a space. Malformed escapes stay as they are, bad UTF-8
+/// is replaced.
 pub(crate) fn decode(source: &str, plus: bool) -> String {
     let bytes = source.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

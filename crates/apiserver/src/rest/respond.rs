@@ -14,6 +14,9 @@ use crate::status::Status;
 use crate::table;
 use crate::transport::Body;
 
+/// Characters of all warnings together, as in the real one: what is above is left out.
+const MAX_WARNINGS: usize = 4_096;
+
 /// A response with these bytes.
 pub(crate) fn bytes(
     code: u16,
@@ -94,9 +97,14 @@ pub(crate) fn page_not_found() -> Response<Body> {
     response
 }
 
-/// Adds `Warning: 299` headers.
+/// Adds `Warning: 299` headers, as many as a client can be expected to read.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    let mut length = 0;
     for warning in warnings {
+        length += warning.chars().count();
+        if length > MAX_WARNINGS {
+            return;
+        }
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(WARNING, value);

@@ -1,4 +1,5 @@
-//! Reviews. Authentication and authorization are stubs: everyone is an administrator and may do everything.
+//! Reviews. Authentication and authorization are stubs: everyone is an administrator and may do
+//! everything.
 
 use serde_json::{Value, json};
 use structural::FieldError;

@@ -1,8 +1,9 @@
 //! Watches: exact replay from a resource version, then live.
 //!
-//! A watcher holds only a revision. It asks the store for every event after it, tells those that concern it, and waits
-//! for the head to move; nothing is pushed at it, so nothing can be lost between a list and its watch. A revision that
-//! the store has compacted ends the stream with an honest 410.
+//! A watcher holds only a revision. It asks the store for every event after it, tells those that
+//! concern it, and waits for the head to move; nothing is pushed at it, so nothing can be lost
+//! between a list and its watch. A revision that the store has compacted ends the stream with an
+//! honest 410.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -231,7 +232,8 @@ impl Watch {
         chunk
     }
 
-    /// An object that begins to match is ADDED, one that ceases to is DELETED (in its last matching state).
+    /// An object that begins to match is ADDED, one that ceases to is DELETED (in its last matching
+    /// state).
     fn tell(&mut self, chunk: &mut Vec<u8>, event: &Event) {
         if *event.table != *self.resource.table {
             return;

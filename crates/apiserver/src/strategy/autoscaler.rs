@@ -1,4 +1,5 @@
-//! `autoscaling/v1` as a view of the stored `autoscaling/v2`: one CPU target, other metrics in an annotation.
+//! `autoscaling/v1` as a view of the stored `autoscaling/v2`: one CPU target, other metrics in an
+//! annotation.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ pub(super) fn is_old(resource: &Resource) -> bool {
     resource.is("autoscaling", "horizontalpodautoscalers") && resource.gvk.version == "v1"
 }
 
-/// The resource by whose rules objects of `resource` are stored: v2 for the v1 view, else itself (`None`).
+/// The resource by whose rules objects of `resource` are stored: v2 for the v1 view, else itself
+/// (`None`).
 pub(super) fn stored_as(server: &Inner, resource: &Resource) -> Option<Arc<Resource>> {
     if !is_old(resource) {
         return None;

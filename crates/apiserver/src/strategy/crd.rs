@@ -1,11 +1,12 @@
-//! CustomResourceDefinitions as they are written: accepted, established, served at once; deleted with their instances.
+//! CustomResourceDefinitions as they are written: accepted, established, served at once; deleted
+//! with their instances.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use structural::FieldError;
 
-use super::Target;
+use super::{Target, WriteOptions};
 use crate::access::DeleteOptions;
 use crate::object::{self, is_terminating, name};
 use crate::registry::{Resource, crd};
@@ -27,6 +28,13 @@ pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
         crd::validate(object)
     } else {
         Vec::new()
+    }
+}
+
+/// Adds what is to be told of a definition that was accepted.
+pub(super) fn warn(target: &Target<'_>, object: &Value, options: &mut WriteOptions) {
+    if is(target.resource) && target.subresource.is_none() {
+        options.warnings.extend(crd::warnings(object));
     }
 }
 
@@ -126,7 +134,8 @@ pub(super) fn after_mark(server: &Inner, resource: &Resource, definition: &Arc<V
     let (objects, _) = server.store.list(&instance.table, None);
     for object in objects {
         let target = Target::new(instance, object::namespace(&object), name(&object), None);
-        // The instance was just listed under the writer lock, so it exists; one that is held by finalizers stays marked.
+        // The instance was just listed under the writer lock, so it exists; one that is held by
+        // finalizers stays marked.
         let _ = super::delete::delete_locked(server, &target, &DeleteOptions::default());
     }
     if server.store.count(&instance.table) == 0 {
@@ -134,7 +143,8 @@ pub(super) fn after_mark(server: &Inner, resource: &Resource, definition: &Arc<V
     }
 }
 
-/// After an object went away: a definition stops being served; the last instance lets a waiting definition go.
+/// After an object went away: a definition stops being served; the last instance lets a waiting
+/// definition go.
 pub(super) fn after_removal(server: &Inner, resource: &Resource, object: &Value) {
     if is(resource) {
         let registry = server.registry().with_crd(name(object), None);

@@ -60,6 +60,7 @@ pub(super) fn create_locked(
         body,
     )?;
     let object = managed::created(server, rules, object, options)?;
+    crd::warn(target, &object, options);
     if options.dry_run {
         return Ok(event::to_version(resource, Arc::new(object)));
     }
@@ -161,7 +162,8 @@ const fn go_type(value: &Value) -> &'static str {
     }
 }
 
-/// The body's namespace must be the path's; an absent one is filled in, in cluster scope any is dropped.
+/// The body's namespace must be the path's; an absent one is filled in, in cluster scope any is
+/// dropped.
 pub(super) fn check_scope(target: &Target<'_>, body: &mut Value) -> Result<(), Status> {
     if !target.resource.namespaced {
         remove_meta(body, "namespace");

@@ -111,7 +111,11 @@ fn remove(server: &Inner, resource: &Resource, old: &Arc<Value>, dry_run: bool) 
     }
 }
 
-fn preconditions(target: &Target<'_>, old: &Value, options: &DeleteOptions) -> Result<(), Status> {
+pub(super) fn preconditions(
+    target: &Target<'_>,
+    old: &Value,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
     let (resource, name) = (target.resource, target.name);
     if let Some(want) = &options.uid
         && want != object::uid(old)

@@ -1,4 +1,5 @@
-//! Between versions: everything is stored in one version; `events.k8s.io/v1` and `v1` Events share their storage.
+//! Between versions: everything is stored in one version; `events.k8s.io/v1` and `v1` Events share
+//! their storage.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! The rules of writing: what creation, update, patch and deletion do to an object before and while it is stored.
+//! The rules of writing: what creation, update, patch and deletion do to an object before and while
+//! it is stored.
 //!
-//! Every write runs under the server's writer lock from reading the old state to storing the new one, so a write sees
-//! the head and resource version conflicts are exactly those the caller's preconditions ask for.
+//! Every write runs under the server's writer lock from reading the old state to storing the new
+//! one, so a write sees the head and resource version conflicts are exactly those the caller's
+//! preconditions ask for.
 
 mod autoscaler;
 mod crd;

@@ -15,7 +15,8 @@ pub(super) fn is(resource: &Resource) -> bool {
     resource.is("", "namespaces")
 }
 
-/// Refuses creation in a missing or terminating namespace (the NamespaceLifecycle admission plugin).
+/// Refuses creation in a missing or terminating namespace (the NamespaceLifecycle admission
+/// plugin).
 pub(super) fn admit(
     server: &Inner,
     resource: &Resource,

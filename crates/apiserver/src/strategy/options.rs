@@ -49,7 +49,7 @@ pub(crate) struct WriteOptions {
     pub(crate) validation: FieldValidation,
     /// Fields that the body has twice.
     pub(crate) duplicates: Vec<String>,
-    /// Unknown and duplicate fields, in words.
+    /// Told with the answer: unknown and duplicate fields, rules that nobody evaluates.
     pub(crate) warnings: Vec<String>,
 }
 

@@ -8,7 +8,7 @@ use structural::patch::{self, PatchError};
 
 use super::create::{create_locked, decode};
 use super::update::{Ownership, check_name, store_owned, store_update};
-use super::{Target, WriteOptions, Written, event, managed, scale};
+use super::{Target, WriteOptions, Written, crd, event, managed, scale};
 use crate::access::Patch;
 use crate::object::{self, name, set_meta};
 use crate::server::Inner;
@@ -57,6 +57,7 @@ pub(crate) fn patch(
     }
     let new = event::to_storage(resource, new);
     let object = store_update(server, target, &old, new, options)?;
+    crd::warn(target, &object, options);
     Ok(Written {
         object,
         created: false,
@@ -170,6 +171,7 @@ fn apply(
     let new = managed::apply(server, target, Some(&current), &configuration, options)?;
     let new = event::to_storage(resource, new);
     let object = store_owned(server, target, old, new, Ownership::Applied(options))?;
+    crd::warn(target, &object, options);
     Ok(Written {
         object,
         created: false,

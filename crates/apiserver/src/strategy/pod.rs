@@ -14,6 +14,8 @@ use crate::status::Status;
 
 const DISRUPTION_BUDGETS: &str = "policy/poddisruptionbudgets";
 const PRIORITY_CLASSES: &str = "scheduling.k8s.io/priorityclasses";
+/// Reason of the condition of a pod that was evicted.
+const EVICTED: &str = "EvictionByEvictionAPI";
 
 fn is(resource: &Resource) -> bool {
     resource.is("", "pods")
@@ -163,11 +165,43 @@ pub(crate) fn evict(
     let Some(pod) = server.find(target.resource, target.namespace, target.name) else {
         return Err(Status::not_found(target.resource, target.name));
     };
-    let over = ["Succeeded", "Failed"].contains(&text(&pod, "/status/phase"));
-    if !over && !is_terminating(&pod) && text(&pod, "/status/phase") != "Pending" {
+    let phase = text(&pod, "/status/phase");
+    if !is_terminating(&pod) && !["Succeeded", "Failed", "Pending"].contains(&phase) {
         disrupt(server, target, &pod, options.dry_run)?;
     }
-    super::delete::delete_locked(server, target, options)
+    super::delete::preconditions(target, &pod, options)?;
+    let mut options = options.clone();
+    if !options.dry_run {
+        note_eviction(server, target.resource, &pod);
+        // It was compared above, and is another one by now.
+        options.resource_version = None;
+    }
+    super::delete::delete_locked(server, target, &options)
+}
+
+/// The condition by which controllers tell an eviction from a failure.
+fn note_eviction(server: &Inner, resource: &Resource, pod: &Value) {
+    let mut conditions = items(pod, "/status/conditions").to_vec();
+    let is_target = |condition: &Value| condition["type"] == "DisruptionTarget";
+    let known = conditions.iter().find(|condition| is_target(condition));
+    if known.is_some_and(|c| c["status"] == "True" && c["reason"] == EVICTED) {
+        return;
+    }
+    conditions.retain(|condition| !is_target(condition));
+    conditions.push(json!({
+        "type": "DisruptionTarget", "status": "True", "reason": EVICTED,
+        "message": "Eviction API: evicting", "lastProbeTime": null,
+        "lastTransitionTime": server.now_text(),
+    }));
+    let mut noted = pod.clone();
+    noted["status"]["conditions"] = json!(conditions);
+    server.store.put(&resource.table, noted);
+}
+
+fn is_ready(pod: &Value) -> bool {
+    items(pod, "/status/conditions")
+        .iter()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn disrupt(
@@ -191,28 +225,32 @@ fn disrupt(
     let Some(budget) = covering.first() else {
         return Ok(());
     };
+    let healthy = int(budget, "/status/currentHealthy");
+    let desired = int(budget, "/status/desiredHealthy");
+    if !is_ready(pod) {
+        // It does not count as healthy: nothing is disrupted, unless others are missing too.
+        let always = text(budget, "/spec/unhealthyPodEvictionPolicy") == "AlwaysAllow";
+        if always || (healthy >= desired && desired > 0) {
+            return Ok(());
+        }
+    }
+    if int(budget, "/status/observedGeneration") < int(budget, "/metadata/generation") {
+        let why = format!(
+            "The disruption budget {} is still being processed by the server.",
+            name(budget)
+        );
+        let mut status = too_many(&why);
+        if let Some(details) = &mut status.details {
+            details.retry_after_s = Some(10);
+        }
+        return Err(status);
+    }
     let allowed = int(budget, "/status/disruptionsAllowed");
-    let stale = int(budget, "/status/observedGeneration") < int(budget, "/metadata/generation");
-    if stale || allowed <= 0 {
-        let words = "Cannot evict pod as it would violate the pod's disruption budget.";
-        let message = if stale {
-            format!(
-                "The disruption budget {} is still being processed by the server.",
-                name(budget)
-            )
-        } else {
-            format!(
-                "The disruption budget {} needs {} healthy pods and has {} currently",
-                name(budget),
-                int(budget, "/status/desiredHealthy"),
-                int(budget, "/status/currentHealthy")
-            )
-        };
-        return Err(Status::new(429, "TooManyRequests", words).with_cause(
-            "DisruptionBudget",
-            &message,
-            "",
-        ));
+    if allowed <= 0 {
+        return Err(too_many(&format!(
+            "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
+            name(budget)
+        )));
     }
     if !dry_run {
         let mut spent = Value::clone(budget);
@@ -223,7 +261,14 @@ fn disrupt(
     Ok(())
 }
 
-/// True if a LabelSelector object matches the pod's labels. An empty selector matches everything (policy/v1).
+/// Refused by a budget for now.
+fn too_many(why: &str) -> Status {
+    let words = "Cannot evict pod as it would violate the pod's disruption budget.";
+    Status::new(429, "TooManyRequests", words).with_cause("DisruptionBudget", why, "")
+}
+
+/// True if a LabelSelector object matches the pod's labels. An empty selector matches everything
+/// (policy/v1).
 fn covers(selector: &Value, pod: &Value) -> bool {
     let labels = string_map(pod, "/metadata/labels");
     let equal = string_map(selector, "/matchLabels")

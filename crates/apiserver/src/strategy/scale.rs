@@ -1,4 +1,5 @@
-//! The scale subresource: one shape (`autoscaling/v1` Scale) over whatever paths a kind keeps its replicas at.
+//! The scale subresource: one shape (`autoscaling/v1` Scale) over whatever paths a kind keeps its
+//! replicas at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

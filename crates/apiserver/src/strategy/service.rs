@@ -82,7 +82,8 @@ fn needs_node_port(service: &Value) -> bool {
     }
 }
 
-/// A port that names no node port keeps the one it had, told by name or number; without need they go.
+/// A port that names no node port keeps the one it had, told by name or number; without need they
+/// go.
 fn keep_node_ports(old: &Value, service: &mut Value) {
     let wanted = needs_node_port(service);
     let was = needs_node_port(old);

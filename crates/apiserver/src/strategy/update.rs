@@ -53,6 +53,7 @@ pub(crate) fn put(
     };
     let body = event::to_storage(resource, body);
     let object = store_update(server, target, &old, body, options)?;
+    crd::warn(target, &object, options);
     Ok(Written {
         object,
         created: false,
@@ -74,7 +75,8 @@ pub(super) fn check_name(target: &Target<'_>, body: &Value) -> Result<(), Status
     }))
 }
 
-/// Stores `new` in the place of `old`, by the rules. Both are in storage version; the caller holds the writer lock.
+/// Stores `new` in the place of `old`, by the rules. Both are in storage version; the caller holds
+/// the writer lock.
 pub(super) fn store_update(
     server: &Inner,
     target: &Target<'_>,
@@ -144,7 +146,8 @@ pub(super) fn store_owned(
     ))
 }
 
-/// Stores, unless nothing changed; removes instead when the last finalizer of a deleted object went away.
+/// Stores, unless nothing changed; removes instead when the last finalizer of a deleted object went
+/// away.
 fn finish(
     server: &Inner,
     resource: &Resource,

@@ -23,7 +23,8 @@ enum Operator {
     GreaterEqual,
 }
 
-/// Everything a path such as `.status.conditions[?(@.type=="Ready")].status` finds. A path that cannot be read finds nothing.
+/// Everything a path such as `.status.conditions[?(@.type=="Ready")].status` finds. A path that
+/// cannot be read finds nothing.
 pub(super) fn find<'a>(object: &'a Value, path: &str) -> Vec<&'a Value> {
     let Some(steps) = parse(path) else {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! `meta.k8s.io/v1` Tables: what `kubectl get` shows. Built-in kinds have their own printers, CRDs their columns.
+//! `meta.k8s.io/v1` Tables: what `kubectl get` shows. Built-in kinds have their own printers, CRDs
+//! their columns.
 
 mod columns;
 mod core;

@@ -1,4 +1,5 @@
-//! HTTP around the server: bodies, the `tower::Service`, serving on a socket, the in-process client, kubeconfig.
+//! HTTP around the server: bodies, the `tower::Service`, serving on a socket, the in-process
+//! client, kubeconfig.
 
 mod body;
 #[cfg(feature = "client")]

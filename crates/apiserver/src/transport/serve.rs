@@ -14,8 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::server::ApiServer;
 
 impl ApiServer {
-    /// Serves until the future is dropped. `tls` as [`crate::tls::Identity::server_config`] makes it; `None` is plain
-    /// HTTP (h2 with prior knowledge). A connection that fails ends alone; only a broken listener ends the server.
+    /// Serves until the future is dropped. `tls` as [`crate::tls::Identity::server_config`] makes
+    /// it; `None` is plain HTTP (h2 with prior knowledge). A connection that fails ends alone; only
+    /// a broken listener ends the server.
     pub async fn serve(self, listener: TcpListener, tls: Option<ServerConfig>) -> io::Result<()> {
         let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let mut connections = tokio::task::JoinSet::new();

@@ -17,7 +17,8 @@ use crate::status::Status;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl ApiServer {
-    /// Answers one request. Watch responses carry a streaming body; everything else is computed before this returns.
+    /// Answers one request. Watch responses carry a streaming body; everything else is computed
+    /// before this returns.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes>,

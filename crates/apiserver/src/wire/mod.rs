@@ -1,5 +1,6 @@
-//! Reading `application/vnd.kubernetes.protobuf` bodies, which typed Go clients (`kubectl create configmap`, `kubectl auth
-//! can-i`) send for built-in kinds. Answers are always JSON or YAML: such clients accept those too.
+//! Reading `application/vnd.kubernetes.protobuf` bodies, which typed Go clients
+//! (`kubectl create configmap`, `kubectl auth can-i`) send for built-in kinds. Answers are always
+//! JSON or YAML: such clients accept those too.
 
 mod decode;
 pub(crate) mod openapi;

@@ -1,7 +1,8 @@
 //! An OpenAPI v2 document as `kubectl` asks for it: protobuf messages of gnostic's `openapi.v2`.
 //!
-//! Written is what clients read: definitions whole, and of paths their operations with parameters' names and the extensions
-//! that say which kind they are about. Field numbers are those of `OpenAPIv2.proto`.
+//! Written is what clients read: definitions whole, and of paths their operations with parameters'
+//! names and the extensions that say which kind they are about. Field numbers are those of
+//! `OpenAPIv2.proto`.
 
 use serde_json::{Map, Value};
 

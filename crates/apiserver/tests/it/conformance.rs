@@ -1,5 +1,5 @@
-//! The table of requests (`tests/conformance/*.yaml`) on the embedded server, each file on a fresh one, with the cluster's
-//! controllers taking every step they can between two requests.
+//! The table of requests (`tests/conformance/*.yaml`) on the embedded server, each file on a fresh
+//! one, with the cluster's controllers taking every step they can between two requests.
 
 use std::sync::Mutex;
 

@@ -1,4 +1,5 @@
-//! The real `kubectl` over TLS on loopback. Skipped, with the reason printed, where kubectl is not installed.
+//! The real `kubectl` over TLS on loopback. Skipped, with the reason printed, where kubectl is not
+//! installed.
 
 use std::path::PathBuf;
 use std::process::Stdio;

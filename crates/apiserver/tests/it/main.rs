@@ -9,6 +9,7 @@
 
 mod access;
 mod conformance;
+mod eviction;
 mod kube;
 mod kubectl;
 mod robust;

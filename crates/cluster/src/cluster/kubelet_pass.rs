@@ -1,7 +1,7 @@
 //! The kubelet's part of a round.
 //!
-//! A pod is stepped until the runtime has no more facts for this instant, and only then written: of several statuses of one
-//! instant the last one counts.
+//! A pod is stepped until the runtime has no more facts for this instant, and only then written: of
+//! several statuses of one instant the last one counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

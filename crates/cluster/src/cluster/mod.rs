@@ -2,6 +2,7 @@
 
 mod kubelet_pass;
 mod passes;
+mod recorder;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Record Events. They are most of the writes of a large cluster.
     pub events: bool,
+    /// How long an Event is kept after it was last written, seconds, whoever wrote it; `None` = for
+    /// ever.
+    pub event_ttl_s: Option<i64>,
     pub runtime: Box<dyn Runtime>,
 }
 
@@ -30,13 +34,14 @@ impl Default for Options {
         Self {
             nodes: vec!["weir-1".to_owned()],
             events: true,
+            event_ttl_s: None,
             runtime: Box::new(Simulated::new(Delays::default())),
         }
     }
 }
 
-/// The controllers, in the order in which they run within a round. Endpoints come before those that report readiness: who
-/// sees a ReplicaSet ready finds its pods in the slices.
+/// The controllers, in the order in which they run within a round. Endpoints come before those that
+/// report readiness: who sees a ReplicaSet ready finds its pods in the slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Controller {
     Namespace,
@@ -47,10 +52,13 @@ enum Controller {
     Deployment,
     ReplicaSet,
     Job,
+    Disruption,
     Garbage,
+    /// The end of Events, which the real store lets expire by itself.
+    Expiry,
 }
 
-const CONTROLLERS: [Controller; 9] = [
+const CONTROLLERS: [Controller; 11] = [
     Controller::Namespace,
     Controller::Scheduler,
     Controller::Kubelet,
@@ -59,7 +67,9 @@ const CONTROLLERS: [Controller; 9] = [
     Controller::Deployment,
     Controller::ReplicaSet,
     Controller::Job,
+    Controller::Disruption,
     Controller::Garbage,
+    Controller::Expiry,
 ];
 
 /// One object of one controller.
@@ -67,7 +77,8 @@ type Work = (Controller, Key);
 
 /// The address of every node: they are all this machine.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Rounds per tick; a cluster that is not at rest by then goes on in the next tick, so that its owner is never shut out.
+/// Rounds per tick; a cluster that is not at rest by then goes on in the next tick, so that its
+/// owner is never shut out.
 const ROUNDS: usize = 1_000;
 /// First delay after a refused write, doubled up to the second.
 const RETRY_S: i64 = 1;
@@ -78,6 +89,8 @@ const RETRY_MAX_S: i64 = 60;
 pub struct Cluster {
     nodes: Vec<String>,
     events: bool,
+    event_ttl_s: Option<i64>,
+    recorder: recorder::Recorder,
     runtime: Box<dyn Runtime>,
     /// The revision that the view shows; `None` = nothing was read yet.
     revision: Option<u64>,
@@ -97,6 +110,8 @@ impl Cluster {
         Self {
             nodes: options.nodes,
             events: options.events,
+            event_ttl_s: options.event_ttl_s,
+            recorder: recorder::Recorder::default(),
             runtime: options.runtime,
             revision: None,
             view: View::default(),
@@ -107,8 +122,8 @@ impl Cluster {
         }
     }
 
-    /// Does everything that is to be done now. Answers when it wants to be called again if nothing changes before; call it
-    /// also when the server's revision has moved, or the runtime has news.
+    /// Does everything that is to be done now. Answers when it wants to be called again if nothing
+    /// changes before; call it also when the server's revision has moved, or the runtime has news.
     pub fn tick(&mut self, api: &ApiServer) -> Option<Timestamp> {
         let now = api.now();
         if self.revision.is_none() {
@@ -172,11 +187,13 @@ impl Cluster {
         let (controller, key) = work;
         self.queue(*controller).set_time(key, step.next);
         for write in &step.writes {
-            match act::write(api, write, self.events) {
+            let told = self.tells(write, now);
+            match act::write(api, write, told) {
                 act::Outcome::Done { name } => {
-                    self.note_creation(api, work, write, &name);
+                    self.note_creation(api, work, (write, name.as_str()), now);
                 }
-                // The change that made it stale comes with the next watch; a lost race must not be the last word.
+                // The change that made it stale comes with the next watch; a lost race must not be
+                // the last word.
                 act::Outcome::Stale => {
                     let retry = meta::after(now, RETRY_S);
                     let at = step.next.map_or(retry, |next| next.min(retry));
@@ -184,7 +201,7 @@ impl Cluster {
                     return;
                 }
                 act::Outcome::Refused(status) => {
-                    self.refused(work, write, &status, now);
+                    self.refused(api, work, (write, &status), now);
                     return;
                 }
             }
@@ -197,8 +214,19 @@ impl Cluster {
         }
     }
 
-    fn refused(&mut self, work: &Work, write: &Write, status: &apiserver::Status, now: Timestamp) {
+    fn refused(
+        &mut self,
+        api: &ApiServer,
+        work: &Work,
+        (write, status): (&Write, &apiserver::Status),
+        now: Timestamp,
+    ) {
         let (controller, key) = work;
+        if is_ending(status) {
+            // Nothing comes into a namespace that ends: what wants to be made there goes soon
+            // itself.
+            return;
+        }
         if status.reason == "AlreadyExists" && !is_generated(write) {
             // Someone else made it: the watch shows it, and the next step takes it from there.
             self.queue(*controller)
@@ -207,10 +235,14 @@ impl Cluster {
         }
         let count = self.failures.get(work).map_or(0, |(_, count)| *count);
         let delay_s = (RETRY_S << count.min(16)).min(RETRY_MAX_S);
-        let reason = match write {
-            Write::Delete { .. } => "FailedDelete",
-            _ => "FailedCreate",
+        let (reason, verb) = match write {
+            Write::Delete { .. } => ("FailedDelete", "deleting"),
+            _ => ("FailedCreate", "creating"),
         };
+        if matches!(write, Write::Delete { .. } | Write::Create { .. }) {
+            let message = format!("Error {verb}: {}", status.message);
+            self.note_of_owner(api, work, ("Warning", reason, message), now);
+        }
         let retry_at = meta::after(now, delay_s);
         let failure = Failure {
             reason,
@@ -236,34 +268,64 @@ impl Cluster {
         self.queue(controller).set_time(key, None);
     }
 
-    /// `SuccessfulCreate` on the owner of a created pod.
-    fn note_creation(&self, api: &ApiServer, work: &Work, write: &Write, name: &str) {
-        let (controller, key) = work;
-        let Write::Create { kind, .. } = write else {
-            return;
-        };
-        if !self.events || *kind != Kind::POD {
-            return;
+    /// Whether a write is to be carried out if it is an Event.
+    fn tells(&mut self, write: &Write, now: Timestamp) -> bool {
+        match write {
+            Write::Event(note) => self.events && self.recorder.admits(note, now),
+            _ => self.events,
         }
-        let (kind, source) = match controller {
-            Controller::ReplicaSet => (Kind::REPLICA_SET, "replicaset-controller"),
-            Controller::Job => (Kind::JOB, "job-controller"),
+    }
+
+    /// `SuccessfulCreate` on the owner of a created pod.
+    fn note_creation(
+        &mut self,
+        api: &ApiServer,
+        work: &Work,
+        (write, name): (&Write, &str),
+        now: Timestamp,
+    ) {
+        if self.events && matches!(write, Write::Create { kind, .. } if *kind == Kind::POD) {
+            let message = format!("Created pod: {name}");
+            self.note_of_owner(api, work, ("Normal", "SuccessfulCreate", message), now);
+        }
+    }
+
+    /// An Event, of this kind, reason and message, about the ReplicaSet or Job at work.
+    fn note_of_owner(
+        &mut self,
+        api: &ApiServer,
+        (controller, key): &Work,
+        (kind, reason, message): (&'static str, &'static str, String),
+        now: Timestamp,
+    ) {
+        let (owner, source, metadata) = match controller {
+            Controller::ReplicaSet => {
+                let live = self.view.replica_sets.get(key).map(|rs| &rs.metadata);
+                (Kind::REPLICA_SET, "replicaset-controller", live)
+            }
+            Controller::Job => {
+                let live = self.view.jobs.get(key).map(|job| &job.metadata);
+                (Kind::JOB, "job-controller", live)
+            }
             _ => return,
         };
-        let metadata = match controller {
-            Controller::Job => self.view.jobs.get(key).map(|job| &job.metadata),
-            _ => self.view.replica_sets.get(key).map(|rs| &rs.metadata),
-        };
         let Some(metadata) = metadata else { return };
-        let note = crate::EventNote {
-            regarding: crate::Target::of(kind, metadata),
-            kind: "Normal",
-            reason: "SuccessfulCreate",
-            message: format!("Created pod: {name}"),
+        let note = Write::Event(crate::EventNote {
+            regarding: crate::Target::of(owner, metadata),
+            kind,
+            reason,
+            message,
             source,
-        };
-        act::write(api, &Write::Event(note), true);
+        });
+        let told = self.tells(&note, now);
+        act::write(api, &note, told);
     }
+}
+
+/// Refused because the namespace is being deleted.
+fn is_ending(status: &apiserver::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn is_generated(write: &Write) -> bool {

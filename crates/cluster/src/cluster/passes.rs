@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 use super::{Cluster, Controller};
 use crate::queue::Key;
 use crate::{
-    Step, deployment, endpoints, garbage, job, load_balancer, meta, namespace, pods, replica_set,
-    scheduler,
+    Step, Write, deployment, disruption, endpoints, garbage, job, load_balancer, meta, namespace,
+    pods, replica_set, scheduler, selector,
 };
 
 impl Cluster {
@@ -24,7 +24,9 @@ impl Cluster {
             Controller::Job => self.job(key, now),
             Controller::Endpoints => self.endpoints(key, now),
             Controller::LoadBalancer => self.load_balancer(key),
+            Controller::Disruption => self.disruption(key, now),
             Controller::Garbage => self.garbage(key),
+            Controller::Expiry => self.expiry(key),
             Controller::Scheduler | Controller::Kubelet => None,
         };
         if step.is_none() {
@@ -140,7 +142,9 @@ impl Cluster {
     }
 
     fn endpoints(&self, key: &Key, now: Timestamp) -> Option<Step> {
-        let service = self.view.services.get(key)?;
+        let Some(service) = self.view.services.get(key) else {
+            return endpoints::leftover(self.view.endpoints.get(key)?);
+        };
         let selector = service
             .spec
             .as_ref()
@@ -168,6 +172,72 @@ impl Cluster {
             .then(|| self.runtime.load_balancer(&service))
             .flatten();
         Some(load_balancer::step(&service, address))
+    }
+
+    fn disruption(&self, key: &Key, now: Timestamp) -> Option<Step> {
+        let budget = self.view.budgets.get(key)?;
+        let wanted = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let all = self.view.pods.in_namespace(&key.0).map(|(_, pod)| pod);
+        let pods: Vec<Arc<Pod>> = all
+            .filter(|pod| {
+                wanted.is_some_and(|wanted| selector::matches(wanted, pod.metadata.labels.as_ref()))
+            })
+            .cloned()
+            .collect();
+        let owners = pods
+            .iter()
+            .filter_map(|pod| meta::controller_of(&pod.metadata));
+        let scales = owners.filter_map(|owner| {
+            let set = self
+                .view
+                .replica_sets
+                .get(&(key.0.clone(), owner.name.clone()))
+                .filter(|set| {
+                    owner.kind == "ReplicaSet" && meta::uid(&set.metadata) == owner.uid
+                })?;
+            Some((owner.uid.clone(), self.scale(key, set)?))
+        });
+        let scales: BTreeMap<_, _> = scales.collect();
+        let view = disruption::View {
+            budget,
+            pods: &pods,
+            scales: &scales,
+        };
+        Some(disruption::step(&view, now))
+    }
+
+    /// What a ReplicaSet is a part of, as disruption budgets count it: a Deployment with all its
+    /// ReplicaSets, else itself.
+    fn scale(&self, key: &Key, set: &ReplicaSet) -> Option<disruption::Scale> {
+        let above = meta::controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment");
+        let (metadata, replicas) = if let Some(owner) = above {
+            let key = (key.0.clone(), owner.name.clone());
+            let found = self.view.deployments.get(&key);
+            let found = found.filter(|live| meta::uid(&live.metadata) == owner.uid)?;
+            let replicas = found.spec.as_ref().and_then(|spec| spec.replicas);
+            (&found.metadata, replicas)
+        } else {
+            let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+            (&set.metadata, replicas)
+        };
+        Some(disruption::Scale {
+            uid: meta::uid(metadata).to_owned(),
+            replicas: replicas.unwrap_or(1),
+        })
+    }
+
+    /// An Event whose time has come: nothing but its own timer sets it in motion.
+    fn expiry(&self, key: &Key) -> Option<Step> {
+        let node = self.view.all.get(&key.1)?;
+        let delete = Write::Delete {
+            target: node.target.clone(),
+            grace_s: None,
+            propagation: None,
+        };
+        Some(Step {
+            writes: vec![delete],
+            next: None,
+        })
     }
 
     fn garbage(&self, key: &Key) -> Option<Step> {
@@ -209,7 +279,8 @@ impl Cluster {
         Some(namespace::step(&view, now))
     }
 
-    /// All unscheduled pods together: the nodes are counted once, and the count moves with each binding.
+    /// All unscheduled pods together: the nodes are counted once, and the count moves with each
+    /// binding.
     pub(super) fn schedule(&mut self, api: &ApiServer, keys: BTreeSet<Key>, now: Timestamp) {
         if keys.is_empty() {
             return;
@@ -233,7 +304,7 @@ impl Cluster {
             };
             let step = scheduler::step(&pod, &nodes, now);
             for write in &step.writes {
-                if let crate::Write::Bind { node: chosen, .. } = write
+                if let Write::Bind { node: chosen, .. } = write
                     && let Some(candidate) = nodes
                         .iter_mut()
                         .find(|c| meta::name(&c.node.metadata) == chosen)

@@ -43,7 +43,8 @@ impl World {
         world
     }
 
-    /// Lets virtual seconds pass, stopping wherever the cluster asked to be woken. Answers how often it ticked.
+    /// Lets virtual seconds pass, stopping wherever the cluster asked to be woken. Answers how
+    /// often it ticked.
     fn run(&mut self, seconds: i64) -> usize {
         let end = self
             .api
@@ -469,6 +470,204 @@ fn endpoints_follow_readiness_and_termination() {
     assert_eq!(
         legacy["subsets"][0]["addresses"].as_array().unwrap().len(),
         1
+    );
+}
+
+#[test]
+fn endpoints_end_with_their_service() {
+    let mut world = World::new();
+    let service = |selector: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": "web", "namespace": "default" },
+            "spec": { "selector": selector, "ports": [{ "port": 80 }] },
+        })
+    };
+    let own = json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": { "name": "own", "namespace": "default" },
+        "subsets": [{ "addresses": [{ "ip": "192.0.2.1" }], "ports": [{ "port": 80 }] }],
+    });
+    world.create(own);
+    world.create(replica_set(1, "weir/demo:blue"));
+    world.create(service(json!({ "app": "web" })));
+    world.run(5);
+    let endpoints = world.get(&Kind::ENDPOINTS, "web").unwrap();
+    assert!(endpoints["subsets"][0]["addresses"][0]["ip"].is_string());
+    world.delete(&Kind::SERVICE, "web", None);
+    world.run(1);
+    assert!(world.get(&Kind::ENDPOINTS, "web").is_none());
+    world.create(service(Value::Null));
+    world.run(5);
+    assert!(world.get(&Kind::ENDPOINTS, "web").is_none());
+    assert!(world.get(&Kind::ENDPOINTS, "own").is_some());
+    assert_eq!(world.run(600), 1, "no wake-ups at rest");
+}
+
+#[test]
+fn endpoints_of_a_service_that_selects_no_more_are_left_alone() {
+    let mut world = World::new();
+    world.create(replica_set(1, "weir/demo:blue"));
+    world.create(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+    }));
+    world.run(5);
+    let before = world.get(&Kind::ENDPOINTS, "web").unwrap();
+    world.merge(
+        &Kind::SERVICE,
+        "web",
+        json!({ "spec": { "selector": null } }),
+    );
+    world.run(5);
+    let after = world.get(&Kind::ENDPOINTS, "web").unwrap();
+    assert_eq!(after["subsets"], before["subsets"]);
+}
+
+#[test]
+fn a_disruption_budget_follows_its_pods() {
+    let mut world = World::new();
+    world.create(json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app": "web" } } },
+    }));
+    world.run(0);
+    let numbers = |world: &World| -> [Value; 3] {
+        let status = &world.get(&Kind::POD_DISRUPTION_BUDGET, "web").unwrap()["status"];
+        ["expectedPods", "currentHealthy", "disruptionsAllowed"].map(|name| status[name].clone())
+    };
+    let seen = |numbers: [i32; 3]| numbers.map(|number| json!(number));
+    assert_eq!(numbers(&world), seen([0, 0, 0]));
+    world.create(deployment(3, "weir/demo:blue"));
+    world.run(10);
+    assert_eq!(numbers(&world), seen([3, 3, 1]));
+    let budget = world.get(&Kind::POD_DISRUPTION_BUDGET, "web").unwrap();
+    assert_eq!(budget["status"]["observedGeneration"], 1);
+    let name = world.pods()[0]["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    world.delete(&Kind::POD, &name, None);
+    world.run(0);
+    assert_eq!(
+        numbers(&world),
+        seen([3, 2, 0]),
+        "one is going, its successor is not up"
+    );
+    world.run(60);
+    assert_eq!(numbers(&world), seen([3, 3, 1]));
+    assert_eq!(world.run(3_600), 1, "no wake-ups at rest");
+}
+
+#[test]
+fn events_expire_an_hour_after_they_were_last_written() {
+    let options = Options {
+        event_ttl_s: Some(3_600),
+        ..Options::default()
+    };
+    let mut world = World::with(options);
+    let events = |world: &World| world.api.list(&(&Kind::EVENT).into(), Some("default"));
+    world.create(replica_set(1, "weir/demo:blue"));
+    world.run(1_800);
+    let before = events(&world).len();
+    assert!(before > 0);
+    let name = events(&world)[0]["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    world.merge(&Kind::EVENT, &name, json!({ "count": 2 }));
+    world.run(1_790);
+    assert_eq!(events(&world).len(), before);
+    world.run(100);
+    let left = events(&world);
+    assert_eq!(left.len(), 1, "{left:#?}");
+    assert_eq!(left[0]["metadata"]["name"], name.as_str());
+    world.run(3_600);
+    assert!(events(&world).is_empty());
+    assert_eq!(world.run(36_000), 1, "no wake-ups at rest");
+}
+
+#[test]
+fn a_probe_that_fails_every_second_is_not_an_event_every_second() {
+    let mut world = World::with(Options::default());
+    let mut rs = replica_set(1, "weir/demo:blue-unready");
+    rs["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] =
+        json!({ "httpGet": { "path": "/health", "port": 8080 }, "periodSeconds": 1 });
+    world.create(rs);
+    world.run(100);
+    let before = world.api.revision();
+    world.run(300);
+    assert_eq!(
+        world.api.revision() - before,
+        1,
+        "one Event in five minutes"
+    );
+}
+
+#[test]
+fn nothing_is_tried_again_and_again_in_a_namespace_that_ends() {
+    let mut world = World::with(Options::default());
+    world
+        .create(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }));
+    world.run(0);
+    let mut object = deployment(2, "weir/demo:blue");
+    object["metadata"]["namespace"] = json!("shop");
+    world.create(object);
+    world.create(json!({ "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "held", "namespace": "shop", "finalizers": ["example.com/hold"] } }));
+    world.run(10);
+    let options = DeleteOptions::default();
+    world
+        .api
+        .delete(&(&Kind::NAMESPACE).into(), None, "shop", &options)
+        .unwrap();
+    world.run(60);
+    let sets = world.api.list(&(&Kind::REPLICA_SET).into(), Some("shop"));
+    assert!(sets.is_empty(), "{sets:#?}");
+    let changes = world.api.changes_since(1).unwrap();
+    let failed = changes.iter().filter(|change| {
+        let conditions = change.object["status"]["conditions"].to_string();
+        conditions.contains("ReplicaFailure") || change.object["reason"] == "FailedCreate"
+    });
+    assert_eq!(failed.count(), 0);
+    let held = world.api.get(&(&Kind::NAMESPACE).into(), None, "shop");
+    let text = held.unwrap()["status"]["conditions"].to_string();
+    assert!(
+        text.contains("example.com/hold in 1 resource instances"),
+        "{text}"
+    );
+    assert_eq!(world.run(3_600), 1, "no wake-ups while it waits");
+}
+
+#[test]
+fn a_namespace_loses_its_pods_first() {
+    let mut world = World::new();
+    world
+        .create(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }));
+    world.run(0);
+    let mut object = deployment(2, "weir/demo:blue");
+    object["metadata"]["namespace"] = json!("shop");
+    world.create(object);
+    world.run(10);
+    let start = world.api.revision();
+    let options = DeleteOptions::default();
+    world
+        .api
+        .delete(&(&Kind::NAMESPACE).into(), None, "shop", &options)
+        .unwrap();
+    world.run(60);
+    let changes = world.api.changes_since(start).unwrap();
+    let gone = changes.iter().filter(|change| {
+        change.kind == apiserver::ChangeKind::Deleted
+            && change.object["metadata"]["namespace"] == "shop"
+    });
+    let kinds: Vec<&str> = gone.map(|change| change.gvk.kind.as_str()).collect();
+    assert_eq!(kinds[..2], ["Pod", "Pod"], "{kinds:?}");
+    assert!(
+        kinds.contains(&"Deployment") && kinds.contains(&"ReplicaSet"),
+        "{kinds:?}"
     );
 }
 

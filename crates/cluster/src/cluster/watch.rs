@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use apiserver::{ApiServer, Change, ChangeKind};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ impl Cluster {
         let known = self
             .revision
             .and_then(|revision| api.changes_since(revision).ok());
+        let anew = known.is_none();
         let mut before = View::default();
         let changes = known.unwrap_or_else(|| {
             let (objects, revision) = api.objects();
@@ -27,8 +29,13 @@ impl Cluster {
         if let Some(last) = changes.last() {
             self.revision = Some(last.revision);
         }
+        let now = api.now();
         for change in changes {
-            self.take_in(&change);
+            self.take_in(&change, now);
+        }
+        if anew {
+            let all = &self.view.all;
+            self.recorder.retain(|uid| all.contains_key(uid));
         }
         // What vanished unseen: nobody reports these pods as deleted any more.
         for (uid, key) in &before.pod_keys {
@@ -42,11 +49,12 @@ impl Cluster {
         }
     }
 
-    fn take_in(&mut self, change: &Change) {
+    fn take_in(&mut self, change: &Change, now: Timestamp) {
         let kind = Kind::from(&change.gvk);
         if kind == Kind::EVENT || (kind.kind == "Event" && kind.group == "events.k8s.io") {
-            // Nothing here reads events; only a namespace's end has to count them.
-            self.index_event(change);
+            // Nothing here reads events; only a namespace's end has to count them, and they end
+            // themselves.
+            self.index_event(change, now);
             return;
         }
         let metadata = &change.object["metadata"];
@@ -65,10 +73,15 @@ impl Cluster {
         self.trigger_namespace(&kind, &key);
     }
 
-    fn index_event(&mut self, change: &Change) {
+    fn index_event(&mut self, change: &Change, now: Timestamp) {
         let metadata = &change.object["metadata"];
         let namespace = metadata["namespace"].as_str().unwrap_or_default();
         let uid = metadata["uid"].as_str().unwrap_or_default();
+        let lives = change.kind != ChangeKind::Deleted;
+        let ends = self.event_ttl_s.filter(|_| lives);
+        let ends = ends.map(|ttl_s| meta::after(now, ttl_s));
+        let by_uid = (String::new(), uid.to_owned());
+        self.queue(Controller::Expiry).set_time(&by_uid, ends);
         if change.kind == ChangeKind::Modified {
             return;
         }
@@ -91,6 +104,7 @@ impl Cluster {
             }
             ("apps", "Deployment") => self.mark(Controller::Deployment, key.clone()),
             ("batch", "Job") => self.mark(Controller::Job, key.clone()),
+            ("policy", "PodDisruptionBudget") => self.mark(Controller::Disruption, key.clone()),
             ("", "Service") => {
                 self.mark(Controller::Endpoints, key.clone());
                 self.mark(Controller::LoadBalancer, key.clone());
@@ -115,6 +129,7 @@ impl Cluster {
         }
         for pod in touched.old_pod.iter().chain(touched.new_pod.iter()) {
             self.mark_services(&key.0, pod);
+            self.mark_budgets(&key.0, pod);
         }
         match &touched.new_pod {
             Some(pod) if crate::pods::node(pod).is_empty() && !meta::is_deleting(&pod.metadata) => {
@@ -168,7 +183,22 @@ impl Cluster {
         }
     }
 
-    /// Controllers of what changed, and with `grand` the Deployment above (it counts pods that are still there).
+    fn mark_budgets(&mut self, namespace: &str, pod: &Pod) {
+        let budgets = self.view.budgets.in_namespace(namespace);
+        let selecting: Vec<Key> = budgets
+            .filter(|(_, budget)| {
+                let wanted = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+                wanted.is_some_and(|wanted| selector::matches(wanted, pod.metadata.labels.as_ref()))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for budget in selecting {
+            self.mark(Controller::Disruption, budget);
+        }
+    }
+
+    /// Controllers of what changed, and with `grand` the Deployment above (it counts pods that are
+    /// still there).
     fn trigger_owners(&mut self, key: &Key, touched: &Touched, grand: bool) {
         for owner in &touched.owners {
             let controller = match owner.kind.as_str() {
@@ -256,6 +286,7 @@ impl Cluster {
             }
         }
         if gone {
+            self.recorder.forget(uid);
             self.forget(Controller::Garbage, &(String::new(), uid.to_owned()));
             for controller in super::CONTROLLERS {
                 self.failures.remove(&(controller, key.clone()));

@@ -8,6 +8,9 @@ use crate::{Kind, Step, Write, meta};
 
 /// The server's default and the mark of "no deadline".
 const NO_DEADLINE: i32 = i32::MAX;
+const AVAILABLE: &str = "NewReplicaSetAvailable";
+const PAUSED: &str = "DeploymentPaused";
+const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 
 /// The conditions, and when the progress deadline runs out.
 pub(super) fn of(
@@ -58,52 +61,52 @@ fn progress(
         .iter()
         .find(|condition| condition.type_ == "Progressing")
         .cloned();
+    let was = |reason: &str| {
+        live.as_ref()
+            .is_some_and(|live| live.reason.as_deref() == Some(reason))
+    };
+    let mut say = |status: &str, reason: &str, message: &str| {
+        let want = condition("Progressing", status, reason, message);
+        set(conditions, want, now);
+    };
+    let fresh_deadline = Some(meta::after(now, i64::from(deadline_s)));
     if world.spec().paused == Some(true) {
-        let message = "Deployment is paused";
-        set(
-            conditions,
-            condition("Progressing", "Unknown", "DeploymentPaused", message),
-            now,
-        );
+        if !was(TIMED_OUT) {
+            say("Unknown", PAUSED, "Deployment is paused");
+        }
         return None;
     }
     if let Some(created) = created_name(step) {
         let message = format!("Created new replica set \"{created}\"");
-        set(
-            conditions,
-            condition("Progressing", "True", "NewReplicaSetCreated", &message),
-            now,
-        );
-        return Some(meta::after(now, i64::from(deadline_s)));
+        say("True", "NewReplicaSetCreated", &message);
+        return fresh_deadline;
+    }
+    if was(AVAILABLE) && counts.replicas == counts.updated_replicas {
+        // The rollout is over. Its pods come and go, and it may be scaled: that is no progress, and
+        // has no deadline.
+        return None;
     }
     let subject = subject(world);
     if status::is_done(counts, world.desired()) {
         let message = format!("{subject} has successfully progressed.");
-        set(
-            conditions,
-            condition("Progressing", "True", "NewReplicaSetAvailable", &message),
-            now,
-        );
+        say("True", AVAILABLE, &message);
         return None;
     }
-    if live
-        .as_ref()
-        .is_some_and(|live| live.reason.as_deref() == Some("DeploymentPaused"))
-    {
-        let message = "Deployment is resumed";
-        set(
-            conditions,
-            condition("Progressing", "Unknown", "DeploymentResumed", message),
-            now,
-        );
-        return Some(meta::after(now, i64::from(deadline_s)));
+    if was(PAUSED) {
+        say("Unknown", "DeploymentResumed", "Deployment is resumed");
+        return fresh_deadline;
     }
-    let Some(live) = live.filter(|_| !has_progressed(world, counts)) else {
+    if has_progressed(world, counts) {
         advanced(conditions, &subject, now);
-        return Some(meta::after(now, i64::from(deadline_s)));
+        return fresh_deadline;
+    }
+    let Some(live) = &live else {
+        let new = world.new?;
+        let message = format!("Found new replica set \"{}\"", meta::name(&new.metadata));
+        say("True", "FoundNewReplicaSet", &message);
+        return fresh_deadline;
     };
-    if live.reason.as_deref() == Some("NewReplicaSetAvailable") {
-        // Pods of a finished rollout that come and go don't start the deadline again.
+    if was(AVAILABLE) || was(TIMED_OUT) {
         return None;
     }
     let since = live.last_update_time.as_ref().map_or(now, |time| time.0);
@@ -112,11 +115,7 @@ fn progress(
         return Some(deadline);
     }
     let message = format!("{subject} has timed out progressing.");
-    set(
-        conditions,
-        condition("Progressing", "False", "ProgressDeadlineExceeded", &message),
-        now,
-    );
+    say("False", TIMED_OUT, &message);
     None
 }
 
@@ -145,9 +144,8 @@ fn advanced(conditions: &mut Vec<DeploymentCondition>, subject: &str, now: Times
 
 /// More updated, fewer old, more ready or more available pods than were reported last.
 fn has_progressed(world: &World<'_>, counts: &DeploymentStatus) -> bool {
-    let Some(last) = &world.deployment.status else {
-        return true;
-    };
+    let none = DeploymentStatus::default();
+    let last = world.deployment.status.as_ref().unwrap_or(&none);
     let old = |status: &DeploymentStatus| {
         status.replicas.unwrap_or(0) - status.updated_replicas.unwrap_or(0)
     };
@@ -196,7 +194,8 @@ fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Deploymen
     }
 }
 
-/// Replaces the condition of that type unless status and reason are the same; the transition time moves with the status.
+/// Replaces the condition of that type unless status and reason are the same; the transition time
+/// moves with the status.
 fn set(conditions: &mut Vec<DeploymentCondition>, mut want: DeploymentCondition, now: Timestamp) {
     let live = conditions
         .iter_mut()

@@ -1,7 +1,8 @@
 //! Deployment: a new ReplicaSet per template, rolled by `maxSurge` and `maxUnavailable`.
 //!
-//! Mirrors kube-controller-manager's Deployment controller: revision annotations, RollingUpdate and Recreate, proportional
-//! scaling, pausing, history limit, and the `Available`, `Progressing` and `ReplicaFailure` conditions.
+//! Mirrors kube-controller-manager's Deployment controller: revision annotations, RollingUpdate and
+//! Recreate, proportional scaling, pausing, history limit, and the `Available`, `Progressing` and
+//! `ReplicaFailure` conditions.
 
 mod conditions;
 mod revision;
@@ -31,7 +32,8 @@ pub struct View<'a> {
     pub deployment: &'a Deployment,
     /// ReplicaSets that it controls, and orphans of its namespace.
     pub replica_sets: &'a [Arc<ReplicaSet>],
-    /// Pods of its ReplicaSets that still exist, terminating ones included: `Recreate` waits for them.
+    /// Pods of its ReplicaSets that still exist, terminating ones included: `Recreate` waits for
+    /// them.
     pub pods_left: &'a BTreeMap<String, usize>,
 }
 
@@ -152,10 +154,14 @@ impl<'a> World<'a> {
 
     fn advance(&mut self, view: &View<'_>, step: &mut Step) {
         let paused = self.spec().paused == Some(true);
-        if !self.sync_new(paused, step) {
+        // What is there is scaled before anything new is made, and Recreate makes nothing beside
+        // old pods.
+        let holds = paused || self.is_scaling();
+        let creates = !holds && (!self.is_recreate() || self.old_is_gone(view));
+        if !self.sync_new(creates, step) {
             return;
         }
-        if paused || self.is_scaling() {
+        if holds {
             self.scale_proportionally();
         } else if self.is_recreate() {
             self.recreate(view);
@@ -163,16 +169,21 @@ impl<'a> World<'a> {
             self.roll();
         }
         self.write_sizes(step);
-        if !paused {
+        if paused || (!holds && status::is_complete(self)) {
             self.clean_history(step);
         }
     }
 
-    /// Brings the new ReplicaSet's annotations up to date, or creates it. `false` = it is not there yet.
-    fn sync_new(&self, paused: bool, step: &mut Step) -> bool {
-        let (writes, present) = revision::sync(self, paused);
-        step.writes.extend(writes);
-        present
+    /// Brings the new ReplicaSet's annotations up to date, or creates it. `false` = it is made in
+    /// this step.
+    fn sync_new(&self, creates: bool, step: &mut Step) -> bool {
+        if let Some(new) = self.new {
+            step.writes.extend(revision::update(self, new));
+        } else if creates {
+            step.writes.extend(revision::create(self));
+            return false;
+        }
+        true
     }
 
     fn spec(&self) -> &'a k8s_openapi::api::apps::v1::DeploymentSpec {
@@ -264,9 +275,6 @@ impl<'a> World<'a> {
         let Some(limit) = self.spec().revision_history_limit else {
             return;
         };
-        if !status::is_complete(self) {
-            return;
-        }
         let mut cleanable: Vec<_> = self
             .old
             .iter()

@@ -57,8 +57,9 @@ fn without_hash(template: &mut PodTemplateSpec) {
     }
 }
 
-/// FNV-1a (32 bit) over the template's JSON and the collision count, spelled in the alphabet that Kubernetes uses for names
-/// (no vowels, no digits that look like them). The real controller hashes a Go dump, so the values differ, not the shape.
+/// FNV-1a (32 bit) over the template's JSON and the collision count, spelled in the alphabet that
+/// Kubernetes uses for names (no vowels, no digits that look like them). The real controller hashes
+/// a Go dump, so the values differ, not the shape.
 pub fn template_hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut bytes = serde_json::to_vec(template).unwrap_or_default();
@@ -74,25 +75,18 @@ pub fn template_hash(template: &PodTemplateSpec, collision_count: Option<i32>) -
         .collect()
 }
 
-/// Writes that bring the new ReplicaSet into being or up to date, and whether it is there.
-pub(super) fn sync(world: &World<'_>, paused: bool) -> (Vec<Write>, bool) {
-    let newest_old = world
-        .old
-        .iter()
-        .map(|rs| of(&rs.metadata))
-        .max()
-        .unwrap_or(0);
-    let revision = newest_old + 1;
+/// The revision after those of the old ReplicaSets.
+fn next(world: &World<'_>) -> i64 {
+    let old = world.old.iter().map(|rs| of(&rs.metadata));
+    old.max().unwrap_or(0) + 1
+}
+
+/// Writes that bring the new ReplicaSet up to date, and the Deployment's revision with it.
+pub(super) fn update(world: &World<'_>, new: &ReplicaSet) -> Vec<Write> {
     let mut writes = Vec::new();
-    let Some(new) = world.new else {
-        if !paused {
-            writes.extend(create(world, revision));
-        }
-        return (writes, paused);
-    };
-    let live = of(&new.metadata);
+    let (live, revision) = (of(&new.metadata), next(world));
     let mut annotations = serde_json::Map::new();
-    if live < revision && !paused {
+    if live < revision {
         annotations.insert(REVISION_ANNOTATION.to_owned(), json!(revision.to_string()));
         if live > 0 {
             let history = match meta::annotation(&new.metadata, HISTORY_ANNOTATION) {
@@ -123,14 +117,14 @@ pub(super) fn sync(world: &World<'_>, paused: bool) -> (Vec<Write>, bool) {
         writes.push(Write::Merge { target, patch });
     }
     let revision = live.max(revision);
-    if of(&world.deployment.metadata) != revision && !paused {
+    if of(&world.deployment.metadata) != revision {
         // Through the status, where annotations don't count for the generation.
         writes.push(Write::StrategicStatus {
             target: Target::of(Kind::DEPLOYMENT, &world.deployment.metadata),
             patch: json!({ "metadata": { "annotations": { (REVISION_ANNOTATION): revision.to_string() } } }),
         });
     }
-    (writes, true)
+    writes
 }
 
 fn copied(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
@@ -140,8 +134,10 @@ fn copied(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
         .filter(|(key, _)| !NOT_COPIED.contains(key))
 }
 
-/// A new ReplicaSet of the size that the surge allows, or a bumped collision count if its name is taken by another template.
-fn create(world: &World<'_>, revision: i64) -> Vec<Write> {
+/// A new ReplicaSet of the size that the surge allows, or a bumped collision count if its name is
+/// taken by another template.
+pub(super) fn create(world: &World<'_>) -> Vec<Write> {
+    let revision = next(world);
     let deployment = world.deployment;
     let spec = world.spec();
     let collisions = deployment
@@ -207,7 +203,8 @@ fn create(world: &World<'_>, revision: i64) -> Vec<Write> {
     ]
 }
 
-/// What a new ReplicaSet is annotated with: the Deployment's own, its revision, and the sizes it was made for.
+/// What a new ReplicaSet is annotated with: the Deployment's own, its revision, and the sizes it
+/// was made for.
 fn annotations(world: &World<'_>, revision: i64) -> serde_json::Map<String, Value> {
     let max = world.desired() + world.max_surge();
     let own = [

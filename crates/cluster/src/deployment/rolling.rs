@@ -1,5 +1,6 @@
 //! Sizes: rolling update, recreate, and proportional scaling.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, RollingUpdateDeployment};
@@ -46,11 +47,7 @@ impl<'a> World<'a> {
     pub(super) fn new_size(&self, live: i32) -> i32 {
         let desired = self.desired();
         if self.is_recreate() {
-            return if self.old.iter().all(|rs| self.size(rs) == 0) {
-                desired
-            } else {
-                live
-            };
+            return desired;
         }
         let room = desired + self.max_surge() - self.total();
         if room <= 0 {
@@ -101,7 +98,7 @@ impl<'a> World<'a> {
         let mut spare = ready - min_available;
         for rs in self.old.clone() {
             let size = self.size(rs);
-            let down = size.min(spare).min(available(rs));
+            let down = size.min(spare);
             if size > 0 && down > 0 {
                 self.resize(rs, size - down);
                 spare -= down;
@@ -109,20 +106,25 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether no old ReplicaSet has, or is to have, any pod that has not ended.
+    pub(super) fn old_is_gone(&self, view: &View<'_>) -> bool {
+        self.old.iter().all(|rs| {
+            let left = view.pods_left.get(meta::uid(&rs.metadata));
+            self.size(rs) == 0
+                && rs.status.as_ref().is_none_or(|status| status.replicas == 0)
+                && left.is_none_or(|left| *left == 0)
+        })
+    }
+
     /// First every old ReplicaSet to 0, then, when their pods are gone, the new one to full size.
     pub(super) fn recreate(&mut self, view: &View<'_>) {
-        let mut empty = true;
+        let gone = self.old_is_gone(view);
         for rs in self.old.clone() {
             if self.size(rs) > 0 {
                 self.resize(rs, 0);
-                empty = false;
             }
-            empty &= view
-                .pods_left
-                .get(meta::uid(&rs.metadata))
-                .is_none_or(|left| *left == 0);
         }
-        if let Some(new) = self.new.filter(|_| empty) {
+        if let Some(new) = self.new.filter(|_| gone) {
             self.resize(new, self.desired());
         }
     }
@@ -136,8 +138,17 @@ impl<'a> World<'a> {
         })
     }
 
-    /// Scales what is there without moving the rollout: one active ReplicaSet takes the desired size, several share the change
-    /// by their sizes, the largest taking the remainder.
+    /// All pods that are wanted are those of the new ReplicaSet, and it was sized for that.
+    fn is_saturated(&self, new: &ReplicaSet) -> bool {
+        let desired = self.desired();
+        let noted = meta::annotation(&new.metadata, DESIRED_ANNOTATION);
+        self.size(new) == desired
+            && available(new) == desired
+            && noted == Some(desired.to_string().as_str())
+    }
+
+    /// Scales what is there without moving the rollout: one active ReplicaSet takes the desired
+    /// size, several share the change by their sizes, the largest taking the remainder.
     pub(super) fn scale_proportionally(&mut self) {
         let desired = self.desired();
         let mut active: Vec<_> = self.all().filter(|rs| self.size(rs) > 0).collect();
@@ -151,10 +162,7 @@ impl<'a> World<'a> {
             }
             return;
         }
-        if self
-            .new
-            .is_some_and(|new| available(new) >= desired && self.size(new) == desired)
-        {
+        if self.new.is_some_and(|new| self.is_saturated(new)) {
             for rs in self.old.clone() {
                 self.resize(rs, 0);
             }
@@ -169,10 +177,16 @@ impl<'a> World<'a> {
             0
         };
         let to_add = allowed - self.total();
+        // The largest first; of equals the newer one grows first and the older one shrinks first.
         active.sort_by_key(|rs| (-self.size(rs), revision::created(rs)));
+        if to_add > 0 {
+            active.sort_by_key(|rs| (-self.size(rs), Reverse(revision::created(rs))));
+        }
+        let live = self.deployment.status.as_ref();
+        let live = live.and_then(|status| status.replicas).unwrap_or(0);
         let mut added = 0;
         for rs in &active {
-            let share = share_of(self.size(rs), max_noted(rs, self.desired()), allowed);
+            let share = share_of(self.size(rs), max_noted(rs).unwrap_or(live), allowed);
             let left = to_add - added;
             let share = if to_add > 0 {
                 share.clamp(0, left)
@@ -188,17 +202,22 @@ impl<'a> World<'a> {
     }
 }
 
-/// The change of a ReplicaSet of `size` when the allowed total goes from `max` to `allowed`, rounded half away from zero.
+/// The change of a ReplicaSet of `size` when the allowed total goes from `max` to `allowed`,
+/// rounded half away from zero.
 fn share_of(size: i32, max: i32, allowed: i32) -> i32 {
+    if allowed == 0 {
+        return -size;
+    }
     if max <= 0 {
         return 0;
     }
     (f64::from(size) * f64::from(allowed) / f64::from(max)).round() as i32 - size
 }
 
-fn max_noted(rs: &ReplicaSet, fallback: i32) -> i32 {
-    let noted = meta::annotation(&rs.metadata, MAX_ANNOTATION);
-    noted.and_then(|text| text.parse().ok()).unwrap_or(fallback)
+/// The total that was allowed when the ReplicaSet was last sized.
+fn max_noted(rs: &ReplicaSet) -> Option<i32> {
+    let noted = meta::annotation(&rs.metadata, MAX_ANNOTATION)?.parse().ok();
+    noted.filter(|max| *max > 0)
 }
 
 pub(super) fn available(rs: &ReplicaSet) -> i32 {
@@ -208,24 +227,8 @@ pub(super) fn available(rs: &ReplicaSet) -> i32 {
         .unwrap_or(0)
 }
 
-/// A number or a percentage of `total`; absent = 25 %, the server's default. Unreadable percentages count as 0.
+/// A number or a percentage of `total`; absent = 25 %, the server's default.
 fn resolve(value: Option<&IntOrString>, total: i32, round_up: bool) -> i32 {
-    let percent = |pct: i64| {
-        let product = i64::from(total) * pct;
-        let rounded = if round_up {
-            (product + 99).div_euclid(100)
-        } else {
-            product.div_euclid(100)
-        };
-        i32::try_from(rounded).unwrap_or(i32::MAX)
-    };
-    match value {
-        None => percent(25),
-        Some(IntOrString::Int(number)) => (*number).max(0),
-        Some(IntOrString::String(text)) => text
-            .strip_suffix('%')
-            .and_then(|digits| digits.parse::<i64>().ok())
-            .filter(|pct| (0..=10_000).contains(pct))
-            .map_or(0, percent),
-    }
+    let quarter = IntOrString::String("25%".to_owned());
+    meta::scaled(value.unwrap_or(&quarter), total, round_up)
 }

@@ -207,8 +207,132 @@ fn missing_progress_is_reported_at_the_deadline() {
     assert_eq!(conditions(&late)["Progressing"], "ProgressDeadlineExceeded");
 }
 
+/// The Deployment with the status that a step has stored.
+fn carried(mut deployment: Deployment, step: &Step) -> Deployment {
+    let status = step.writes.iter().find_map(|write| match write {
+        Write::Update { object, .. } => Some(object["status"].clone()),
+        _ => None,
+    });
+    if let Some(status) = status {
+        deployment.status = serde_json::from_value(status).unwrap();
+    }
+    deployment
+}
+
+fn creates(step: &Step) -> usize {
+    let creates = |write: &&Write| matches!(write, Write::Create { .. });
+    step.writes.iter().filter(creates).count()
+}
+
+#[test]
+fn a_finished_deployment_that_is_scaled_has_no_deadline_again() {
+    let done = deployment(2, &json!(null));
+    let done = carried(
+        done.clone(),
+        &run(&done, &[replica_set("new", "a:2", 2, 2)]),
+    );
+    let reason = |deployment: &Deployment| {
+        let status = deployment.status.as_ref().unwrap();
+        let conditions = status.conditions.as_ref().unwrap();
+        let progressing = conditions.iter().find(|c| c.type_ == "Progressing");
+        progressing.unwrap().reason.clone().unwrap()
+    };
+    assert_eq!(reason(&done), "NewReplicaSetAvailable");
+    let mut scaled = done;
+    scaled.spec.as_mut().unwrap().replicas = Some(5);
+    let step = run(&scaled, &[replica_set("new", "a:2", 5, 2)]);
+    assert_eq!(step.next, None);
+    assert_eq!(reason(&carried(scaled, &step)), "NewReplicaSetAvailable");
+}
+
+#[test]
+fn a_pause_does_not_hide_that_the_deadline_has_passed() {
+    let mut late = deployment(1, &json!(null));
+    late.status = serde_json::from_value(json!({ "conditions": [{
+        "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+    }] }))
+    .unwrap();
+    late.spec.as_mut().unwrap().paused = Some(true);
+    let step = run(&late, &[replica_set("new", "a:2", 1, 0)]);
+    assert_eq!(conditions(&step)["Progressing"], "ProgressDeadlineExceeded");
+}
+
+#[test]
+fn recreate_makes_nothing_new_beside_old_pods() {
+    let deployment = deployment(2, &json!({ "type": "Recreate" }));
+    let down = run(&deployment, &[replica_set("old", "a:1", 2, 2)]);
+    assert_eq!((creates(&down), sizes(&down)["old"]), (0, 0));
+    let mut going = Arc::unwrap_or_clone(replica_set("old", "a:1", 0, 0));
+    going.status.as_mut().unwrap().replicas = 1;
+    assert_eq!(creates(&run(&deployment, &[Arc::new(going)])), 0);
+    let made = run(&deployment, &[replica_set("old", "a:1", 0, 0)]);
+    let Some(Write::Create { object, .. }) = made.writes.first() else {
+        panic!("{made:?}")
+    };
+    assert_eq!(object["spec"]["replicas"], 2);
+}
+
+#[test]
+fn what_is_there_is_scaled_before_a_new_template_is_rolled() {
+    let deployment = deployment(8, &json!(null));
+    let mut old = Arc::unwrap_or_clone(replica_set("old", "a:1", 4, 4));
+    let annotations = old.metadata.annotations.as_mut().unwrap();
+    annotations.insert(DESIRED_ANNOTATION.to_owned(), "4".to_owned());
+    annotations.insert(MAX_ANNOTATION.to_owned(), "5".to_owned());
+    let first = run(&deployment, &[Arc::new(old.clone())]);
+    assert_eq!((creates(&first), sizes(&first)["old"]), (0, 8));
+    let annotations = old.metadata.annotations.as_mut().unwrap();
+    annotations.insert(DESIRED_ANNOTATION.to_owned(), "8".to_owned());
+    annotations.insert(MAX_ANNOTATION.to_owned(), "10".to_owned());
+    old.spec.as_mut().unwrap().replicas = Some(8);
+    assert_eq!(creates(&run(&deployment, &[Arc::new(old)])), 1);
+}
+
+#[test]
+fn scaling_to_nothing_amid_a_rollout_leaves_nothing() {
+    let deployment = deployment(0, &json!(null));
+    let noted = |rs: Arc<ReplicaSet>| {
+        let mut rs = Arc::unwrap_or_clone(rs);
+        let annotations = rs.metadata.annotations.as_mut().unwrap();
+        annotations.insert(DESIRED_ANNOTATION.to_owned(), "4".to_owned());
+        Arc::new(rs)
+    };
+    let sets = [
+        noted(replica_set("old", "a:1", 3, 3)),
+        noted(replica_set("new", "a:2", 2, 1)),
+    ];
+    let sizes = sizes(&run(&deployment, &sets));
+    assert_eq!((sizes["old"], sizes["new"]), (0, 0));
+}
+
+#[test]
+fn a_paused_deployment_notes_revisions_and_clears_its_history() {
+    let mut deployment = deployment(1, &json!(null));
+    let spec = deployment.spec.as_mut().unwrap();
+    spec.paused = Some(true);
+    spec.revision_history_limit = Some(0);
+    let mut back = Arc::unwrap_or_clone(replica_set("new", "a:2", 1, 1));
+    let annotations = back.metadata.annotations.as_mut().unwrap();
+    annotations.insert(REVISION_ANNOTATION.to_owned(), "1".to_owned());
+    let mut newer = Arc::unwrap_or_clone(replica_set("old", "a:1", 0, 0));
+    let annotations = newer.metadata.annotations.as_mut().unwrap();
+    annotations.insert(REVISION_ANNOTATION.to_owned(), "2".to_owned());
+    let step = run(&deployment, &[Arc::new(back), Arc::new(newer)]);
+    let revision = step.writes.iter().find_map(|write| match write {
+        Write::Merge { target, patch } if target.name == "new" => {
+            patch["metadata"]["annotations"][REVISION_ANNOTATION].as_str()
+        }
+        _ => None,
+    });
+    assert_eq!(revision, Some("3"));
+    let deletes =
+        |write: &Write| matches!(write, Write::Delete { target, .. } if target.name == "old");
+    assert!(step.writes.iter().any(deletes));
+}
+
 proptest! {
-    /// From any start: the bounds hold in every step of a roll whose pods come up at once, and the roll ends.
+    /// From any start: the bounds hold in every step of a roll whose pods come up at once, and the
+    /// roll ends.
     #[test]
     fn a_roll_keeps_its_bounds_and_ends(replicas in 1_i32..30, surge in 0_i32..6, unavailable in 0_i32..6) {
         let strategy = json!({ "rollingUpdate": { "maxSurge": surge, "maxUnavailable": unavailable } });

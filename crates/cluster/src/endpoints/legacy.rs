@@ -7,11 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 
 use super::{View, is_endpoint, protocol, target_port, target_ref};
-use crate::{Kind, Step, Write, meta, pods};
+use crate::{Kind, Step, Target, Write, meta, pods};
 
 /// Addresses above this number are cut off, as in the real one.
 const MAX_ADDRESSES: usize = 1000;
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
+const MANAGED_LABEL: &str = "endpoints.kubernetes.io/managed-by";
+const MANAGER: &str = "endpoint-controller";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 
 pub(super) fn reconcile(view: &View<'_>, step: &mut Step) {
@@ -20,10 +22,7 @@ pub(super) fn reconcile(view: &View<'_>, step: &mut Step) {
     if super::is_headless(view.service) {
         labels.insert(HEADLESS_LABEL.to_owned(), String::new());
     }
-    labels.insert(
-        "endpoints.kubernetes.io/managed-by".to_owned(),
-        "endpoint-controller".to_owned(),
-    );
+    labels.insert(MANAGED_LABEL.to_owned(), MANAGER.to_owned());
     let annotations =
         truncated.then(|| BTreeMap::from([(OVER_CAPACITY.to_owned(), "truncated".to_owned())]));
     let Some(live) = view.endpoints else {
@@ -59,7 +58,22 @@ pub(super) fn reconcile(view: &View<'_>, step: &mut Step) {
     step.writes.push(update);
 }
 
-/// One subset per set of ports; terminating pods are in neither list.
+/// The Endpoints of a Service that is gone. Nothing owns them, so that garbage collection leaves
+/// them; those that somebody else has made stay.
+pub(super) fn leftover(endpoints: &Endpoints) -> Option<Write> {
+    let labels = endpoints.metadata.labels.as_ref()?;
+    let ours = labels
+        .get(MANAGED_LABEL)
+        .is_some_and(|manager| manager == MANAGER);
+    (ours && !meta::is_deleting(&endpoints.metadata)).then(|| Write::Delete {
+        target: Target::of(Kind::ENDPOINTS, &endpoints.metadata),
+        grace_s: None,
+        propagation: None,
+    })
+}
+
+/// One subset per set of ports; terminating pods are in neither list, unless the Service wants to
+/// hear of all.
 fn subsets(view: &View<'_>) -> (Option<Vec<EndpointSubset>>, bool) {
     let mut subsets: Vec<EndpointSubset> = Vec::new();
     let publish = view
@@ -70,14 +84,17 @@ fn subsets(view: &View<'_>) -> (Option<Vec<EndpointSubset>>, bool) {
     let live = view
         .pods
         .iter()
-        .filter(|pod| is_endpoint(pod) && !meta::is_deleting(&pod.metadata));
+        .filter(|pod| is_endpoint(pod) && (publish || !meta::is_deleting(&pod.metadata)));
     let mut count = 0;
     for pod in live {
+        let Some(ports) = ports(view, pod) else {
+            continue;
+        };
+        let ports = (!ports.is_empty()).then_some(ports);
         count += 1;
         if count > MAX_ADDRESSES {
             break;
         }
-        let ports = ports(view, pod);
         let address = EndpointAddress {
             ip: pods::address(pod).unwrap_or_default().to_owned(),
             node_name: Some(pods::node(pod).to_owned()).filter(|node| !node.is_empty()),
@@ -108,8 +125,11 @@ fn subsets(view: &View<'_>) -> (Option<Vec<EndpointSubset>>, bool) {
     )
 }
 
+/// The ports that a pod has of those that the Service lists; `None` = not one of them. A headless
+/// Service need not list any.
 fn ports(view: &View<'_>, pod: &Pod) -> Option<Vec<EndpointPort>> {
-    let listed = view.service.spec.as_ref()?.ports.as_ref()?;
+    let spec = view.service.spec.as_ref()?;
+    let listed = spec.ports.as_deref().unwrap_or_default();
     let ports: Vec<_> = listed
         .iter()
         .filter_map(|port| {
@@ -121,5 +141,5 @@ fn ports(view: &View<'_>, pod: &Pod) -> Option<Vec<EndpointPort>> {
             })
         })
         .collect();
-    (!ports.is_empty()).then_some(ports)
+    (listed.is_empty() || !ports.is_empty()).then_some(ports)
 }

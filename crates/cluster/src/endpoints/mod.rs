@@ -1,8 +1,9 @@
 //! EndpointSlices and Endpoints of a Service with a selector.
 //!
-//! Mirrors the EndpointSlice controller: pods that have an address and have not ended are endpoints; `ready` follows the pod's
-//! condition and is false while it terminates, `serving` follows the condition alone; slices hold at most
-//! [`MAX_ENDPOINTS`], are filled up before new ones are made, and are left alone when nothing in them changes.
+//! Mirrors the EndpointSlice controller: pods that have an address and have not ended are
+//! endpoints; `ready` follows the pod's condition and is false while it terminates, `serving`
+//! follows the condition alone; slices hold at most [`MAX_ENDPOINTS`], are filled up before new
+//! ones are made, and are left alone when nothing in them changes.
 
 mod legacy;
 
@@ -62,6 +63,14 @@ pub fn step(view: &View<'_>, _now: Timestamp) -> Step {
     step
 }
 
+/// The step for the Endpoints that a Service has left behind; slices go with their owner.
+pub fn leftover(endpoints: &Endpoints) -> Option<Step> {
+    legacy::leftover(endpoints).map(|write| Step {
+        writes: vec![write],
+        next: None,
+    })
+}
+
 fn is_ours(slice: &EndpointSlice) -> bool {
     let labels = slice.metadata.labels.as_ref();
     labels
@@ -82,7 +91,8 @@ fn group_by_ports(view: &View<'_>) -> Vec<(Vec<EndpointPort>, Vec<Endpoint>)> {
         }
     }
     if groups.is_empty() {
-        // A Service without endpoints has one empty slice, so that its absence means "not computed yet".
+        // A Service without endpoints has one empty slice, so that its absence means "not computed
+        // yet".
         groups.push((Vec::new(), Vec::new()));
     }
     groups
@@ -139,7 +149,8 @@ pub(super) fn protocol(port: &ServicePort) -> String {
     port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())
 }
 
-/// The container port behind a Service port: the number itself, or the pod's port of that name and protocol.
+/// The container port behind a Service port: the number itself, or the pod's port of that name and
+/// protocol.
 pub fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
     let name = match &port.target_port {
         None | Some(IntOrString::Int(0)) => return Some(port.port),

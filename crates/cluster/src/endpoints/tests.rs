@@ -128,3 +128,58 @@ fn a_service_without_pods_has_one_empty_slice() {
     let filled = carried_out(&run(&[pod(0, 8080)], &slices), &slices);
     assert_eq!(filled.len(), 1, "{filled:#?}");
 }
+
+/// The Endpoints that a step makes.
+fn made(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
+    let view = View {
+        service,
+        pods,
+        slices: &[],
+        endpoints: None,
+    };
+    let step = step(&view, Timestamp::UNIX_EPOCH);
+    let object = step.writes.into_iter().find_map(|write| match write {
+        Write::Create { kind, object } if kind == Kind::ENDPOINTS => Some(object),
+        _ => None,
+    });
+    serde_json::from_value(object.unwrap()).unwrap()
+}
+
+#[test]
+fn a_pod_without_the_named_port_is_in_no_subset() {
+    let other: Pod = serde_json::from_value(json!({
+        "metadata": { "name": "other", "uid": "other" },
+        "spec": { "containers": [{ "name": "a" }] },
+        "status": { "phase": "Running", "podIP": "10.0.9.9",
+                    "conditions": [{ "type": "Ready", "status": "True" }] },
+    }))
+    .unwrap();
+    let other = Arc::new(other);
+    let endpoints = made(&service(), &[pod(0, 8080), Arc::clone(&other)]);
+    let subsets = endpoints.subsets.unwrap();
+    assert_eq!(subsets.len(), 1);
+    assert_eq!(subsets[0].addresses.as_ref().unwrap().len(), 1);
+    assert!(made(&service(), &[Arc::clone(&other)]).subsets.is_none());
+    let mut headless = service();
+    let spec = headless.spec.as_mut().unwrap();
+    spec.ports = None;
+    spec.cluster_ip = Some("None".to_owned());
+    let subsets = made(&headless, &[other]).subsets.unwrap();
+    assert!(subsets[0].ports.is_none(), "no ports are listed");
+    assert_eq!(subsets[0].addresses.as_ref().unwrap()[0].ip, "10.0.9.9");
+}
+
+#[test]
+fn what_a_service_leaves_behind_goes_unless_somebody_else_made_it() {
+    let mut endpoints = made(&service(), &[pod(0, 8080)]);
+    let step = leftover(&endpoints).unwrap();
+    let [Write::Delete { target, .. }] = &step.writes[..] else {
+        panic!("{step:?}");
+    };
+    assert_eq!(
+        (&target.kind, target.name.as_str()),
+        (&Kind::ENDPOINTS, "web")
+    );
+    endpoints.metadata.labels = None;
+    assert_eq!(leftover(&endpoints), None);
+}

@@ -18,7 +18,8 @@ pub(super) struct Counted {
     pub(super) succeeded: i32,
 }
 
-/// Moves what has lost its finalizer from the uncounted lists into the counters, and notes newly finished pods.
+/// Moves what has lost its finalizer from the uncounted lists into the counters, and notes newly
+/// finished pods.
 ///
 /// A pod's finalizer is removed only in a step that finds its uid already stored in the lists.
 pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> Counted {
@@ -68,7 +69,8 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
         pending: succeeded + failed > 0,
         succeeded: status.succeeded.unwrap_or(0) + succeeded,
     };
-    // Empty lists are kept as an empty object, as the real controller does: the Job is known to be tracked.
+    // Empty lists are kept as an empty object, as the real controller does: the Job is known to be
+    // tracked.
     status.uncounted_terminated_pods = Some(lists);
     counted
 }
@@ -109,7 +111,8 @@ fn is_tracked(pod: &Pod) -> bool {
         .any(|finalizer| finalizer == TRACKING_FINALIZER)
 }
 
-/// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed), `None` = not ended.
+/// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed), `None` = not
+/// ended.
 fn outcome(pod: &Pod) -> Option<bool> {
     match pods::phase(pod) {
         "Succeeded" => Some(true),

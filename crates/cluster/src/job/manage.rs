@@ -9,13 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::count::Counted;
-use super::{TRACKING_FINALIZER, View, condition};
-use crate::{Kind, Step, Target, Write, meta, pods};
+use super::{SOURCE, TRACKING_FINALIZER, View, condition};
+use crate::{EventNote, Kind, Step, Target, Write, meta, pods};
 
 const INDEX_ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
 /// Delay after the first failed pod, doubled by each further one.
 const BACKOFF_S: i64 = 10;
-const BACKOFF_MAX_S: i64 = 360;
+const BACKOFF_MAX_S: i64 = 600;
 
 /// The final condition, once the Job's end is decided.
 pub(super) fn verdict(
@@ -36,19 +36,21 @@ pub(super) fn verdict(
             ..interim.clone()
         });
     }
-    let (succeeded, failed) = tally(view, status);
+    let (succeeded, failed) = tally(status);
     let failed_now =
         |reason, message: &str| Some(condition("Failed", "True", reason, message, now));
     let limit = spec.backoff_limit.unwrap_or(6);
-    if failed > limit || restarts_in_place(view.job, view) > limit {
+    if failed > limit || fails_in_place(view, limit) {
         return failed_now(
             "BackoffLimitExceeded",
             "Job has reached the specified backoff limit",
         );
     }
-    if let (Some(start), Some(deadline_s)) = (&status.start_time, spec.active_deadline_seconds) {
+    if let (Some(start), Some(deadline_s)) = (&status.start_time, spec.active_deadline_seconds)
+        && spec.suspend != Some(true)
+    {
         let deadline = meta::after(start.0, deadline_s);
-        if spec.suspend != Some(true) && now >= deadline {
+        if now >= deadline {
             let message = "Job was active longer than specified deadline";
             return failed_now("DeadlineExceeded", message);
         }
@@ -69,69 +71,53 @@ fn decided(status: &JobStatus) -> Option<&JobCondition> {
     })
 }
 
-/// Successes and failures, the noted ones included.
-fn tally(view: &View<'_>, status: &JobStatus) -> (i32, i32) {
+/// Successes and failures, the noted ones included. A pod that somebody deletes is a failure too.
+fn tally(status: &JobStatus) -> (i32, i32) {
     let noted = status.uncounted_terminated_pods.as_ref();
     let count = |list: Option<&Vec<String>>| list.map_or(0, Vec::len) as i32;
-    let mut failed = count(noted.and_then(|noted| noted.failed.as_ref()));
-    // A pod that someone deletes is replaced, and does not use up the backoff limit.
-    failed -= view
-        .pods
-        .iter()
-        .filter(|pod| meta::is_deleting(&pod.metadata) && !pods::is_finished(pod))
-        .filter(|pod| {
-            let uid = meta::uid(&pod.metadata);
-            noted
-                .and_then(|n| n.failed.as_ref())
-                .is_some_and(|n| n.iter().any(|u| u == uid))
-        })
-        .count() as i32;
     (
         status.succeeded.unwrap_or(0) + count(noted.and_then(|noted| noted.succeeded.as_ref())),
-        status.failed.unwrap_or(0) + failed,
+        status.failed.unwrap_or(0) + count(noted.and_then(|noted| noted.failed.as_ref())),
     )
 }
 
-/// With `restartPolicy: OnFailure` containers fail in place; their restarts count against the limit.
-fn restarts_in_place(job: &Job, view: &View<'_>) -> i32 {
-    let template = job
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.spec.as_ref());
+/// With `restartPolicy: OnFailure` containers fail in place: so many restarts as the limit says, of
+/// all pods together, are enough. With a limit of 0 one is.
+fn fails_in_place(view: &View<'_>, limit: i32) -> bool {
+    let spec = view.job.spec.as_ref();
+    let template = spec.and_then(|spec| spec.template.spec.as_ref());
     if template.and_then(|spec| spec.restart_policy.as_deref()) != Some("OnFailure") {
-        return 0;
+        return false;
     }
-    view.pods
-        .iter()
-        .filter(|pod| pods::is_active(pod))
-        .map(|pod| pods::max_restarts(pod))
-        .sum()
+    let running = view.pods.iter().filter(|pod| !pods::is_finished(pod));
+    let restarts: i32 = running.map(|pod| pods::restarts(pod)).sum();
+    restarts >= limit.max(1)
 }
 
 /// Deletes every pod that has not ended.
 pub(super) fn stop_all(view: &View<'_>, step: &mut Step) {
     for pod in view.pods.iter().filter(|pod| pods::is_active(pod)) {
-        step.writes.push(delete(pod));
+        delete(view, pod, step);
     }
 }
 
-fn delete(pod: &Pod) -> Write {
-    let target = Target::of(Kind::POD, &pod.metadata);
-    Write::Delete {
-        target,
+fn delete(view: &View<'_>, pod: &Pod, step: &mut Step) {
+    step.writes.push(Write::Delete {
+        target: Target::of(Kind::POD, &pod.metadata),
         grace_s: None,
         propagation: None,
-    }
+    });
+    step.writes.push(Write::Event(EventNote {
+        regarding: Target::of(Kind::JOB, &view.job.metadata),
+        kind: "Normal",
+        reason: "SuccessfulDelete",
+        message: format!("Deleted pod: {}", meta::name(&pod.metadata)),
+        source: SOURCE,
+    }));
 }
 
 /// Creates or deletes pods until as many run as the parallelism and the missing completions allow.
-pub(super) fn scale(
-    view: &View<'_>,
-    status: &JobStatus,
-    counted: &Counted,
-    now: Timestamp,
-    step: &mut Step,
-) {
+pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &mut Step) {
     let Some(spec) = &view.job.spec else { return };
     let active: Vec<_> = view
         .pods
@@ -150,8 +136,9 @@ pub(super) fn scale(
         let surplus = usize::try_from(-missing).unwrap_or(0);
         let mut order = active;
         order.sort_by_key(|pod| (pods::is_ready(pod), meta::name(&pod.metadata).to_owned()));
-        step.writes
-            .extend(order.into_iter().take(surplus).map(|pod| delete(pod)));
+        for pod in order.into_iter().take(surplus) {
+            delete(view, pod, step);
+        }
         return;
     }
     if missing == 0 {
@@ -160,7 +147,7 @@ pub(super) fn scale(
     let held = view.failure.map(|failure| failure.retry_at);
     if let Some(at) = held
         .into_iter()
-        .chain(backoff(view, status))
+        .chain(backoff(view))
         .max()
         .filter(|at| *at > now)
     {
@@ -182,27 +169,22 @@ pub(super) fn scale(
     }
 }
 
-/// After failures with no success since, the next pod waits: 10 s, 20 s, … up to 6 min after the last failure.
-fn backoff(view: &View<'_>, status: &JobStatus) -> Option<Timestamp> {
-    let (_, failed) = tally(view, status);
-    let last = view
-        .pods
-        .iter()
-        .filter(|pod| pods::phase(pod) == "Failed")
-        .filter_map(|pod| ended_at(pod))
-        .max()?;
-    let succeeded_since = view
-        .pods
-        .iter()
-        .filter(|pod| pods::phase(pod) == "Succeeded")
-        .filter_map(|pod| ended_at(pod))
-        .any(|at| at > last);
-    if failed == 0 || succeeded_since {
-        return None;
-    }
-    let doublings = u32::try_from(failed - 1).unwrap_or(0).min(16);
+/// After failures with no success since, the next pod waits: 10 s, 20 s, … up to 10 min after the
+/// last failure.
+fn backoff(view: &View<'_>) -> Option<Timestamp> {
+    let ends = |phase: &'static str| {
+        let pods = view.pods.iter();
+        pods.filter(move |pod| pods::phase(pod) == phase)
+            .filter_map(|pod| ended_at(pod))
+    };
+    let success = ends("Succeeded").max();
+    let failures: Vec<Timestamp> = ends("Failed")
+        .filter(|at| success.is_none_or(|success| *at > success))
+        .collect();
+    let last = failures.iter().max()?;
+    let doublings = u32::try_from(failures.len() - 1).unwrap_or(0).min(16);
     Some(meta::after(
-        last,
+        *last,
         (BACKOFF_S << doublings).min(BACKOFF_MAX_S),
     ))
 }

@@ -1,8 +1,9 @@
 //! Job: runs pods until enough have succeeded, or too many have failed.
 //!
-//! Mirrors kube-controller-manager's Job controller for non-indexed and indexed Jobs: finished pods are counted exactly once
-//! through a finalizer (`uncountedTerminatedPods` bridges status write and finalizer removal), failures back off
-//! exponentially, `activeDeadlineSeconds`, `suspend` and `ttlSecondsAfterFinished` hold.
+//! Mirrors kube-controller-manager's Job controller for non-indexed and indexed Jobs: finished pods
+//! are counted exactly once through a finalizer (`uncountedTerminatedPods` bridges status write and
+//! finalizer removal), failures back off exponentially, `activeDeadlineSeconds`, `suspend` and
+//! `ttlSecondsAfterFinished` hold.
 
 mod count;
 mod manage;
@@ -14,10 +15,13 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use crate::{Failure, Kind, Propagation, Step, Target, Write, meta};
+use crate::{EventNote, Failure, Kind, Propagation, Step, Target, Write, meta};
 
 /// On pods whose end is not yet in the Job's counters.
 pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+
+/// Who reports in Events.
+const SOURCE: &str = "job-controller";
 
 /// What one step may look at.
 #[derive(Clone, Debug)]
@@ -49,7 +53,10 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
         Some(condition) => {
             manage::stop_all(view, &mut step);
             let running = view.pods.iter().any(|pod| !crate::pods::is_finished(pod));
-            finish(&mut status, condition, counted.pending || running, now);
+            let ended = ending(job, &condition);
+            if finish(&mut status, condition, counted.pending || running, now) {
+                step.writes.push(ended);
+            }
         }
         None if job
             .spec
@@ -58,13 +65,14 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
         {
             manage::stop_all(view, &mut step);
         }
-        None => manage::scale(view, &status, &counted, now, &mut step),
+        None => manage::scale(view, &counted, now, &mut step),
     }
     count::gauge(view, &mut status);
     if job.status.as_ref() != Some(&status) {
         let mut object = job.clone();
         object.status = Some(status);
-        // First of all writes: finalizers go, and pods are made, only after the counters are stored.
+        // First of all writes: finalizers go, and pods are made, only after the counters are
+        // stored.
         step.writes.insert(
             0,
             Write::Update {
@@ -89,7 +97,6 @@ fn start(job: &Job, status: &mut JobStatus, now: Timestamp) {
         .flatten()
         .find(|condition| condition.type_ == "Suspended");
     if suspended {
-        status.start_time = None;
         if live.is_none_or(|live| live.status != "True") {
             set(
                 status,
@@ -98,19 +105,22 @@ fn start(job: &Job, status: &mut JobStatus, now: Timestamp) {
         }
         return;
     }
-    if live.is_some_and(|live| live.status == "True") {
+    let resumes = live.is_some_and(|live| live.status == "True");
+    if resumes {
         set(
             status,
             condition("Suspended", "False", "JobResumed", "Job resumed", now),
         );
     }
-    if status.start_time.is_none() {
+    // Its deadline counts from here again.
+    if resumes || status.start_time.is_none() {
         status.start_time = Some(meta::time(now));
     }
 }
 
-/// First the interim condition while pods still run or are uncounted, then the final one.
-fn finish(status: &mut JobStatus, verdict: JobCondition, pending: bool, now: Timestamp) {
+/// First the interim condition while pods still run or are uncounted, then the final one; answers
+/// whether it was that.
+fn finish(status: &mut JobStatus, verdict: JobCondition, pending: bool, now: Timestamp) -> bool {
     let interim = if verdict.type_ == "Complete" {
         "SuccessCriteriaMet"
     } else {
@@ -126,7 +136,7 @@ fn finish(status: &mut JobStatus, verdict: JobCondition, pending: bool, now: Tim
         );
     }
     if pending {
-        return;
+        return false;
     }
     if verdict.type_ == "Complete" {
         status.completion_time = Some(meta::time(now));
@@ -138,6 +148,29 @@ fn finish(status: &mut JobStatus, verdict: JobCondition, pending: bool, now: Tim
             ..verdict
         },
     );
+    true
+}
+
+/// The Event that tells how the Job has ended.
+fn ending(job: &Job, verdict: &JobCondition) -> Write {
+    let (kind, reason, message) = match (verdict.type_.as_str(), verdict.reason.as_deref()) {
+        ("Complete", _) => ("Normal", "Completed", "Job completed"),
+        (_, Some("BackoffLimitExceeded")) => ("Warning", "BackoffLimitExceeded", ""),
+        (_, Some("DeadlineExceeded")) => ("Warning", "DeadlineExceeded", ""),
+        _ => ("Warning", "Failed", ""),
+    };
+    let message = if message.is_empty() {
+        verdict.message.clone().unwrap_or_default()
+    } else {
+        message.to_owned()
+    };
+    Write::Event(EventNote {
+        regarding: Target::of(Kind::JOB, &job.metadata),
+        kind,
+        reason,
+        message,
+        source: SOURCE,
+    })
 }
 
 /// When the Job became `Complete` or `Failed`.

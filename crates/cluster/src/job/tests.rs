@@ -144,6 +144,106 @@ fn failures_back_off_exponentially() {
 }
 
 #[test]
+fn failures_before_a_success_are_forgiven() {
+    let job = job(&json!({ "completions": 3 }));
+    let pods = [
+        pod("a", "Failed", 0),
+        pod("b", "Failed", 3),
+        pod("c", "Succeeded", 4),
+        pod("d", "Failed", 10),
+    ];
+    assert_eq!(
+        run(&job, &pods, 11).next,
+        Some(at(20)),
+        "10 s after the last"
+    );
+    assert_eq!(
+        creates(&run(&job, &pods[..3], 5)),
+        1,
+        "nothing failed since"
+    );
+}
+
+#[test]
+fn restarts_of_all_pods_together_are_compared_with_the_limit() {
+    let job = |limit: i32| {
+        job(
+            &json!({ "backoffLimit": limit, "parallelism": 2, "completions": 2,
+            "template": { "spec": { "restartPolicy": "OnFailure",
+                "containers": [{ "name": "run", "image": "a" }] } } }),
+        )
+    };
+    let restarted = |name: &str, restarts: i32| {
+        let mut pod = Arc::unwrap_or_clone(pod(name, "Running", 0));
+        let status = json!([{ "name": "run", "image": "a", "imageID": "", "ready": true,
+            "restartCount": restarts }]);
+        pod.status.as_mut().unwrap().container_statuses = serde_json::from_value(status).unwrap();
+        Arc::new(pod)
+    };
+    let fails = |limit: i32, pods: &[Arc<Pod>]| {
+        let conditions = stored(&run(&job(limit), pods, 0)).conditions;
+        conditions.is_some_and(|all| all[0].reason.as_deref() == Some("BackoffLimitExceeded"))
+    };
+    assert!(!fails(3, &[restarted("a", 1), restarted("b", 1)]));
+    assert!(fails(3, &[restarted("a", 1), restarted("b", 2)]));
+    assert!(!fails(0, &[restarted("a", 0)]));
+    assert!(fails(0, &[restarted("a", 1)]));
+}
+
+#[test]
+fn a_pod_that_somebody_deletes_has_failed() {
+    let mut job = job(&json!({ "completions": 1, "backoffLimit": 0 }));
+    let mut deleted = Arc::unwrap_or_clone(pod("a", "Running", 0));
+    deleted.metadata.deletion_timestamp = Some(Time(at(30)));
+    let deleted = [Arc::new(deleted)];
+    job.status = Some(stored(&run(&job, &deleted, 0)));
+    let conditions = job.status.as_ref().unwrap().conditions.as_ref().unwrap();
+    assert_eq!(
+        conditions[0].reason.as_deref(),
+        Some("BackoffLimitExceeded")
+    );
+}
+
+#[test]
+fn the_deadline_of_a_job_that_is_resumed_counts_anew() {
+    let mut job = job(&json!({ "completions": 1, "activeDeadlineSeconds": 60 }));
+    job.status = Some(stored(&run(&job, &[], 0)));
+    job.spec.as_mut().unwrap().suspend = Some(true);
+    let suspended = run(&job, &[], 50);
+    assert_eq!(suspended.next, None, "no deadline meanwhile");
+    job.status = Some(stored(&suspended));
+    let started = |job: &Job| job.status.as_ref().unwrap().start_time.clone();
+    assert_eq!(started(&job), Some(Time(at(0))), "when it started is kept");
+    assert_eq!(run(&job, &[], 500).next, None);
+    job.spec.as_mut().unwrap().suspend = Some(false);
+    let resumed = run(&job, &[], 500);
+    job.status = Some(stored(&resumed));
+    assert_eq!(started(&job), Some(Time(at(500))));
+    assert_eq!(resumed.next, Some(at(560)));
+}
+
+#[test]
+fn the_end_is_told_once_and_for_what_it_was() {
+    let events = |step: &Step| -> Vec<(&'static str, String)> {
+        let notes = step.writes.iter().filter_map(|write| match write {
+            Write::Event(note) => Some((note.reason, note.message.clone())),
+            _ => None,
+        });
+        notes.collect()
+    };
+    let mut job = job(&json!({ "completions": 1, "backoffLimit": 0 }));
+    let mut failed = pod("a", "Failed", 1);
+    job.status = Some(stored(&run(&job, &[Arc::clone(&failed)], 5)));
+    Arc::make_mut(&mut failed).metadata.finalizers = None;
+    let last = run(&job, &[Arc::clone(&failed)], 6);
+    let message = "Job has reached the specified backoff limit".to_owned();
+    assert_eq!(events(&last), [("BackoffLimitExceeded", message)]);
+    job.status = Some(stored(&last));
+    assert_eq!(finished_at(&job), Some(at(6)));
+    assert!(run(&job, &[failed], 7).writes.is_empty());
+}
+
+#[test]
 fn the_deadline_ends_it() {
     let mut job = job(&json!({ "completions": 1, "activeDeadlineSeconds": 60 }));
     let first = run(&job, &[], 0);

@@ -1,9 +1,10 @@
 //! Kubelet: runs the pods of its node and reports them.
 //!
-//! A state machine per pod, [`Record`], fed with facts of the [`Runtime`](crate::runtime::Runtime) and with time; what it
-//! wants done goes out as commands, what it saw as `status`. Mirrored: image pull back-off, crash loop back-off
-//! (at once, 10 s, 20 s, … 5 min, reset after 10 good minutes), init containers in order, startup, liveness and readiness
-//! probes, readiness gates, preStop and the grace period, the second delete at grace 0.
+//! A state machine per pod, [`Record`], fed with facts of the [`Runtime`](crate::runtime::Runtime)
+//! and with time; what it wants done goes out as commands, what it saw as `status`. Mirrored: image
+//! pull back-off, crash loop back-off (at once, 10 s, 20 s, … 5 min, reset after 10 good minutes),
+//! init containers in order, startup, liveness and readiness probes, readiness gates, preStop and
+//! the grace period, the second delete at grace 0.
 
 mod container;
 mod record;

@@ -91,7 +91,8 @@ pub struct ProbeRecord {
 }
 
 impl Record {
-    /// A pod that was just bound. A status that is already there (the node restarted) lends its restart counts.
+    /// A pod that was just bound. A status that is already there (the node restarted) lends its
+    /// restart counts.
     pub fn new(pod: &Pod, spec: &PodSpec, now: Timestamp) -> Self {
         let status = pod.status.as_ref();
         let restarts = |name: &str| {

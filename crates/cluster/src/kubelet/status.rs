@@ -27,7 +27,8 @@ impl Context<'_> {
             status["reason"] = Value::Null;
             status["message"] = Value::Null;
         }
-        // A merge keeps what is not named: a pod that became ready would go on saying why it was not.
+        // A merge keeps what is not named: a pod that became ready would go on saying why it was
+        // not.
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             for field in ["reason", "message"] {
                 if condition.get(field).is_none() {

@@ -1,4 +1,5 @@
-//! The end of a pod: hooks, the stop signal, the kill at the end of the grace period, the second delete.
+//! The end of a pod: hooks, the stop signal, the kill at the end of the grace period, the second
+//! delete.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -112,7 +113,8 @@ impl Context<'_> {
     }
 }
 
-/// When the hook is over, and what to run for it. Sleeps, also those of a shell, are waited for here.
+/// When the hook is over, and what to run for it. Sleeps, also those of a shell, are waited for
+/// here.
 fn pre_stop(container: &Container, now: Timestamp) -> (Timestamp, Option<Command>) {
     let hook = container
         .lifecycle

@@ -1,7 +1,8 @@
 //! ReplicaSet: keeps as many pods as its spec says and counts them.
 //!
-//! Mirrors kube-controller-manager's ReplicaSet controller: pods are claimed by selector (orphans adopted, strays released),
-//! missing ones created with `generateName`, surplus ones deleted in the order of [`rank`].
+//! Mirrors kube-controller-manager's ReplicaSet controller: pods are claimed by selector (orphans
+//! adopted, strays released), missing ones created with `generateName`, surplus ones deleted in the
+//! order of [`rank`].
 
 mod rank;
 mod status;
@@ -27,7 +28,8 @@ pub struct View<'a> {
     pub replica_set: &'a ReplicaSet,
     /// Pods that it controls, and orphans of its namespace.
     pub pods: &'a [Arc<Pod>],
-    /// Active pods per node over all ReplicaSets of the same owner: doubled-up pods go first. Only read when scaling down.
+    /// Active pods per node over all ReplicaSets of the same owner: doubled-up pods go first. Only
+    /// read when scaling down.
     pub related: &'a BTreeMap<String, usize>,
     /// The last create or delete that the server refused.
     pub failure: Option<&'a Failure>,
@@ -156,7 +158,8 @@ pub fn desired(replica_set: &ReplicaSet) -> usize {
     usize::try_from(replicas).unwrap_or(0)
 }
 
-/// A pod from the template: its labels, annotations and finalizers, and the ReplicaSet as controller.
+/// A pod from the template: its labels, annotations and finalizers, and the ReplicaSet as
+/// controller.
 fn new_pod(replica_set: &ReplicaSet) -> Option<Value> {
     let template = replica_set.spec.as_ref()?.template.as_ref()?;
     let empty = Default::default();

@@ -11,9 +11,10 @@ use crate::{meta, pods};
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// The pods, first to be deleted first: unscheduled before scheduled, pending before unknown before running, not ready before
-/// ready, cheaper before dearer, doubled-up on a node before alone, ready for a shorter time, more restarts, younger; ages
-/// compare by order of magnitude, ties by uid, so that the youngest pods are not all in one failure domain.
+/// The pods, first to be deleted first: unscheduled before scheduled, pending before unknown before
+/// running, not ready before ready, cheaper before dearer, doubled-up on a node before alone, ready
+/// for a shorter time, more restarts, younger; ages compare by order of magnitude, ties by uid, so
+/// that the youngest pods are not all in one failure domain.
 pub fn deletion_order<'a>(
     claimed: &[&'a Arc<Pod>],
     related: &BTreeMap<String, usize>,
@@ -74,7 +75,8 @@ fn magnitude(since: Timestamp, now: Timestamp) -> u32 {
     }
 }
 
-/// The annotation's value; what is not a plain 32-bit integer (sign `+`, leading zeros) counts as 0.
+/// The annotation's value; what is not a plain 32-bit integer (sign `+`, leading zeros) counts as
+/// 0.
 fn cost(pod: &Pod) -> i32 {
     let Some(text) = meta::annotation(&pod.metadata, DELETION_COST) else {
         return 0;

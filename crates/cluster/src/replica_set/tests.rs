@@ -246,8 +246,8 @@ fn a_refused_create_is_shown_and_not_repeated_before_its_time() {
 }
 
 proptest! {
-    /// Whatever the numbers: after one step's writes are carried out, the set has what it wants, and a further step writes
-    /// nothing.
+    /// Whatever the numbers: after one step's writes are carried out, the set has what it wants,
+    /// and a further step writes nothing.
     #[test]
     fn one_step_reaches_the_size_and_rests(want in 0_i32..40, have in 0_usize..40) {
         let mut rs = replica_set(want);

@@ -18,7 +18,8 @@ pub enum ProbeKind {
     Readiness,
 }
 
-/// What the kubelet wants done. `attempt` is the container's restart count: facts of an earlier life are told apart by it.
+/// What the kubelet wants done. `attempt` is the container's restart count: facts of an earlier
+/// life are told apart by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Give the pod an address.
@@ -100,13 +101,15 @@ pub enum What {
 
 /// Carries out what the kubelet wants, in its own time.
 pub trait Runtime: Send + Debug {
-    /// Accepts one command for a pod. Answers come through [`Runtime::take`], perhaps at once, perhaps later.
+    /// Accepts one command for a pod. Answers come through [`Runtime::take`], perhaps at once,
+    /// perhaps later.
     fn run(&mut self, pod: &Pod, command: Command, now: Timestamp);
 
     /// The facts since the last call, in order.
     fn take(&mut self, now: Timestamp) -> Vec<Fact>;
 
-    /// When the next fact comes due by time alone; `None` also when facts announce themselves otherwise.
+    /// When the next fact comes due by time alone; `None` also when facts announce themselves
+    /// otherwise.
     fn next(&self) -> Option<Timestamp>;
 
     /// Where the traffic of a LoadBalancer Service comes in.

@@ -1,4 +1,5 @@
-//! A runtime without machines: delays and [`Workload`] rules instead of processes, for virtual time.
+//! A runtime without machines: delays and [`Workload`] rules instead of processes, for virtual
+//! time.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -81,7 +81,8 @@ impl Listeners {
         open.get(&key).map(|open| open.address)
     }
 
-    /// Opens what the Services ask for and closes the rest. A port that can't be had is reported and left out.
+    /// Opens what the Services ask for and closes the rest. A port that can't be had is reported
+    /// and left out.
     pub(super) fn follow<'a>(&self, services: impl Iterator<Item = &'a Arc<Service>>) {
         let mut wanted: BTreeSet<(Key, i32)> = BTreeSet::new();
         for service in services {

@@ -1,9 +1,10 @@
 //! A small HTTP/1.1 reverse proxy: real traffic by Service and by `HTTPRoute`.
 //!
-//! [`table`] is pure: from Services, EndpointSlices, Gateways and HTTPRoutes to a routing [`table::Table`], and to the status
-//! of the routes. [`proxy`] carries requests to ready endpoints, keeps connections, and tries another endpoint only when a
-//! connect was refused and the method is idempotent: nobody has seen such a request yet. [`watch`] keeps the table in step
-//! with the API server and the listeners in step with the Services.
+//! [`table`] is pure: from Services, EndpointSlices, Gateways and HTTPRoutes to a routing
+//! [`table::Table`], and to the status of the routes. [`proxy`] carries requests to ready
+//! endpoints, keeps connections, and tries another endpoint only when a connect was refused and the
+//! method is idempotent: nobody has seen such a request yet. [`watch`] keeps the table in step with
+//! the API server and the listeners in step with the Services.
 
 mod listener;
 mod proxy;

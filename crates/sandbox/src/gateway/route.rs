@@ -105,7 +105,8 @@ pub struct Asked<'a> {
     pub headers: &'a http::HeaderMap,
 }
 
-/// How specific a match is; larger goes first: exact path, longer prefix, method, more headers, more parameters.
+/// How specific a match is; larger goes first: exact path, longer prefix, method, more headers,
+/// more parameters.
 pub type Precedence = (bool, usize, bool, usize, usize);
 
 impl Match {
@@ -172,7 +173,8 @@ impl PathMatch {
     }
 }
 
-/// Whether a request for `host` is for a route of that hostname; `*.` stands for one or more labels.
+/// Whether a request for `host` is for a route of that hostname; `*.` stands for one or more
+/// labels.
 pub fn host_matches(hostname: &str, host: &str) -> bool {
     let (hostname, host) = (hostname.to_ascii_lowercase(), host.to_ascii_lowercase());
     match hostname.strip_prefix('*') {

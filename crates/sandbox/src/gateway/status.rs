@@ -20,8 +20,8 @@ pub(super) struct Observed<'a> {
     pub(super) generation: i64,
 }
 
-/// The `status.parents` that a route should have: ours made anew, those of other controllers untouched. Transition times of
-/// unchanged conditions stay.
+/// The `status.parents` that a route should have: ours made anew, those of other controllers
+/// untouched. Transition times of unchanged conditions stay.
 pub(super) fn parents(observed: &Observed<'_>, now: Timestamp) -> Value {
     let Observed {
         spec,

@@ -10,7 +10,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use super::route::{Asked, Match, Precedence, Spec, host_matches};
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-/// The fraction of the golden ratio in 64 bits: its multiples spread evenly over the whole range, at any length.
+/// The fraction of the golden ratio in 64 bits: its multiples spread evenly over the whole range,
+/// at any length.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Namespace and name.
@@ -150,7 +151,8 @@ impl Table {
         }
     }
 
-    /// The backend of a reference; other kinds, other namespaces (no grants are read) and missing ports lead nowhere.
+    /// The backend of a reference; other kinds, other namespaces (no grants are read) and missing
+    /// ports lead nowhere.
     pub fn resolve(
         &self,
         namespace: &str,
@@ -181,8 +183,9 @@ impl Table {
         ports.get(&port).cloned().ok_or(NoBackend::NoRoute)
     }
 
-    /// The backend for the n-th request by host and path: the most specific rule, and in it a share by weight. A host of the
-    /// form `service.namespace[.svc[.cluster.local]]` that no route names is that Service's first port.
+    /// The backend for the n-th request by host and path: the most specific rule, and in it a share
+    /// by weight. A host of the form `service.namespace[.svc[.cluster.local]]` that no route names
+    /// is that Service's first port.
     pub fn by_host(
         &self,
         host: &str,
@@ -227,7 +230,8 @@ fn host_precedence(hostname: Option<&str>) -> (bool, usize) {
     })
 }
 
-/// The share that the n-th point of an even sequence falls into: of any run of requests each backend gets its weight's part.
+/// The share that the n-th point of an even sequence falls into: of any run of requests each
+/// backend gets its weight's part.
 fn share(shares: &[(u64, Option<Arc<Backend>>)], n: u64) -> Option<Arc<Backend>> {
     let total = shares.last()?.0;
     let point = (u128::from(n.wrapping_mul(GOLDEN)) * u128::from(total)) >> 64;

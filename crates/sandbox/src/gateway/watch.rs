@@ -307,7 +307,8 @@ fn conditions(api: &ApiServer, object: &Value, kinds: &[&str]) -> Value {
     conditions.collect()
 }
 
-/// Stores a status that differs. One that is refused (the object moved on) comes again with its next change.
+/// Stores a status that differs. One that is refused (the object moved on) comes again with its
+/// next change.
 fn store(api: &ApiServer, kind: &str, object: &Arc<Value>, status: Value) {
     if object["status"] == status {
         return;

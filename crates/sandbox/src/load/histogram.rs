@@ -27,7 +27,8 @@ impl Histogram {
         self.count
     }
 
-    /// The latency below which the share `q` (0 to 1) lies, to the upper end of its bucket; zero without any.
+    /// The latency below which the share `q` (0 to 1) lies, to the upper end of its bucket; zero
+    /// without any.
     pub fn quantile(&self, q: f64) -> Duration {
         let rank = (q.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0) as u64;
         let mut below = 0;

@@ -1,6 +1,7 @@
 //! Open-loop load: requests leave at a fixed rate whatever comes back, and each is accounted for.
 //!
-//! Latency is measured from the time a request was due, so that a slow answer can't hide by delaying the next request.
+//! Latency is measured from the time a request was due, so that a slow answer can't hide by
+//! delaying the next request.
 
 mod histogram;
 mod report;

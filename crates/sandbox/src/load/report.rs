@@ -13,7 +13,8 @@ pub struct LoadReport {
     pub sent: u64,
     /// By pod template hash, else by colour, else `gateway` (answers that no pod gave).
     pub arms: BTreeMap<String, Arm>,
-    /// Without an answer, by what went wrong: `connect`, `broken connection`, `broken answer`, `timeout`, `overload`.
+    /// Without an answer, by what went wrong: `connect`, `broken connection`, `broken answer`,
+    /// `timeout`, `overload`.
     pub failed: BTreeMap<&'static str, u64>,
     pub latency: Histogram,
 }

@@ -1,11 +1,14 @@
-//! A node of a cluster that somebody else runs: the kubelet of [`cluster::kubelet`] against any Kubernetes API.
+//! A node of a cluster that somebody else runs: the kubelet of [`cluster::kubelet`] against any
+//! Kubernetes API.
 //!
-//! The control plane may be a real one, which refuses loopback addresses for pods: the node is given a network whose every
-//! address answers on this machine (`ip route add local NETWORK dev lo`), gives each pod one, and really listens there with
-//! the demo workload. Containers that name a command get it run as a process.
+//! The control plane may be a real one, which refuses loopback addresses for pods: the node is
+//! given a network whose every address answers on this machine
+//! (`ip route add local NETWORK dev lo`), gives each pod one, and really listens there with the
+//! demo workload. Containers that name a command get it run as a process.
 //!
-//! What a pod should do next is the same pure step function as on the embedded cluster. Here is only what carries it out:
-//! one watch, one set of [`pods`](self::pods), one write at a time per pod.
+//! What a pod should do next is the same pure step function as on the embedded cluster. Here is
+//! only what carries it out: one watch, one set of [`pods`](self::pods), one write at a time per
+//! pod.
 
 mod pods;
 mod write;
@@ -101,8 +104,8 @@ fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-/// The node, ready and without taints: admission gives a new one the taint `not-ready`, which a controller that may not run
-/// here would take off.
+/// The node, ready and without taints: admission gives a new one the taint `not-ready`, which a
+/// controller that may not run here would take off.
 async fn register(client: &Client, name: &str, host: IpAddr) -> kube::Result<()> {
     let nodes = Api::<NodeObject>::all(client.clone());
     let params = PatchParams::apply(MANAGER).force();

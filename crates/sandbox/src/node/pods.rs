@@ -118,7 +118,8 @@ impl Pods {
             .run(&entry.pod, Command::Remove, Timestamp::MIN);
     }
 
-    /// Steps whatever has news or is due, until nothing more happens at this instant; answers the writes of each pod.
+    /// Steps whatever has news or is due, until nothing more happens at this instant; answers the
+    /// writes of each pod.
     pub(super) fn advance(&mut self, now: Timestamp) -> Vec<(String, Vec<Write>)> {
         let mut steps: BTreeMap<String, Step> = BTreeMap::new();
         for _ in 0..ROUNDS {

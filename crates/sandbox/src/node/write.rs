@@ -16,7 +16,8 @@ pub(super) struct Done {
     pub(super) failed: bool,
 }
 
-/// In order, up to the first that fails. A pod that is gone, or another one by now, is no failure: the watch says so too.
+/// In order, up to the first that fails. A pod that is gone, or another one by now, is no failure:
+/// the watch says so too.
 pub(super) async fn carry_out(client: &Client, writes: &[Write], now: Timestamp) -> Done {
     let mut done = Done::default();
     for write in writes {

@@ -18,7 +18,7 @@ use super::process::{Process, Spec};
 use super::{Facts, probe};
 use crate::addresses::Addresses;
 
-/// A workload without ports listens here.
+/// A pod that names no port listens here.
 const DEFAULT_PORT: u16 = 8080;
 
 /// See the module's documentation.
@@ -52,7 +52,8 @@ impl Machine {
         }
     }
 
-    /// Containers that name a command get it run, with the rights of this process: only for pods that are trusted.
+    /// Containers that name a command get it run, with the rights of this process: only for pods
+    /// that are trusted.
     pub(crate) fn running_commands(self) -> Self {
         Self {
             runs_commands: true,
@@ -102,7 +103,7 @@ impl Machine {
         // The old life's listeners must be closed before the new one's open.
         drop(running.processes.remove(&name));
         let mut listeners = Vec::new();
-        for port in ports(container, &workload) {
+        for port in ports(pod, container, &workload) {
             let address = SocketAddr::new(running.ip, port);
             match self.addresses.listen(address) {
                 Ok(listener) => listeners.push(listener),
@@ -257,8 +258,26 @@ fn find<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     all.find(|container| container.name == name)
 }
 
-/// The declared TCP ports and those that its probes name. A task, which ends by itself, has no port unless it says so.
-fn ports(container: &Container, workload: &Workload) -> BTreeSet<u16> {
+/// Where a container listens: where it says so, and the first of a pod in which nobody says
+/// anything at [`DEFAULT_PORT`]. The containers of a pod share an address, so that only one of them
+/// can have a port. A task, which ends by itself, has no port unless it says so.
+fn ports(pod: &Pod, container: &Container, workload: &Workload) -> BTreeSet<u16> {
+    let mut ports = said(container);
+    let spec = pod.spec.as_ref();
+    let main = spec.map_or(&[][..], |spec| spec.containers.as_slice());
+    let init = spec.and_then(|spec| spec.init_containers.as_deref());
+    let mut all = main.iter().chain(init.unwrap_or_default());
+    let is_first = main.first().is_some_and(|own| own.name == container.name);
+    let silent =
+        |own: &Container| own.ports.as_ref().is_none_or(Vec::is_empty) && said(own).is_empty();
+    if is_first && workload.exit.is_none() && all.all(silent) {
+        ports.insert(DEFAULT_PORT);
+    }
+    ports
+}
+
+/// The declared TCP ports of a container and those that its HTTP probes name.
+fn said(container: &Container) -> BTreeSet<u16> {
     let declared = container.ports.iter().flatten();
     let tcp = declared.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let mut ports: BTreeSet<u16> = tcp
@@ -278,9 +297,6 @@ fn ports(container: &Container, workload: &Workload) -> BTreeSet<u16> {
             ports.extend(u16::try_from(port));
         }
     }
-    if ports.is_empty() && workload.exit.is_none() {
-        ports.insert(DEFAULT_PORT);
-    }
     ports.remove(&0);
     ports
 }
@@ -294,5 +310,66 @@ pub(super) fn port(container: &Container, port: &IntOrString) -> Option<u16> {
             let named = ports.find(|port| port.name.as_ref() == Some(name));
             named.and_then(|port| u16::try_from(port.container_port).ok())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Where each container of a pod listens.
+    fn listens(containers: &Value) -> Vec<Vec<u16>> {
+        let spec = json!({ "containers": containers });
+        listens_all(&spec)
+    }
+
+    fn listens_all(spec: &Value) -> Vec<Vec<u16>> {
+        let pod: Pod = serde_json::from_value(json!({ "spec": spec })).unwrap();
+        let containers = &pod.spec.as_ref().unwrap().containers;
+        let of = |container: &Container| {
+            let workload = workload(&pod, &container.name).unwrap();
+            ports(&pod, container, &workload).into_iter().collect()
+        };
+        containers.iter().map(of).collect()
+    }
+
+    #[test]
+    fn containers_listen_where_they_say() {
+        let declared = json!([{ "name": "app", "image": "a", "ports": [
+            { "containerPort": 9000 }, { "containerPort": 53, "protocol": "UDP" },
+        ], "readinessProbe": { "httpGet": { "port": 9001 } } }]);
+        assert_eq!(listens(&declared), [[9000, 9001]]);
+        let udp = json!([
+            { "name": "app", "image": "a", "ports": [{ "containerPort": 53, "protocol": "UDP" }] },
+        ]);
+        assert_eq!(listens(&udp), [[0; 0]]);
+    }
+
+    #[test]
+    fn one_container_of_a_pod_that_names_no_port_listens_at_the_default() {
+        assert_eq!(listens(&json!([{ "name": "app", "image": "a" }])), [[8080]]);
+        let two = json!([{ "name": "app", "image": "a" }, { "name": "log", "image": "a" }]);
+        assert_eq!(listens(&two), [vec![8080], vec![]]);
+        let task = json!([{ "name": "app", "image": "a", "command": ["sleep", "1; exit 0"] }]);
+        assert_eq!(listens(&task), [[0; 0]]);
+    }
+
+    #[test]
+    fn a_sidecar_without_ports_does_not_take_those_of_the_app() {
+        let app = json!({ "name": "app", "image": "a", "ports": [{ "containerPort": 8080 }] });
+        let probed = json!({ "name": "app", "image": "a",
+            "livenessProbe": { "httpGet": { "port": 8080 } } });
+        let log = json!({ "name": "log", "image": "a" });
+        for first in [&app, &probed] {
+            assert_eq!(listens(&json!([first, log])), [vec![8080], vec![]]);
+            assert_eq!(listens(&json!([log, first])), [vec![], vec![8080]]);
+        }
+        let proxied = json!({
+            "initContainers": [{ "name": "proxy", "image": "a", "restartPolicy": "Always",
+                                 "ports": [{ "containerPort": 8080 }] }],
+            "containers": [log],
+        });
+        assert_eq!(listens_all(&proxied), [[0; 0]]);
     }
 }

@@ -24,7 +24,8 @@ const MAX_BODY: usize = 1024 * 1024;
 const BUCKETS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 ];
-/// The golden ratio's fraction: multiples of it spread evenly over 0..1, at any length of the sequence.
+/// The golden ratio's fraction: multiples of it spread evenly over 0..1, at any length of the
+/// sequence.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// Header with the pod's name.

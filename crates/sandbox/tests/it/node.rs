@@ -1,4 +1,5 @@
-//! A node of its own on somebody else's API server: here the embedded one, whose own nodes run nothing.
+//! A node of its own on somebody else's API server: here the embedded one, whose own nodes run
+//! nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -112,7 +112,8 @@ impl Managed {
         self.entries.retain(|_, owned| !owned.fields.is_empty());
     }
 
-    /// Merges the oldest update managers of each version into one, until there are no more than ten.
+    /// Merges the oldest update managers of each version into one, until there are no more than
+    /// ten.
     pub(super) fn cap(&mut self) {
         let mut updaters: Vec<Identity> = self
             .entries

@@ -50,8 +50,8 @@ pub struct Request<'a> {
     pub subresource: Option<&'a str>,
     /// Noted in the entry, in whole seconds.
     pub now: Timestamp,
-    /// Fields that this endpoint resets and that are therefore not owned: `status` on the main resource of
-    /// a kind with a status subresource, `spec` (and more) on `status`.
+    /// Fields that this endpoint resets and that are therefore not owned: `status` on the main
+    /// resource of a kind with a status subresource, `spec` (and more) on `status`.
     pub ignored: &'a FieldSet,
 }
 
@@ -64,13 +64,14 @@ pub struct Outcome {
     pub changed: bool,
 }
 
-/// Merges `applied` into `live` (`None`: the object does not exist yet) on behalf of `request.manager`.
+/// Merges `applied` into `live` (`None`: the object does not exist yet) on behalf of
+/// `request.manager`.
 ///
-/// Fields that the manager applied before and names no more are removed unless someone else owns them.
-/// With `force`, fields of other managers are taken over instead of reported as conflicts.
+/// Fields that the manager applied before and names no more are removed unless someone else owns
+/// them. With `force`, fields of other managers are taken over instead of reported as conflicts.
 ///
-/// Errors: a wrong `apiVersion` or `kind`, `metadata.managedFields` in the patch, fields that the schema
-/// does not know, duplicate list keys, conflicts.
+/// Errors: a wrong `apiVersion` or `kind`, `metadata.managedFields` in the patch, fields that the
+/// schema does not know, duplicate list keys, conflicts.
 pub fn apply(
     request: &Request<'_>,
     live: Option<&Value>,
@@ -120,9 +121,9 @@ pub fn apply(
 /// Notes in `new` what it changes against `live` (`None` on create) and returns it with its
 /// `managedFields`.
 ///
-/// `managedFields` of `new` count if they are there (so a client can edit them), except on a subresource;
-/// `[]` and `[{}]` clear them, and an object whose entries were cleared is tracked again only from its next
-/// apply on.
+/// `managedFields` of `new` count if they are there (so a client can edit them), except on a
+/// subresource; `[]` and `[{}]` clear them, and an object whose entries were cleared is tracked
+/// again only from its next apply on.
 pub fn record_update(request: &Request<'_>, live: Option<&Value>, new: Value) -> Value {
     let empty = json!({ "apiVersion": request.api_version, "kind": request.kind });
     let mut managed = starting_point(request, live, &new);
@@ -191,7 +192,8 @@ fn check_identity(request: &Request<'_>, applied: &Value) -> Result<(), ApplyErr
     Ok(())
 }
 
-/// Fields whose live value is what client-side apply set last: server-side apply may take them over.
+/// Fields whose live value is what client-side apply set last: server-side apply may take them
+/// over.
 fn client_side_fields(request: &Request<'_>, live: &Value) -> Vec<String> {
     let annotation = live
         .pointer("/metadata/annotations")

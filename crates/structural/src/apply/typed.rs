@@ -1,6 +1,7 @@
 //! What a schema says about owning, comparing and merging values.
 //!
-//! A value without a schema (unknown fields that are kept) is *deduced*: maps are granular, lists atomic.
+//! A value without a schema (unknown fields that are kept) is *deduced*: maps are granular, lists
+//! atomic.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -17,7 +18,8 @@ static STRING: LazyLock<Schema> = LazyLock::new(|| Schema {
     ..Schema::default()
 });
 
-/// A place in a schema: the schema there, if any, and whether a whole Kubernetes object stands there.
+/// A place in a schema: the schema there, if any, and whether a whole Kubernetes object stands
+/// there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     schema: Option<&'a Schema>,
@@ -153,8 +155,8 @@ impl<'a> Node<'a> {
         Node::of(self.resolved().and_then(|schema| schema.items.as_deref()))
     }
 
-    /// What a key field that is absent stands for: its default, or for a required field of a built-in
-    /// type the zero of its Go type.
+    /// What a key field that is absent stands for: its default, or for a required field of a
+    /// built-in type the zero of its Go type.
     fn key_default(self, name: &str) -> Option<Value> {
         let field = self.field(name).1.schema?;
         let built_in = self.schema.is_some_and(|schema| schema.link.is_some());
@@ -510,7 +512,8 @@ fn of<'v>(index: &[(PathElement, &'v Value)], wanted: &PathElement) -> Vec<&'v V
         .collect()
 }
 
-/// `applied` laid over `live`: granular maps and associative lists are united, all else is replaced.
+/// `applied` laid over `live`: granular maps and associative lists are united, all else is
+/// replaced.
 pub(super) fn merge(node: Node<'_>, live: &Value, applied: &Value) -> Value {
     merge_at(node, (Some(live), Some(applied))).unwrap_or(Value::Null)
 }

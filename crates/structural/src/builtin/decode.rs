@@ -6,9 +6,9 @@ use super::kinds::Kind;
 use crate::go;
 use crate::schema::{Additional, Schema, Type};
 
-/// The message with which the server refuses an object whose JSON types do not fit its kind, such as
-/// `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into
-/// Go struct field DeploymentSpec.spec.replicas of type int32`. `None` if it fits.
+/// The message with which the server refuses an object whose JSON types do not fit its kind, such
+/// as `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string
+/// into Go struct field DeploymentSpec.spec.replicas of type int32`. `None` if it fits.
 pub fn decode_error(kind: &Kind, object: &Value) -> Option<String> {
     let schema = kind.schema();
     let misfit = find(schema, object, kind.definition, &mut Vec::new())?;
@@ -20,7 +20,8 @@ pub fn decode_error(kind: &Kind, object: &Value) -> Option<String> {
     ))
 }
 
-/// Finds the first misfit; `owner` is the definition of the struct around, `path` the fields so far.
+/// Finds the first misfit; `owner` is the definition of the struct around, `path` the fields so
+/// far.
 fn find<'a>(
     schema: &'a Schema,
     value: &'a Value,

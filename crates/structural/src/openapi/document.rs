@@ -38,8 +38,8 @@ pub fn v2(resources: &[Resource<'_>]) -> Value {
     })
 }
 
-/// The document at `/openapi/v3`: where the document of each group and version is, with a hash of its
-/// content for caches. `documents` are `(group, version, document)`.
+/// The document at `/openapi/v3`: where the document of each group and version is, with a hash of
+/// its content for caches. `documents` are `(group, version, document)`.
 pub fn index<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str, &'a Value)>) -> Value {
     let entries = documents.into_iter().map(|(group, version, document)| {
         let path = document_path(group, version);
@@ -129,8 +129,14 @@ fn definition(name: &str, schema: &Schema, dialect: Dialect) -> Value {
     }
 }
 
-/// The schema of a resource as a definition: with its kind, and with what a custom resource implies.
+/// The schema of a resource as a definition: with its kind, and with what a custom resource
+/// implies.
 fn root(resource: &Resource<'_>, dialect: Dialect) -> Value {
+    let kind = json!([gvk(resource, resource.kind)]);
+    if resource.custom && dialect == Dialect::V2 && resource.schema.preserve_unknown {
+        // With the three implied properties listed, a reader would refuse all others.
+        return json!({ "type": "object", "x-kubernetes-group-version-kind": kind });
+    }
     let mut out = resource.schema.render(dialect);
     let Some(fields) = out.as_object_mut() else {
         return out;
@@ -148,10 +154,7 @@ fn root(resource: &Resource<'_>, dialect: Dialect) -> Value {
         }
         fields.entry("type").or_insert_with(|| json!("object"));
     }
-    fields.insert(
-        "x-kubernetes-group-version-kind".to_owned(),
-        json!([gvk(resource, resource.kind)]),
-    );
+    fields.insert("x-kubernetes-group-version-kind".to_owned(), kind);
     out
 }
 

@@ -1,6 +1,7 @@
 //! The three patch formats that change a stored document; server-side apply is [`crate::apply`].
 //!
-//! Custom resources know no strategic merge patch: the server answers 415 and lists [`CUSTOM_TYPES`].
+//! Custom resources know no strategic merge patch: the server answers 415 and lists
+//! [`CUSTOM_TYPES`].
 
 mod error;
 mod json;

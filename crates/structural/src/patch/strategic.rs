@@ -1,7 +1,8 @@
 //! Strategic merge patch, as apimachinery's `strategicpatch` applies it on the server.
 //!
-//! Maps merge key by key. A list merges item by item where the schema says so (`patch.merge`), items
-//! of objects being told apart by `patch.key`; else it is replaced. Directives inside the patch:
+//! Maps merge key by key. A list merges item by item where the schema says so (`patch.merge`),
+//! items of objects being told apart by `patch.key`; else it is replaced. Directives inside the
+//! patch:
 //!
 //! | directive | where | effect |
 //! | --- | --- | --- |
@@ -35,8 +36,8 @@ type Fields = Map<String, Value>;
 
 /// Applies a strategic merge patch to `document`, an object of the kind that `schema` describes.
 ///
-/// Errors: a patch that is no object or misuses a directive ([`PatchError::BadRequest`]), lists that
-/// cannot be merged ([`PatchError::Internal`], as the server has it).
+/// Errors: a patch that is no object or misuses a directive ([`PatchError::BadRequest`]), lists
+/// that cannot be merged ([`PatchError::Internal`], as the server has it).
 pub fn strategic(document: &Value, patch: &Value, schema: &Schema) -> Result<Value> {
     let Value::Object(changes) = patch else {
         return Err(PatchError::BadRequest(format!(
@@ -173,7 +174,8 @@ fn remove_scalars(original: &mut Fields, field: &str, unwanted: &Value) -> Resul
     Ok(())
 }
 
-/// Handles every `$setElementOrder/FIELD` together with the patch of FIELD, and takes both out of the patch.
+/// Handles every `$setElementOrder/FIELD` together with the patch of FIELD, and takes both out of
+/// the patch.
 fn ordered_lists(
     original: &mut Fields,
     patch: &mut Fields,
@@ -357,7 +359,8 @@ fn merge_objects(
     interleave(original, &plain, &server_order, Some(key))
 }
 
-/// Carries out `$patch: delete` items, and tells the ordinary items and whether the list is replaced.
+/// Carries out `$patch: delete` items, and tells the ordinary items and whether the list is
+/// replaced.
 fn take_specials(
     original: &mut Vec<Value>,
     patch: Vec<Value>,
@@ -392,8 +395,9 @@ fn take_specials(
     Ok((plain, replace))
 }
 
-/// Orders a merged list: items named in `order` as they stand there, the others as they stood on the
-/// server, the two runs merged so that an item of the server comes first only if it stood before.
+/// Orders a merged list: items named in `order` as they stand there, the others as they stood on
+/// the server, the two runs merged so that an item of the server comes first only if it stood
+/// before.
 fn interleave(
     merged: Vec<Value>,
     order: &[Value],

@@ -1,9 +1,11 @@
-//! The structural schema: one tree for custom resources and built-in kinds, and what follows from it alone.
+//! The structural schema: one tree for custom resources and built-in kinds, and what follows from
+//! it alone.
 //!
 //! - [`Schema::parse`] reads a CRD's `openAPIV3Schema`, and reports what is not structural.
 //! - [`prune`] removes unknown fields and lists their paths, [`default`] fills in defaults,
 //!   [`validate`] checks values, list uniqueness and transition rules.
 
+mod cel;
 mod default;
 mod format;
 mod lists;

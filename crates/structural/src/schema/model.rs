@@ -133,8 +133,9 @@ pub struct Checks {
 
 /// One node of a structural schema.
 ///
-/// A node may be a link to a built-in definition (`link`); then [`Schema::resolve`] gives the structure,
-/// and the node itself only what the place adds: `patch`, `list_type`, `map_type`, `default`, `description`.
+/// A node may be a link to a built-in definition (`link`); then [`Schema::resolve`] gives the
+/// structure, and the node itself only what the place adds: `patch`, `list_type`, `map_type`,
+/// `default`, `description`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     /// The name of the built-in definition that stands here, such as `io.k8s.api.core.v1.PodSpec`.

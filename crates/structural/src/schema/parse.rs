@@ -43,13 +43,21 @@ impl Schema {
         Err(errors)
     }
 
-    /// The rules of `x-kubernetes-validations` that [`super::validate`] cannot evaluate: one error each,
-    /// to be reported when the CRD is installed, since such a rule would otherwise be ignored.
-    /// `path` as for [`Schema::parse`].
-    pub fn unsupported_rules(&self, path: &str) -> Vec<FieldError> {
+    /// The rules of `x-kubernetes-validations` that are no CEL expressions: one error each, for the
+    /// server to refuse the CRD. `path` as for [`Schema::parse`].
+    pub fn broken_rules(&self, path: &str) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        rules::unsupported(self, path, &mut errors);
+        rules::broken(self, path, &mut errors);
         errors
+    }
+
+    /// The rules that [`super::validate`] does not evaluate: one sentence each, to be told as a
+    /// warning when the CRD is installed, since nothing holds objects to them. `path` as for
+    /// [`Schema::parse`].
+    pub fn unsupported_rules(&self, path: &str) -> Vec<String> {
+        let mut sentences = Vec::new();
+        rules::unsupported(self, path, &mut sentences);
+        sentences
     }
 
     /// Reads a definition of the generated table: `$ref`s become links, nothing is checked.

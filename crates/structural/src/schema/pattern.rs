@@ -8,8 +8,8 @@ use regex::{Regex, RegexBuilder};
 /// The most memory one pattern may take when compiled, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// A regular expression as the schema writes it. Compiling costs far more than matching, hence once;
-/// and not at parse time, as most schemas never see a value for most of their patterns.
+/// A regular expression as the schema writes it. Compiling costs far more than matching, hence
+/// once; and not at parse time, as most schemas never see a value for most of their patterns.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,

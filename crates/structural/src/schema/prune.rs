@@ -9,8 +9,9 @@ use crate::builtin;
 
 const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Removes from `object` (a whole Kubernetes object) every field that `schema` does not list, and returns
-/// their paths, sorted, such as `spec.containers[0].nam`. The server prints each as `unknown field "PATH"`.
+/// Removes from `object` (a whole Kubernetes object) every field that `schema` does not list, and
+/// returns their paths, sorted, such as `spec.containers[0].nam`. The server prints each as
+/// `unknown field "PATH"`.
 ///
 /// `apiVersion`, `kind` and `metadata` stay at the root and in embedded resources;
 /// see [`prune_metadata`] for what is inside `metadata`.
@@ -25,7 +26,8 @@ pub fn prune(schema: &Schema, object: &mut Value) -> Vec<String> {
     pruner.pruned
 }
 
-/// Removes unknown fields from `metadata` at the root and of every embedded resource; returns their paths.
+/// Removes unknown fields from `metadata` at the root and of every embedded resource; returns their
+/// paths.
 pub fn prune_metadata(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut pruner = Pruner {
         path: String::new(),

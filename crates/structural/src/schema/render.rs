@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Additional, Checks, ListType, MapType, Rule, Schema};
+use super::model::{Additional, Checks, ListType, MapType, Rule, Schema, Type};
 
 /// How to render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// OpenAPI 2: references may have siblings, no `oneOf`, `nullable` or `not`.
+    /// OpenAPI 2: references may have siblings, no `oneOf`, `nullable` or `not`. What only those
+    /// could say is left open instead, since `kubectl` checks objects against this document.
     V2,
     /// OpenAPI 3: a reference with siblings stands in an `allOf`.
     V3,
@@ -24,6 +25,40 @@ impl Dialect {
 }
 
 impl Schema {
+    /// Whether a dialect cannot say which parts a value has: one that may be null, or has fields
+    /// nobody listed.
+    fn is_open(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::V2 && (self.nullable || self.preserve_unknown)
+    }
+
+    /// The type, where the dialect can hold a value to it: `kubectl` cannot read an array without
+    /// items, and does badly with an object of unknown fields.
+    fn said_kind(&self, dialect: Dialect) -> Option<Type> {
+        let open = self.is_open(dialect);
+        self.kind.filter(|kind| match kind {
+            _ if dialect == Dialect::V3 => true,
+            _ if self.nullable => false,
+            Type::Object => !open,
+            Type::Array => !open && self.items.is_some(),
+            _ => true,
+        })
+    }
+
+    /// The required properties, without those whose null the dialect would take for absence.
+    fn said_required(&self, dialect: Dialect) -> Vec<&str> {
+        let all = self.checks.required.iter().map(String::as_str);
+        let nullable_values =
+            matches!(&self.additional, Additional::Schema(values) if values.nullable);
+        let may_be_null = |name: &str| self.properties.get(name).is_some_and(|p| p.nullable);
+        match dialect {
+            Dialect::V2 if nullable_values => Vec::new(),
+            Dialect::V2 if !self.is_open(dialect) => {
+                all.filter(|name| !may_be_null(name)).collect()
+            }
+            _ => all.collect(),
+        }
+    }
+
     /// The schema as JSON.
     pub(crate) fn render(&self, dialect: Dialect) -> Value {
         let mut out = Map::new();
@@ -37,25 +72,28 @@ impl Schema {
             "description",
             self.description.as_ref().map(|text| json!(text)),
         );
-        put("type", self.kind.map(|kind| json!(kind.name())));
+        let kind = self.said_kind(dialect);
+        put("type", kind.map(|kind| json!(kind.name())));
         put("default", self.default.clone());
         put(
             "nullable",
             (self.nullable && dialect == Dialect::V3).then_some(Value::Bool(true)),
         );
-        let properties: Map<String, Value> = self
-            .properties
-            .iter()
-            .map(|(name, p)| (name.clone(), p.render(dialect)))
-            .collect();
-        put(
-            "properties",
-            (!properties.is_empty()).then_some(Value::Object(properties)),
-        );
-        put(
-            "items",
-            self.items.as_ref().map(|items| items.render(dialect)),
-        );
+        if !self.is_open(dialect) {
+            let properties: Map<String, Value> = self
+                .properties
+                .iter()
+                .map(|(name, p)| (name.clone(), p.render(dialect)))
+                .collect();
+            put(
+                "properties",
+                (!properties.is_empty()).then_some(Value::Object(properties)),
+            );
+            put(
+                "items",
+                self.items.as_ref().map(|items| items.render(dialect)),
+            );
+        }
         put(
             "additionalProperties",
             match &self.additional {
@@ -66,6 +104,10 @@ impl Schema {
         );
         extensions(self, &mut out);
         checks(&self.checks, dialect, &mut out);
+        let required = self.said_required(dialect);
+        if !required.is_empty() {
+            out.insert("required".to_owned(), json!(required));
+        }
         match &self.link {
             None => {}
             Some(name) => {
@@ -185,10 +227,6 @@ fn checks(checks: &Checks, dialect: Dialect, out: &mut Map<String, Value>) {
     );
     put("maxProperties", checks.max_properties.map(Value::from));
     put("minProperties", checks.min_properties.map(Value::from));
-    put(
-        "required",
-        (!checks.required.is_empty()).then(|| json!(checks.required)),
-    );
     if dialect == Dialect::V2 {
         return;
     }

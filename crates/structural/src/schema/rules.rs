@@ -1,10 +1,12 @@
 //! `x-kubernetes-validations`: transition rules that keep a value from changing.
 //!
-//! What is evaluated: `self == oldSelf`, `self.a.b == oldSelf.a.b`, and both the other way round. Every
-//! other rule is reported by [`unsupported`], for the server to refuse the CRD rather than ignore the rule.
+//! What is evaluated: `self == oldSelf`, `self.a.b == oldSelf.a.b`, and both the other way round.
+//! Of every other rule it is checked that it is an expression at all, and [`unsupported`] tells of
+//! it, for the server to warn who installs it.
 
 use serde_json::Value;
 
+use super::cel;
 use super::model::{Additional, ListType, Rule, Schema};
 use super::validate::correlate;
 use crate::{ErrorKind, FieldError};
@@ -20,7 +22,7 @@ pub(super) fn check(schema: &Schema, pair: Pair<'_>, path: &str, errors: &mut Ve
                 continue;
             };
             if lookup(value, &steps) != lookup(old, &steps) {
-                errors.push(broken(rule, schema, path));
+                errors.push(failure(rule, schema, path));
             }
         }
     }
@@ -61,7 +63,7 @@ pub(super) fn check(schema: &Schema, pair: Pair<'_>, path: &str, errors: &mut Ve
     }
 }
 
-fn broken(rule: &Rule, schema: &Schema, path: &str) -> FieldError {
+fn failure(rule: &Rule, schema: &Schema, path: &str) -> FieldError {
     let at = match (&rule.field_path, path) {
         (Some(below), path) => format!("{path}{below}").trim_start_matches('.').to_owned(),
         (None, "") => "<nil>".to_owned(),
@@ -122,25 +124,54 @@ pub(super) fn any(schema: &Schema) -> bool {
     !schema.rules.is_empty() || below.chain(schema.items.as_deref()).any(any)
 }
 
-/// One error per rule that [`check`] cannot evaluate.
-pub(super) fn unsupported(schema: &Schema, path: &str, errors: &mut Vec<FieldError>) {
+/// Visits every rule with its place.
+fn each<'s>(schema: &'s Schema, path: &str, visit: &mut impl FnMut(&'s Rule, String)) {
     for (index, rule) in schema.rules.iter().enumerate() {
-        if immutable(&rule.rule).is_none()
-            || rule.message_expression.is_some()
-            || rule.optional_old_self
-        {
-            let at = format!("{path}.x-kubernetes-validations[{index}].rule");
-            let detail = "this API server evaluates only immutability rules such as self == oldSelf, without messageExpression and optionalOldSelf";
-            errors.push(FieldError::invalid(at, rule.rule.clone(), detail));
-        }
+        visit(rule, format!("{path}.x-kubernetes-validations[{index}]"));
     }
     for (name, property) in &schema.properties {
-        unsupported(property, &format!("{path}.properties[{name}]"), errors);
+        each(property, &format!("{path}.properties[{name}]"), visit);
     }
     if let Additional::Schema(additional) = &schema.additional {
-        unsupported(additional, &format!("{path}.additionalProperties"), errors);
+        each(additional, &format!("{path}.additionalProperties"), visit);
     }
     if let Some(items) = &schema.items {
-        unsupported(items, &format!("{path}.items"), errors);
+        each(items, &format!("{path}.items"), visit);
     }
+}
+
+/// One error per rule that says nothing, or is no expression.
+pub(super) fn broken(schema: &Schema, path: &str, errors: &mut Vec<FieldError>) {
+    each(schema, path, &mut |rule, at| {
+        if rule.rule.trim().is_empty() {
+            let at = format!("{at}.rule");
+            errors.push(FieldError::required(at, "rule is not specified"));
+        } else if let Some(why) = cel::syntax_error(&rule.rule) {
+            let detail = format!("compilation failed: {why}");
+            let at = format!("{at}.rule");
+            errors.push(FieldError::invalid(at, rule.rule.clone(), detail));
+        }
+        let message = rule.message_expression.as_deref();
+        if let Some((message, why)) = message.and_then(|m| Some((m, cel::syntax_error(m)?))) {
+            let detail = format!("messageExpression compilation failed: {why}");
+            let at = format!("{at}.messageExpression");
+            errors.push(FieldError::invalid(at, message, detail));
+        }
+    });
+}
+
+/// One sentence per rule that [`check`] does not evaluate, or not with its message. They go into a
+/// header, hence one line each.
+pub(super) fn unsupported(schema: &Schema, path: &str, sentences: &mut Vec<String>) {
+    each(schema, path, &mut |rule, at| {
+        if immutable(&rule.rule).is_none() || rule.optional_old_self {
+            sentences.push(format!(
+                "{at}.rule is kept but not evaluated, this API server knows immutability rules such as self == oldSelf alone"
+            ));
+        } else if rule.message_expression.is_some() {
+            sentences.push(format!(
+                "{at}.messageExpression is kept but not evaluated by this API server"
+            ));
+        }
+    });
 }

@@ -8,11 +8,11 @@ use crate::{ErrorKind, FieldError, go};
 
 const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
-/// Checks `object`, a whole custom resource, against its schema: value validations, then uniqueness of
-/// sets and maps, then `x-kubernetes-validations` (see [`Schema::unsupported_rules`]).
+/// Checks `object`, a whole custom resource, against its schema: value validations, then uniqueness
+/// of sets and maps, then `x-kubernetes-validations` (see [`Schema::unsupported_rules`]).
 ///
-/// `old` is the stored object of an update: transition rules compare against it, and a value that did not
-/// change is not checked again (so tightened schemas do not block unrelated updates).
+/// `old` is the stored object of an update: transition rules compare against it, and a value that
+/// did not change is not checked again (so tightened schemas do not block unrelated updates).
 pub fn validate(schema: &Schema, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     node(schema.resolve(), (object, old), "", &mut errors);
@@ -235,7 +235,8 @@ fn check_array(
     }
 }
 
-/// The old item that an item of a list succeeds: by key in maps, by value in sets, else by position.
+/// The old item that an item of a list succeeds: by key in maps, by value in sets, else by
+/// position.
 pub(super) fn correlate<'v>(
     schema: &Schema,
     value: &Value,

@@ -93,6 +93,72 @@ fn documents_are_closed_and_custom_resources_are_in_them() {
     }
 }
 
+/// One custom resource's definition in a document.
+fn custom(spec: &Value, document: fn(&[Resource<'_>]) -> Value, definitions: &str) -> Value {
+    let schema = Schema::parse(spec, "").unwrap();
+    let custom = Resource::custom(("example.com", "v1", "Foo"), ("foos", true), &schema);
+    let document = document(&[custom]);
+    document.pointer(definitions).unwrap()["com.example.v1.Foo"].clone()
+}
+
+#[test]
+fn version_2_leaves_open_what_it_cannot_describe() {
+    let schema = json!({ "type": "object", "properties": { "spec": {
+        "type": "object", "required": ["template", "note", "name"],
+        "properties": {
+            "template": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                "properties": { "a": { "type": "string" } }, "required": ["a"],
+            },
+            "list": {
+                "type": "array", "x-kubernetes-preserve-unknown-fields": true,
+                "items": { "type": "string" },
+            },
+            "note": {
+                "type": "object", "nullable": true, "properties": { "a": { "type": "string" } },
+            },
+            "name": { "type": "string", "nullable": false },
+            "by": {
+                "type": "object", "required": ["x"],
+                "additionalProperties": { "type": "string", "nullable": true },
+            },
+        },
+    } } });
+    let old = custom(&schema, openapi::v2, "/definitions");
+    let spec = &old["properties"]["spec"];
+    assert_eq!(spec["required"], json!(["template", "name"]));
+    let properties = &spec["properties"];
+    let open = json!({ "x-kubernetes-preserve-unknown-fields": true });
+    assert_eq!(properties["list"], open);
+    let mut open = open;
+    open["required"] = json!(["a"]);
+    assert_eq!(properties["template"], open);
+    assert_eq!(properties["note"], json!({}));
+    assert_eq!(properties["name"], json!({ "type": "string" }));
+    assert_eq!(
+        properties["by"],
+        json!({ "type": "object", "additionalProperties": {} })
+    );
+    let new = custom(&schema, openapi::v3, "/components/schemas");
+    let spec = &new["properties"]["spec"];
+    assert_eq!(spec["required"], json!(["template", "note", "name"]));
+    let template = &spec["properties"]["template"];
+    assert_eq!(template["type"], "object");
+    assert_eq!(template["properties"]["a"]["type"], "string");
+    assert_eq!(spec["properties"]["by"]["required"], json!(["x"]));
+}
+
+#[test]
+fn a_kind_whose_root_keeps_unknown_fields_lists_none_in_version_2() {
+    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let old = custom(&schema, openapi::v2, "/definitions");
+    assert_eq!(old["type"], "object");
+    assert_eq!(old["properties"], Value::Null);
+    assert_eq!(old["x-kubernetes-group-version-kind"][0]["kind"], "Foo");
+    let new = custom(&schema, openapi::v3, "/components/schemas");
+    assert!(new["properties"]["metadata"].is_object());
+}
+
 #[test]
 fn the_index_names_each_document_and_changes_with_it() {
     let document = openapi::v3(&apps());

@@ -81,16 +81,46 @@ fn items_of_a_map_keep_their_identity_and_items_of_other_lists_have_none() {
 }
 
 #[test]
-fn rules_that_cannot_be_evaluated_are_reported_when_the_schema_is_installed() {
+fn rules_that_are_not_evaluated_are_told_when_the_schema_is_installed() {
     let schema = parse(&immutable(&json!({ "rule": "self.size() < 5" })));
-    let errors = schema.unsupported_rules("root");
-    assert_eq!(errors.len(), 1);
     assert_eq!(
-        errors[0].path,
-        "root.properties[spec].properties[a].x-kubernetes-validations[0].rule"
+        schema.unsupported_rules("root"),
+        [
+            "root.properties[spec].properties[a].x-kubernetes-validations[0].rule is kept but not evaluated, this API server knows immutability rules such as self == oldSelf alone"
+        ]
     );
+    assert!(schema.broken_rules("root").is_empty());
+    let message = json!({ "rule": "self == oldSelf", "messageExpression": "'was ' + oldSelf" });
+    let message = parse(&immutable(&message));
+    let sentences = message.unsupported_rules("root");
+    assert_eq!(sentences.len(), 1);
+    assert!(sentences[0].contains("[0].messageExpression is kept but"));
     let known = parse(&immutable(&json!({ "rule": "self.a.b == oldSelf.a.b" })));
     assert!(known.unsupported_rules("root").is_empty());
+}
+
+#[test]
+fn rules_that_are_no_expressions_are_refused() {
+    let errors = |rule: Value| -> Vec<String> {
+        let errors = parse(&immutable(&rule)).broken_rules("root");
+        errors.iter().map(ToString::to_string).collect()
+    };
+    let at = "root.properties[spec].properties[a].x-kubernetes-validations[0]";
+    assert_eq!(
+        errors(json!({ "rule": "self.nope ((" })),
+        [format!(
+            "{at}.rule: Invalid value: \"self.nope ((\": compilation failed: ERROR: <input>:1:13: Syntax error: mismatched input '<EOF>' expecting an expression"
+        )]
+    );
+    assert_eq!(
+        errors(json!({ "rule": " " })),
+        [format!("{at}.rule: Required value: rule is not specified")]
+    );
+    let message = errors(json!({ "rule": "self == oldSelf", "messageExpression": "'" }));
+    assert_eq!(message.len(), 1);
+    assert!(message[0].starts_with(&format!(
+        "{at}.messageExpression: Invalid value: \"'\": messageExpression compilation failed: "
+    )));
 }
 
 #[test]

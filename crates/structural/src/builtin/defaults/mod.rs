@@ -1,7 +1,8 @@
 //! What the API server fills in when it reads a built-in object, kind by kind.
 //!
-//! Includes what its Go types print even when nobody set it (`status: {}`, `resources: {}`), so that
-//! answers look alike. Allocation (cluster IPs, node ports, uids) is the server's, not done here.
+//! Includes what its Go types print even when nobody set it (`status: {}`, `resources: {}`), so
+//! that answers look alike. Allocation (cluster IPs, node ports, uids) is the server's, not done
+//! here.
 
 mod network;
 mod pod;
@@ -152,7 +153,8 @@ fn text<'v>(fields: &'v Fields, key: &str) -> &'v str {
     fields.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The object at `key`, made if there is nothing (or nothing that is an object: callers check types first).
+/// The object at `key`, made if there is nothing (or nothing that is an object: callers check types
+/// first).
 fn child<'v>(fields: &'v mut Fields, key: &str) -> &'v mut Fields {
     let value = fields.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {

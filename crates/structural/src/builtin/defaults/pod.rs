@@ -106,7 +106,8 @@ fn field_ref(source: &mut Fields) {
     }
 }
 
-/// `Always` for the tag `latest`, said or implied; a digest or any other tag need not be pulled again.
+/// `Always` for the tag `latest`, said or implied; a digest or any other tag need not be pulled
+/// again.
 fn pull_policy(image: &str) -> &'static str {
     let (name, digest) = match image.split_once('@') {
         Some((name, _)) => (name, true),

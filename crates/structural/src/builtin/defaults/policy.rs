@@ -99,8 +99,8 @@ pub(super) fn node(fields: &mut Fields) {
     }
 }
 
-/// Limits of containers: the default limit is the maximum, the default request the default limit, else
-/// the minimum.
+/// Limits of containers: the default limit is the maximum, the default request the default limit,
+/// else the minimum.
 pub(super) fn limit_range(fields: &mut Fields) {
     for limit in each(child(fields, "spec"), "limits") {
         if text(limit, "type") != "Container" {

@@ -9,8 +9,8 @@ use crate::{FieldError, go};
 /// The most bytes that all annotations together may have.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
-/// Checks `metadata` of an object whose name is final. Which names are good depends on the object's kind;
-/// custom resources have DNS subdomains.
+/// Checks `metadata` of an object whose name is final. Which names are good depends on the object's
+/// kind; custom resources have DNS subdomains.
 pub fn validate_metadata(object: &Value, namespaced: bool) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let metadata = at(object, "metadata");
@@ -138,7 +138,8 @@ fn owners(metadata: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// Of custom resources Kubernetes asks only that the name is well formed: old finalizers have no slash.
+/// Of custom resources Kubernetes asks only that the name is well formed: old finalizers have no
+/// slash.
 fn finalizers(metadata: &Value, is_custom: bool, errors: &mut Vec<FieldError>) {
     const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
     let path = "metadata.finalizers";

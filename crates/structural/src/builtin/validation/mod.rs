@@ -1,7 +1,7 @@
 //! What the API server refuses, for built-in kinds.
 //!
-//! Not every rule of Kubernetes is here: required fields and enumerations of the whole table, names and
-//! labels, pod and workload specs, services, and what must not change on update.
+//! Not every rule of Kubernetes is here: required fields and enumerations of the whole table, names
+//! and labels, pod and workload specs, services, and what must not change on update.
 
 mod metadata;
 mod names;

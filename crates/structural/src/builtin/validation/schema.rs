@@ -6,7 +6,8 @@ use crate::FieldError;
 use crate::schema::{Additional, Schema, Type};
 
 /// Appends a `Required value` for every required string, list or object that is missing, and an
-/// `Unsupported value` for every string outside of its enumeration, unless that path is reported already.
+/// `Unsupported value` for every string outside of its enumeration, unless that path is reported
+/// already.
 pub(super) fn check(schema: &Schema, object: &Value, errors: &mut Vec<FieldError>) {
     if let (Some(spec), Some(schema)) = (object.get("spec"), schema.property("spec")) {
         node(schema, spec, "spec", errors);
@@ -55,7 +56,8 @@ fn node(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldError>
             }
         }
         Value::String(text) if !text.is_empty() => {
-            // The list may stand at the place or at the type, and need not be complete for open types.
+            // The list may stand at the place or at the type, and need not be complete for open
+            // types.
             let allowed = &node_schema.checks.values;
             if !allowed.is_empty() && !allowed.contains(value) {
                 let names: Vec<&str> = allowed

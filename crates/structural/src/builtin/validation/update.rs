@@ -138,7 +138,8 @@ fn stateful_set(object: &Value, old: &Value, errors: &mut Vec<FieldError>) {
 }
 
 fn pod(object: &Value, old: &Value, errors: &mut Vec<FieldError>) {
-    // Binding, ephemeral containers, resizing and gates have their own ways; they are not judged here.
+    // Binding, ephemeral containers, resizing and gates have their own ways; they are not judged
+    // here.
     const FREE: [&str; 6] = [
         "activeDeadlineSeconds",
         "tolerations",
