@@ -22,7 +22,8 @@ pub(crate) async fn config(flags: &Flags) -> Result<Config, Error> {
     let mut config = match base(flags).await {
         Ok(config) => config,
         Err(error) => {
-            // As kubectl: an address needs no kubeconfig. One that can't be read is a mistake still.
+            // As kubectl: an address needs no kubeconfig. One that can't be read is a mistake
+            // still.
             let standalone = (is_absent(&error) && !is_chosen(flags))
                 .then(|| flags.overrides.standalone())
                 .flatten();

@@ -7,8 +7,8 @@ use gocompat::duration;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The flags that say which cluster and how to reach it. What brings a cluster of its own leaves them
-/// out of its help.
+/// The flags that say which cluster and how to reach it. What brings a cluster of its own leaves
+/// them out of its help.
 pub const CLUSTER_FLAGS: [&str; 18] = [
     "kubeconfig",
     "context",

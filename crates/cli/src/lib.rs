@@ -2,9 +2,10 @@
 //!
 //! [`command`] is the tree of verbs, [`run`] parses and carries one out, [`execute`] does so with a
 //! client that already exists. Every verb is a file of [`commands`] with two functions, `cli()` and
-//! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes. What `explain` knows of a cluster comes
-//! through an [`Observer`], which the program brings along: it is the controller's. Which cluster the flags
-//! mean is [`cluster_config`]'s to say, for the controller too.
+//! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes. What
+//! `explain` knows of a cluster comes through an [`Observer`], which the program brings along: it
+//! is the controller's. Which cluster the flags mean is [`cluster_config`]'s to say, for the
+//! controller too; how a flag is turned on and off is [`Switch`]'s.
 
 mod clock;
 mod cluster;
@@ -32,4 +33,5 @@ pub use flags::CLUSTER_FLAGS;
 pub use observe::{Observed, Observer};
 pub use program::Program;
 pub use run::{command, dispatch, execute, run};
+pub use switch::Switch;
 pub use term::{Captured, Term};

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 
-/// After so long without a failure the next one is a new trouble. Longer than a pause and an attempt to
-/// connect together.
+/// After so long without a failure the next one is a new trouble. Longer than a pause and an
+/// attempt to connect together.
 const CALM: Duration = Duration::from_mins(1);
 
 /// What to do about a failure that passes.
@@ -83,7 +83,8 @@ impl Patience {
         }
     }
 
-    /// Says that something is amiss, once, and waits; the failure itself if there is no point in it.
+    /// Says that something is amiss, once, and waits; the failure itself if there is no point in
+    /// it.
     pub(crate) async fn sit_out(&mut self, cx: &mut Context, error: Error) -> Result<(), Error> {
         let Some(wait) = self.bear(&error) else {
             return Err(error);

@@ -7,8 +7,8 @@ use crate::term::Term;
 use api::constants::HASH_LABEL;
 use api::{AnalysisRun, Experiment, Rollout};
 use engine::info::{Parts, RolloutInfo};
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -115,23 +115,56 @@ impl Follower {
         Ok(())
     }
 
-    /// What is to be said below the tree: whether it may be out of date. A watch that works again and
-    /// has nothing to tell is silent, so this is said for a while and no longer.
+    /// What is to be said below the tree: whether it may be out of date. A watch that works again
+    /// and has nothing to tell is silent, so this is said for a while and no longer.
     pub(crate) fn trouble(&self) -> Option<&str> {
         let (at, text) = self.lost.as_ref()?;
         (at.elapsed() < TROUBLE_SHOWN).then_some(text.as_str())
     }
 
-    /// The tree as it stands; `None` while (or since) there is no such Rollout.
-    pub(crate) fn info(&self) -> Option<RolloutInfo> {
-        let rollout = self.rollouts.state().into_iter().next()?;
-        let listing = Listing {
-            replica_sets: self.replica_sets.state(),
-            pods: self.pods.state(),
-            experiments: self.experiments.state(),
-            analysis_runs: self.analysis_runs.state(),
-        };
-        Some(RolloutInfo::new(&rollout, &listing.parts()))
+    /// The tree as it stands.
+    pub(crate) fn info(&self) -> Known<RolloutInfo> {
+        only(&self.rollouts).map(|rollout| {
+            let listing = Listing {
+                replica_sets: self.replica_sets.state(),
+                pods: self.pods.state(),
+                experiments: self.experiments.state(),
+                analysis_runs: self.analysis_runs.state(),
+            };
+            RolloutInfo::new(&rollout, &listing.parts())
+        })
+    }
+}
+
+/// What is known of the one object that is followed.
+#[derive(Debug)]
+pub(crate) enum Known<T> {
+    /// The first list is not complete: the store is empty whatever there is.
+    NotYet,
+    /// There is no such object, or no longer one.
+    Absent,
+    Present(T),
+}
+
+impl<T> Known<T> {
+    fn map<U>(self, make: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::NotYet => Known::NotYet,
+            Self::Absent => Known::Absent,
+            Self::Present(object) => Known::Present(make(object)),
+        }
+    }
+}
+
+/// The object of a store that follows one by its name.
+pub(crate) fn only<K>(store: &Store<K>) -> Known<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    match store.state().into_iter().next() {
+        Some(object) => Known::Present(object),
+        None if store.wait_until_ready().now_or_never().is_none() => Known::NotYet,
+        None => Known::Absent,
     }
 }
 

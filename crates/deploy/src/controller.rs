@@ -1,11 +1,8 @@
 //! The controller's own objects.
 
 use crate::rbac::{labels, meta};
-use crate::settings::Settings;
+use crate::settings::{Memory, Settings};
 use serde_json::{Value, json};
-
-/// Two: one acts, the other has full caches and goes on when it is gone.
-pub(crate) const REPLICAS: i32 = 2;
 
 /// The user of distroless images that is not root.
 const USER: i32 = 65532;
@@ -29,12 +26,13 @@ pub(crate) fn objects(settings: &Settings) -> Vec<Value> {
     ]
 }
 
-/// Requests and limits: an estimate, to be replaced by what the bench on a real control plane measures.
-pub(crate) fn resources() -> Value {
-    json!({
-        "requests": {"cpu": "50m", "memory": "64Mi"},
-        "limits": {"memory": "512Mi"},
-    })
+/// No limit of the CPU: a controller that is throttled does its work late, and gives its lease up.
+pub(crate) fn resources(memory: &Memory) -> Value {
+    let mut resources = json!({"requests": {"cpu": "50m", "memory": memory.request}});
+    if let Some(limit) = &memory.limit {
+        resources["limits"] = json!({"memory": limit});
+    }
+    resources
 }
 
 fn arguments(settings: &Settings) -> Vec<String> {
@@ -51,6 +49,10 @@ fn arguments(settings: &Settings) -> Vec<String> {
     if let Some(id) = &settings.instance_id {
         arguments.push(format!("--instance-id={id}"));
     }
+    if !settings.gitops {
+        arguments.push("--gitops=false".to_owned());
+    }
+    arguments.extend(settings.arguments.iter().cloned());
     arguments
 }
 
@@ -61,7 +63,7 @@ fn deployment(settings: &Settings) -> Value {
         "kind": "Deployment",
         "metadata": meta(settings, name),
         "spec": {
-            "replicas": REPLICAS,
+            "replicas": settings.replicas,
             "selector": {"matchLabels": selector()},
             "template": {
                 "metadata": {"labels": labels()},
@@ -116,7 +118,7 @@ fn container(settings: &Settings) -> Value {
         ],
         "livenessProbe": liveness,
         "readinessProbe": readiness,
-        "resources": resources(),
+        "resources": resources(&settings.memory),
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,

@@ -100,8 +100,8 @@ fn headed(objects: &[Value]) -> String {
     format!("{HEAD}{}", yaml(objects))
 }
 
-/// For tools that put the namespace in: `kubectl apply -n`, and Kustomize. Subjects of bindings need
-/// one all the same, and Kustomize replaces it there.
+/// For tools that put the namespace in: `kubectl apply -n`, and Kustomize. Subjects of bindings
+/// need one all the same, and Kustomize replaces it there.
 fn without_namespace(mut objects: Vec<Value>) -> Vec<Value> {
     for object in &mut objects {
         if let Some(meta) = object["metadata"].as_object_mut() {
@@ -111,7 +111,8 @@ fn without_namespace(mut objects: Vec<Value>) -> Vec<Value> {
     objects
 }
 
-/// For `kubectl apply -n`, which puts no namespace into subjects: without one they are of the binding's own.
+/// For `kubectl apply -n`, which puts no namespace into subjects: without one they are of the
+/// binding's own.
 fn in_any_namespace(objects: Vec<Value>) -> Vec<Value> {
     let mut objects = without_namespace(objects);
     for object in &mut objects {

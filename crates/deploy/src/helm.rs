@@ -1,9 +1,9 @@
-//! The Helm chart, made from the same objects: what a user may choose is put in as a marker, and the
-//! marker's place in the text becomes a template.
+//! The Helm chart, made from the same objects: what a user may choose is put in as a marker, and
+//! the marker's place in the text becomes a template.
 
 use crate::install::yaml;
 use crate::monitoring::monitoring;
-use crate::settings::{Image, Settings};
+use crate::settings::{Image, Memory, Settings};
 use crate::{controller, rbac};
 use serde_json::{Value, json};
 
@@ -30,11 +30,15 @@ imagePullSecrets: []
 namespaced: false
 # Only objects with this controller-instance-id.
 instanceId: ''
-# More flags of `weir controller`.
+# Applications too. False: no rights and no flag for them, for a cluster in which Argo CD runs; set
+# --skip-crds then, and apply the definitions of Rollouts yourself.
+gitops: true
+# More flags of `weir controller`, such as --git-poll=60. Of a flag that is given twice the last one holds.
 extraArgs: []
 # What Applications may deploy. False: grant it yourself, by ClusterRoles with the label
 # weir.dev/aggregate-to-gitops: 'true'.
 gitopsCommonRole: true
+# For 10,000 Rollouts of two pods; the section Memory of docs/install.md says how much for how many.
 resources:
 @RESOURCES@
 nodeSelector: {}
@@ -50,9 +54,11 @@ prometheusRule:
 ";
 
 const NOTES: &str = "\
-{{ .Chart.Name }} {{ .Chart.AppVersion }} runs in the namespace {{ .Release.Namespace }}.
-`weir check --namespace {{ .Release.Namespace }}` says what it lacks, if anything.
+{{ .Chart.Name }} {{ .Chart.AppVersion }} runs in the namespace {{ .Release.Namespace }}. What it lacks, if anything, is said by
+weir check --namespace {{ .Release.Namespace }}{{ if .Values.namespaced }} --namespaced{{ end }}{{ if not .Values.gitops }} --gitops=false{{ end }}{{ with .Values.instanceId }} --instance-id={{ . }}{{ end }}
 ";
+
+const NAMESPACE: &str = "{{ .Release.Namespace }}";
 
 /// Chart files by path below the chart, without the CustomResourceDefinitions.
 pub(crate) fn files() -> Vec<(&'static str, String)> {
@@ -60,7 +66,8 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
     let repository = image
         .rsplit_once(':')
         .map_or("", |(repository, _)| repository);
-    let resources = indented(&yaml(&[controller::resources()]), 2);
+    let resources = controller::resources(&Memory::default());
+    let resources = indented(&yaml(&[resources]), 2);
     let chart = CHART.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     // A colon in a plain scalar would begin a mapping.
     let chart = chart.replace(
@@ -72,7 +79,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         (
             "values.yaml",
             VALUES
-                .replace("@REPLICAS@", &controller::REPLICAS.to_string())
+                .replace("@REPLICAS@", &Settings::REPLICAS.to_string())
                 .replace("@REPOSITORY@", repository)
                 .replace("@RESOURCES@", &resources),
         ),
@@ -83,21 +90,22 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn templated(namespaced: bool) -> Settings {
+fn templated(namespaced: bool, gitops: bool) -> Settings {
     Settings {
-        namespace: "{{ .Release.Namespace }}".to_owned(),
+        namespace: NAMESPACE.to_owned(),
         namespaced,
         image: Image(
             "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
                 .to_owned(),
         ),
-        instance_id: None,
+        gitops,
+        ..Settings::default()
     }
 }
 
 fn of_controller() -> String {
     let mut parts = Vec::new();
-    for mut object in controller::objects(&templated(false)) {
+    for mut object in controller::objects(&templated(false, true)) {
         match object["kind"].as_str() {
             Some("Deployment") => {
                 mark(&mut object);
@@ -179,6 +187,9 @@ fn arguments(pad: &str) -> String {
         "{{- with .Values.instanceId }}",
         "- {{ printf \"--instance-id=%s\" . | quote }}",
         "{{- end }}",
+        "{{- if not .Values.gitops }}",
+        "- --gitops=false",
+        "{{- end }}",
         "{{- range .Values.extraArgs }}",
         "- {{ . | quote }}",
         "{{- end }}",
@@ -188,34 +199,63 @@ fn arguments(pad: &str) -> String {
 
 fn of_rights() -> String {
     let text = |namespaced: bool| {
-        let objects = rbac::objects(&templated(namespaced));
-        let texts = objects.iter().map(|object| {
-            let text = yaml(std::slice::from_ref(object));
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let common = if namespaced {
-                "weir-gitops"
-            } else {
-                "weir-gitops-common"
-            };
-            if name == common {
-                return format!(
-                    "{{{{- if .Values.gitopsCommonRole }}}}\n---\n{text}{{{{- end }}}}\n"
-                );
-            }
-            format!("---\n{text}")
-        });
+        let with = rbac::objects(&templated(namespaced, true));
+        let without = rbac::objects(&templated(namespaced, false));
+        let texts = with.iter().map(|object| of_right(object, &without));
         texts.collect::<String>()
     };
-    format!(
+    let text = format!(
         "{{{{- if .Values.namespaced }}}}\n{}{{{{- else }}}}\n{}{{{{- end }}}}\n",
         text(true),
         text(false)
-    )
+    );
+    // The end of a name as `Settings::of_cluster` makes it: not in the namespace that is the usual
+    // one.
+    let end = format!(":{NAMESPACE}");
+    let usual = Settings::NAMESPACE;
+    let chosen = format!("{{{{ if ne .Release.Namespace \"{usual}\" }}}}{end}{{{{ end }}}}");
+    text.replace(&end, &chosen)
+}
+
+/// A role or binding, under the values that it depends on. `without` are those that there are
+/// without GitOps.
+fn of_right(object: &Value, without: &[Value]) -> String {
+    let text = yaml(std::slice::from_ref(object));
+    let is_same = |other: &&Value| {
+        other["kind"] == object["kind"] && other["metadata"]["name"] == object["metadata"]["name"]
+    };
+    match without.iter().find(is_same) {
+        Some(other) if other == object => format!("---\n{text}"),
+        Some(other) => {
+            let other = yaml(std::slice::from_ref(other));
+            format!(
+                "---\n{{{{- if .Values.gitops }}}}\n{text}{{{{- else }}}}\n{other}{{{{- end }}}}\n"
+            )
+        }
+        None => {
+            let condition = if is_common(object) {
+                "and .Values.gitops .Values.gitopsCommonRole"
+            } else {
+                ".Values.gitops"
+            };
+            format!("{{{{- if {condition} }}}}\n---\n{text}{{{{- end }}}}\n")
+        }
+    }
+}
+
+/// Whether it is the role with what Applications usually deploy, which users may leave out.
+fn is_common(object: &Value) -> bool {
+    let common = match object["kind"].as_str() {
+        Some("Role") => "weir-gitops".to_owned(),
+        Some("ClusterRole") => templated(false, true).of_cluster("weir-gitops-common"),
+        _ => return false,
+    };
+    object["metadata"]["name"] == common
 }
 
 fn of_monitoring() -> String {
     let mut out = String::new();
-    for object in monitoring(&templated(false)) {
+    for object in monitoring(&templated(false, true)) {
         let (value, text) = match object["kind"].as_str() {
             Some("PrometheusRule") => ("prometheusRule", escaped(&yaml(&[object]))),
             _ => ("serviceMonitor", yaml(&[object])),

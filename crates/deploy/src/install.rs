@@ -10,6 +10,12 @@ pub fn crds() -> Vec<Value> {
         .collect()
 }
 
+/// Whether only Applications need this CustomResourceDefinition.
+pub fn is_of_gitops(definition: &Value) -> bool {
+    let kind = definition["spec"]["names"]["kind"].as_str();
+    matches!(kind, Some("Application" | "AppProject"))
+}
+
 /// The objects of an installation without the CustomResourceDefinitions and the namespace.
 fn objects(settings: &Settings) -> Vec<Value> {
     let mut objects = rbac::objects(settings);
@@ -17,14 +23,16 @@ fn objects(settings: &Settings) -> Vec<Value> {
     objects
 }
 
-/// All objects of an installation, in the order in which they can be applied. One of a single namespace
-/// has neither the namespace nor the CustomResourceDefinitions: whoever installs it need not be
-/// allowed to make those.
+/// All objects of an installation, in the order in which they can be applied. One of a single
+/// namespace has neither the namespace nor the CustomResourceDefinitions: whoever installs it need
+/// not be allowed to make those.
 pub fn install(settings: &Settings) -> Vec<Value> {
     if settings.namespaced {
         return objects(settings);
     }
     let mut all = crds();
+    // Without GitOps they are another's, if they are there.
+    all.retain(|definition| settings.gitops || !is_of_gitops(definition));
     all.push(namespace(settings));
     all.extend(objects(settings));
     all

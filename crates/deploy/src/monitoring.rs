@@ -1,5 +1,5 @@
-//! Alerts and a dashboard. Every metric in them is one that `/metrics` has: a test holds them against
-//! the real page.
+//! Alerts and a dashboard. Every metric in them is one that `/metrics` has: a test holds them
+//! against the real page.
 
 use crate::controller::selector;
 use crate::rbac::meta;
@@ -273,8 +273,8 @@ pub fn used_metrics() -> BTreeSet<String> {
     alerts.chain(panels).flat_map(metrics_of).collect()
 }
 
-/// Words of a query that have an underscore and are no label: what follows is a selector, a range or
-/// an end, and what is in braces or in a grouping is left out.
+/// Words of a query that have an underscore and are no label: what follows is a selector, a range
+/// or an end, and what is in braces or in a grouping is left out.
 fn metrics_of(query: &str) -> Vec<String> {
     let mut outside = String::new();
     let mut in_labels = false;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
 const AGGREGATE: &str = "weir.dev/aggregate-to-gitops";
+const INSTALLED_IN: &str = "weir.dev/installed-in";
 
 /// Labels of every object.
 pub(crate) fn labels() -> Value {
@@ -20,8 +21,11 @@ pub(crate) fn meta(settings: &Settings, name: &str) -> Value {
     json!({"name": name, "namespace": settings.namespace, "labels": labels()})
 }
 
-fn rules(table: &[Rule], places: &[Place]) -> Value {
-    let chosen = table.iter().filter(|rule| places.contains(&rule.place));
+fn rules(settings: &Settings, table: &[Rule], places: &[Place]) -> Value {
+    let chosen = table
+        .iter()
+        .filter(|rule| places.contains(&rule.place))
+        .filter(|rule| settings.gitops || !rule.is_of_gitops());
     chosen
         .map(|rule| {
             json!({
@@ -39,7 +43,7 @@ pub(crate) fn objects(settings: &Settings) -> Vec<Value> {
         role(
             settings,
             "weir-leader-election",
-            &rules(RULES, &[Place::Own]),
+            &rules(settings, RULES, &[Place::Own]),
         ),
         binding(settings, "weir-leader-election"),
     ];
@@ -52,43 +56,53 @@ pub(crate) fn objects(settings: &Settings) -> Vec<Value> {
 }
 
 fn of_namespace(settings: &Settings) -> Vec<Value> {
-    vec![
-        role(settings, "weir", &rules(RULES, &[Place::Watched])),
+    let places = &[Place::Watched];
+    let mut objects = vec![
+        role(settings, "weir", &rules(settings, RULES, places)),
         binding(settings, "weir"),
-        role(settings, "weir-gitops", &rules(GITOPS, &[Place::Watched])),
-        binding(settings, "weir-gitops"),
-    ]
+    ];
+    if settings.gitops {
+        let common = rules(settings, GITOPS, places);
+        objects.push(role(settings, "weir-gitops", &common));
+        objects.push(binding(settings, "weir-gitops"));
+    }
+    objects
 }
 
 fn of_cluster(settings: &Settings) -> Vec<Value> {
     let places = &[Place::Watched, Place::Cluster];
-    let mut aggregated = cluster_role("weir-gitops", &json!([]));
-    aggregated["aggregationRule"] =
-        json!({"clusterRoleSelectors": [{"matchLabels": {AGGREGATE: "true"}}]});
-    let mut common = cluster_role("weir-gitops-common", &rules(GITOPS, places));
-    common["metadata"]["labels"][AGGREGATE] = json!("true");
     let mut objects = vec![
-        cluster_role("weir", &rules(RULES, places)),
+        cluster_role(settings, "weir", &rules(settings, RULES, places)),
         cluster_binding(settings, "weir"),
-        common,
-        aggregated,
-        cluster_binding(settings, "weir-gitops"),
     ];
-    objects.extend(for_people());
+    if settings.gitops {
+        let common = rules(settings, GITOPS, places);
+        let mut common = cluster_role(settings, "weir-gitops-common", &common);
+        common["metadata"]["labels"][AGGREGATE] = json!("true");
+        objects.extend([
+            common,
+            aggregated(settings, "weir-gitops"),
+            cluster_binding(settings, "weir-gitops"),
+        ]);
+    }
+    objects.extend(for_people(settings));
     objects
 }
 
-/// What the roles admin, edit and view of a cluster may do with our kinds.
-fn for_people() -> [Value; 3] {
-    let kinds = json!([
+/// What the roles admin, edit and view of a cluster may do with our kinds. Who may change
+/// Applications is for another to say where they are another's.
+fn for_people(settings: &Settings) -> [Value; 3] {
+    let mut kinds = vec![
         "analysisruns",
         "analysistemplates",
-        "applications",
-        "appprojects",
         "clusteranalysistemplates",
         "experiments",
         "rollouts",
-    ]);
+    ];
+    if settings.gitops {
+        kinds.extend(["applications", "appprojects"]);
+        kinds.sort_unstable();
+    }
     let write = json!([
         "create",
         "delete",
@@ -110,7 +124,8 @@ fn for_people() -> [Value; 3] {
             "resources": parts,
             "verbs": if role == "view" { json!(["get"]) } else { json!(["get", "patch", "update"]) },
         }));
-        let mut object = cluster_role(&format!("weir-aggregate-to-{role}"), &json!(rules));
+        let name = format!("weir-aggregate-to-{role}");
+        let mut object = cluster_role(settings, &name, &json!(rules));
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
         object["metadata"]["labels"][label] = json!("true");
         object
@@ -127,12 +142,31 @@ fn role(settings: &Settings, name: &str, rules: &Value) -> Value {
     })
 }
 
-fn cluster_role(name: &str, rules: &Value) -> Value {
+/// `metadata` of an object of the cluster. The label tells the objects of several installations
+/// apart.
+fn meta_of_cluster(settings: &Settings, name: &str) -> Value {
+    let mut labels = labels();
+    labels[INSTALLED_IN] = json!(settings.namespace);
+    json!({"name": settings.of_cluster(name), "labels": labels})
+}
+
+fn cluster_role(settings: &Settings, name: &str, rules: &Value) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": labels()},
+        "metadata": meta_of_cluster(settings, name),
         "rules": rules,
+    })
+}
+
+/// A role of all that others grant. Its rules are the cluster's to write: with a list of them,
+/// empty as it may be, a second apply would be refused, or take all rights away for a moment.
+fn aggregated(settings: &Settings, name: &str) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "ClusterRole",
+        "metadata": meta_of_cluster(settings, name),
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {AGGREGATE: "true"}}]},
     })
 }
 
@@ -150,8 +184,12 @@ fn cluster_binding(settings: &Settings, role: &str) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": role, "labels": labels()},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "metadata": meta_of_cluster(settings, role),
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": settings.of_cluster(role),
+        },
         "subjects": subjects(settings),
     })
 }

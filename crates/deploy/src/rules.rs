@@ -1,5 +1,5 @@
-//! Which rights the code needs, and what for. A test of the whole controller on the embedded cluster
-//! holds what it asks for against this table.
+//! Which rights the code needs, and what for. A test of the whole controller on the embedded
+//! cluster holds what it asks for against this table.
 
 /// Where a right is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +107,8 @@ pub const RULES: &[Rule] = &[
         Watched,
         ARGO,
         &["appprojects"],
-        READ,
-        "what Applications may do",
+        &["list", "watch", "patch"],
+        "what Applications may do; the finalizer of one that is deleted",
     ),
     rule(
         Watched,
@@ -266,6 +266,14 @@ pub const GITOPS: &[Rule] = &[
 ];
 
 impl Rule {
+    /// Whether only Applications need it, of [`RULES`].
+    pub fn is_of_gitops(&self) -> bool {
+        matches!(
+            self.resources,
+            ["applications" | "appprojects" | "namespaces"]
+        )
+    }
+
     /// Whether it allows a request.
     pub fn allows(&self, group: &str, resource: &str, verb: &str) -> bool {
         self.group == group && self.resources.contains(&resource) && self.verbs.contains(&verb)

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::patience::Patience;
 use crate::render;
-use crate::watch::{Follower, Listing};
+use crate::watch::{Follower, Known, Listing};
 use api::{Experiment, Rollout};
 use clap::{Arg, ArgMatches, Command};
 use engine::info::{ExperimentInfo, RolloutInfo};
@@ -91,7 +91,6 @@ pub(super) async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Er
     // An absent Rollout is said at once instead of being waited for.
     cx.read::<Rollout>("rollout", name).await?;
     let mut follower = Follower::start(cx, name).await?;
-    let mut seen = false;
     let mut drawn = Instant::now() - REDRAW_MAX;
     let mut changed = false;
     loop {
@@ -103,17 +102,15 @@ pub(super) async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Er
             }
             () = sleep_until(next) => {
                 match follower.info() {
-                    Some(info) => {
-                        seen = true;
+                    Known::Present(info) => {
                         let mut screen = render::rollout(&info, cx.now());
                         if let Some(trouble) = follower.trouble() {
                             screen = format!("{screen}\n{trouble}\n");
                         }
                         cx.term.redraw(&screen)?;
                     }
-                    None if seen => return Err(cx.not_found("rollout", name).await),
-                    // The watches have not answered yet.
-                    None => {}
+                    Known::Absent => return Err(cx.not_found("rollout", name).await),
+                    Known::NotYet => {}
                 }
                 drawn = Instant::now();
                 changed = false;

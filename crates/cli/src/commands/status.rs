@@ -3,11 +3,11 @@
 use super::names::{name, parse_duration, the_name, watch};
 use crate::context::Context;
 use crate::error::Error;
-use crate::watch::follow;
+use crate::watch::{Known, follow, only};
 use api::{Rollout, RolloutPhase};
 use clap::{Arg, ArgMatches, Command};
 use engine::info;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use kube::runtime::watcher;
 use std::time::Duration;
 
@@ -66,12 +66,10 @@ async fn wait(cx: &mut Context, name: &str) -> Result<(RolloutPhase, String), Er
     let mut printed = String::new();
     while let Some(change) = changes.next().await {
         change?.tell(&mut cx.term)?;
-        let Some(rollout) = store.state().into_iter().next() else {
-            // Before the first list is complete the store is empty whatever there is.
-            if store.wait_until_ready().now_or_never().is_none() {
-                continue;
-            }
-            return Err(cx.not_found("rollout", name).await);
+        let rollout = match only(&store) {
+            Known::Present(rollout) => rollout,
+            Known::NotYet => continue,
+            Known::Absent => return Err(cx.not_found("rollout", name).await),
         };
         let (phase, message) = info::phase(&rollout);
         let line = line(phase, &message);
@@ -102,54 +100,5 @@ fn verdict(phase: RolloutPhase, message: String) -> Result<(), Error> {
     match phase {
         RolloutPhase::Degraded => Err(Error::Degraded(message)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{Context, Program, Term, execute};
-    use http::{Request, Response};
-    use kube::Client;
-    use kube::client::Body;
-    use serde_json::json;
-    use tower::BoxError;
-
-    /// A server whose Rollout is deleted as soon as it has been read.
-    fn deleted_after_a_look() -> Client {
-        let service = tower::service_fn(|request: Request<Body>| async move {
-            let is_watch = request.uri().query().unwrap_or_default().contains("watch=");
-            let body = if request.uri().path().ends_with("/rollouts/app") {
-                json!({
-                    "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-                    "metadata": {"name": "app", "namespace": "demo"},
-                    "spec": {"strategy": {"canary": {}}},
-                    "status": {"phase": "Progressing"},
-                })
-            } else if is_watch {
-                // Nothing happens any more.
-                std::future::pending().await
-            } else {
-                json!({
-                    "apiVersion": "argoproj.io/v1alpha1", "kind": "RolloutList",
-                    "metadata": {"resourceVersion": "7"}, "items": [],
-                })
-            };
-            Ok::<_, BoxError>(Response::new(Body::from(body.to_string().into_bytes())))
-        });
-        Client::new(service, "demo")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rollout_that_is_deleted_before_the_watch_begins_is_not_waited_for() {
-        let (term, captured) = Term::captured();
-        let client = deleted_after_a_look();
-        let mut cx = Context::with_client(client, "demo", term, Program::KubectlWeir);
-        let args = ["kubectl-weir", "status", "app", "--timeout", "1m"];
-        let error = execute(&mut cx, args).await.unwrap_err();
-        assert_eq!(
-            error.sentence(),
-            "rollout \"app\" not found in namespace \"demo\""
-        );
-        assert_eq!(captured.out(), "");
     }
 }

@@ -33,7 +33,8 @@ fn remove_recorded(template: &mut PodTemplate, set: &DynamicObject) {
     let recorded: Option<PodTemplateMetadata> =
         record.and_then(|text| serde_json::from_str(text).ok());
     let Some(recorded) = recorded else { return };
-    // A label that the selector asks for is in the author's template too: a spec without it is refused.
+    // A label that the selector asks for is in the author's template too: a spec without it is
+    // refused.
     let selected = set.data.pointer("/spec/selector/matchLabels");
     let is_selected = |key: &str| selected.is_some_and(|labels| labels.get(key).is_some());
     for key in recorded.labels.keys().filter(|key| !is_selected(key)) {
@@ -44,7 +45,8 @@ fn remove_recorded(template: &mut PodTemplate, set: &DynamicObject) {
     }
 }
 
-/// Takes away the anti-affinity that keeps new pods from the stable ones, and what is empty without it.
+/// Takes away the anti-affinity that keeps new pods from the stable ones, and what is empty without
+/// it.
 fn remove_injected_terms(spec: &mut Map<String, Value>) {
     let Some(affinity) = spec.get_mut("affinity").and_then(Value::as_object_mut) else {
         return;

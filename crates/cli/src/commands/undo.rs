@@ -61,7 +61,8 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     Ok(())
 }
 
-/// The ReplicaSets of the namespace that a Rollout has made, untyped: what comes of one is written back.
+/// The ReplicaSets of the namespace that a Rollout has made, untyped: what comes of one is written
+/// back.
 async fn replica_sets(cx: &mut Context) -> Result<Vec<DynamicObject>, Error> {
     let resource = ApiResource::erase::<ReplicaSet>(&());
     let namespace = cx.namespace().await?;
@@ -105,9 +106,9 @@ fn revision(set: &DynamicObject) -> i64 {
         .unwrap_or_default()
 }
 
-/// Whether a ReplicaSet was made of this template. By its hash, because the API server has filled in
-/// defaults in the ReplicaSet; and not by the hash in the status, which is that of the spec that was
-/// reconciled last and need not be of this one.
+/// Whether a ReplicaSet was made of this template. By its hash, because the API server has filled
+/// in defaults in the ReplicaSet; and not by the hash in the status, which is that of the spec that
+/// was reconciled last and need not be of this one.
 fn is_made_of(set: &DynamicObject, template: &Value, rollout: &Rollout) -> bool {
     let Some(hash) = set.labels().get(HASH_LABEL) else {
         return false;

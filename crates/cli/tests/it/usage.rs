@@ -36,6 +36,10 @@ fn a_mistake_names_the_flag_and_exits_with_2() {
         (&["restart", "app", "-i", "soon"], "--in"),
         (&["app", "sync", "a", "--resource", "x"], "--resource"),
         (&["frobnicate"], "frobnicate"),
+        // Verbs of the peer that are not there.
+        (&["lint", "-f", "rollout.yaml"], "lint"),
+        (&["dashboard"], "dashboard"),
+        (&["notifications", "template"], "notifications"),
         (&["get", "rollout", "app", "--watch=maybe"], "--watch"),
         (
             &["status", "app", "--request-timeout", "soon"],

@@ -6,10 +6,14 @@ use crate::world::{World, rollout, template};
 use cli::Observed;
 use engine::snapshot::{Inbox, RolloutSnapshot, TemplateSet};
 use futures::FutureExt;
+use http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
+use tower::BoxError;
 
 fn is_watch(request: &str) -> bool {
     request.contains("watch=true")
@@ -241,4 +245,42 @@ async fn a_sync_is_waited_for_over_requests_that_fail() {
     let done = World::run_in(cli, &["app", "sync", "shop", "--timeout", "10m"]).await;
     assert_eq!(done.err.matches("trying again").count(), 1, "{}", done.err);
     assert!(done.ok().contains("one task"));
+}
+
+/// A server whose Rollout is deleted as soon as it has been read.
+fn deleted_after_a_look() -> Client {
+    let service = tower::service_fn(|request: Request<Body>| async move {
+        let body = if request.uri().path().ends_with("/rollouts/app") {
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                "metadata": {"name": "app", "namespace": "demo"},
+                "spec": {"strategy": {"canary": {}}},
+                "status": {"phase": "Progressing"},
+            })
+        } else if is_watch(&request.uri().to_string()) {
+            // Nothing happens any more.
+            std::future::pending().await
+        } else {
+            json!({
+                "apiVersion": "v1", "kind": "List",
+                "metadata": {"resourceVersion": "7"}, "items": [],
+            })
+        };
+        Ok::<_, BoxError>(Response::new(Body::from(body.to_string().into_bytes())))
+    });
+    Client::new(service, "demo")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_is_deleted_before_the_watch_begins_is_not_waited_for() {
+    for args in [
+        &["status", "app", "--timeout", "1m"][..],
+        &["get", "rollout", "app", "-w", "--timeout-seconds", "60"],
+    ] {
+        let cli = World::cli_with(deleted_after_a_look());
+        let done = World::run_in(cli, args).await;
+        assert_eq!(done.out, "", "{args:?}");
+        let not_found = "rollout \"app\" not found in namespace \"demo\"";
+        assert_eq!(done.failed(), not_found, "{args:?}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Helm and Kustomize render what `weir install` prints. The tools are taken from WEIR_HELM and
-//! WEIR_KUSTOMIZE, or from the PATH; where one is not there, its test says so and checks nothing more.
+//! WEIR_KUSTOMIZE, or from the PATH; where one is not there, its test says so and checks nothing
+//! more.
 
+use crate::choices::documented_overlay;
 use deploy::{Settings, install};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -108,6 +110,28 @@ fn helm_renders_what_the_binary_prints() {
 }
 
 #[test]
+fn helm_renders_what_the_binary_prints_elsewhere_and_without_gitops() {
+    let Some(path) = tool("helm", "WEIR_HELM") else {
+        return;
+    };
+    for (namespaced, gitops) in [(false, true), (false, false), (true, true), (true, false)] {
+        let settings = Settings {
+            namespace: "team-a".to_owned(),
+            namespaced,
+            gitops,
+            ..Settings::default()
+        };
+        let mut wanted = by_name(install(&settings));
+        // The tool makes these.
+        let of_tool = ["Namespace ", "CustomResourceDefinition "];
+        wanted.retain(|name, _| !of_tool.iter().any(|kind| name.starts_with(kind)));
+        let values = format!("namespaced={namespaced},gitops={gitops}");
+        let text = helm(&path, &["--namespace", "team-a", "--set", &values]);
+        assert_same(&rendered(&text), &wanted);
+    }
+}
+
+#[test]
 fn helm_puts_in_what_its_values_say() {
     let Some(path) = tool("helm", "WEIR_HELM") else {
         return;
@@ -121,6 +145,8 @@ fn helm_puts_in_what_its_values_say() {
         "extraArgs={--git-poll=30,--loglevel=debug}",
         "--set",
         "nodeSelector.disk=fast,serviceMonitor.enabled=true,prometheusRule.enabled=true",
+        "--set",
+        "resources.limits.memory=4Gi",
     ];
     let objects = rendered(&helm(&path, &values));
     let spec = &objects["Deployment weir"]["spec"];
@@ -129,6 +155,7 @@ fn helm_puts_in_what_its_values_say() {
     assert_eq!(pod["nodeSelector"], json!({"disk": "fast"}));
     let container = &pod["containers"][0];
     assert_eq!(container["image"], "registry.example/weir:v9");
+    assert_eq!(container["resources"]["limits"]["memory"], "4Gi");
     let arguments = container["args"].as_array().unwrap();
     let last = &arguments[arguments.len() - 3..];
     assert_eq!(
@@ -171,6 +198,15 @@ fn kustomize_builds_what_the_binary_prints() {
     std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
     let text = output(Command::new(&path).arg("build").arg(overlay.path()));
     assert!(rendered(&text).contains_key("ServiceMonitor weir"));
+    let file = overlay.path().join("kustomization.yaml");
+    std::fs::write(file, documented_overlay()).unwrap();
+    let text = output(Command::new(&path).arg("build").arg(overlay.path()));
+    let objects = rendered(&text);
+    let pod = &objects["Deployment weir"]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["resources"]["limits"]["memory"], "4Gi");
+    let arguments = container["args"].as_array().unwrap();
+    assert_eq!(arguments.last().unwrap(), "--git-poll=60");
 }
 
 #[test]
@@ -189,7 +225,8 @@ fn the_committed_files_are_the_generated_ones_and_apply_without_a_tool() {
     );
 }
 
-/// `kubectl apply --namespace` says where; a subject that named another account would have the rights.
+/// `kubectl apply --namespace` says where; a subject that named another account would have the
+/// rights.
 #[test]
 fn the_file_for_one_namespace_names_none() {
     let text = std::fs::read_to_string(folder().join("namespace-install.yaml")).unwrap();

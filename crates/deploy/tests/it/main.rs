@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod charts;
+mod choices;
 mod safety;

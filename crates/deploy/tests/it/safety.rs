@@ -100,6 +100,20 @@ fn an_installation_of_a_namespace_has_nothing_of_the_cluster() {
 }
 
 #[test]
+fn the_rules_of_an_aggregated_role_are_left_to_the_cluster() {
+    let objects = install(&Settings::default());
+    let roles = of_kind(&objects, "ClusterRole");
+    let aggregated = roles
+        .iter()
+        .filter(|role| role.get("aggregationRule").is_some());
+    let names: Vec<&Value> = aggregated
+        .inspect(|role| assert_eq!(role.get("rules"), None))
+        .map(|role| &role["metadata"]["name"])
+        .collect();
+    assert_eq!(names, ["weir-gitops"]);
+}
+
+#[test]
 fn every_role_is_bound_to_the_account_that_the_pod_runs_as() {
     for settings in [Settings::default(), namespaced()] {
         let objects = install(&settings);

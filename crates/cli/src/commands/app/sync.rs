@@ -32,7 +32,7 @@ pub(super) fn cli() -> Command {
         )
         .arg(switch("prune", "Delete what Git doesn't have any more"))
         .arg(switch("dry-run", "Only see what would happen"))
-        .arg(switch("force", "Replace what can't be changed in place"))
+        .arg(switch("force", "Replace what can't be changed in place (not supported yet: the operation says so)"))
         .arg(
             Arg::new("strategy")
                 .long("strategy")
@@ -79,8 +79,8 @@ fn parse_resource(text: &str) -> Result<SyncOperationResource, String> {
     })
 }
 
-/// The operation that the flags ask for, with the options and retries of the application (gitops.md §44, §63):
-/// who asks copies them, the controller goes by the operation alone.
+/// The operation that the flags ask for, with the options and retries of the application (gitops.md
+/// §44, §63): who asks copies them, the controller goes by the operation alone.
 fn operation(app: &Application, args: &ArgMatches) -> Operation {
     let set = |name: &str| Some(args.get_flag(name)).filter(|set| *set);
     let force = set("force");
