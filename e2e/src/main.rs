@@ -1,7 +1,8 @@
 //! `weir-e2e`: suites that run against a real cluster.
 //!
-//! `weir-e2e SUITE --kubeconfig FILE` prints one line per failure and ends with `N passed, N failed`; the exit code says
-//! whether anything failed. A suite is a file in `suite/` and a row in its list.
+//! `weir-e2e SUITE --kubeconfig FILE` prints one line per failure and ends with
+//! `N passed, N failed`; the exit code says whether anything failed. A suite is a file in `suite/`
+//! and a row in its list.
 
 #![allow(clippy::print_stdout, reason = "a runner's output is its purpose")]
 

@@ -22,8 +22,8 @@ type Flat = BTreeMap<String, String>;
 pub enum Time {
     /// All pods that are made together are ready together.
     Virtual,
-    /// Pods become ready when they do, one before the other, and controllers follow: how many steps a
-    /// ReplicaSet takes on its way, and which, is not compared.
+    /// Pods become ready when they do, one before the other, and controllers follow: how many steps
+    /// a ReplicaSet takes on its way, and which, is not compared.
     Real,
 }
 
@@ -328,6 +328,10 @@ fn is_told_otherwise(event: &str, others: &BTreeSet<String>) -> bool {
     })
 }
 
+/// From the tenth of a kind on, event recorders say so. Which one that is depends on how many
+/// scalings the others took.
+const COMBINED: &str = "(combined from similar events): ";
+
 /// Events that only one of the two has, without those that the peer does not know.
 fn events(peer: &Seen<'_>, weir: &Seen<'_>, time: Time) -> Vec<String> {
     let all = |seen: &Seen<'_>| -> BTreeSet<String> {
@@ -335,13 +339,14 @@ fn events(peer: &Seen<'_>, weir: &Seen<'_>, time: Time) -> Vec<String> {
         events
             .filter(|entry| !is_only_ours(entry))
             .map(|entry| {
-                let text = |field: &str| entry.is[field].as_str().unwrap_or_default().to_owned();
+                let text = |field: &str| entry.is[field].as_str().unwrap_or_default();
+                let message = text("message");
                 format!(
                     "{} {} {} {}",
                     entry.name,
                     text("type"),
                     text("reason"),
-                    text("message")
+                    message.strip_prefix(COMBINED).unwrap_or(message)
                 )
             })
             .collect()

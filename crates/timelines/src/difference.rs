@@ -4,7 +4,8 @@ use crate::compare::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A line of the comparison, and why Weir is right. Beside the recording, as `NAME.differences.json`.
+/// A line of the comparison, and why Weir is right. Beside the recording, as
+/// `NAME.differences.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intended {
     pub what: String,
@@ -26,8 +27,8 @@ impl Verdict {
     }
 }
 
-/// Sets what is intended off against what was found. Real time need not bring about every difference
-/// that virtual time has.
+/// Sets what is intended off against what was found. Real time need not bring about every
+/// difference that virtual time has.
 pub fn judge(found: &[String], intended: &[Intended], time: Time) -> Verdict {
     let known: BTreeSet<&String> = intended.iter().map(|one| &one.what).collect();
     let unintended = found.iter().filter(|line| !known.contains(line));

@@ -72,8 +72,8 @@ impl Mask {
     }
 }
 
-/// `.a.b[0]` → value as text. Empty objects, empty texts, nulls, zeros and `false` are left out: whether
-/// an absent value is written is a matter of the writer's merge patches.
+/// `.a.b[0]` → value as text. Empty objects, empty texts, nulls, zeros and `false` are left out:
+/// whether an absent value is written is a matter of the writer's merge patches.
 pub(crate) fn flat(value: &Value) -> BTreeMap<String, String> {
     fn walk(value: &Value, path: &str, out: &mut BTreeMap<String, String>) {
         match value {

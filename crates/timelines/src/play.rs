@@ -25,8 +25,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How long to look on after the last action.
     pub after: Duration,
-    /// Look on until nothing has happened for so long (a minute at most): in real time, a machine with
-    /// other work comes to an end later.
+    /// Look on until nothing has happened for so long (a minute at most): in real time, a machine
+    /// with other work comes to an end later.
     pub until_quiet: bool,
 }
 

@@ -29,8 +29,8 @@ pub struct Step {
     /// Whether an `until` was met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<bool>,
-    /// How much of the timeline had been seen before an action, or when an `until` was met. The peer's
-    /// recordings have only times, and those in tenths.
+    /// How much of the timeline had been seen before an action, or when an `until` was met. The
+    /// peer's recordings have only times, and those in tenths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<usize>,
     #[serde(default, rename = "do", skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,8 @@ pub(crate) struct Request {
     pub(crate) uri: String,
 }
 
-/// The requests of one user, in the order of their answers. Requests of no resource (discovery, health) are left out.
+/// The requests of one user, in the order of their answers. Requests of no resource (discovery,
+/// health) are left out.
 pub(crate) fn of_user(log: &Path, user: &str) -> Result<Vec<Request>> {
     let content = std::fs::read_to_string(log).with_context(|| format!("{}", log.display()))?;
     let mut requests = Vec::new();

@@ -32,7 +32,8 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Applies what `weir install` would, with the given flags, and makes a kubeconfig of its service account.
+    /// Applies what `weir install` would, with the given flags, and makes a kubeconfig of its
+    /// service account.
     pub(crate) async fn make(ground: &Ground, namespace: &str, flags: &[&str]) -> Result<Self> {
         let mut print = Command::new(&ground.tools().weir);
         print.args(["install", "--dry-run", "--namespace", namespace]);
@@ -75,7 +76,8 @@ impl Installation {
         })
     }
 
-    /// Starts a controller, which logs to `NAME.log`. It listens on `port` (health) and the one after it (metrics).
+    /// Starts a controller, which logs to `NAME.log`. It listens on `port` (health) and the one
+    /// after it (metrics).
     pub(crate) async fn start(
         &self,
         ground: &Ground,

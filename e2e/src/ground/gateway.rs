@@ -59,7 +59,8 @@ impl Gateway {
             .arg("--entrypoints.traefik.address=127.0.0.1:9100")
             .arg(format!("--entrypoints.web.address={ENTRY}"))
             .arg("--providers.kubernetesgateway=true")
-            // Stock is two seconds: pods then have to drain for longer, and rollouts of a suite take longer.
+            // Stock is two seconds: pods then have to drain for longer, and rollouts of a suite
+            // take longer.
             .arg("--providers.providersthrottleduration=100ms")
             .arg("--metrics.prometheus=true")
             .arg("--global.checknewversion=false")

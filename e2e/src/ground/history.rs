@@ -16,8 +16,9 @@ use super::objects::{Kind, Objects, text};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// States of objects, each newer than the one before. A watch that breaks off is begun anew: what was in between is not
-/// seen, and what an API server that has just started tells once more is not seen again.
+/// States of objects, each newer than the one before. A watch that breaks off is begun anew: what
+/// was in between is not seen, and what an API server that has just started tells once more is not
+/// seen again.
 pub(crate) struct History {
     seen: Arc<Mutex<Seen>>,
     task: AbortHandle,

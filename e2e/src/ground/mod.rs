@@ -1,8 +1,8 @@
-//! What the suites stand on: the objects of a cluster, processes beside it, and the pieces that a control plane alone does
-//! not bring (a node, a gateway, Prometheus, the controller itself).
+//! What the suites stand on: the objects of a cluster, processes beside it, and the pieces that a
+//! control plane alone does not bring (a node, a gateway, Prometheus, the controller itself).
 //!
-//! A [`Ground`] is made once per run of a suite, inside the network namespace that `e2e/run` made. Everything that it starts
-//! ends with it.
+//! A [`Ground`] is made once per run of a suite, inside the network namespace that `e2e/run` made.
+//! Everything that it starts ends with it.
 
 pub(crate) mod audit;
 pub(crate) mod controller;
@@ -131,7 +131,8 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Looks until there is something to see. A look that fails is taken for one that sees nothing, and is told of in the end.
+/// Looks until there is something to see. A look that fails is taken for one that sees nothing, and
+/// is told of in the end.
 pub(crate) async fn until<T>(
     what: &str,
     limit: Duration,

@@ -1,4 +1,5 @@
-//! A workload behind the gateway, to be rolled out over and over: in one of several ways, under a host name of its own.
+//! A workload behind the gateway, to be rolled out over and over: in one of several ways, under a
+//! host name of its own.
 
 use std::fmt;
 

@@ -1,7 +1,9 @@
-//! What many Rollouts cost: time, processor, memory and requests of the controller. No check, figures.
+//! What many Rollouts cost: time, processor, memory and requests of the controller. No check,
+//! figures.
 //!
-//! `--rounds N` Rollouts (500) of two pods and five steps with two pauses of two seconds are applied, updated, and left alone
-//! for half a minute. Suite `floor` is the same with Deployments, which the cluster's own controller updates.
+//! `--rounds N` Rollouts (500) of two pods and five steps with two pauses of two seconds are
+//! applied, updated, and left alone for half a minute. Suite `floor` is the same with Deployments,
+//! which the cluster's own controller updates.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,7 +47,8 @@ const ROLLOUTS: Load = Load {
     },
 };
 
-/// The same pods without a step, moved by the cluster's own controller: what no controller can be quicker than.
+/// The same pods without a step, moved by the cluster's own controller: what no controller can be
+/// quicker than.
 const DEPLOYMENTS: Load = Load {
     kind: ("apps/v1", "Deployment"),
     manifest: "
@@ -215,8 +218,8 @@ impl Bench<'_> {
             .await
     }
 
-    /// Until all are at `tag`. A watch: whoever lists so many objects again and again keeps the API server
-    /// busier than a controller does.
+    /// Until all are at `tag`. A watch: whoever lists so many objects again and again keeps the API
+    /// server busier than a controller does.
     async fn watch(&self, tag: &str) -> Result<()> {
         let image = format!("weir/demo:{tag}");
         let kind = self.load.kind;

@@ -1,8 +1,9 @@
 //! Real containers, on a cluster of the user's on which Weir is installed: kind, k3d, a cloud.
 //!
-//! The other suites have a kubelet, a network and images of their own. This one takes what the cluster has: images are
-//! pulled, containers start and end, traffic goes through a Service. It makes namespaces called `weir-e2e-…` and deletes them.
-//! What it rolls out is [`IMAGE`], a web server that Kubernetes' own tests use; a version is a variable of its environment.
+//! The other suites have a kubelet, a network and images of their own. This one takes what the
+//! cluster has: images are pulled, containers start and end, traffic goes through a Service. It
+//! makes namespaces called `weir-e2e-…` and deletes them. What it rolls out is [`IMAGE`], a web
+//! server that Kubernetes' own tests use; a version is a variable of its environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -113,8 +114,8 @@ spec:
               - {name: verdict, image: $IMAGE, command: [sh, -c, 'exit {{args.code}}']}
 ";
 
-/// Requests one after another, ten a second, until nobody wants more; it fails if one of them was not answered with 200. The
-/// Service may be a moment behind its address.
+/// Requests one after another, ten a second, until nobody wants more; it fails if one of them was
+/// not answered with 200. The Service may be a moment behind its address.
 const LOAD: &str = "
 apiVersion: batch/v1
 kind: Job
@@ -242,7 +243,8 @@ impl Stage<'_> {
         played.and(removed)
     }
 
-    /// A new version waits for a user while the old one serves, and then takes over; no request is lost on the way.
+    /// A new version waits for a user while the old one serves, and then takes over; no request is
+    /// lost on the way.
     async fn promoted(&self, strategy: &str) -> Result<()> {
         self.release(version("1", strategy)).await?;
         self.is("Healthy").await?;

@@ -1,5 +1,6 @@
-//! Three controllers and one lease: the leader is killed, the API server restarted, etcd paused, each in the middle of
-//! rollouts. They go on from the step that they were at, nothing is done twice, no weight moves backwards.
+//! Three controllers and one lease: the leader is killed, the API server restarted, etcd paused,
+//! each in the middle of rollouts. They go on from the step that they were at, nothing is done
+//! twice, no weight moves backwards.
 
 use std::time::Duration;
 
@@ -340,9 +341,9 @@ fn steps_only_grow(states: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// The canary's weight grows until the whole is given to the new stable version at once. Only states that
-/// follow each other are compared, by their generation: what is written while an API server begins anew no
-/// watch gets to see.
+/// The canary's weight grows until the whole is given to the new stable version at once. Only
+/// states that follow each other are compared, by their generation: what is written while an API
+/// server begins anew no watch gets to see.
 fn weights_only_grow(routes: &[Value]) -> Result<()> {
     let mut states: Vec<(i64, i64)> = routes
         .iter()

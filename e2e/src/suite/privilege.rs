@@ -1,6 +1,7 @@
-//! Least privilege: the controller runs under exactly the service account of `deploy/`, with RBAC on. The audit log shows no
-//! 403, and every rule of its roles was used. Cluster-wide, then the same in one namespace; first without the role for
-//! Applications, which who has none may take away.
+//! Least privilege: the controller runs under exactly the service account of `deploy/`, with RBAC
+//! on. The audit log shows no 403, and every rule of its roles was used. Cluster-wide, then the
+//! same in one namespace; first without the role for Applications, which who has none may take
+//! away.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,6 +50,13 @@ spec:
     automated: {prune: true, selfHeal: true}
     syncOptions: [CreateNamespace=true]
 "#;
+
+const UNUSED_PROJECT: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: unused, finalizers: [resources-finalizer.argocd.argoproj.io]}
+spec: {}
+";
 
 /// A right, as roles list them: verb, group, resource.
 type Right = (String, String, String);
@@ -249,7 +257,24 @@ impl Trial<'_> {
         let left = "{apiVersion: v1, kind: ConfigMap, metadata: {name: left}}\n";
         repository.write("all/all.yaml", left)?;
         let commit = repository.commit("Nearly nothing").await?;
-        self.synced(&commit).await
+        self.synced(&commit).await?;
+        self.let_a_project_go(control).await
+    }
+
+    /// A project that no Application is in goes when it is deleted, whatever finalizer it has.
+    async fn let_a_project_go(&self, control: &str) -> Result<()> {
+        const PROJECTS: (&str, &str) = ("argoproj.io/v1alpha1", "AppProject");
+        let objects = &self.ground.objects;
+        objects.apply(control, UNUSED_PROJECT).await?;
+        objects.delete(PROJECTS, control, "unused").await?;
+        until("the project is gone", LIMIT, async || {
+            let left = objects.list(PROJECTS, Some(control), "").await?;
+            let is_left = left
+                .iter()
+                .any(|project| text(project, "/metadata/name") == "unused");
+            Ok((!is_left).then_some(()))
+        })
+        .await
     }
 
     async fn synced(&self, commit: &str) -> Result<()> {

@@ -1,6 +1,8 @@
-//! No lost request: an open-loop load through Traefik during consecutive rollouts of every kind and every ending.
+//! No lost request: an open-loop load through Traefik during consecutive rollouts of every kind and
+//! every ending.
 //!
-//! Every request is accounted for. The only failures allowed are those that the bad version (the red one) answers itself.
+//! Every request is accounted for. The only failures allowed are those that the bad version (the
+//! red one) answers itself.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,7 +27,8 @@ use crate::report::Report;
 /// Requests a second, for each way of rolling out.
 const RATE: u32 = 500;
 const ROUNDS: usize = 50;
-/// What a change of a route needs until the gateway goes by it: a bad version is aborted when it is met.
+/// What a change of a route needs until the gateway goes by it: a bad version is aborted when it is
+/// met.
 const GATEWAY_LAG: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(90);
 const BAD: &str = "red";

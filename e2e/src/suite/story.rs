@@ -1,5 +1,6 @@
-//! The story of the demo on a real control plane: a commit becomes a canary, is measured by Prometheus, and is promoted; a
-//! bad one is measured and rolled back by itself. Traefik splits real traffic by the weights of the route.
+//! The story of the demo on a real control plane: a commit becomes a canary, is measured by
+//! Prometheus, and is promoted; a bad one is measured and rolled back by itself. Traefik splits
+//! real traffic by the weights of the route.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! The recorded timelines of the peer, played on a real control plane in real time: the same scenarios, comparison and
-//! intended differences as `cargo test` has on the embedded cluster in virtual time.
+//! The recorded timelines of the peer, played on a real control plane in real time: the same
+//! scenarios, comparison and intended differences as `cargo test` has on the embedded cluster in
+//! virtual time.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,7 +21,8 @@ use crate::report::Report;
 
 /// The analyses of the recordings ask the API server by this name, at the port of HTTPS.
 const API_SERVER: (&str, u16) = ("kubernetes.default.svc", 443);
-/// Scenarios at a time: most of each is waiting, and the recordings were made on a machine that did nothing else.
+/// Scenarios at a time: most of each is waiting, and the recordings were made on a machine that did
+/// nothing else.
 const TOGETHER: usize = 4;
 
 pub(super) async fn run(context: &Context) -> Result<Report> {

@@ -1,5 +1,5 @@
-//! Upgrade in place: what Argo Rollouts left stored (`fixtures/upgrade/`) is taken over with no pod restarted, no step
-//! repeated and nothing rewritten; and then it goes on.
+//! Upgrade in place: what Argo Rollouts left stored (`fixtures/upgrade/`) is taken over with no pod
+//! restarted, no step repeated and nothing rewritten; and then it goes on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
