@@ -1,5 +1,6 @@
-//! How soon the whole embedded cluster is ready, and what it takes at rest: API server over TLS, nodes, controllers of the
-//! cluster, gateway, Weir's CRDs and its controller, as `weir sandbox` and `weir demo` run them.
+//! How soon the whole embedded cluster is ready, and what it takes at rest: API server over TLS,
+//! nodes, controllers of the cluster, gateway, Weir's CRDs and its controller, as `weir sandbox`
+//! and `weir demo` run them.
 //!
 //! `cargo bench --bench embedded` prints figures; nothing is held against them.
 

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what many Rollouts cost on the real control plane (`e2e/run`, suite `bench`).
+//! `cargo xtask bench`: what many Rollouts cost on the real control plane (`e2e/run`, suite
+//! `bench`).
 
 use anyhow::{Context as _, Result, ensure};
 use std::process::Command;
@@ -20,7 +21,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let suite = if args.floor { "floor" } else { "bench" };
     let mut command = Command::new(script);
     command.args(["--only", suite, "--rounds", &rollouts]);
-    // What cargo says of this crate would be news to the build scripts of others: a build from the start.
+    // What cargo says of this crate would be news to the build scripts of others: a build from the
+    // start.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);

@@ -105,6 +105,8 @@ const IMPURE: &[&str] = &[
     "mio",
 ];
 
+/// Of rustfmt.toml.
+const COLUMNS_MAX: usize = 100;
 const FILE_LINES_MAX: usize = 1_000;
 const ARCHITECTURE_LINES_MAX: usize = 250;
 
@@ -257,12 +259,24 @@ fn files(root: &Path, findings: &mut Vec<String>) -> Result<()> {
                     line.trim()
                 ));
             }
+            if rust && !generated && is_wide_comment(line) {
+                findings.push(format!("{at}: a comment beyond {COLUMNS_MAX} columns"));
+            }
             if !generated && (rust || is("md")) && line.ends_with([' ', '\t']) {
                 findings.push(format!("{at}: trailing space"));
             }
         }
     }
     Ok(())
+}
+
+/// What rustfmt leaves as it is. Tables and addresses can't be broken.
+fn is_wide_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    text.starts_with("//")
+        && line.chars().count() > COLUMNS_MAX
+        && !text.contains(" | ")
+        && !text.contains("://")
 }
 
 /// The code map names every crate and every module of the shell.

@@ -1,7 +1,8 @@
-//! `cargo xtask timeline FILE.yaml`: plays a scenario and prints the first difference from its recording.
+//! `cargo xtask timeline FILE.yaml`: plays a scenario and prints the first difference from its
+//! recording.
 //!
-//! Without `--kubeconfig` it is played on the embedded cluster, in virtual time, with a controller in
-//! this process. With it, on a real cluster, in real time: a controller has to be at work there
+//! Without `--kubeconfig` it is played on the embedded cluster, in virtual time, with a controller
+//! in this process. With it, on a real cluster, in real time: a controller has to be at work there
 //! already (`weir controller --kubeconfig FILE`), and the CRDs installed.
 
 #![allow(clippy::print_stdout, reason = "a task's output is its purpose")]
