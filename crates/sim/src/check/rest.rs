@@ -139,7 +139,8 @@ fn difference(stored: &RolloutStatus, planned: &RolloutStatus) -> String {
 }
 
 /// After everything was put right and the update promoted in full: one revision, all traffic.
-/// `turned`: somebody has turned the weights of the route by hand, which nobody puts right without a router.
+/// `turned`: somebody has turned the weights of the route by hand, which nobody puts right without
+/// a router.
 pub fn healed(facts: &Facts, turned: bool) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let (Some(status), Some(rollout)) = (facts.status(), &facts.rollout) else {
@@ -192,7 +193,8 @@ pub fn healed(facts: &Facts, turned: bool) -> Vec<(&'static str, String)> {
         found.push(("recovery", format!("{left} rules of steps are left")));
     }
     let canary = canary.unwrap_or(setup::CANARY);
-    // The route of a router that the spec no longer names must not lead to another revision of ours.
+    // The route of a router that the spec no longer names must not lead to another revision of
+    // ours.
     let selected = facts.selected(canary);
     let misleads = rollout.spec.traffic_routing().is_some()
         || (!turned && selected.is_some_and(|own| own != stable && facts.set(own).is_some()));
