@@ -523,7 +523,7 @@ fn name_of<K: Resource>(object: &K) -> Name {
     key_of(object.meta())
 }
 
-fn key_of(metadata: &ObjectMeta) -> Name {
+pub(super) fn key_of(metadata: &ObjectMeta) -> Name {
     (
         metadata.namespace.clone().unwrap_or_default(),
         metadata.name.clone().unwrap_or_default(),

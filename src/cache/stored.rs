@@ -1,7 +1,7 @@
 //! Custom resources as they are stored, which need not be as their types want them.
 
 use super::lean;
-use super::one::Name;
+use super::one::{Name, key_of};
 use api::lenient;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -166,7 +166,7 @@ impl Reported {
         match event {
             Event::Apply(stored) => self.unwrap(stored, Event::Apply),
             Event::InitApply(stored) => {
-                let name = name_of(stored.metadata());
+                let name = key_of(stored.metadata());
                 let unpacked = self.unwrap(stored, Event::InitApply);
                 if self.versions.contains_key(&name) {
                     self.listed.insert(name);
@@ -174,7 +174,7 @@ impl Reported {
                 unpacked
             }
             Event::Delete(stored) => {
-                self.versions.remove(&name_of(stored.metadata()));
+                self.versions.remove(&key_of(stored.metadata()));
                 deleted(stored)
             }
             Event::Init => {
@@ -190,7 +190,7 @@ impl Reported {
     }
 
     fn unwrap<K: Resource>(&mut self, stored: Stored<K>, wrap: fn(K) -> Event<K>) -> Unpacked<K> {
-        let name = name_of(stored.metadata());
+        let name = key_of(stored.metadata());
         let version = stored.metadata().resource_version.clone();
         match stored {
             Stored::Read { object, malformed } => {
@@ -234,13 +234,8 @@ impl Reported {
 fn deleted<K: Resource>(stored: Stored<K>) -> Unpacked<K> {
     match stored {
         Stored::Read { object, .. } => Unpacked::Event(Event::Delete(object)),
-        Stored::Unreadable { metadata, .. } => Unpacked::Gone(name_of(&metadata)),
+        Stored::Unreadable { metadata, .. } => Unpacked::Gone(key_of(&metadata)),
     }
-}
-
-fn name_of(metadata: &ObjectMeta) -> Name {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    (text(&metadata.namespace), text(&metadata.name))
 }
 
 #[cfg(test)]

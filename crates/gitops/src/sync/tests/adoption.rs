@@ -4,7 +4,6 @@
 use super::world::{World, config_map};
 use crate::resource::annotation;
 use crate::tracking::TRACKING_ANNOTATION;
-use api::AppProject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -240,13 +239,7 @@ fn annotations_that_are_to_be_kept_are_not_healed_for_ever() {
 #[test]
 fn what_the_project_denies_is_tried_once_and_not_adopted() {
     let mut world = world_with(vec![found("a", json!({}), json!({}))]);
-    let project: AppProject = serde_json::from_value(json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default"},
-        "spec": {"destinations": [{"namespace": "*", "server": "*"}], "sourceRepos": ["*"],
-            "namespaceResourceBlacklist": [{"group": "", "kind": "ConfigMap"}]},
-    }))
-    .unwrap();
-    world.project = Some(project);
+    world.deny_config_maps();
     world.policy(json!({"automated": {"selfHeal": true}, "retry": {"limit": 0}}));
     world.run_for(3600);
     assert_eq!(world.applied, Vec::<String>::new());

@@ -318,15 +318,7 @@ fn a_met_refresh_is_taken_off() {
     world.app.metadata.annotations =
         Some([("argocd.argoproj.io/refresh".to_owned(), "normal".to_owned())].into());
     world.settle();
-    assert!(
-        world
-            .app
-            .metadata
-            .annotations
-            .clone()
-            .unwrap_or_default()
-            .is_empty()
-    );
+    assert!(world.has_no_annotations());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What happens to an operation while other things happen: commits, edits of the Application and of
 //! its project, deletion.
 
-use super::unseen::terminate;
 use super::world::{World, config_map};
 use crate::sync::{Target, operation_request};
 use api::{AppProject, OperationPhase};
@@ -141,7 +140,7 @@ fn a_terminated_sync_is_not_begun_again_for_the_same_commit() {
     let mut world = World::new(vec![in_wave(pod("first"), -1), config_map("a", "1")]);
     world.settle();
     assert_eq!(phase(&world), OperationPhase::Running);
-    terminate(&mut world);
+    world.terminate();
     world.run_for(3600);
     assert_eq!(world.applied, ["Namespace/production", "Pod/first"]);
     assert_eq!(
@@ -164,13 +163,7 @@ fn a_project_that_denies_an_object_meanwhile_stops_what_is_left() {
         "retry": {"limit": 0}}),
     );
     world.settle();
-    let project: AppProject = serde_json::from_value(json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default"},
-        "spec": {"destinations": [{"namespace": "*", "server": "*"}], "sourceRepos": ["*"],
-            "namespaceResourceBlacklist": [{"group": "", "kind": "ConfigMap"}]},
-    }))
-    .unwrap();
-    world.project = Some(project);
+    world.deny_config_maps();
     world.settle();
     assert_eq!(phase(&world), OperationPhase::Failed);
     assert!(
@@ -258,13 +251,5 @@ fn a_refresh_that_nothing_can_answer_is_taken_off() {
         world.conditions(),
         ["InvalidSpecError: spec.source is missing"]
     );
-    assert!(
-        world
-            .app
-            .metadata
-            .annotations
-            .clone()
-            .unwrap_or_default()
-            .is_empty()
-    );
+    assert!(world.has_no_annotations());
 }

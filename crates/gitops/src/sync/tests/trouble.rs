@@ -1,7 +1,6 @@
 //! An API server that is overloaded, or a webhook of it that is away: it is asked again for a
 //! while, and what comes then is for the operation to say.
 
-use super::unseen::terminate;
 use super::world::{World, config_map};
 use api::OperationPhase;
 use plan::Next;
@@ -135,7 +134,7 @@ fn a_request_to_terminate_gets_through_at_any_time() {
         let mut world = busy(json!({"limit": -1}));
         world.run_for(seconds);
         assert_eq!(phase(&world), OperationPhase::Running, "{seconds}");
-        terminate(&mut world);
+        world.terminate();
         world.settle();
         assert!(
             world.summary().ends_with("Failed: Operation terminated"),

@@ -241,23 +241,8 @@ fn the_retries_of_an_operation_count_for_it_and_it_can_be_terminated() {
     world.ask(json!({"sync": {}, "retry": {"limit": -1}}));
     world.run_for(600);
     assert!(world.summary().contains("Running"), "{}", world.summary());
-    terminate(&mut world);
-    world.settle();
-    assert!(
-        world.summary().ends_with("Failed: Operation terminated"),
-        "{}",
-        world.summary()
-    );
+    world.ends_when_terminated();
     assert_eq!(world.app.operation, None);
-}
-
-pub(super) fn terminate(world: &mut World) {
-    let state = world
-        .app
-        .status
-        .as_mut()
-        .and_then(|status| status.operation_state.as_mut());
-    state.unwrap().phase = api::OperationPhase::Terminating;
 }
 
 #[test]

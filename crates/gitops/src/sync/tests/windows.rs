@@ -1,6 +1,5 @@
 //! Sync windows of the project, as operations meet them.
 
-use super::unseen::terminate;
 use super::world::{World, config_map};
 use api::AppProject;
 use jiff::Timestamp;
@@ -74,13 +73,7 @@ fn who_asks_waits_too_unless_the_window_lets_people() {
     assert_eq!(world.summary(), format!("OutOfSync Missing {BLOCKED}"));
     assert_eq!(world.applied, Vec::<String>::new());
     assert!(!world.plan().trace.waiting_on.is_empty());
-    terminate(&mut world);
-    world.settle();
-    assert!(
-        world.summary().ends_with("Failed: Operation terminated"),
-        "{}",
-        world.summary()
-    );
+    world.ends_when_terminated();
 
     let mut always = always;
     always["manualSync"] = json!(true);

@@ -6,7 +6,7 @@ use crate::manifest::{Document, Origin, Scopes};
 use crate::resource::{self, ResourceId};
 use crate::sync::{ApplicationSnapshot, Config, DryRun, Inbox, Rendered, Target, plan};
 use crate::{LiveTree, tracking};
-use api::{AppProject, Application, ApplicationStatus};
+use api::{AppProject, Application, ApplicationStatus, OperationPhase};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Next, Plan, Release};
 use serde_json::{Map, Value, json};
@@ -78,6 +78,40 @@ pub(super) fn rollout(image: &str) -> Value {
 }
 
 impl World {
+    /// Somebody ends the operation that runs.
+    pub(super) fn terminate(&mut self) {
+        let status = self.app.status.as_mut();
+        let state = status.and_then(|status| status.operation_state.as_mut());
+        state.unwrap().phase = OperationPhase::Terminating;
+    }
+
+    /// Ends the operation, whatever it waits for.
+    pub(super) fn ends_when_terminated(&mut self) {
+        self.terminate();
+        self.settle();
+        assert!(
+            self.summary().ends_with("Failed: Operation terminated"),
+            "{}",
+            self.summary()
+        );
+    }
+
+    /// The project denies what most of these worlds consist of.
+    pub(super) fn deny_config_maps(&mut self) {
+        let project = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": "default"},
+            "spec": {"destinations": [{"namespace": "*", "server": "*"}], "sourceRepos": ["*"],
+                "namespaceResourceBlacklist": [{"group": "", "kind": "ConfigMap"}]},
+        });
+        self.project = Some(serde_json::from_value(project).unwrap());
+    }
+
+    pub(super) fn has_no_annotations(&self) -> bool {
+        let annotations = self.app.metadata.annotations.as_ref();
+        annotations.is_none_or(BTreeMap::is_empty)
+    }
+
     pub(super) fn new(objects: Vec<Value>) -> Self {
         let mut world = Self {
             app: m2(),
