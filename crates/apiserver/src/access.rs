@@ -267,6 +267,13 @@ impl ApiServer {
         self.0.registry().by_kind(gvk).is_some()
     }
 
+    /// Whether objects of a kind live in namespaces; `None` if it is not served.
+    pub fn is_namespaced(&self, gvk: &Gvk) -> Option<bool> {
+        let registry = self.0.registry();
+        let resource = registry.by_kind(gvk)?;
+        Some(resource.namespaced)
+    }
+
     /// Names of the installed CustomResourceDefinitions.
     pub fn definitions(&self) -> Vec<String> {
         let (definitions, _) = self.0.store.list(crd::TABLE, None);

@@ -126,6 +126,8 @@ pub(crate) struct View {
     pub(crate) all: BTreeMap<String, garbage::Node>,
     /// Owner uid → uids of dependents.
     pub(crate) dependents: BTreeMap<String, BTreeSet<String>>,
+    /// Owners that were seen to go, by uid, as long as they have dependents.
+    pub(crate) gone: BTreeMap<String, Target>,
     /// Namespace → uids.
     pub(crate) contents: BTreeMap<String, BTreeSet<String>>,
     /// Pod uid → key, for facts of the runtime.
@@ -264,24 +266,42 @@ impl View {
 
     /// The metadata index that garbage collection and namespace deletion read.
     fn index(&mut self, kind: &Kind, key: &Key, uid: &str, object: Option<&Value>) {
-        if let Some(old) = self.all.remove(uid) {
-            for owner in &old.owners {
-                if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
-                    dependents.remove(uid);
-                    if dependents.is_empty() {
-                        self.dependents.remove(&owner.uid);
-                    }
-                }
+        let old = self.unindex(key, uid);
+        if let Some(object) = object {
+            self.index_node(kind, key, uid, &object["metadata"]);
+        }
+        let Some(old) = old else { return };
+        for owner in &old.owners {
+            if !self.dependents.contains_key(&owner.uid) {
+                self.gone.remove(&owner.uid);
             }
-            if let Some(contents) = self.contents.get_mut(&key.0) {
-                contents.remove(uid);
-                if contents.is_empty() {
-                    self.contents.remove(&key.0);
+        }
+        if object.is_none() && self.dependents.contains_key(uid) {
+            self.gone.insert(uid.to_owned(), old.target);
+        }
+    }
+
+    /// Takes an object out of the index.
+    fn unindex(&mut self, key: &Key, uid: &str) -> Option<garbage::Node> {
+        let old = self.all.remove(uid)?;
+        for owner in &old.owners {
+            if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
+                dependents.remove(uid);
+                if dependents.is_empty() {
+                    self.dependents.remove(&owner.uid);
                 }
             }
         }
-        let Some(object) = object else { return };
-        let metadata = &object["metadata"];
+        if let Some(contents) = self.contents.get_mut(&key.0) {
+            contents.remove(uid);
+            if contents.is_empty() {
+                self.contents.remove(&key.0);
+            }
+        }
+        Some(old)
+    }
+
+    fn index_node(&mut self, kind: &Kind, key: &Key, uid: &str, metadata: &Value) {
         let owners = Vec::<OwnerReference>::deserialize(&metadata["ownerReferences"]);
         let finalizers = Vec::<String>::deserialize(&metadata["finalizers"]);
         let node = garbage::Node {
@@ -314,12 +334,13 @@ impl View {
         self.all.insert(uid.to_owned(), node);
     }
 
-    /// The owners of an object that are there: same uid, and in its namespace or in none.
+    /// The owners of an object that are there, where the object looks for them: what its reference
+    /// names, in its namespace or in none.
     pub(crate) fn owners_of(&self, node: &garbage::Node) -> Vec<&garbage::Node> {
-        let found = node
-            .owners
-            .iter()
-            .filter_map(|owner| self.all.get(&owner.uid));
+        let found = node.owners.iter().filter_map(|reference| {
+            let owner = self.all.get(&reference.uid)?;
+            garbage::names(reference, &owner.target).then_some(owner)
+        });
         found
             .filter(|owner| {
                 owner.target.namespace.is_none() || owner.target.namespace == node.target.namespace

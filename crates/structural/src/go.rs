@@ -32,6 +32,32 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
+/// Where decoding a text as standard base64 stops with `CorruptInputError`. Line ends do not count.
+pub(crate) fn illegal_base64(text: &str) -> Option<usize> {
+    let mut bytes = text
+        .bytes()
+        .enumerate()
+        .filter(|(_, byte)| !matches!(byte, b'\n' | b'\r'));
+    let mut in_group = 0;
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => in_group = (in_group + 1) % 4,
+            b'=' if in_group >= 2 => {
+                if in_group == 2 {
+                    match bytes.next() {
+                        Some((_, b'=')) => {}
+                        Some((next, _)) => return Some(next - 1),
+                        None => return Some(text.len()),
+                    }
+                }
+                return bytes.next().map(|(at, _)| at);
+            }
+            _ => return Some(at),
+        }
+    }
+    (in_group > 0).then(|| text.len() - in_group)
+}
+
 /// `%v` of a number: integers plain, floats in the shortest form, exponents from 1e21 and below
 /// 1e-4.
 pub(crate) fn number(number: &serde_json::Number) -> String {
@@ -124,5 +150,38 @@ pub(crate) fn reflect_type(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::illegal_base64;
+
+    #[test]
+    fn base64_is_read_as_go_reads_it() {
+        for text in [
+            "",
+            "YQ==",
+            "YWI=",
+            "YWJj",
+            "YW\nJj\r\n",
+            "YQ=\n=\n",
+            "YWJjZA==",
+        ] {
+            assert_eq!(illegal_base64(text), None, "{text:?}");
+        }
+        for (text, at) in [
+            ("***", 0),
+            ("YQ", 0),
+            ("YWJjZ", 4),
+            ("YQ=", 3),
+            ("Y===", 1),
+            ("YQ=a", 2),
+            ("YQ==YQ==", 4),
+            ("YW_j", 2),
+            ("hunter 2", 6),
+        ] {
+            assert_eq!(illegal_base64(text), Some(at), "{text:?}");
+        }
     }
 }

@@ -193,8 +193,8 @@ fn schema_path(version: usize) -> String {
 }
 
 /// What is told to who installs a definition. Its CEL rules are accepted if they are expressions,
-/// as definitions in use would be no good otherwise; only immutability is looked after, so each
-/// other one gets a warning, that nobody relies on it.
+/// as definitions in use would be no good otherwise; each one that can't be evaluated here gets a
+/// warning, that nobody relies on it.
 pub(crate) fn warnings(definition: &Value) -> Vec<String> {
     let versions = definition["spec"]["versions"].as_array();
     let versions = versions.into_iter().flatten().enumerate();

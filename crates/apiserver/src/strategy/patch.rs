@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use structural::FieldError;
 use structural::patch::{self, PatchError};
+use structural::{FieldError, builtin};
 
 use super::create::{create_locked, decode};
 use super::update::{Ownership, check_name, store_owned, store_update};
 use super::{Target, WriteOptions, Written, crd, event, managed, scale};
 use crate::access::Patch;
 use crate::object::{self, name, set_meta};
+use crate::registry::Resource;
 use crate::server::Inner;
 use crate::status::{Details, Status};
 
@@ -151,6 +152,7 @@ fn apply(
         }
         object::remove_meta(&mut configuration, "resourceVersion");
         let object = managed::apply(server, target, None, &configuration, options)?;
+        converted(resource, &configuration, &object)?;
         options.applied = true;
         let object = create_locked(server, target, object, options)?;
         return Ok(Written {
@@ -169,6 +171,7 @@ fn apply(
         ));
     }
     let new = managed::apply(server, target, Some(&current), &configuration, options)?;
+    converted(resource, &configuration, &new)?;
     let new = event::to_storage(resource, new);
     let object = store_owned(server, target, old, new, Ownership::Applied(options))?;
     crd::warn(target, &object, options);
@@ -176,4 +179,21 @@ fn apply(
         object,
         created: false,
     })
+}
+
+/// A configuration is merged by its schema, to which bytes are text; that they are none shows when
+/// the outcome becomes an object.
+fn converted(resource: &Resource, configuration: &Value, object: &Value) -> Result<(), Status> {
+    let kind = resource.built_in();
+    let Some(why) = kind.and_then(|kind| builtin::bytes_error(kind, object)) else {
+        return Ok(());
+    };
+    let gvk = &resource.gvk;
+    let gvk = format!("{}/{}, Kind={}", gvk.group, gvk.version, gvk.kind);
+    let message = format!(
+        "failed to convert new object ({}/{}; {gvk}) to proper version: unable to convert unstructured object to {gvk}: error decoding from json: {why}",
+        object::namespace(configuration),
+        name(configuration),
+    );
+    Err(Status::new(500, "", message))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apiserver::{ApiServer, TokioClock};
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -62,6 +62,34 @@ async fn the_client_creates_patches_lists_and_deletes() {
     );
     api.delete("a", &DeleteParams::default()).await.unwrap();
     assert!(api.get_opt("a").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_base64_are_refused_however_they_come() {
+    let api: Api<Secret> = Api::default_namespaced(server().client_for_tests());
+    let bad = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" }, "data": { "a": "***" },
+    });
+    let refused = |error: kube::Error| match error {
+        kube::Error::Api(status) => (status.code, status.message),
+        other => panic!("{other}"),
+    };
+    let apply = PatchParams::apply("me");
+    let error = api.patch("s", &apply, &Patch::Apply(&bad)).await;
+    let wanted = "failed to convert new object (/s; /v1, Kind=Secret) to proper version: unable to convert unstructured object to /v1, Kind=Secret: error decoding from json: illegal base64 data at input byte 0";
+    assert_eq!(refused(error.unwrap_err()), (500, wanted.to_owned()));
+    let mut good = bad;
+    good["data"]["a"] = json!("YQ==");
+    api.patch("s", &apply, &Patch::Apply(&good)).await.unwrap();
+    let patch = Patch::Merge(json!({ "data": { "a": "YQ" } }));
+    let error = api.patch("s", &PatchParams::default(), &patch).await;
+    let (code, message) = refused(error.unwrap_err());
+    assert_eq!(code, 422);
+    assert!(
+        message.contains("illegal base64 data at input byte 0"),
+        "{message}"
+    );
+    assert_eq!(api.get("s").await.unwrap().data.unwrap()["a"].0, b"a");
 }
 
 /// Writes 200 objects while a watcher runs; returns what the watcher knows at the end.

@@ -160,7 +160,7 @@ impl Cluster {
                 Controller::Scheduler => self.schedule(api, keys, now),
                 _ => {
                     for key in keys {
-                        let step = self.step(controller, &key, now);
+                        let step = self.step(api, (controller, &key), now);
                         self.carry_out(api, &(controller, key), &step, now);
                     }
                 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use apiserver::ApiServer;
+use apiserver::{ApiServer, Gvk};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::{Cluster, Controller};
 use crate::queue::Key;
@@ -16,7 +17,12 @@ use crate::{
 };
 
 impl Cluster {
-    pub(super) fn step(&mut self, controller: Controller, key: &Key, now: Timestamp) -> Step {
+    pub(super) fn step(
+        &mut self,
+        api: &ApiServer,
+        (controller, key): (Controller, &Key),
+        now: Timestamp,
+    ) -> Step {
         let step = match controller {
             Controller::Namespace => self.namespace(key, now),
             Controller::Deployment => self.deployment(key, now),
@@ -25,7 +31,7 @@ impl Cluster {
             Controller::Endpoints => self.endpoints(key, now),
             Controller::LoadBalancer => self.load_balancer(key),
             Controller::Disruption => self.disruption(key, now),
-            Controller::Garbage => self.garbage(key),
+            Controller::Garbage => self.garbage(api, key),
             Controller::Expiry => self.expiry(key),
             Controller::Scheduler | Controller::Kubelet => None,
         };
@@ -240,15 +246,57 @@ impl Cluster {
         })
     }
 
-    fn garbage(&self, key: &Key) -> Option<Step> {
+    fn garbage(&self, api: &ApiServer, key: &Key) -> Option<Step> {
         let node = self.view.all.get(&key.1)?;
         let owners = self.view.owners_of(node);
         let dependents = self.view.dependents_of(&key.1);
+        // Owners that are there need no questions.
+        let asked: Vec<&OwnerReference> = if owners.len() < node.owners.len() {
+            node.owners.iter().collect()
+        } else {
+            Vec::new()
+        };
+        let mut foreign = asked.clone();
+        foreign.retain(|owner| self.is_foreign(api, node, owner));
+        let unresolvable = asked
+            .iter()
+            .any(|owner| self.is_unresolvable(api, node, owner));
         Some(garbage::step(&garbage::View {
             node,
             owners: &owners,
+            unresolvable,
+            foreign: &foreign,
             dependents: &dependents,
         }))
+    }
+
+    /// Whether an owner lives where its dependent must not look for it: in another namespace, or in
+    /// one while the dependent lives in none.
+    fn is_foreign(&self, api: &ApiServer, node: &garbage::Node, owner: &OwnerReference) -> bool {
+        if node.target.namespace.is_none() {
+            return api.is_namespaced(&kind_of(owner)) == Some(true);
+        }
+        let found = self.view.all.get(&owner.uid).map(|found| &found.target);
+        found.is_some_and(|found| {
+            let elsewhere = found.namespace.is_some() && found.namespace != node.target.namespace;
+            elsewhere && garbage::names(owner, found)
+        })
+    }
+
+    /// Whether nobody can say if an owner is there: its kind is not served, or lives in namespaces
+    /// while the dependent lives in none. An owner that was seen to go is known to be absent, even
+    /// if its kind went with it.
+    fn is_unresolvable(
+        &self,
+        api: &ApiServer,
+        node: &garbage::Node,
+        owner: &OwnerReference,
+    ) -> bool {
+        if let Some(namespaced) = api.is_namespaced(&kind_of(owner)) {
+            return namespaced && node.target.namespace.is_none();
+        }
+        let gone = self.view.gone.get(&owner.uid);
+        !gone.is_some_and(|target| garbage::names(owner, target))
     }
 
     fn namespace(&self, key: &Key, now: Timestamp) -> Option<Step> {
@@ -315,4 +363,9 @@ impl Cluster {
             self.carry_out(api, &(Controller::Scheduler, key), &step, now);
         }
     }
+}
+
+fn kind_of(owner: &OwnerReference) -> Gvk {
+    let (group, version) = garbage::group_version(owner);
+    Gvk::new(group, version, &owner.kind)
 }

@@ -71,6 +71,29 @@ impl Cluster {
             self.trigger_garbage(&key, &uid, before.as_ref(), gone);
         }
         self.trigger_namespace(&kind, &key);
+        if let Some(definition) = live.filter(|_| kind.kind == "CustomResourceDefinition") {
+            self.trigger_definition(definition);
+        }
+    }
+
+    /// Of an owner whose kind was not served nothing was known; with its definition it may be known
+    /// to be absent.
+    fn trigger_definition(&mut self, definition: &Value) {
+        let spec = &definition["spec"];
+        let absent = self.view.dependents.iter();
+        let absent = absent.filter(|(owner, _)| !self.view.all.contains_key(*owner));
+        let dependents = absent.flat_map(|(_, dependents)| dependents);
+        let waiting = dependents.filter(|uid| {
+            let owners = self.view.all.get(*uid).map(|node| &node.owners);
+            owners.into_iter().flatten().any(|owner| {
+                let (group, _) = crate::garbage::group_version(owner);
+                spec["group"] == group && spec["names"]["kind"] == owner.kind
+            })
+        });
+        let waiting: Vec<String> = waiting.cloned().collect();
+        for uid in waiting {
+            self.mark(Controller::Garbage, (String::new(), uid));
+        }
     }
 
     fn index_event(&mut self, change: &Change, now: Timestamp) {

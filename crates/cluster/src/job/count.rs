@@ -6,6 +6,7 @@ use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
+use super::index::{self, Indexes};
 use super::{TRACKING_FINALIZER, View};
 use crate::{Kind, Step, Target, Write, meta, pods};
 
@@ -16,12 +17,15 @@ pub(super) struct Counted {
     pub(super) pending: bool,
     /// Noted ones included.
     pub(super) succeeded: i32,
+    /// Of an indexed Job: the indexes that need no pod any more.
+    pub(super) done: Indexes,
 }
 
 /// Moves what has lost its finalizer from the uncounted lists into the counters, and notes newly
 /// finished pods.
 ///
-/// A pod's finalizer is removed only in a step that finds its uid already stored in the lists.
+/// A pod's finalizer is removed only in a step that finds its uid already stored in the lists, or
+/// its index among the completed ones; that of a pod which [`index::held`] names stays for longer.
 pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> Counted {
     let tracked: BTreeSet<&str> = view
         .pods
@@ -43,9 +47,19 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
         }
         *list = (!waiting.is_empty()).then_some(waiting);
     }
+    let stored = index::completed(view.job, view.job.status.as_ref());
+    let held = index::held(view);
+    let mut completed = stored.clone();
+    let mut ended_indexes = false;
     for pod in view.pods.iter().filter(|pod| is_tracked(pod)) {
         let uid = meta::uid(&pod.metadata);
         let Some(ok) = outcome(pod) else { continue };
+        if index::is_indexed(view.job) && (ok || index::of(view.job, pod).is_none()) {
+            ended_indexes = true;
+            let released = note_index(view, pod, &stored, &mut completed);
+            step.writes.extend(released);
+            continue;
+        }
         let noted = lists
             .succeeded
             .iter()
@@ -53,7 +67,8 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
             .flatten()
             .any(|noted| noted == uid);
         if noted {
-            step.writes.push(untrack(pod));
+            let released = (!held.contains(uid)).then(|| untrack(pod));
+            step.writes.extend(released);
         } else {
             let list = if ok {
                 &mut lists.succeeded
@@ -65,14 +80,37 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
     }
     let noted = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len) as i32;
     let (succeeded, failed) = (noted(&lists.succeeded), noted(&lists.failed));
+    let done = if index::is_indexed(view.job) {
+        index::note(view, completed, status)
+    } else {
+        Indexes::default()
+    };
     let counted = Counted {
-        pending: succeeded + failed > 0,
+        pending: succeeded + failed > 0 || ended_indexes,
         succeeded: status.succeeded.unwrap_or(0) + succeeded,
+        done,
     };
     // Empty lists are kept as an empty object, as the real controller does: the Job is known to be
     // tracked.
     status.uncounted_terminated_pods = Some(lists);
     counted
+}
+
+/// Notes the index of a pod that has succeeded, or lets the pod go: when the index is stored, or is
+/// none of the Job's.
+fn note_index(
+    view: &View<'_>,
+    pod: &Pod,
+    stored: &Indexes,
+    completed: &mut Indexes,
+) -> Option<Write> {
+    match index::of(view.job, pod) {
+        Some(index) if !stored.contains(index) => {
+            completed.insert(index);
+            None
+        }
+        _ => Some(untrack(pod)),
+    }
 }
 
 /// Takes the finalizer off every pod: the Job is finished or going, nothing is counted any more.
@@ -103,7 +141,7 @@ pub(super) fn gauge(view: &View<'_>, status: &mut JobStatus) {
     status.terminating = Some(terminating as i32);
 }
 
-fn is_tracked(pod: &Pod) -> bool {
+pub(super) fn is_tracked(pod: &Pod) -> bool {
     pod.metadata
         .finalizers
         .iter()
@@ -113,7 +151,7 @@ fn is_tracked(pod: &Pod) -> bool {
 
 /// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed), `None` = not
 /// ended.
-fn outcome(pod: &Pod) -> Option<bool> {
+pub(super) fn outcome(pod: &Pod) -> Option<bool> {
     match pods::phase(pod) {
         "Succeeded" => Some(true),
         "Failed" => Some(false),
@@ -121,7 +159,7 @@ fn outcome(pod: &Pod) -> Option<bool> {
     }
 }
 
-fn untrack(pod: &Pod) -> Write {
+pub(super) fn untrack(pod: &Pod) -> Write {
     let left: Vec<_> = pod
         .metadata
         .finalizers

@@ -1,18 +1,17 @@
 //! Whether a Job is over, and which pods it still needs.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
-use k8s_openapi::api::core::v1::{EnvVar, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::count::Counted;
+use super::count::{self, Counted};
+use super::index::{self, Slot};
 use super::{SOURCE, TRACKING_FINALIZER, View, condition};
+use crate::replica_set::BURST;
 use crate::{EventNote, Kind, Step, Target, Write, meta, pods};
 
-const INDEX_ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
 /// Delay after the first failed pod, doubled by each further one.
 const BACKOFF_S: i64 = 10;
 const BACKOFF_MAX_S: i64 = 600;
@@ -56,6 +55,9 @@ pub(super) fn verdict(
         }
         step.wake(deadline);
     }
+    if let Some((reason, message)) = failed_indexes(view.job, status, succeeded) {
+        return failed_now(reason, message);
+    }
     let running = view.pods.iter().any(|pod| pods::is_active(pod));
     let complete = match spec.completions {
         Some(wanted) => succeeded >= wanted,
@@ -65,7 +67,25 @@ pub(super) fn verdict(
     complete.then(|| condition("Complete", "True", "CompletionsReached", message, now))
 }
 
-fn decided(status: &JobStatus) -> Option<&JobCondition> {
+/// Why a Job whose failures are counted by index has failed.
+fn failed_indexes(
+    job: &Job,
+    status: &JobStatus,
+    succeeded: i32,
+) -> Option<(&'static str, &'static str)> {
+    index::limit(job)?;
+    let spec = job.spec.as_ref()?;
+    let failed = index::failed(job, Some(status)).len();
+    if spec.max_failed_indexes.is_some_and(|most| failed > most) {
+        let message = "Job has exceeded the specified maximal number of failed indexes";
+        return Some(("MaxFailedIndexesExceeded", message));
+    }
+    let over = failed > 0 && succeeded + failed >= spec.completions.unwrap_or(0);
+    over.then_some(("FailedIndexes", "Job has failed indexes"))
+}
+
+/// How a Job ends whose last pods are still to go.
+pub(super) fn decided(status: &JobStatus) -> Option<&JobCondition> {
     status.conditions.iter().flatten().find(|c| {
         matches!(c.type_.as_str(), "SuccessCriteriaMet" | "FailureTarget") && c.status == "True"
     })
@@ -94,11 +114,26 @@ fn fails_in_place(view: &View<'_>, limit: i32) -> bool {
     restarts >= limit.max(1)
 }
 
-/// Deletes every pod that has not ended.
+/// Deletes every pod that has not ended, since the Job has. They count as failures.
 pub(super) fn stop_all(view: &View<'_>, step: &mut Step) {
     for pod in view.pods.iter().filter(|pod| pods::is_active(pod)) {
         delete(view, pod, step);
     }
+}
+
+/// Deletes every pod that has not ended; others come when the Job is resumed.
+pub(super) fn suspend(view: &View<'_>, step: &mut Step) {
+    for pod in view.pods.iter().filter(|pod| pods::is_active(pod)) {
+        dismiss(view, pod, step);
+    }
+}
+
+/// Deletes a pod that the Job has no use for. It has not failed, so it must not be counted.
+fn dismiss(view: &View<'_>, pod: &Pod, step: &mut Step) {
+    if count::is_tracked(pod) {
+        step.writes.push(count::untrack(pod));
+    }
+    delete(view, pod, step);
 }
 
 fn delete(view: &View<'_>, pod: &Pod, step: &mut Step) {
@@ -119,6 +154,16 @@ fn delete(view: &View<'_>, pod: &Pod, step: &mut Step) {
 /// Creates or deletes pods until as many run as the parallelism and the missing completions allow.
 pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &mut Step) {
     let Some(spec) = &view.job.spec else { return };
+    let indexed = index::is_indexed(view.job);
+    if indexed {
+        let misplaced = index::misplaced(view, &counted.done);
+        if !misplaced.is_empty() {
+            for pod in misplaced {
+                dismiss(view, pod, step);
+            }
+            return;
+        }
+    }
     let active: Vec<_> = view
         .pods
         .iter()
@@ -126,6 +171,7 @@ pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &m
         .collect();
     let parallelism = spec.parallelism.unwrap_or(1).max(0);
     let wanted = match spec.completions {
+        Some(completions) if indexed => (completions - counted.done.len()).clamp(0, parallelism),
         Some(completions) => (completions - counted.succeeded).clamp(0, parallelism),
         // Without completions nothing new starts once one pod has succeeded.
         None if counted.succeeded > 0 => active.len() as i32,
@@ -137,32 +183,39 @@ pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &m
         let mut order = active;
         order.sort_by_key(|pod| (pods::is_ready(pod), meta::name(&pod.metadata).to_owned()));
         for pod in order.into_iter().take(surplus) {
-            delete(view, pod, step);
+            dismiss(view, pod, step);
         }
         return;
     }
+    create(view, (counted, missing), now, step);
+}
+
+/// Creates the missing pods, unless they have to wait.
+fn create(view: &View<'_>, (counted, missing): (&Counted, i32), now: Timestamp, step: &mut Step) {
     if missing == 0 {
         return;
     }
     let held = view.failure.map(|failure| failure.retry_at);
-    if let Some(at) = held
-        .into_iter()
-        .chain(backoff(view))
-        .max()
-        .filter(|at| *at > now)
-    {
+    // An index that failed waits by itself.
+    let backoff = if index::limit(view.job).is_some() {
+        None
+    } else {
+        backoff(view)
+    };
+    if let Some(at) = held.into_iter().chain(backoff).max().filter(|at| *at > now) {
         step.wake(at);
         return;
     }
-    let indexed = spec.completion_mode.as_deref() == Some("Indexed");
-    let mut free = free_indexes(view, spec.completions.unwrap_or(0));
-    for _ in 0..missing.min(super::super::replica_set::BURST as i32) {
-        let index = if indexed { free.pop_first() } else { None };
-        if indexed && index.is_none() {
-            break;
-        }
+    let most = usize::try_from(missing).unwrap_or(0).min(BURST);
+    let slots: Vec<Option<Slot>> = if index::is_indexed(view.job) {
+        let free = index::free(view, &counted.done, most, now, step);
+        free.into_iter().map(Some).collect()
+    } else {
+        vec![None; most]
+    };
+    for slot in slots {
         step.writes
-            .extend(new_pod(view.job, index).map(|object| Write::Create {
+            .extend(new_pod(view.job, slot).map(|object| Write::Create {
                 kind: Kind::POD,
                 object,
             }));
@@ -182,14 +235,16 @@ fn backoff(view: &View<'_>) -> Option<Timestamp> {
         .filter(|at| success.is_none_or(|success| *at > success))
         .collect();
     let last = failures.iter().max()?;
-    let doublings = u32::try_from(failures.len() - 1).unwrap_or(0).min(16);
-    Some(meta::after(
-        *last,
-        (BACKOFF_S << doublings).min(BACKOFF_MAX_S),
-    ))
+    Some(delayed(*last, failures.len() as i32))
 }
 
-fn ended_at(pod: &Pod) -> Option<Timestamp> {
+/// When the next pod may start after so many failures, the last one at that time.
+pub(super) fn delayed(last: Timestamp, failures: i32) -> Timestamp {
+    let doublings = failures.saturating_sub(1).clamp(0, 16);
+    meta::after(last, (BACKOFF_S << doublings).min(BACKOFF_MAX_S))
+}
+
+pub(super) fn ended_at(pod: &Pod) -> Option<Timestamp> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     statuses
         .iter()
@@ -206,24 +261,7 @@ fn ended_at(pod: &Pod) -> Option<Timestamp> {
         .max()
 }
 
-/// Completion indexes that neither run nor have succeeded.
-fn free_indexes(view: &View<'_>, completions: i32) -> BTreeSet<i32> {
-    let taken: BTreeSet<i32> = view
-        .pods
-        .iter()
-        .filter(|pod| pods::is_active(pod) || pods::phase(pod) == "Succeeded")
-        .filter_map(|pod| {
-            meta::annotation(&pod.metadata, INDEX_ANNOTATION)?
-                .parse()
-                .ok()
-        })
-        .collect();
-    (0..completions)
-        .filter(|index| !taken.contains(index))
-        .collect()
-}
-
-fn new_pod(job: &Job, index: Option<i32>) -> Option<Value> {
+fn new_pod(job: &Job, slot: Option<Slot>) -> Option<Value> {
     let template = &job.spec.as_ref()?.template;
     let from = template.metadata.clone().unwrap_or_default();
     let mut labels = from.labels.unwrap_or_default();
@@ -238,35 +276,24 @@ fn new_pod(job: &Job, index: Option<i32>) -> Option<Value> {
             .entry(key.to_owned())
             .or_insert_with(|| value.to_owned());
     }
-    let mut annotations = from.annotations.unwrap_or_default();
-    let mut spec = template.spec.clone()?;
-    let mut generate_name = meta::generate_name(&job.metadata);
-    if let Some(index) = index {
-        generate_name = format!("{name}-{index}-");
-        annotations.insert(INDEX_ANNOTATION.to_owned(), index.to_string());
-        labels.insert(INDEX_ANNOTATION.to_owned(), index.to_string());
-        for container in &mut spec.containers {
-            container.env.get_or_insert_default().push(EnvVar {
-                name: "JOB_COMPLETION_INDEX".to_owned(),
-                value: Some(index.to_string()),
-                value_from: None,
-            });
-        }
-    }
     let mut finalizers = from.finalizers.unwrap_or_default();
     finalizers.push(TRACKING_FINALIZER.to_owned());
     let metadata = ObjectMeta {
-        generate_name: Some(generate_name),
+        generate_name: Some(meta::generate_name(&job.metadata)),
         namespace: job.metadata.namespace.clone(),
         labels: Some(labels),
-        annotations: (!annotations.is_empty()).then_some(annotations),
+        annotations: from.annotations.filter(|all| !all.is_empty()),
         finalizers: Some(finalizers),
         owner_references: Some(vec![meta::controller_reference(&Kind::JOB, &job.metadata)]),
         ..Default::default()
     };
-    Some(json!(Pod {
+    let mut pod = Pod {
         metadata,
-        spec: Some(spec),
-        status: None
-    }))
+        spec: Some(template.spec.clone()?),
+        status: None,
+    };
+    if let Some(slot) = slot {
+        index::assign(&mut pod, name, slot);
+    }
+    Some(json!(pod))
 }

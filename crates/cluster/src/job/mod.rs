@@ -1,11 +1,13 @@
 //! Job: runs pods until enough have succeeded, or too many have failed.
 //!
 //! Mirrors kube-controller-manager's Job controller for non-indexed and indexed Jobs: finished pods
-//! are counted exactly once through a finalizer (`uncountedTerminatedPods` bridges status write and
-//! finalizer removal), failures back off exponentially, `activeDeadlineSeconds`, `suspend` and
-//! `ttlSecondsAfterFinished` hold.
+//! are counted exactly once through a finalizer (`uncountedTerminatedPods`, or `completedIndexes`,
+//! bridges status write and finalizer removal), failures back off exponentially,
+//! `activeDeadlineSeconds`, `suspend` and `ttlSecondsAfterFinished` hold. `podFailurePolicy` and
+//! `successPolicy` are not looked at.
 
 mod count;
+mod index;
 mod manage;
 
 use std::sync::Arc;
@@ -63,7 +65,7 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
             .as_ref()
             .is_some_and(|spec| spec.suspend == Some(true)) =>
         {
-            manage::stop_all(view, &mut step);
+            manage::suspend(view, &mut step);
         }
         None => manage::scale(view, &counted, now, &mut step),
     }
@@ -157,6 +159,8 @@ fn ending(job: &Job, verdict: &JobCondition) -> Write {
         ("Complete", _) => ("Normal", "Completed", "Job completed"),
         (_, Some("BackoffLimitExceeded")) => ("Warning", "BackoffLimitExceeded", ""),
         (_, Some("DeadlineExceeded")) => ("Warning", "DeadlineExceeded", ""),
+        (_, Some("FailedIndexes")) => ("Warning", "FailedIndexes", ""),
+        (_, Some("MaxFailedIndexesExceeded")) => ("Warning", "MaxFailedIndexesExceeded", ""),
         _ => ("Warning", "Failed", ""),
     };
     let message = if message.is_empty() {

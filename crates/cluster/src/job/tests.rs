@@ -1,11 +1,11 @@
 use super::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn job(spec: &serde_json::Value) -> Job {
+pub(super) fn job(spec: &serde_json::Value) -> Job {
     let mut object = json!({
         "metadata": { "name": "check", "namespace": "default", "uid": "j" },
         "spec": { "template": { "spec": { "restartPolicy": "Never",
@@ -17,7 +17,7 @@ fn job(spec: &serde_json::Value) -> Job {
     serde_json::from_value(object).unwrap()
 }
 
-fn pod(name: &str, phase: &str, ended: i64) -> Arc<Pod> {
+pub(super) fn pod(name: &str, phase: &str, ended: i64) -> Arc<Pod> {
     let mut pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": name, "namespace": "default", "uid": name, "finalizers": [TRACKING_FINALIZER] },
         "spec": { "containers": [] },
@@ -33,7 +33,7 @@ fn pod(name: &str, phase: &str, ended: i64) -> Arc<Pod> {
     Arc::new(pod)
 }
 
-fn run(job: &Job, pods: &[Arc<Pod>], now: i64) -> Step {
+pub(super) fn run(job: &Job, pods: &[Arc<Pod>], now: i64) -> Step {
     step(
         &View {
             job,
@@ -44,7 +44,7 @@ fn run(job: &Job, pods: &[Arc<Pod>], now: i64) -> Step {
     )
 }
 
-fn stored(step: &Step) -> JobStatus {
+pub(super) fn stored(step: &Step) -> JobStatus {
     let Some(Write::Update { object, .. }) = step.writes.first() else {
         panic!("{step:?}")
     };

@@ -132,12 +132,22 @@ impl Listeners {
             return;
         };
         let Some(ip) = self.addresses.service(&key.0, &key.1) else {
-            tracing::warn!(service = key.1, "no loopback address left for the Service");
+            tracing::warn!(
+                namespace = key.0,
+                service = key.1,
+                "no loopback address left for the Service: delete Services or pods of this sandbox"
+            );
             return;
         };
         let entry = Entry::Service(key.clone(), port);
         if let Err(error) = self.open(key.clone(), port, SocketAddr::new(ip, number), entry) {
-            tracing::warn!(%error, service = key.1, port, "cannot listen for the Service");
+            tracing::warn!(
+                %error,
+                namespace = key.0,
+                service = key.1,
+                port,
+                "cannot listen for the Service: end what listens there, or give it another port"
+            );
         }
     }
 

@@ -8,16 +8,43 @@ use crate::schema::{Additional, Schema, Type};
 
 /// The message with which the server refuses an object whose JSON types do not fit its kind, such
 /// as `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string
-/// into Go struct field DeploymentSpec.spec.replicas of type int32`. `None` if it fits.
+/// into Go struct field DeploymentSpec.spec.replicas of type int32`, or whose bytes are no base64.
+/// `None` if it fits.
 pub fn decode_error(kind: &Kind, object: &Value) -> Option<String> {
     let schema = kind.schema();
     let misfit = find(schema, object, kind.definition, &mut Vec::new())?;
     Some(format!(
-        "{} in version {} cannot be handled as a {}: json: cannot unmarshal {misfit}",
+        "{} in version {} cannot be handled as a {}: {misfit}",
         kind.kind,
         go::quote(kind.version),
         kind.kind
     ))
+}
+
+/// What is wrong with the first text that stands for bytes and is no base64.
+pub fn bytes_error(kind: &Kind, object: &Value) -> Option<String> {
+    illegal_bytes(kind.schema(), object)
+}
+
+fn illegal_bytes(schema: &Schema, value: &Value) -> Option<String> {
+    let node = schema.resolve();
+    match value {
+        Value::String(text) if node.checks.format.as_deref() == Some("byte") => illegal(text),
+        Value::Object(map) => map.iter().find_map(|(key, value)| {
+            let property = node.property(key)?;
+            illegal_bytes(property, value)
+        }),
+        Value::Array(items) => {
+            let item = node.item()?;
+            items.iter().find_map(|value| illegal_bytes(item, value))
+        }
+        _ => None,
+    }
+}
+
+fn illegal(text: &str) -> Option<String> {
+    let at = go::illegal_base64(text)?;
+    Some(format!("illegal base64 data at input byte {at}"))
 }
 
 /// Finds the first misfit; `owner` is the definition of the struct around, `path` the fields so
@@ -43,7 +70,7 @@ fn find<'a>(
     };
     if !fits {
         return Some(format!(
-            "{} into Go struct field {}.{} of type {}",
+            "json: cannot unmarshal {} into Go struct field {}.{} of type {}",
             found(value),
             struct_name(owner),
             path.join("."),
@@ -51,6 +78,7 @@ fn find<'a>(
         ));
     }
     match value {
+        Value::String(text) if node.checks.format.as_deref() == Some("byte") => illegal(text),
         Value::Object(map) => map.iter().find_map(|(key, value)| {
             let inner = schema.link.as_deref().unwrap_or(owner);
             match (node.properties.get(key), &node.additional) {

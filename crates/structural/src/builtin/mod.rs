@@ -10,7 +10,7 @@ mod kinds;
 mod table;
 mod validation;
 
-pub use decode::decode_error;
+pub use decode::{bytes_error, decode_error};
 pub use defaults::default;
 pub use kinds::{KINDS, Kind, kind, kind_of};
 pub(crate) use table::definition_entry;

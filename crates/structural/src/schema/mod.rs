@@ -3,7 +3,7 @@
 //!
 //! - [`Schema::parse`] reads a CRD's `openAPIV3Schema`, and reports what is not structural.
 //! - [`prune`] removes unknown fields and lists their paths, [`default`] fills in defaults,
-//!   [`validate`] checks values, list uniqueness and transition rules.
+//!   [`validate`] checks values, list uniqueness and `x-kubernetes-validations`.
 
 mod cel;
 mod default;

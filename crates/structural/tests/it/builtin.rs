@@ -1,6 +1,6 @@
 //! Built-in kinds.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use structural::builtin;
 
 #[test]
@@ -108,4 +108,50 @@ fn objects_that_do_not_decode_are_named_as_by_go() {
         );
     }
     assert!(table.len() > 15);
+}
+
+#[test]
+fn bytes_must_be_base64() {
+    let told = |kind: &str, object: Value| {
+        let kind = builtin::kind_of("v1", kind).unwrap();
+        builtin::decode_error(kind, &object)
+    };
+    let secret = |text: &str| json!({ "metadata": { "name": "s" }, "data": { "a": text } });
+    assert_eq!(told("Secret", secret("aHVudGVyMg==")), None);
+    assert_eq!(
+        told("Secret", secret("hunter2")).as_deref(),
+        Some(
+            "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 4"
+        )
+    );
+    let map = json!({ "data": { "a": "***" }, "binaryData": { "b": "***" } });
+    assert_eq!(
+        told("ConfigMap", map).as_deref(),
+        Some(
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: illegal base64 data at input byte 0"
+        )
+    );
+    let plain = json!({ "stringData": { "a": "***" } });
+    assert_eq!(told("Secret", plain), None);
+}
+
+#[test]
+fn an_indexed_job_says_how_many_indexes_it_has() {
+    let kind = builtin::kind_of("batch/v1", "Job").unwrap();
+    let told = |completions: Value| -> Vec<String> {
+        let mut job = json!({ "metadata": { "name": "j", "namespace": "n" }, "spec": {
+            "completionMode": "Indexed", "parallelism": 2, "completions": completions,
+            "template": { "spec": {
+                "restartPolicy": "Never", "containers": [{ "name": "c", "image": "i" }],
+            } },
+        } });
+        builtin::default(kind, &mut job);
+        let errors = builtin::validate(kind, &job);
+        errors.iter().map(ToString::to_string).collect()
+    };
+    assert!(told(json!(2)).is_empty());
+    assert_eq!(
+        told(Value::Null),
+        ["spec.completions: Required value: when completion mode is Indexed"]
+    );
 }

@@ -154,6 +154,10 @@ pub(super) fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     ] {
         non_negative(spec, key, path, errors);
     }
+    if text(spec, "completionMode") == "Indexed" && at(spec, "completions").is_null() {
+        let at = format!("{path}.completions");
+        errors.push(FieldError::required(at, "when completion mode is Indexed"));
+    }
     if !at(spec, "selector").is_null() {
         mismatch(spec, path, errors);
     }

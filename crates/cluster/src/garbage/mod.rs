@@ -1,12 +1,14 @@
 //! Garbage collection by owner references: background, foreground, orphan.
 //!
 //! Works on metadata alone, so that every kind, custom ones included, is collected the same way. An
-//! owner is found by uid; one that is not there, or lives in another namespace, counts as absent.
+//! owner is looked up as its reference names it, in the dependent's namespace or in none; one that
+//! is not there, or is there under another name or in another namespace, counts as absent. Of an
+//! owner that can't be looked up nothing is known, and its dependents stay.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-use crate::{Propagation, Step, Target, Write};
+use crate::{EventNote, Propagation, Step, Target, Write};
 
 /// Finalizer of an object whose dependents go first.
 pub const FOREGROUND: &str = "foregroundDeletion";
@@ -44,6 +46,10 @@ pub struct View<'a> {
     pub node: &'a Node,
     /// The live owners among `node.owners`.
     pub owners: &'a [&'a Node],
+    /// Whether there is one among `node.owners` that can't be looked up.
+    pub unresolvable: bool,
+    /// Those among `node.owners` that are looked for in the wrong namespace.
+    pub foreign: &'a [&'a OwnerReference],
     /// The objects that name it as an owner. Only read when it is being deleted or about to be.
     pub dependents: &'a [&'a Node],
 }
@@ -53,10 +59,29 @@ pub fn step(view: &View<'_>) -> Step {
     let mut step = Step::default();
     if view.node.deleting {
         as_owner(view, &mut step);
-    } else if !view.node.owners.is_empty() {
-        as_dependent(view, &mut step);
+    } else {
+        let notes = view.foreign.iter().map(|owner| misplaced(view.node, owner));
+        step.writes.extend(notes);
+        if !view.node.owners.is_empty() && !view.unresolvable {
+            as_dependent(view, &mut step);
+        }
     }
     step
+}
+
+fn misplaced(node: &Node, owner: &OwnerReference) -> Write {
+    let namespace = node.target.namespace.as_deref().unwrap_or_default();
+    let message = format!(
+        "ownerRef [{}/{}, namespace: {namespace}, name: {}, uid: {}] does not exist in namespace {namespace:?}",
+        owner.api_version, owner.kind, owner.name, owner.uid
+    );
+    Write::Event(EventNote {
+        regarding: node.target.clone(),
+        kind: "Warning",
+        reason: "OwnerRefInvalidNamespace",
+        message,
+        source: "garbage-collector-controller",
+    })
 }
 
 fn as_owner(view: &View<'_>, step: &mut Step) {
@@ -107,7 +132,13 @@ fn as_dependent(view: &View<'_>, step: &mut Step) {
         step.writes.push(owners_patch(node, &kept));
         return;
     }
-    let propagation = if (any_waiting && !view.dependents.is_empty()) || node.has(FOREGROUND) {
+    let waited_for = any_waiting && !view.dependents.is_empty();
+    if waited_for && view.dependents.iter().any(|d| d.waits_for_dependents()) {
+        // The owners wait for this object, and it would wait for a dependent that may well be one
+        // of them. Nobody has to wait for it any more.
+        step.writes.push(unblocked(node));
+    }
+    let propagation = if waited_for || node.has(FOREGROUND) {
         Propagation::Foreground
     } else if node.has(ORPHAN) {
         Propagation::Orphan
@@ -119,6 +150,30 @@ fn as_dependent(view: &View<'_>, step: &mut Step) {
         grace_s: None,
         propagation: Some(propagation),
     });
+}
+
+/// The owners as they are, but for the deletion of none of which the object stands in the way.
+fn unblocked(node: &Node) -> Write {
+    let owners = node.owners.iter().map(|owner| OwnerReference {
+        block_owner_deletion: owner.block_owner_deletion.map(|_| false),
+        ..owner.clone()
+    });
+    let owners: Vec<_> = owners.collect();
+    metadata_patch(node, "ownerReferences", &json!(owners))
+}
+
+/// Whether a reference is to this object by kind and name. Any version of the kind will do.
+pub fn names(reference: &OwnerReference, target: &Target) -> bool {
+    let (group, _) = group_version(reference);
+    group == target.kind.group
+        && reference.kind == target.kind.kind
+        && reference.name == target.name
+}
+
+/// The two parts of a reference's `apiVersion`.
+pub fn group_version(reference: &OwnerReference) -> (&str, &str) {
+    let text = reference.api_version.as_str();
+    text.split_once('/').unwrap_or(("", text))
 }
 
 fn owners_patch(node: &Node, owners: &[&OwnerReference]) -> Write {
@@ -153,121 +208,4 @@ fn metadata_patch(node: &Node, field: &str, value: &Value) -> Write {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Kind;
-
-    fn node(uid: &str, owners: &[(&str, bool)]) -> Node {
-        let owners = owners.iter().map(|(uid, blocks)| OwnerReference {
-            api_version: "apps/v1".to_owned(),
-            kind: "ReplicaSet".to_owned(),
-            name: (*uid).to_owned(),
-            uid: (*uid).to_owned(),
-            controller: Some(true),
-            block_owner_deletion: Some(*blocks),
-        });
-        Node {
-            target: Target {
-                kind: Kind::POD,
-                namespace: Some("default".to_owned()),
-                name: uid.to_owned(),
-                uid: Some(uid.to_owned()),
-            },
-            owners: owners.collect(),
-            finalizers: Vec::new(),
-            resource_version: "7".to_owned(),
-            deleting: false,
-        }
-    }
-
-    fn deleting(mut node: Node, finalizer: &str) -> Node {
-        node.deleting = true;
-        node.finalizers.push(finalizer.to_owned());
-        node
-    }
-
-    fn writes(node: &Node, owners: &[&Node], dependents: &[&Node]) -> Vec<Write> {
-        step(&View {
-            node,
-            owners,
-            dependents,
-        })
-        .writes
-    }
-
-    #[test]
-    fn dependent_goes_with_its_last_owner() {
-        let pod = node("pod", &[("rs", true)]);
-        let rs = node("rs", &[]);
-        assert!(writes(&pod, &[&rs], &[]).is_empty());
-        assert!(matches!(
-            writes(&pod, &[], &[]).as_slice(),
-            [Write::Delete {
-                propagation: Some(Propagation::Background),
-                ..
-            }]
-        ));
-    }
-
-    #[test]
-    fn dependent_with_another_owner_only_loses_the_reference() {
-        let pod = node("pod", &[("a", false), ("b", false)]);
-        let b = node("b", &[]);
-        let [Write::Merge { patch, .. }] = &writes(&pod, &[&b], &[])[..] else {
-            panic!("one patch");
-        };
-        assert_eq!(patch["metadata"]["ownerReferences"][0]["uid"], "b");
-        assert_eq!(patch["metadata"]["resourceVersion"], "7");
-    }
-
-    #[test]
-    fn foreground_owner_waits_for_blocking_dependents_only() {
-        let rs = deleting(node("rs", &[]), FOREGROUND);
-        let blocking = node("pod", &[("rs", true)]);
-        let free = node("pod", &[("rs", false)]);
-        assert!(writes(&rs, &[], &[&blocking]).is_empty());
-        assert!(matches!(
-            writes(&rs, &[], &[&free])[..],
-            [Write::Merge { .. }]
-        ));
-    }
-
-    #[test]
-    fn foreground_deletion_reaches_grandchildren() {
-        let root = deleting(node("deploy", &[]), FOREGROUND);
-        let rs = node("rs", &[("deploy", true)]);
-        let pod = node("pod", &[("rs", true)]);
-        assert!(matches!(
-            writes(&rs, &[&root], &[&pod])[..],
-            [Write::Delete {
-                propagation: Some(Propagation::Foreground),
-                ..
-            }]
-        ));
-        assert!(matches!(
-            writes(&rs, &[&root], &[])[..],
-            [Write::Delete {
-                propagation: Some(Propagation::Background),
-                ..
-            }]
-        ));
-    }
-
-    #[test]
-    fn orphaning_releases_dependents_before_the_owner_goes() {
-        let rs = deleting(node("rs", &[]), ORPHAN);
-        let pod = node("pod", &[("rs", true)]);
-        let [Write::Merge { target, patch }] = &writes(&rs, &[], &[&pod])[..] else {
-            panic!("one patch");
-        };
-        assert_eq!(target.name, "pod");
-        assert_eq!(patch["metadata"]["ownerReferences"], Value::Null);
-        let [Write::Merge { target, patch }] = &writes(&rs, &[], &[])[..] else {
-            panic!("one patch");
-        };
-        assert_eq!(
-            (target.name.as_str(), &patch["metadata"]["finalizers"]),
-            ("rs", &Value::Null)
-        );
-    }
-}
+mod tests;

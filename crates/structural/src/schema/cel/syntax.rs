@@ -36,7 +36,7 @@ const MARKS: [&str; 24] = [
 ];
 
 /// What is wrong with an expression, in the form in which cel-go says it.
-pub(super) fn syntax_error(text: &str) -> Option<String> {
+pub(in crate::schema) fn syntax_error(text: &str) -> Option<String> {
     let fault = parse(text).err()?;
     let before = text.get(..fault.at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -45,6 +45,22 @@ pub(super) fn syntax_error(text: &str) -> Option<String> {
         "ERROR: <input>:{line}:{column}: Syntax error: {}",
         fault.words
     ))
+}
+
+/// What of an expression's form matters to who evaluates it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// How many words and marks it has.
+    pub(super) tokens: usize,
+    /// How deeply its parts are nested.
+    pub(super) depth: usize,
+    /// Whether two signs follow one another, as in `!!a`.
+    pub(super) doubled_sign: bool,
+}
+
+/// The form of an expression; `None` for what is none.
+pub(super) fn form(text: &str) -> Option<Form> {
+    parse(text).ok()
 }
 
 #[derive(Debug)]
@@ -71,7 +87,7 @@ enum Token<'s> {
     End,
 }
 
-fn parse(text: &str) -> Parsed {
+fn parse(text: &str) -> Parsed<Form> {
     let mut lexer = Lexer { text, at: 0 };
     let mut tokens = Vec::new();
     loop {
@@ -86,10 +102,16 @@ fn parse(text: &str) -> Parsed {
         tokens,
         next: 0,
         depth: 0,
+        deepest: 0,
+        doubled_sign: false,
     };
     parser.expression()?;
     match parser.peek() {
-        Token::End => Ok(()),
+        Token::End => Ok(Form {
+            tokens: parser.tokens.len(),
+            depth: parser.deepest,
+            doubled_sign: parser.doubled_sign,
+        }),
         _ => parser.unexpected("the end"),
     }
 }
@@ -232,6 +254,8 @@ struct Parser<'s> {
     tokens: Vec<(usize, Token<'s>)>,
     next: usize,
     depth: usize,
+    deepest: usize,
+    doubled_sign: bool,
 }
 
 impl<'s> Parser<'s> {
@@ -282,6 +306,7 @@ impl<'s> Parser<'s> {
             let words = format!("expression recursion limit exceeded: {MAX_DEPTH}");
             return fault(self.at(), words);
         }
+        self.deepest = self.deepest.max(self.depth);
         self.operands()?;
         if self.eat("?") {
             self.operands()?;
@@ -306,8 +331,10 @@ impl<'s> Parser<'s> {
     }
 
     fn unary(&mut self) -> Parsed {
+        let start = self.next;
         let sign = if self.eat("!") { "!" } else { "-" };
         while self.eat(sign) {}
+        self.doubled_sign |= self.next > start + 1;
         self.member()
     }
 
@@ -423,7 +450,7 @@ impl<'s> Parser<'s> {
 
 #[cfg(test)]
 mod tests {
-    use super::syntax_error;
+    use super::{Form, form, syntax_error};
 
     #[test]
     fn rules_as_definitions_have_them_are_expressions() {
@@ -446,6 +473,23 @@ mod tests {
         ] {
             assert_eq!(syntax_error(rule), None, "{rule}");
         }
+    }
+
+    #[test]
+    fn the_form_of_an_expression_is_measured() {
+        let measured = |text: &str| form(text).map(|form| (form.depth, form.doubled_sign));
+        assert_eq!(measured("a.b"), Some((1, false)));
+        assert_eq!(measured("f(a[(b)])"), Some((4, false)));
+        assert_eq!(measured("!!a"), Some((1, true)));
+        assert_eq!(measured("a - -b"), Some((1, false)));
+        assert_eq!(measured("a - --b"), Some((1, true)));
+        assert_eq!(measured("a ="), None);
+        let sum = Form {
+            tokens: 4,
+            depth: 1,
+            doubled_sign: false,
+        };
+        assert_eq!(form("a + b"), Some(sum));
     }
 
     #[test]
