@@ -1,3 +1,5 @@
+//! What a plan does to the cluster, and under which precondition.
+
 use crate::{MetricTask, ObjectKey};
 use serde::Serialize;
 use serde_json::Value;

@@ -1,11 +1,16 @@
+//! How objects of a cluster are named.
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
 /// The address of one object in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectKey {
-    /// As in manifests: `v1`, `apps/v1`, `argoproj.io/v1alpha1`.
+    /// As in manifests: `v1`, `apps/v1`, `argoproj.io/v1alpha1`. The first records of routes in
+    /// annotations have it in snake case.
+    #[serde(alias = "api_version")]
     pub api_version: String,
     pub kind: String,
     /// `None` for cluster-scoped objects.

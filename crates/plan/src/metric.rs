@@ -1,3 +1,6 @@
+//! Measurements as tasks of the shell: the requests that one needs, the answers to them, and values
+//! that are in no log.
+
 use crate::ObjectKey;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -57,8 +60,9 @@ pub struct MetricTask {
     /// The metric as JSON with all arguments filled in, secret ones too.
     pub metric: Redacted<Value>,
     /// What the provider needs to know of the cluster, e.g. the pods of each arm for the
-    /// provider `pods`. Provider-specific; JSON so that this crate knows no provider.
-    pub context: Value,
+    /// provider `pods`. Provider-specific; JSON so that this crate knows no provider. What the
+    /// operator set may hold a password.
+    pub context: Redacted<Value>,
 }
 
 /// An HTTP request that a provider wants made.

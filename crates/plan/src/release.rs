@@ -1,3 +1,5 @@
+//! What a plan tells others, once what it tells of is stored.
+
 use crate::ObjectKey;
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! The reasons of a plan, and what it waits for.
+
 use jiff::Timestamp;
 use serde::Serialize;
 

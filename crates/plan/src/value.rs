@@ -1,3 +1,5 @@
+//! A plan as a whole, and when to plan again.
+
 use crate::{Action, Release, RootPatch, Trace};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -44,9 +44,29 @@ pub(crate) fn substitute(
     metric: &Metric,
     values: &BTreeMap<String, String>,
 ) -> Result<Value, String> {
-    let template = serde_json::to_string(metric).map_err(|error| error.to_string())?;
+    filled_in(&text(metric)?, values)
+}
+
+/// The metric with its arguments filled in; most have none.
+pub(crate) fn substitute_typed(
+    metric: &Metric,
+    values: &BTreeMap<String, String>,
+) -> Result<Metric, String> {
+    let template = text(metric)?;
+    if template.contains("{{") {
+        typed(filled_in(&template, values)?)
+    } else {
+        Ok(metric.clone())
+    }
+}
+
+fn text(metric: &Metric) -> Result<String, String> {
+    serde_json::to_string(metric).map_err(|error| error.to_string())
+}
+
+fn filled_in(template: &str, values: &BTreeMap<String, String>) -> Result<Value, String> {
     let mut filled = String::with_capacity(template.len());
-    let mut rest = template.as_str();
+    let mut rest = template;
     while let Some(open) = rest.find("{{") {
         filled.push_str(&rest[..open]);
         let after = &rest[open + 2..];

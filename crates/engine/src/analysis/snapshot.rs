@@ -1,3 +1,5 @@
+//! What is known of an AnalysisRun when it is planned, and what has to be looked up for it.
+
 use super::run::completed;
 use api::constants::HASH_LABEL;
 use api::{AnalysisRun, Measurement, PodsMetric, Rollout};
@@ -78,8 +80,8 @@ pub struct AnalysisRunSnapshot {
 /// What the operator of the controller set for metrics that leave it out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetricDefaults {
-    /// `ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`.
-    pub prometheus_address: Option<String>,
+    /// `ARGO_ROLLOUTS_PROMETHEUS_ADDRESS`; it may hold a password.
+    pub prometheus_address: Option<Redacted<String>>,
     /// `ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE`: where the Jobs of all runs are made.
     pub job_namespace: Option<String>,
 }

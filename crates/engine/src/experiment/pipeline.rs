@@ -1,3 +1,5 @@
+//! The plan of an Experiment from end to end.
+
 use super::context::Context;
 use super::{ExperimentSnapshot, validate};
 use crate::config::Config;

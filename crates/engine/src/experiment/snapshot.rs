@@ -1,3 +1,5 @@
+//! What is known of an Experiment when it is planned.
+
 use crate::rollout::time::plus_seconds;
 use crate::snapshot::TemplateSet;
 use api::{AnalysisRun, Experiment};

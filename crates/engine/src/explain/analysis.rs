@@ -177,7 +177,7 @@ fn conditions(metric: &Metric) -> String {
 
 /// When a metric with an interval is measured again.
 fn next(metric: &Metric, result: &MetricResult) -> Option<Timestamp> {
-    let interval = duration::parse_duration_string(metric.interval.as_deref()?).ok()?;
+    let interval = duration::parse_go(metric.interval.as_deref()?).ok()?;
     let last = result.measurements.last()?.finished_at.as_ref()?;
     last.0
         .checked_add(SignedDuration::from_nanos(interval))

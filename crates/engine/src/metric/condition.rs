@@ -1,8 +1,18 @@
 //! Success and failure conditions (rollouts.md §4.6).
 
 use api::{AnalysisPhase, Metric};
-use expr::{Env, Program, Value};
+use expr::{Env, Program, Value, limits};
 use jiff::Timestamp;
+
+/// Whether the answer of a provider, as JSON, has no more values than a condition may deal with;
+/// the error is a sentence. They would take many times the memory of the text.
+pub(super) fn check_size(json: &[u8]) -> Result<(), String> {
+    if limits::values_at_most(json) > limits::MEMORY {
+        let most = limits::MEMORY;
+        return Err(format!("the answer has more than {most} JSON values"));
+    }
+    Ok(())
+}
 
 /// The phase of a measurement with this result. The error is the sentence of an Error measurement.
 pub(super) fn evaluate(

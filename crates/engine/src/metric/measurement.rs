@@ -1,3 +1,5 @@
+//! Measurements as they end: taken, or not to be had.
+
 use super::step::began;
 use crate::analysis::time::time;
 use api::{AnalysisPhase, Measurement};

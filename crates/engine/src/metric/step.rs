@@ -1,3 +1,5 @@
+//! One step of a measurement, whatever its provider.
+
 use super::measurement::{error, started};
 use super::{pods, prometheus, web};
 use api::{Measurement, Metric, MetricProvider};
@@ -40,7 +42,7 @@ pub fn step(
         let cx = prometheus::Cx {
             metric: &metric,
             spec,
-            context: &task.context,
+            context: task.context.reveal(),
             now,
         };
         return prometheus::step(&cx, &memo, answer);
@@ -57,7 +59,7 @@ pub fn step(
         let cx = pods::Cx {
             metric: &metric,
             spec,
-            context: &task.context,
+            context: task.context.reveal(),
             now,
         };
         return pods::step(&cx, &memo, answer);

@@ -196,14 +196,15 @@ impl Context<'_> {
     }
 
     fn promotion_outcome(&mut self, role: Role) -> Outcome {
-        let strategy = self.rollout.spec.blue_green();
+        let rollout = Arc::clone(&self.rollout);
+        let strategy = rollout.spec.blue_green();
         let (analysis, skipped) = match role {
             Role::PrePromotion => (
-                strategy.and_then(|strategy| strategy.pre_promotion_analysis.clone()),
+                strategy.and_then(|strategy| strategy.pre_promotion_analysis.as_ref()),
                 self.is_pre_promotion_skipped(),
             ),
             _ => (
-                strategy.and_then(|strategy| strategy.post_promotion_analysis.clone()),
+                strategy.and_then(|strategy| strategy.post_promotion_analysis.as_ref()),
                 self.is_post_promotion_skipped(),
             ),
         };
@@ -222,7 +223,7 @@ impl Context<'_> {
             return self.keep(role);
         }
         let current = self.current_run(role);
-        self.run_or_follow(role, &analysis, current)
+        self.run_or_follow(role, analysis, current)
     }
 
     /// Starts a run if one is needed; otherwise draws the consequences of the one there is.

@@ -1,6 +1,7 @@
 //! Conditions of a Rollout (rollouts.md §3.21).
 
 use super::context::Context;
+use super::replica_set::OwnedSet;
 use super::time::{plus_seconds, time};
 use api::constants::{condition, reason};
 use api::{RolloutCondition, RolloutStatus};
@@ -57,12 +58,17 @@ pub(crate) fn remove(status: &mut RolloutStatus, kind: &str) -> bool {
 /// Sets a condition. One of the same status and reason stays as it is, even if the message differs;
 /// one that changes moves to the end. Whether something changed.
 pub(crate) fn set(status: &mut RolloutStatus, change: Change, now: Timestamp) -> bool {
-    let old = find(status, change.kind);
-    if old.is_some_and(|old| old.status == change.status && old.reason == change.reason) {
+    if is_set(status, change.kind, (change.status, change.reason)) {
         return false;
     }
     overwrite(status, change, now);
     true
+}
+
+/// Whether a condition has that status and that reason: then [`set`] changes nothing, and what it
+/// would say need not be put into words.
+fn is_set(status: &RolloutStatus, kind: &str, (state, reason): (&str, &str)) -> bool {
+    find(status, kind).is_some_and(|old| old.status == state && old.reason == reason)
 }
 
 /// Sets a condition and refreshes its time of update even if nothing else changes.
@@ -111,9 +117,13 @@ impl Context<'_> {
             && status.replicas == replicas
     }
 
-    /// Whether something moved since the stored status (§3.21, progress).
+    /// Whether something moved since the stored status (§3.21, progress), or begins to move now.
     fn is_progress(&self) -> bool {
-        let (old, new) = (&self.stored, &self.status);
+        if self.is_delay_over() {
+            return true;
+        }
+        let old: &RolloutStatus = &self.stored;
+        let new = &self.status;
         let outdated = |status: &RolloutStatus| status.replicas - status.updated_replicas;
         if new.updated_replicas != old.updated_replicas
             || outdated(new) < outdated(old)
@@ -172,6 +182,9 @@ impl Context<'_> {
             condition::COMPLETED => reason::ROLLOUT_COMPLETED,
             _ => reason::AVAILABLE,
         };
+        if is_set(&self.status, kind, (status, why)) {
+            return false;
+        }
         let change = Change {
             kind,
             status,
@@ -191,16 +204,25 @@ impl Context<'_> {
             }
             return;
         }
-        let name = self.new_set_name();
         // All pods are there, but the update is paused before its end (a post-promotion analysis
         // that can't tell): the pause is what the condition says, and it must not change on every
         // pass.
         let held = self.is_paused() && !self.is_fully_promoted();
         if healthy && !held {
-            let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
-            let change = Change::progressing("True", reason::NEW_REPLICA_SET_AVAILABLE, message);
-            set(&mut self.status, change, now);
-        } else if self.is_progress() || became_unhealthy {
+            let (state, why) = ("True", reason::NEW_REPLICA_SET_AVAILABLE);
+            if !is_set(&self.status, condition::PROGRESSING, (state, why)) {
+                let name = self.new_set_name();
+                let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
+                set(
+                    &mut self.status,
+                    Change::progressing(state, why, message),
+                    now,
+                );
+            }
+            return;
+        }
+        let name = self.new_set_name();
+        if self.is_progress() || became_unhealthy {
             let promoted = self.status.stable_rs == self.status.current_pod_hash;
             let change = if became_unhealthy && promoted {
                 let message = NOT_AVAILABLE.to_owned();
@@ -291,16 +313,24 @@ impl Context<'_> {
             })
     }
 
-    /// An old ReplicaSet waits for its delay to pass, or its pods are on their way out: that they
-    /// go is progress, and is seen before time is looked at. One that has no pods any more waits
-    /// for nothing: an abort leaves the annotation behind, and it would switch the deadline off for
-    /// good.
+    /// The delay of an old ReplicaSet ends with this pass: time counts from here. Without it, time
+    /// would be up before anybody could see its pods go.
+    fn is_delay_over(&self) -> bool {
+        let ends =
+            |set: &OwnedSet| set.had_deadline() && set.live_replicas() > 0 && set.replicas == 0;
+        let mut others = self.others().into_iter();
+        others.any(|index| ends(&self.sets[index])) && !self.is_indefinite()
+    }
+
+    /// An old ReplicaSet waits for its delay to pass, or nobody has begun yet to take its pods away
+    /// (a pass may have ended before its status). One that has no pods any more waits for nothing:
+    /// an abort leaves the annotation behind, and it would switch the deadline off for good. So
+    /// would pods that can't be deleted.
     fn is_waiting_for_deadline(&self) -> bool {
         self.others().into_iter().any(|index| {
             let set = &self.sets[index];
-            let delayed = set.has_deadline() && set.replicas > 0;
-            // The pass at which the delay is over takes the annotation away.
-            delayed || (set.had_deadline() && set.live_replicas() > 0) || set.pods() > set.replicas
+            let is_delayed = set.has_deadline() && set.replicas > 0;
+            is_delayed || (!set.is_observed() && set.pods() > set.replicas)
         })
     }
 

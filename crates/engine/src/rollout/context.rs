@@ -1,15 +1,20 @@
 //! What one plan knows and has decided so far.
 
+use super::canary::ArmServices;
+use super::digest::Digest;
 use super::pause::Pauses;
 use super::replica_set::{OwnedSet, merge};
 use crate::config::Config;
-use crate::snapshot::{References, RolloutSnapshot};
-use crate::traffic::Former;
+use crate::snapshot::RolloutSnapshot;
+use crate::traffic::{Former, Observed, Record};
 use api::{Rollout, RolloutStatus, TrafficWeights};
 use jiff::Timestamp;
 use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, WaitingOn};
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The state of one call of [`super::plan`]. Steps of the pipeline read `snapshot`, `rollout` and
@@ -21,13 +26,21 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     /// The Rollout with the template and selector of `spec.workloadRef` filled in.
     pub(crate) rollout: Arc<Rollout>,
-    /// What it refers to by name.
-    pub(crate) references: References,
+    /// What follows from its spec alone.
+    pub(crate) digest: Arc<Digest>,
+    /// Services that it has to do with because of a spec that it had.
+    pub(crate) remembered: Vec<String>,
+    /// What the Rollout has on record of routes.
+    pub(crate) stored_record: Option<Record>,
     /// Objects of routers that the spec no longer names, as they are.
     pub(crate) former: Vec<Former>,
+    /// What the routers give the arms; see [`Self::observed_weights`].
+    pub(crate) observed: OnceCell<Option<Observed>>,
+    /// The services that a router weighs against each other; see [`Self::arm_services`].
+    pub(crate) arms: OnceCell<Rc<ArmServices>>,
     /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date
     /// first.
-    pub(crate) stored: RolloutStatus,
+    pub(crate) stored: Cow<'a, RolloutStatus>,
     /// The status being made.
     pub(crate) status: RolloutStatus,
     /// Owned ReplicaSets by creation time, then name.
@@ -123,6 +136,11 @@ impl Context<'_> {
     /// Whether the stored status says that the current revision is the stable one.
     pub(crate) fn is_fully_promoted(&self) -> bool {
         !self.stored_stable().is_empty() && self.stored_stable() == self.stored_current()
+    }
+
+    /// A copy of the status as stored.
+    pub(crate) fn stored_status(&self) -> RolloutStatus {
+        (*self.stored).clone()
     }
 
     pub(crate) fn is_promote_full(&self) -> bool {

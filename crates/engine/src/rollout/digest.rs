@@ -1,13 +1,16 @@
 //! What plans derive from a Rollout's spec alone.
 
-use super::canary;
+use super::{canary, references};
+use crate::traffic::Record;
 use crate::validate;
 use api::Rollout;
+use plan::ObjectKey;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The hashes of a spec, and whether it makes sense: the same for every plan of one generation.
-/// Whoever plans again and again keeps it, and hands it in with the snapshot; a plan is the same
-/// without, and takes longer.
+/// The hashes of a spec, what it names, and whether it makes sense: the same for every plan of one
+/// generation. Whoever plans again and again keeps it, and hands it in with the snapshot; a plan is
+/// the same without, and takes longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     uid: Option<String>,
@@ -17,6 +20,12 @@ pub struct Digest {
     pub(super) hash: String,
     /// Of the steps (§2.3); empty without a canary.
     pub(super) step_hash: String,
+    /// Names of the Services.
+    pub(super) services: BTreeSet<String>,
+    /// The routers' objects.
+    pub(super) objects: BTreeSet<ObjectKey>,
+    /// What is to be on record of the routes.
+    pub(super) record: Option<Record>,
     /// Nothing is wrong with it, but for what the API server checks in the template.
     pub(super) is_sound: bool,
 }
@@ -27,12 +36,16 @@ impl Digest {
         let collisions = collisions(rollout);
         let template = rollout.spec.pod_template().as_value();
         let canary = rollout.spec.canary();
+        let named = references::named(rollout);
         Self {
             uid: rollout.metadata.uid.clone(),
             generation: rollout.metadata.generation,
             collisions,
             hash: gocompat::hash::pod_template_hash(template, collisions),
             step_hash: canary.map_or_else(String::new, canary::step_hash),
+            services: named.services,
+            objects: named.objects,
+            record: Record::named(rollout),
             is_sound: validate::spec_of_accepted(rollout).is_none(),
         }
     }

@@ -97,7 +97,7 @@ impl Context<'_> {
 
     fn sync_set_metadata(&mut self, index: usize, wanted: &PodTemplateMetadata) {
         let set = &self.sets[index];
-        let recorded = set.annotations.get(EPHEMERAL_METADATA_ANNOTATION);
+        let recorded = set.annotations().get(EPHEMERAL_METADATA_ANNOTATION);
         let old: PodTemplateMetadata = recorded
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
@@ -120,9 +120,11 @@ impl Context<'_> {
             set.extra = extra.as_object().cloned().unwrap_or_default();
         }
         if *wanted == PodTemplateMetadata::default() {
-            set.annotations.remove(EPHEMERAL_METADATA_ANNOTATION);
-        } else if old != *wanted {
-            set.annotations.extend(record(wanted));
+            set.remove_annotation(EPHEMERAL_METADATA_ANNOTATION);
+        } else if old != *wanted
+            && let Some((key, text)) = record(wanted)
+        {
+            set.annotate(&key, &text);
         }
         self.actions.extend(pods);
     }

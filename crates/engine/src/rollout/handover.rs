@@ -6,13 +6,12 @@
 //! part of the traffic needs ([`Context::scale`]), and services move by what they are given.
 
 use super::context::Context;
-use super::references::named;
 use super::replica_set::OwnedSet;
 use super::services::Gate;
 use super::time::plus_seconds;
-use crate::traffic::{self, Former, ROUTES_ANNOTATION, Record, Want};
-use api::constants::reason;
-use plan::{Action, WaitingOn};
+use crate::traffic::{self, Former, Record, Want};
+use api::constants::{ROUTES_ANNOTATION, reason};
+use plan::{Action, ObjectKey, WaitingOn};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -28,14 +27,16 @@ impl Context<'_> {
     /// Gives the traffic of routers that the spec no longer names back, whatever the strategy is
     /// now, and then forgets them.
     pub(crate) fn hand_over(&mut self) {
-        let mut is_anything_left = false;
-        for former in self.former.clone() {
-            is_anything_left |= self.take_back(&former);
-        }
-        match Record::stored(&self.rollout).filter(|_| is_anything_left) {
-            // As long as something is left of a route, the record says which.
-            Some(stored) => self.write_record(Some(stored.with_named(&self.rollout))),
-            None => self.record_routes(),
+        let mut left = self.former.clone();
+        left.retain(|former| self.take_back(former));
+        let Some(stored) = self.stored_record.as_ref().filter(|_| !left.is_empty()) else {
+            self.record_routes();
+            return;
+        };
+        // As long as something is left of a route, the record says which.
+        let kept = stored.keeping(&left, self.digest.record.as_ref());
+        if kept.as_ref() != Some(stored) {
+            self.write_record(kept.as_ref());
         }
     }
 
@@ -51,6 +52,11 @@ impl Context<'_> {
         let Some(action) = self.action_for(former, may_move) else {
             return former.divides();
         };
+        if self.is_written(&former.object) {
+            // A write is made of the object as it was seen: of two pairs of services at one route,
+            // the other one comes next.
+            return true;
+        }
         if let Some(message) = self.recent_route_refusal(&action) {
             self.wait(WaitingOn::Object {
                 object: former.object.to_string(),
@@ -75,6 +81,12 @@ impl Context<'_> {
         }
         self.actions.push(action);
         true
+    }
+
+    /// Whether this pass writes an object already.
+    pub(crate) fn is_written(&self, object: &ObjectKey) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|action| action.target().as_ref() == Some(object))
     }
 
     fn action_for(&self, former: &Former, may_move: bool) -> Option<Action> {
@@ -108,7 +120,7 @@ impl Context<'_> {
     /// the stable one, if it is not there, and so does one that nobody knows.
     fn taker(&self, former: &Former) -> Option<usize> {
         let service = &former.stable_service;
-        if service.is_empty() || named(&self.rollout).services.contains(service) {
+        if service.is_empty() || self.digest.services.contains(service) {
             return self.stable;
         }
         self.set_behind(service)
@@ -119,7 +131,7 @@ impl Context<'_> {
     fn prepare_taker(&mut self, former: &Former) {
         let service = former.stable_service.clone();
         let is_known = self.snapshot.services.contains_key(&service);
-        let is_moved = !self.is_stable_lost() && named(&self.rollout).services.contains(&service);
+        let is_moved = !self.is_stable_lost() && self.digest.services.contains(&service);
         let leads_nowhere = !self.selector(&service).is_empty()
             && self
                 .set_behind(&service)
@@ -156,7 +168,7 @@ impl Context<'_> {
             None => 0,
         };
         let hash = self.selector(&former.canary_service);
-        let canary = self.set_by_hash(&hash);
+        let canary = self.set_by_hash(hash);
         let is_dead = !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0);
         available >= replicas || (is_dead && available > 0)
     }
@@ -206,19 +218,20 @@ impl Context<'_> {
     /// Keeps the record of routes that are somebody else's: at an update by the latest, since
     /// before there is nothing to give back.
     pub(crate) fn record_routes(&mut self) {
-        let wanted = Record::of(&self.rollout);
-        let is_first = Record::stored(&self.rollout).is_none();
+        let is_first = self.stored_record.is_none();
         let is_update = !self.stored_stable().is_empty() && self.new != self.stable;
-        if !is_first || is_update {
-            self.write_record(wanted);
+        if (is_first && !is_update) || self.digest.record == self.stored_record {
+            return;
+        }
+        // Of more routes than can be remembered, the first are on record already.
+        let kept = self.digest.record.as_ref().and_then(Record::kept);
+        if kept != self.stored_record {
+            self.write_record(kept.as_ref());
         }
     }
 
-    fn write_record(&mut self, wanted: Option<Record>) {
-        if wanted == Record::stored(&self.rollout) {
-            return;
-        }
-        let text = wanted.map(|record| record.text());
+    fn write_record(&mut self, wanted: Option<&Record>) {
+        let text = wanted.map(Record::text);
         self.patch_root(json!({"metadata": {"annotations": {ROUTES_ANNOTATION: text}}}));
     }
 }

@@ -138,7 +138,7 @@ impl Context<'_> {
     }
 
     fn set_stored_condition(&mut self, change: Change) {
-        conditions::set(&mut self.stored, change, self.now);
+        conditions::set(self.stored.to_mut(), change, self.now);
     }
 
     /// Writes the pauses and the abort of this pass into the status (§3.5).

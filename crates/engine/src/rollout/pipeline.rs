@@ -1,3 +1,6 @@
+//! The plan of a Rollout from end to end: one pass, and the passes that follow from its status
+//! alone.
+
 use super::conditions::{self, Change};
 use super::context::Context;
 use super::digest::Digest;
@@ -157,7 +160,7 @@ fn invalid(mut cx: Context<'_>, error: &str) -> Plan<RolloutStatus> {
     cx.sets.clear();
     cx.actions.clear();
     cx.root = json!({});
-    cx.status = cx.stored.clone();
+    cx.status = cx.stored_status();
     let stored = conditions::find(&cx.status, condition::INVALID_SPEC);
     if stored.is_none_or(|stored| stored.message != message) {
         conditions::remove(&mut cx.status, condition::INVALID_SPEC);
@@ -185,7 +188,7 @@ impl Context<'_> {
         if self.rollout.spec.replicas.is_some() {
             return false;
         }
-        self.status = self.stored.clone();
+        self.status = self.stored_status();
         self.patch_root(json!({"spec": {"replicas": 1}}));
         self.decide("default-replicas", "spec.replicas is not set");
         true
@@ -197,7 +200,7 @@ impl Context<'_> {
     fn prefer_abort_to_promotion(&mut self) {
         if self.stored.promote_full && self.stored.abort && self.stored.aborted_at.is_none() {
             self.decide("abort", "the full promotion under way was aborted");
-            self.stored.promote_full = false;
+            self.stored.to_mut().promote_full = false;
         }
     }
 
@@ -205,8 +208,10 @@ impl Context<'_> {
     /// the preview has passed before the abort still counts, and an analysis that is to be repeated
     /// waits for a preview that is not coming.)
     fn forget_check_point_at_retry(&mut self) {
-        if self.stored.aborted_at.is_some() && !self.stored.abort {
-            self.stored.blue_green.scale_up_preview_check_point = false;
+        let is_reached = self.stored.blue_green.scale_up_preview_check_point;
+        if is_reached && self.stored.aborted_at.is_some() && !self.stored.abort {
+            let stored = self.stored.to_mut();
+            stored.blue_green.scale_up_preview_check_point = false;
         }
     }
 

@@ -19,8 +19,8 @@ pub(crate) struct OwnedSet {
     pub(crate) live: Arc<ReplicaSet>,
     /// `spec.replicas` as it should be.
     pub(crate) replicas: i32,
-    /// Annotations as they should be.
-    pub(crate) annotations: BTreeMap<String, String>,
+    /// Annotations as they should be; `None` as long as that is what they are.
+    annotations: Option<BTreeMap<String, String>>,
     /// `spec.minReadySeconds` as it should be.
     pub(crate) min_ready_s: i32,
     /// Further changes as a merge patch (owner references, template metadata).
@@ -32,7 +32,7 @@ impl OwnedSet {
         let spec = live.spec.as_ref();
         Self {
             replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
-            annotations: live.metadata.annotations.clone().unwrap_or_default(),
+            annotations: None,
             min_ready_s: spec.and_then(|spec| spec.min_ready_seconds).unwrap_or(0),
             extra: Map::new(),
             live,
@@ -57,9 +57,38 @@ impl OwnedSet {
             .map_or("", String::as_str)
     }
 
+    /// Annotations as they should be.
+    pub(crate) fn annotations(&self) -> &BTreeMap<String, String> {
+        let desired = self.annotations.as_ref();
+        desired.unwrap_or_else(|| annotations_of(&self.live))
+    }
+
+    /// Sets an annotation; whether that changes it.
+    pub(crate) fn annotate(&mut self, key: &str, value: &str) -> bool {
+        let known = self.annotations().get(key);
+        if known.is_some_and(|known| known == value) {
+            return false;
+        }
+        self.annotations_mut()
+            .insert(key.to_owned(), value.to_owned());
+        true
+    }
+
+    pub(crate) fn remove_annotation(&mut self, key: &str) {
+        if self.annotations().contains_key(key) {
+            self.annotations_mut().remove(key);
+        }
+    }
+
+    fn annotations_mut(&mut self) -> &mut BTreeMap<String, String> {
+        let live = &self.live;
+        self.annotations
+            .get_or_insert_with(|| annotations_of(live).clone())
+    }
+
     /// The revision annotation; 0 if there is none.
     pub(crate) fn revision(&self) -> i64 {
-        revision_of(&self.annotations)
+        revision_of(self.annotations())
     }
 
     pub(crate) fn created(&self) -> Timestamp {
@@ -120,39 +149,35 @@ impl OwnedSet {
 
     /// `spec.replicas` of the Rollout when this ReplicaSet was last scaled.
     pub(crate) fn desired_annotation(&self) -> Option<i32> {
-        self.annotations
+        self.annotations()
             .get(DESIRED_REPLICAS_ANNOTATION)
             .and_then(|text| text.parse().ok())
     }
 
     pub(crate) fn has_deadline(&self) -> bool {
-        self.annotations
+        self.annotations()
             .contains_key(SCALE_DOWN_DEADLINE_ANNOTATION)
     }
 
     /// [`Self::has_deadline`], as it was before this pass.
     pub(crate) fn had_deadline(&self) -> bool {
-        let annotations = self.live.metadata.annotations.as_ref();
-        annotations.is_some_and(|all| all.contains_key(SCALE_DOWN_DEADLINE_ANNOTATION))
+        annotations_of(&self.live).contains_key(SCALE_DOWN_DEADLINE_ANNOTATION)
     }
 
     /// The time after which the ReplicaSet may be scaled down. A text that is no time counts as
     /// passed.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.annotations
+        self.annotations()
             .get(SCALE_DOWN_DEADLINE_ANNOTATION)
             .map(|text| text.parse().unwrap_or(Timestamp::MIN))
     }
 
     pub(crate) fn set_deadline(&mut self, at: Timestamp) {
-        self.annotations.insert(
-            SCALE_DOWN_DEADLINE_ANNOTATION.to_owned(),
-            rfc3339_seconds(at),
-        );
+        self.annotate(SCALE_DOWN_DEADLINE_ANNOTATION, &rfc3339_seconds(at));
     }
 
     pub(crate) fn remove_deadline(&mut self) {
-        self.annotations.remove(SCALE_DOWN_DEADLINE_ANNOTATION);
+        self.remove_annotation(SCALE_DOWN_DEADLINE_ANNOTATION);
     }
 
     /// Every pod that it should have exists and is available (rollouts.md §3.7).
@@ -178,9 +203,9 @@ impl OwnedSet {
         if !spec.is_empty() {
             merge(&mut patch, json!({ "spec": spec }));
         }
-        let none = BTreeMap::new();
-        let live_annotations = self.live.metadata.annotations.as_ref().unwrap_or(&none);
-        if let Some(changes) = map_changes(live_annotations, &self.annotations) {
+        let desired = self.annotations.as_ref();
+        let changes = desired.and_then(|all| map_changes(annotations_of(&self.live), all));
+        if let Some(changes) = changes {
             merge(&mut patch, json!({"metadata": {"annotations": changes}}));
         }
         if patch == json!({}) {
@@ -211,6 +236,11 @@ impl OwnedSet {
             resource_version: self.live.metadata.resource_version.clone(),
         }
     }
+}
+
+fn annotations_of(set: &ReplicaSet) -> &BTreeMap<String, String> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    set.metadata.annotations.as_ref().unwrap_or(&NONE)
 }
 
 /// The revision annotation of any object; 0 if there is none.

@@ -81,13 +81,19 @@ impl Context<'_> {
         }
     }
 
-    /// Available pods of each ReplicaSet, by uid, without those that its size has no room for: they
-    /// go by themselves.
+    /// Available pods of each ReplicaSet, by uid, that are known to stay: none of one whose pods
+    /// are being taken away, since nobody knows which of them will have gone.
     fn lasting_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
         let of_set = |set: &OwnedSet| {
-            let own = pods.iter().filter(|pod| owner_uid(pod) == set.uid());
-            let available = own.filter(|pod| self.is_available(pod)).count() as i32;
-            (set.uid().to_owned(), available.min(set.replicas))
+            let stays = |pod: &&Arc<Pod>| {
+                owner_uid(pod) == set.uid() && pod.metadata.deletion_timestamp.is_none()
+            };
+            let own: Vec<&Arc<Pod>> = pods.iter().filter(stays).collect();
+            let is_settled = set.is_observed() && own.len() as i32 <= set.replicas;
+            let available = own
+                .iter()
+                .filter(|pod| is_settled && self.is_available(pod));
+            (set.uid().to_owned(), available.count() as i32)
         };
         self.sets.iter().map(of_set).collect()
     }

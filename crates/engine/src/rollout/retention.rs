@@ -43,13 +43,12 @@ impl Context<'_> {
     /// Deletes finished AnalysisRuns beyond the history limits, and those of revisions that are
     /// gone. `current` are the uids of runs that the status refers to.
     pub(crate) fn forget_old_runs(&mut self, current: &[String]) {
-        let runs: Vec<Record> = self
-            .owned_runs()
+        let owned = self.owned_runs();
+        let runs = owned
             .iter()
-            .map(|run| Record::new("AnalysisRun", &run.metadata, phase(run)))
-            .filter(|run| !current.contains(&run.uid))
-            .collect();
-        self.forget_surplus(runs);
+            .map(|run| Record::new("AnalysisRun", &run.metadata, phase(run)));
+        let is_current = |run: &Record<'_>| current.iter().any(|uid| uid == run.uid);
+        self.forget_surplus(runs.filter(|run| !is_current(run)).collect());
     }
 
     /// The same for Experiments. One that goes on although it is not the `current` one (a name) is
@@ -57,7 +56,7 @@ impl Context<'_> {
     pub(crate) fn forget_old_experiments(&mut self, current: &str) {
         let mut records = Vec::new();
         let owned: Vec<_> = self.owned_experiments().cloned().collect();
-        for experiment in owned {
+        for experiment in &owned {
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
             let record = Record::new("Experiment", &experiment.metadata, phase);
             if record.name == current {
@@ -78,10 +77,10 @@ impl Context<'_> {
     }
 
     /// Deletes the finished ones of revisions that are gone, and of the others all but the newest.
-    fn forget_surplus(&mut self, records: Vec<Record>) {
+    fn forget_surplus(&mut self, records: Vec<Record<'_>>) {
         let finished = records.into_iter().filter(Record::is_finished);
         let (alive, orphans): (Vec<_>, Vec<_>) =
-            finished.partition(|record| self.is_hash_alive(&record.hash));
+            finished.partition(|record| self.is_hash_alive(record.hash));
         let (successful, unsuccessful): (Vec<_>, Vec<_>) = alive
             .into_iter()
             .partition(|record| record.phase == Some(AnalysisPhase::Successful));
@@ -114,24 +113,24 @@ impl Context<'_> {
 
 /// An AnalysisRun or an Experiment, as far as its retention goes.
 #[derive(Clone, Debug)]
-struct Record {
+struct Record<'r> {
     kind: &'static str,
-    name: String,
-    uid: String,
-    hash: String,
+    name: &'r str,
+    uid: &'r str,
+    hash: &'r str,
     created: Option<Timestamp>,
     phase: Option<AnalysisPhase>,
 }
 
-impl Record {
-    fn new(kind: &'static str, metadata: &ObjectMeta, phase: Option<AnalysisPhase>) -> Self {
+impl<'r> Record<'r> {
+    fn new(kind: &'static str, metadata: &'r ObjectMeta, phase: Option<AnalysisPhase>) -> Self {
         let labels = metadata.labels.as_ref();
-        let hash = labels.and_then(|labels| labels.get(HASH_LABEL)).cloned();
+        let hash = labels.and_then(|labels| labels.get(HASH_LABEL));
         Self {
             kind,
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            hash: hash.unwrap_or_default(),
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default(),
+            hash: hash.map_or("", String::as_str),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             phase,
         }
@@ -142,19 +141,19 @@ impl Record {
     }
 
     fn key(&self, namespace: &str) -> ObjectKey {
-        ObjectKey::namespaced("argoproj.io/v1alpha1", self.kind, namespace, &self.name)
+        ObjectKey::namespaced("argoproj.io/v1alpha1", self.kind, namespace, self.name)
     }
 
     fn guard(&self) -> Guard {
         Guard {
-            uid: Some(self.uid.clone()),
+            uid: Some(self.uid.to_owned()),
             resource_version: None,
         }
     }
 }
 
 /// All but the `keep` newest.
-fn newest_beyond(mut records: Vec<Record>, keep: usize) -> Vec<Record> {
-    records.sort_by(|a, b| (b.created, &b.name).cmp(&(a.created, &a.name)));
+fn newest_beyond(mut records: Vec<Record<'_>>, keep: usize) -> Vec<Record<'_>> {
+    records.sort_by(|a, b| (b.created, b.name).cmp(&(a.created, a.name)));
     records.split_off(keep.min(records.len()))
 }

@@ -9,7 +9,7 @@ use super::template;
 use super::time::plus_seconds;
 use crate::config::Config;
 use crate::snapshot::{Refusal, RefusalKind, RolloutSnapshot};
-use crate::traffic;
+use crate::traffic::{self, Record};
 use api::constants::{
     self, DESIRED_REPLICAS_ANNOTATION, HASH_LABEL, REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION, condition, reason,
@@ -20,12 +20,14 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use plan::{Action, Next, Trace, WaitingOn};
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Annotations of the Rollout that its ReplicaSets do not get.
 const NOT_COPIED: [&str; 6] = [
-    traffic::ROUTES_ANNOTATION,
+    constants::ROUTES_ANNOTATION,
     constants::LAST_APPLIED_ANNOTATION,
     REVISION_ANNOTATION,
     REVISION_HISTORY_ANNOTATION,
@@ -48,9 +50,14 @@ impl<'a> Context<'a> {
         now: Timestamp,
         (rollout, digest): (Arc<Rollout>, Arc<Digest>),
     ) -> Self {
-        let stored = rollout.status.clone().unwrap_or_default();
-        let references = crate::snapshot::references(&rollout);
-        let former = traffic::former(&rollout, &snapshot.objects, &references.objects);
+        let stored = match &snapshot.rollout.status {
+            Some(status) => Cow::Borrowed(status),
+            None => Cow::Owned(RolloutStatus::default()),
+        };
+        let stored_record = Record::stored(&rollout);
+        let records = (stored_record.as_ref(), digest.record.as_ref());
+        let (_, remembered) = traffic::remembered_by(&rollout, records);
+        let former = traffic::former(&rollout, records, &snapshot.objects, &digest.objects);
         let mut cx = Self {
             snapshot,
             config,
@@ -73,8 +80,12 @@ impl<'a> Context<'a> {
             releases: Vec::new(),
             next: Next::OnChange,
             trace: Trace::default(),
-            references,
+            digest: Arc::clone(&digest),
+            remembered,
+            stored_record,
             former,
+            observed: OnceCell::new(),
+            arms: OnceCell::new(),
             rollout,
             stored,
         };
@@ -206,7 +217,7 @@ impl<'a> Context<'a> {
             .replica_sets
             .iter()
             .any(|set| set.metadata.name.as_deref() == Some(&name));
-        self.status = self.stored.clone();
+        self.status = self.stored_status();
         self.forget_invalid_spec();
         if taken {
             let count = self.stored.collision_count.unwrap_or(0) + 1;
@@ -343,7 +354,9 @@ impl<'a> Context<'a> {
         );
         self.add_anti_affinity(&mut template);
         let mut labels = template["metadata"]["labels"].clone();
-        let mut annotations = self.copied_annotations();
+        let mut annotations: BTreeMap<String, String> = copied_annotations(&self.rollout)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
         annotations.insert(
             DESIRED_REPLICAS_ANNOTATION.to_owned(),
@@ -382,66 +395,44 @@ impl<'a> Context<'a> {
         })
     }
 
-    fn copied_annotations(&self) -> BTreeMap<String, String> {
-        let annotations = self
-            .rollout
-            .metadata
-            .annotations
-            .clone()
-            .unwrap_or_default();
-        annotations
-            .into_iter()
-            .filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
-            .collect()
-    }
-
     /// Keeps the new ReplicaSet's annotations, revision and `minReadySeconds` in step (§2.5).
     pub(crate) fn sync_revision(&mut self) {
         let Some(new) = self.new else { return };
-        let copied = self.copied_annotations();
+        let rollout = Arc::clone(&self.rollout);
         let newest_other = (0..self.sets.len())
             .filter(|&index| index != new)
             .map(|index| self.sets[index].revision())
             .max()
             .unwrap_or(0);
-        let min_ready_s = self.rollout.spec.min_ready_seconds.unwrap_or(0);
         self.refresh_anti_affinity(new);
         let set = &mut self.sets[new];
-        set.min_ready_s = min_ready_s;
-        let before = set.annotations.clone();
-        set.annotations.extend(copied);
+        set.min_ready_s = rollout.spec.min_ready_seconds.unwrap_or(0);
+        let mut is_changed = false;
+        for (key, value) in copied_annotations(&rollout) {
+            is_changed |= set.annotate(key, value);
+        }
         let old = set.revision();
         if old <= newest_other {
             let revision = newest_other.saturating_add(1);
-            set.annotations
-                .insert(REVISION_ANNOTATION.to_owned(), revision.to_string());
+            is_changed |= set.annotate(REVISION_ANNOTATION, &revision.to_string());
         }
         // As the peer has it: any change of the annotations makes an entry.
-        if set.annotations != before && old > 0 {
-            set.annotations
-                .entry(REVISION_HISTORY_ANNOTATION.to_owned())
-                .and_modify(|history| *history = extended(history, old))
-                .or_insert_with(|| old.to_string());
+        if is_changed && old > 0 {
+            let history = set.annotations().get(REVISION_HISTORY_ANNOTATION);
+            let history = history.map_or_else(|| old.to_string(), |all| extended(all, old));
+            set.annotate(REVISION_HISTORY_ANNOTATION, &history);
         }
         let revision = set.revision();
-        let name = set.name().to_owned();
-        let known = self
-            .rollout
-            .metadata
-            .annotations
-            .as_ref()
-            .map_or(0, revision_of);
-        if known != revision {
-            self.announce_revision(revision);
-        }
+        self.announce_revision(revision);
         if conditions::find(&self.stored, condition::PROGRESSING).is_none() {
+            let name = self.sets[new].name();
             let change = Change {
                 kind: condition::PROGRESSING,
                 status: "True",
                 reason: reason::FOUND_NEW_REPLICA_SET,
                 message: format!("Found new replica set \"{name}\""),
             };
-            conditions::set(&mut self.stored, change, self.now);
+            conditions::set(self.stored.to_mut(), change, self.now);
         }
     }
 
@@ -461,6 +452,12 @@ impl<'a> Context<'a> {
         );
         self.announce_images(revision);
     }
+}
+
+/// The annotations of a Rollout that its ReplicaSets get.
+fn copied_annotations(rollout: &Rollout) -> impl Iterator<Item = (&String, &String)> {
+    let annotations = rollout.metadata.annotations.iter().flatten();
+    annotations.filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
 }
 
 /// A history with one more revision. When it gets long, entries after the first one go: every

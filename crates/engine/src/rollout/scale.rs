@@ -38,10 +38,7 @@ impl Context<'_> {
             return false;
         }
         set.replicas = replicas;
-        set.annotations.insert(
-            DESIRED_REPLICAS_ANNOTATION.to_owned(),
-            rollout_replicas.to_string(),
-        );
+        set.annotate(DESIRED_REPLICAS_ANNOTATION, &rollout_replicas.to_string());
         if replicas == 0 && !delays_on_abort {
             set.remove_deadline();
         }
@@ -64,9 +61,7 @@ impl Context<'_> {
     /// The annotation that says for how many replicas of the Rollout a set was scaled.
     pub(crate) fn sync_desired_annotation(&mut self, index: usize) {
         let replicas = self.replicas().to_string();
-        self.sets[index]
-            .annotations
-            .insert(DESIRED_REPLICAS_ANNOTATION.to_owned(), replicas);
+        self.sets[index].annotate(DESIRED_REPLICAS_ANNOTATION, &replicas);
     }
 
     /// Cancels a scheduled scale-down of the sets that are in use.
@@ -142,7 +137,7 @@ impl Context<'_> {
             }
             None => {
                 self.sync_desired_annotation(new);
-                let stable_available = self.stable_set().map_or(0, OwnedSet::available);
+                let stable_available = self.stable_set().map_or(0, OwnedSet::lasting);
                 if stable_available < self.replicas() {
                     return false;
                 }
@@ -250,7 +245,7 @@ impl Context<'_> {
 
     /// Whether a service that gets traffic selects that hash.
     fn is_selected(&self, hash: &str) -> bool {
-        let mut services = self.referenced_services().iter();
+        let mut services = self.referenced_services();
         services.any(|service| {
             self.live_selector(service) == hash && self.idle_service().as_ref() != Some(service)
         })

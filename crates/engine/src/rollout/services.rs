@@ -6,9 +6,9 @@ use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION, reason};
 use k8s_openapi::api::core::v1::Service;
 use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
 use serde_json::json;
-use std::collections::BTreeSet;
 
-/// When a service may move to other pods.
+/// When a service may move to other pods. Those that a scale-down takes away answer for a moment
+/// more, but do not count: see [`OwnedSet::lasting`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// At once.
@@ -22,26 +22,23 @@ pub(crate) enum Gate {
 }
 
 impl Context<'_> {
-    /// The services that the strategy names.
-    pub(crate) fn referenced_services(&self) -> &BTreeSet<String> {
-        &self.references.services
+    /// The services that the strategy names, and those that it has to do with beside them.
+    pub(crate) fn referenced_services(&self) -> impl Iterator<Item = &String> {
+        self.digest.services.iter().chain(&self.remembered)
     }
 
     /// The hash that a service selects in the cluster; empty if none or no such service.
-    pub(crate) fn live_selector(&self, service: &str) -> String {
-        self.snapshot
-            .services
-            .get(service)
-            .map(|service| selected_hash(service))
-            .unwrap_or_default()
+    pub(crate) fn live_selector(&self, service: &str) -> &str {
+        let live = self.snapshot.services.get(service);
+        live.map_or("", |service| selected_hash(service))
     }
 
     /// The hash that a service selects after this pass.
-    pub(crate) fn selector(&self, service: &str) -> String {
-        self.selectors
-            .get(service)
-            .cloned()
-            .unwrap_or_else(|| self.live_selector(service))
+    pub(crate) fn selector(&self, service: &str) -> &str {
+        match self.selectors.get(service) {
+            Some(hash) => hash,
+            None => self.live_selector(service),
+        }
     }
 
     /// Points a service at a ReplicaSet, if the gate lets it.
@@ -77,15 +74,16 @@ impl Context<'_> {
             Gate::Available => is_ready_for_service(set, managed),
             Gate::Serving(needed) => {
                 let left = self.pods_behind(service);
-                is_ready_for_service(set, managed) && set.available() >= needed.min(left)
+                is_ready_for_service(set, managed) && set.lasting() >= needed.min(left)
             }
-            Gate::Relieving(needed) => set.available() >= needed.min(self.pods_behind(service)),
+            Gate::Relieving(needed) => set.lasting() >= needed.min(self.pods_behind(service)),
         }
     }
 
-    /// Available pods of the ReplicaSet that a service selects now.
+    /// Available pods of the ReplicaSet that a service selects now; those that are leaving count,
+    /// since they answer what comes until the service has moved.
     pub(crate) fn pods_behind(&self, service: &str) -> i32 {
-        let set = self.set_by_hash(&self.live_selector(service));
+        let set = self.set_by_hash(self.live_selector(service));
         set.map_or(0, OwnedSet::available)
     }
 
@@ -99,7 +97,7 @@ impl Context<'_> {
     /// gate asks of it.
     fn wait_at_gate(&mut self, gate: Gate, (service, managed): (&str, bool), index: usize) {
         let set = &self.sets[index];
-        let (have, size) = (set.available(), set.replicas.max(1));
+        let (have, size) = (set.lasting(), set.replicas.max(1));
         let ready = if managed { 1 } else { size };
         let needed = match gate {
             Gate::Open | Gate::Available => ready,
@@ -122,7 +120,7 @@ impl Context<'_> {
         let set = &self.sets[index];
         let on = WaitingOn::Replicas {
             replica_set: set.name().to_owned(),
-            have: set.available(),
+            have: set.lasting(),
             want: set.replicas.max(1),
         };
         self.wait(on);
@@ -168,20 +166,19 @@ impl Context<'_> {
 
 fn is_ready_for_service(set: &OwnedSet, managed: bool) -> bool {
     if managed {
-        set.available() >= 1
+        set.lasting() >= 1
     } else {
-        set.replicas != 0 && set.available() >= set.replicas
+        set.replicas != 0 && set.lasting() >= set.replicas
     }
 }
 
-fn selected_hash(service: &Service) -> String {
+fn selected_hash(service: &Service) -> &str {
     service
         .spec
         .as_ref()
         .and_then(|spec| spec.selector.as_ref())
         .and_then(|selector| selector.get(HASH_LABEL))
-        .cloned()
-        .unwrap_or_default()
+        .map_or("", String::as_str)
 }
 
 fn managed_by(service: &Service) -> Option<&String> {

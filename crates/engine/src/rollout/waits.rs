@@ -44,17 +44,20 @@ impl Context<'_> {
     fn wait_for_pods_on_their_way(&mut self) {
         for index in 0..self.sets.len() {
             let set = &self.sets[index];
-            let (name, want) = (set.name().to_owned(), set.replicas);
+            let want = set.replicas;
             let have = if want == 0 {
                 set.pods()
             } else {
                 set.available()
             };
-            let settled = have == want && set.pods() == want;
+            if have == want && set.pods() == want {
+                continue;
+            }
+            let name = set.name().to_owned();
             let said = self.trace.waiting_on.iter().any(|wait| {
                 matches!(wait, WaitingOn::Replicas { replica_set, .. } if *replica_set == name)
             });
-            if !settled && !said {
+            if !said {
                 self.wait(WaitingOn::Replicas {
                     replica_set: name,
                     have,

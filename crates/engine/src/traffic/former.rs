@@ -7,6 +7,7 @@
 
 use super::router::{Share, Want};
 use super::{gateway_api, nginx};
+use api::constants::ROUTES_ANNOTATION;
 use api::{PingPongType, Rollout};
 use plan::{Action, ObjectKey};
 use serde::{Deserialize, Serialize};
@@ -14,16 +15,25 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// On Rollouts: the [`Record`], as JSON.
-pub const ROUTES_ANNOTATION: &str = "weir.dev/routes";
+/// Of one Rollout no more routes are remembered. Its annotation has room for thousands, and whoever
+/// may edit that could have all of them read.
+const ROUTES_MAX: usize = 256;
 
-/// The routes of the Gateway API that a Rollout divides traffic by, and the services that it
-/// divides it between.
+/// The routes of the Gateway API that a Rollout divides traffic by: those of its spec, and those of
+/// specs that it had, for as long as something is left of them. It stands at the Rollout, in
+/// [`ROUTES_ANNOTATION`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", from = "Written")]
 pub struct Record {
     /// Of the Rollout: whoever has a copy of its manifest has no part in its routes.
     uid: String,
+    pairs: Vec<Pair>,
+}
+
+/// Two services, and the routes that divide the traffic between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Pair {
     /// `canaryService`, or ping.
     canary_service: String,
     /// `stableService`, or pong.
@@ -32,9 +42,55 @@ pub struct Record {
     routes: Vec<ObjectKey>,
 }
 
+/// The annotation as it is read. The first of them had one pair, and no list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Written {
+    uid: String,
+    pairs: Vec<Pair>,
+    #[serde(flatten)]
+    only: Pair,
+}
+
+impl From<Written> for Record {
+    fn from(written: Written) -> Self {
+        let Written {
+            uid,
+            mut pairs,
+            only,
+        } = written;
+        pairs.push(only);
+        Self::of(uid, &pairs)
+    }
+}
+
 impl Record {
+    /// Each route once for each two services, and no more than are remembered.
+    fn of(uid: String, pairs: &[Pair]) -> Self {
+        let mut record = Self {
+            uid,
+            pairs: Vec::new(),
+        };
+        let all = pairs
+            .iter()
+            .flat_map(|pair| pair.routes.iter().map(move |key| (pair, key)));
+        // Anything else that a forged record names is none of this controller's business.
+        let routes = all.filter(|(_, key)| gateway_api::is_route(key));
+        for (pair, key) in routes.take(ROUTES_MAX) {
+            record.add(pair, key);
+        }
+        record
+    }
+
+    /// As it is to be stored; `None` if nothing is left to remember.
+    #[must_use]
+    pub fn kept(&self) -> Option<Self> {
+        let record = Self::of(self.uid.clone(), &self.pairs);
+        (!record.pairs.is_empty()).then_some(record)
+    }
+
     /// What the spec names; `None` without such a router.
-    pub fn of(rollout: &Rollout) -> Option<Self> {
+    pub fn named(rollout: &Rollout) -> Option<Self> {
         let canary = rollout.spec.canary()?;
         let config = gateway_api::config(canary.traffic_routing.as_ref()?)?.ok()?;
         let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
@@ -45,12 +101,15 @@ impl Record {
                 canary.stable_service.clone().unwrap_or_default(),
             ),
         };
-        Some(Self {
-            uid: rollout.metadata.uid.clone().unwrap_or_default(),
+        let pair = Pair {
             canary_service,
             stable_service,
             ping_pong: canary.ping_pong.is_some(),
             routes: config.objects(namespace),
+        };
+        Some(Self {
+            uid: rollout.metadata.uid.clone().unwrap_or_default(),
+            pairs: vec![pair],
         })
     }
 
@@ -66,8 +125,69 @@ impl Record {
         json!(self).to_string()
     }
 
+    /// What is to be on record as long as something is left of routes that the spec gave up: those,
+    /// and what it names by now. Who edits it once more gives that up too. `None` if none of what
+    /// is left is a route: a canary Ingress is known by its owner.
+    #[must_use]
+    pub fn keeping(&self, left: &[Former], named: Option<&Self>) -> Option<Self> {
+        let mut kept = named.cloned().unwrap_or_else(|| Self {
+            uid: self.uid.clone(),
+            pairs: Vec::new(),
+        });
+        for pair in &self.pairs {
+            for key in &pair.routes {
+                let is_left =
+                    |former: &Former| former.object == *key && former.services() == pair.services();
+                if left.iter().any(is_left) {
+                    kept.add(pair, key);
+                }
+            }
+        }
+        kept.kept()
+    }
+
+    fn add(&mut self, pair: &Pair, key: &ObjectKey) {
+        let known = self.pairs.iter_mut().find(|known| known.is_same(pair));
+        match known {
+            Some(known) if known.routes.contains(key) => {}
+            Some(known) => known.routes.push(key.clone()),
+            None => self.pairs.push(Pair {
+                canary_service: pair.canary_service.clone(),
+                stable_service: pair.stable_service.clone(),
+                ping_pong: pair.ping_pong,
+                routes: vec![key.clone()],
+            }),
+        }
+    }
+
+    /// Whether a route is here with these services.
+    fn has(&self, pair: &Pair, key: &ObjectKey) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|own| own.services() == pair.services() && own.routes.contains(key))
+    }
+
+    /// The routes that the spec, which names `named`, has no more, or not with these services.
+    fn given_up<'r>(
+        &'r self,
+        named: Option<&'r Self>,
+    ) -> impl Iterator<Item = (&'r Pair, &'r ObjectKey)> {
+        let all = self
+            .pairs
+            .iter()
+            .flat_map(|pair| pair.routes.iter().map(move |key| (pair, key)));
+        all.filter(move |(pair, key)| named.is_none_or(|named| !named.has(pair, key)))
+    }
+}
+
+impl Pair {
     fn services(&self) -> BTreeSet<&str> {
         BTreeSet::from([&*self.canary_service, &*self.stable_service])
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.canary_service == other.canary_service
+            && self.stable_service == other.stable_service
+            && self.ping_pong == other.ping_pong
     }
 
     /// The services in the roles that they have: ping and pong change theirs at each promotion.
@@ -80,45 +200,27 @@ impl Record {
             (&self.canary_service, &self.stable_service)
         }
     }
-
-    /// With the routes that the spec names by now, for as long as something is left of one that it
-    /// gave up: who edits it once more gives those up too. A record has one pair of services;
-    /// another pair waits until this is over.
-    #[must_use]
-    pub fn with_named(mut self, rollout: &Rollout) -> Self {
-        let named = Self::of(rollout).filter(|now| {
-            now.canary_service == self.canary_service
-                && now.stable_service == self.stable_service
-                && now.ping_pong == self.ping_pong
-        });
-        for key in named.into_iter().flat_map(|now| now.routes) {
-            if !self.routes.contains(&key) {
-                self.routes.push(key);
-            }
-        }
-        self
-    }
-
-    /// The routes that the spec does not name any more, or not with these services.
-    fn given_up(&self, rollout: &Rollout) -> Vec<&ObjectKey> {
-        let now = Self::of(rollout);
-        let is_named = |key: &ObjectKey| {
-            now.as_ref()
-                .is_some_and(|now| now.services() == self.services() && now.routes.contains(key))
-        };
-        self.routes.iter().filter(|key| !is_named(key)).collect()
-    }
 }
 
 /// Routes and services that a Rollout still has to do with, beside those that its spec names.
 pub fn remembered(rollout: &Rollout) -> (Vec<ObjectKey>, Vec<String>) {
+    let stored = Record::stored(rollout);
+    // What the spec names matters only to what is on record.
+    let named = stored.as_ref().and_then(|_| Record::named(rollout));
+    remembered_by(rollout, (stored.as_ref(), named.as_ref()))
+}
+
+/// The same, for whoever has both records: what is stored, and what the spec names.
+pub fn remembered_by(
+    rollout: &Rollout,
+    (stored, named): (Option<&Record>, Option<&Record>),
+) -> (Vec<ObjectKey>, Vec<String>) {
     let mut services = Vec::new();
     let mut routes = Vec::new();
-    if let Some(record) = Record::stored(rollout) {
-        routes.extend(record.given_up(rollout).into_iter().cloned());
-        if !routes.is_empty() {
-            services.extend(record.services().into_iter().map(str::to_owned));
-        }
+    let given_up = stored.into_iter().flat_map(|stored| stored.given_up(named));
+    for (pair, key) in given_up {
+        routes.push(key.clone());
+        services.extend(pair.services().into_iter().map(str::to_owned));
     }
     // As long as the status holds weights, traffic may be divided between these.
     let status = rollout.status.as_ref();
@@ -159,6 +261,10 @@ impl Former {
         }
     }
 
+    fn services(&self) -> BTreeSet<&str> {
+        BTreeSet::from([&*self.canary_service, &*self.stable_service])
+    }
+
     /// Whether the canary's service still gets something.
     pub fn divides(&self) -> bool {
         self.canary > 0
@@ -176,9 +282,11 @@ impl Former {
     }
 }
 
-/// The objects of routers that the spec does not name: `wanted` are those that it does.
+/// The objects of routers that the spec does not name: `wanted` are those that it does. The records
+/// are what is stored, and what the spec names.
 pub fn former(
     rollout: &Rollout,
+    (stored, named): (Option<&Record>, Option<&Record>),
     live: &BTreeMap<ObjectKey, Arc<Value>>,
     wanted: &BTreeSet<ObjectKey>,
 ) -> Vec<Former> {
@@ -187,18 +295,16 @@ pub fn former(
         .into_iter()
         .map(|(key, ingress)| of_ingress(rollout, key, ingress))
         .collect();
-    let Some(record) = Record::stored(rollout) else {
-        return found;
-    };
-    let services = record.roles(rollout);
-    let now = Record::of(rollout);
-    for key in record.given_up(rollout) {
+    let given_up = stored.into_iter().flat_map(|stored| stored.given_up(named));
+    for (pair, key) in given_up {
         let Some(route) = live.get(key) else { continue };
+        let services = pair.roles(rollout);
         let shares = gateway_api::shares(route, services);
         let part =
             |share: &Share| i128::from(share.canary) * 1_000_000 / i128::from(share.total.max(1));
         let most = shares.into_iter().max_by_key(part).unwrap_or_default();
-        let is_named = now.as_ref().is_some_and(|now| now.routes.contains(key));
+        let mut pairs = named.into_iter().flat_map(|named| &named.pairs);
+        let is_named = pairs.any(|pair| pair.routes.contains(key));
         found.push(Former {
             is_named,
             ..Former::new(key.clone(), services, most)
@@ -245,4 +351,79 @@ pub fn give_back(former: &Former, live: &Value, want: &Want<'_>) -> Option<Actio
     // Rules of steps are known by the Rollout, not by the services: those of the configuration that
     // is in force stay.
     gateway_api::give_back(&former.object, live, want, !former.is_named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(name: &str) -> Value {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "namespace": "demo",
+            "name": name,
+        })
+    }
+
+    fn pair(canary: &str, routes: &[Value]) -> Value {
+        json!({
+            "canaryService": canary,
+            "stableService": "stable",
+            "pingPong": false,
+            "routes": routes,
+        })
+    }
+
+    fn read(pairs: &[Value]) -> Record {
+        serde_json::from_value(json!({"uid": "u1", "pairs": pairs})).unwrap()
+    }
+
+    fn routes(record: &Record) -> usize {
+        record.pairs.iter().map(|pair| pair.routes.len()).sum()
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let record = read(&[
+            pair("canary", &[route("a"), route("b")]),
+            pair("later", &[route("a")]),
+        ]);
+        assert_eq!((record.pairs.len(), routes(&record)), (2, 3));
+        let again: Record = serde_json::from_str(&record.text()).unwrap();
+        assert_eq!(again, record);
+        assert_eq!(record.kept(), Some(record));
+    }
+
+    #[test]
+    fn of_a_forged_record_no_more_is_read_than_a_rollout_may_have() {
+        // Each of them again and again.
+        let twice = [route("a"), route("b"), route("a")];
+        let record = read(&[pair("canary", &twice), pair("canary", &twice)]);
+        assert_eq!((record.pairs.len(), routes(&record)), (1, 2));
+        // Thousands, of one pair or of thousands.
+        let many: Vec<Value> = (0..2000).map(|index| route(&format!("r{index}"))).collect();
+        assert_eq!(routes(&read(&[pair("canary", &many)])), ROUTES_MAX);
+        let one = |index: usize| pair(&format!("c{index}"), &[route("a")]);
+        let pairs: Vec<Value> = (0..2000).map(one).collect();
+        assert_eq!(read(&pairs).pairs.len(), ROUTES_MAX);
+        // What is no route, and pairs of nothing.
+        let mut secret = route("a");
+        secret["apiVersion"] = json!("v1");
+        secret["kind"] = json!("Secret");
+        let record = read(&[pair("canary", &[secret]), pair("canary", &[])]);
+        assert_eq!((record.pairs.len(), record.kept()), (0, None));
+    }
+
+    /// A canary Ingress is left, and nothing of the routes.
+    #[test]
+    fn a_record_of_no_routes_is_not_kept() {
+        let record = read(&[pair("canary", &[route("a")])]);
+        let ingress = ObjectKey::namespaced(nginx::API_VERSION, nginx::KIND, "demo", "a-canary");
+        let of_ingress = Former::new(ingress, ("canary", "stable"), Share::default());
+        assert_eq!(record.keeping(&[of_ingress], None), None);
+        let key = record.pairs[0].routes[0].clone();
+        let of_route = Former::new(key, ("canary", "stable"), Share::default());
+        assert_eq!(record.keeping(&[of_route], None), Some(record));
+    }
 }

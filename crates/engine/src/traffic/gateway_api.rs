@@ -9,14 +9,12 @@
 use super::managed_rules;
 use super::router::{RouteError, Share, Want, guard};
 use api::RolloutTrafficRouting;
+use api::constants::GATEWAY_API_PLUGIN;
 use plan::{Action, ObjectKey, PatchKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The key under `trafficRouting.plugins`.
-pub const PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
 /// On a route while the canary has some of the traffic but not all of it.
 const IN_PROGRESS_LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
@@ -45,15 +43,26 @@ struct RouteName {
     use_header_routes: bool,
 }
 
+/// Whether an object is a route, of whatever version.
+pub(super) fn is_route(key: &ObjectKey) -> bool {
+    key.api_version.starts_with("gateway.networking.k8s.io/") && key.kind.ends_with("Route")
+}
+
 /// The configuration, if this router is configured.
 pub fn config(routing: &RolloutTrafficRouting) -> Option<Result<Config, RouteError>> {
-    let value = routing.plugins.get(PLUGIN)?;
+    let value = routing.plugins.get(GATEWAY_API_PLUGIN)?;
+    let mut fields = value.as_object().into_iter().flatten();
     // What a template left empty is as good as absent, as Go reads it.
-    let mut value = value.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, field| !field.is_null());
-    }
-    let parsed = Config::deserialize(value)
+    let config = if fields.any(|(_, field)| field.is_null()) {
+        let mut value = value.clone();
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, field| !field.is_null());
+        }
+        Config::deserialize(value)
+    } else {
+        Config::deserialize(value)
+    };
+    let parsed = config
         .map_err(|error| invalid(error.to_string()))
         .and_then(|config| {
             if config.routes().is_empty() {
@@ -67,7 +76,7 @@ pub fn config(routing: &RolloutTrafficRouting) -> Option<Result<Config, RouteErr
 
 fn invalid(message: String) -> RouteError {
     RouteError::Config {
-        router: PLUGIN.to_owned(),
+        router: GATEWAY_API_PLUGIN.to_owned(),
         message,
     }
 }

@@ -3,6 +3,7 @@
 use super::gateway_api::{self, GatewayApi};
 use super::managed_rules::ManagedRoute;
 use super::nginx::Nginx;
+use api::constants::GATEWAY_API_PLUGIN;
 use api::{RolloutTrafficRouting, WeightDestination};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plan::{Action, Guard, ObjectKey};
@@ -75,7 +76,7 @@ pub struct Change {
 /// Whether anything divides the traffic: settings without a router move none.
 pub fn has_router(routing: &RolloutTrafficRouting) -> bool {
     routing.nginx.is_some()
-        || routing.plugins.contains_key(gateway_api::PLUGIN)
+        || routing.plugins.contains_key(GATEWAY_API_PLUGIN)
         || !unsupported(routing).is_empty()
 }
 
@@ -203,7 +204,7 @@ pub fn unsupported(routing: &RolloutTrafficRouting) -> Vec<String> {
         routing
             .plugins
             .keys()
-            .filter(|name| *name != gateway_api::PLUGIN)
+            .filter(|name| *name != GATEWAY_API_PLUGIN)
             .map(|name| format!("plugins.{name}")),
     );
     names

@@ -1,3 +1,5 @@
+//! The anti-affinity between the pods of two revisions.
+
 use super::error::{Check, SpecError, within};
 use api::AntiAffinity;
 

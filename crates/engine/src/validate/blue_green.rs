@@ -1,3 +1,5 @@
+//! The settings of a blue-green strategy.
+
 use super::anti_affinity;
 use super::error::{Check, SpecError};
 use super::steps;

@@ -1,3 +1,5 @@
+//! The settings of a canary strategy, apart from its steps.
+
 use super::error::{Check, SpecError};
 use super::{anti_affinity, managed_routes, steps};
 use api::{CanaryStrategy, IntOrString, RolloutTrafficRouting};

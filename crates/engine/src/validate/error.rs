@@ -1,3 +1,5 @@
+//! A mistake in a spec, in the form and the words of Kubernetes' field errors.
+
 use serde_json::Value;
 
 /// What is wrong, and where. Displays as apimachinery's field errors do:

@@ -1,3 +1,5 @@
+//! A Rollout by itself: the checks in the order of rollouts.md §1.7.
+
 use super::error::{Check, SpecError, non_negative};
 use super::{blue_green, canary, numbers, pod_template, selector, supported};
 use api::{PodTemplate, Rollout, RolloutSpec};

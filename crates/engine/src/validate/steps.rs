@@ -1,3 +1,5 @@
+//! The steps of a canary, one by one.
+
 use super::error::{Check, SpecError, within};
 use api::{
     AnalysisRunArgument, CanaryStep, CanaryStrategy, IntOrString, RolloutExperimentStep,

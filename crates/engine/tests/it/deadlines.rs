@@ -9,14 +9,18 @@ use serde_json::{Value, json};
 fn stuck_behind_a_delay(aborts: bool) -> (World, String) {
     let mut world = deployed(&blue_green(20), 2);
     let first = current(&world);
-    let limits = json!({"progressDeadlineSeconds": 10, "progressDeadlineAbort": aborts});
-    user(&mut world, &json!({"spec": limits}));
-    update(&mut world, 1);
-    until(&mut world, "Healthy");
-    world.dead_images.insert("demo:red".to_owned());
-    update(&mut world, 2);
-    assert!(world.run_until(|world| size(world, &first) == 0));
+    after_the_delay(&mut world, &first, aborts);
     (world, first)
+}
+
+fn after_the_delay(world: &mut World, first: &str, aborts: bool) {
+    let limits = json!({"progressDeadlineSeconds": 10, "progressDeadlineAbort": aborts});
+    user(world, &json!({"spec": limits}));
+    update(world, 1);
+    until(world, "Healthy");
+    world.dead_images.insert("demo:red".to_owned());
+    update(world, 2);
+    assert!(world.run_until(|world| size(world, first) == 0));
 }
 
 fn is_told(world: &World, reason: &str) -> bool {
@@ -48,4 +52,20 @@ fn a_rollout_is_not_called_degraded_and_progressing_in_turn() {
     assert_eq!(size(&world, &first), 0);
     world.sleep(10.0);
     assert_eq!(status(&world, "phase"), "Degraded");
+}
+
+/// Something refuses to let the kept pods go.
+#[test]
+fn pods_that_cannot_be_deleted_do_not_stop_the_clock() {
+    let mut world = deployed(&blue_green(20), 2);
+    let first = current(&world);
+    world.undeletable.insert(first.clone());
+    after_the_delay(&mut world, &first, true);
+    world.sleep(5.0);
+    assert_eq!(status(&world, "abort"), Value::Null);
+    world.sleep(10.0);
+    assert_eq!(status(&world, "abort"), true);
+    // They are still there.
+    let pods = world.keys("Pod").into_iter();
+    assert_eq!(pods.filter(|pod| pod.name.contains(&first)).count(), 2);
 }

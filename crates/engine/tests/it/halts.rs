@@ -209,6 +209,27 @@ fn an_autoscaler_goes_on_in_a_users_pause_and_the_update_does_not() {
     }
 }
 
+/// The nearest part of one pod is none for the stable arm. From nothing each gets one again, since
+/// the surge has room for both.
+#[test]
+fn an_arm_that_a_service_leads_to_keeps_a_pod_in_a_users_pause() {
+    let strategy = json!({"canary": {
+        "steps": [{"setWeight": 80}, {"pause": {}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+    }});
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!((size(&world, &new), size(&world, &old)), (4, 1));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    assert_eq!(scaled(&mut world, 1), (1, 1));
+    assert_eq!(scaled(&mut world, 0), (0, 0));
+    assert_eq!(scaled(&mut world, 1), (1, 1));
+    let selected = (world.selected("stable"), world.selected("canary"));
+    assert_eq!(selected, (Some(old), Some(new)));
+}
+
 /// Each time a part of six is rounded up.
 #[test]
 fn an_autoscaler_that_goes_to_and_fro_in_a_pause_leaves_the_parts_what_they_are() {

@@ -4,7 +4,9 @@
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, status, until, update, user, weight,
 };
-use crate::world::{Script, World};
+use crate::world::{NAMESPACE, Script, World};
+use jiff::SignedDuration;
+use plan::{ObjectKey, WaitingOn};
 use serde_json::{Value, json};
 
 /// Weights by dynamicStableScale, and steps of their own.
@@ -55,6 +57,85 @@ fn an_undo_into_the_window_right_after_an_abort_keeps_the_warm_pods() {
         world.rollout()["status"]
     );
     assert_eq!(stable(&world), first);
+}
+
+fn set_of(world: &World, hash: &str) -> ObjectKey {
+    let mut sets = world.keys("ReplicaSet").into_iter();
+    sets.find(|key| key.name.ends_with(hash)).unwrap()
+}
+
+fn counted(world: &World, hash: &str) -> Option<i64> {
+    world.objects[&set_of(world, hash)]["status"]["availableReplicas"].as_i64()
+}
+
+/// The active service leads to the new pods, somebody has just scaled the stable ones to nothing,
+/// and the first pass after an abort counts those as available still: (world, stable, new).
+fn aborted_without_stable_pods() -> (World, String, String) {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let (old, new) = (stable(&world), current(&world));
+    let active = ObjectKey::namespaced("v1", "Service", NAMESPACE, "active");
+    let selector = json!({"rollouts-pod-template-hash": new});
+    world.user_patch(&active, &json!({"spec": {"selector": selector}}));
+    let of_old = set_of(&world, &old);
+    world.user_patch(&of_old, &json!({"spec": {"replicas": 0}}));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    assert_eq!(counted(&world, &old), Some(5));
+    world.reconcile();
+    (world, old, new)
+}
+
+#[test]
+fn an_abort_leads_the_active_service_to_no_pods_that_are_leaving() {
+    let (mut world, old, new) = aborted_without_stable_pods();
+    assert_eq!(world.selected("active"), Some(new));
+    world.sleep(10.0);
+    assert_eq!(world.ready_of(&old), 5);
+    assert_eq!(world.selected("active"), Some(old));
+}
+
+#[test]
+fn new_pods_outlive_an_abort_if_the_stable_ones_that_were_leaving_do_not_come_back() {
+    let (mut world, old, new) = aborted_without_stable_pods();
+    world.kill_pods(&old);
+    world.sleep(120.0);
+    assert_eq!(world.ready_of(&new), 5);
+    assert_eq!(world.selected("active"), Some(new));
+}
+
+/// The stable pods have been let go in the pass before, and now the steps want them back: those
+/// that are counted as available still are none that it has.
+#[test]
+fn a_weight_that_is_held_waits_for_pods_in_the_place_of_those_that_are_leaving() {
+    let strategy = dynamic(&json!([{"setWeight": 80}, {"pause": {}}]));
+    let mut world = deployed(&strategy, 5);
+    let old = current(&world);
+    update(&mut world, 1);
+    for _ in 0..2000 {
+        world.reconcile();
+        if size(&world, &old) == 1 {
+            break;
+        }
+        world.run_replica_sets();
+        let moment = SignedDuration::from_millis(100);
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    assert_eq!((size(&world, &old), counted(&world, &old)), (1, Some(5)));
+    let steps = json!([{"setWeight": 20}, {"pause": {}}]);
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": {"steps": steps}}}}),
+    );
+    // Begins the steps again, and no more.
+    world.reconcile();
+    let waits = world.plan().trace.waiting_on;
+    let is_for_more = |wait: &WaitingOn| {
+        matches!(wait, WaitingOn::Replicas { replica_set, have: 1, want }
+            if replica_set.ends_with(&old) && *want > 1)
+    };
+    assert!(waits.iter().any(is_for_more), "{waits:?}");
 }
 
 #[test]

@@ -11,11 +11,7 @@ mod tasks;
 mod ttl;
 
 #[cfg(test)]
-mod job_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timing_tests;
 
 pub(super) use schedule::completed;
 pub use sync::{plan, settled};

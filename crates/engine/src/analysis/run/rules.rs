@@ -1,3 +1,5 @@
+//! Which metrics of a run are dry runs, and how many measurements are kept of each.
+
 use api::{AnalysisRunSpec, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,3 +1,5 @@
+//! The plan of an AnalysisRun from end to end.
+
 use super::answers::{HOLD_S, Seen, is_prompt};
 use super::assess::{excess, metric_phase, severity};
 use super::cut::cut;

@@ -82,7 +82,7 @@ impl Resolved {
             id,
             run: key.clone(),
             metric: self.complete.get(index).cloned().unwrap_or_default(),
-            context: context(snapshot, metric),
+            context: Redacted::new(context(snapshot, metric)),
         }
     }
 
@@ -158,7 +158,7 @@ fn context(snapshot: &AnalysisRunSnapshot, filled: &Metric) -> Value {
     }
     match &snapshot.defaults.prometheus_address {
         Some(address) if filled.provider.prometheus.is_some() => {
-            serde_json::json!({ "prometheusAddress": address })
+            serde_json::json!({ "prometheusAddress": address.reveal() })
         }
         _ => Value::Null,
     }

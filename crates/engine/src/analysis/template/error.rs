@@ -1,3 +1,5 @@
+//! Why templates make no run.
+
 /// Why there is no spec for a run. The texts are the peer's, except for cycles.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {

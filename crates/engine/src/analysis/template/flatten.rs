@@ -1,3 +1,5 @@
+//! Templates with those that they refer to, as one (rollouts.md §4.1).
+
 use super::TemplateError;
 use crate::snapshot::TemplateSet;
 use api::{

@@ -1,3 +1,5 @@
+//! The spec of a run, out of templates and what its owner adds.
+
 use super::flatten::{add_dry_run, add_retention};
 use super::{FlatTemplate, TemplateError};
 use api::{AnalysisRunSpec, Argument, DryRun, MeasurementRetention};

@@ -1,3 +1,5 @@
+//! What a Rollout gives its analyses as arguments (rollouts.md §4.1).
+
 use super::TemplateError;
 use api::{AnalysisRunArgument, Argument, Rollout, ValueFromPodTemplateHash};
 use gocompat::number;

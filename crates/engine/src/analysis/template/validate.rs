@@ -1,3 +1,5 @@
+//! Metrics by themselves: the peer's checks before a run begins (rollouts.md §4.5).
+
 use super::TemplateError;
 use crate::analysis::arguments::int_of;
 use api::{Metric, MetricProvider};

@@ -1,3 +1,6 @@
+//! What counters increased by between two readings; a counter that begins anew has increased by
+//! what it shows.
+
 use super::scrape::{Counter, Reading, Readings};
 use std::collections::BTreeMap;
 

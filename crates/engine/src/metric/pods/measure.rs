@@ -1,3 +1,5 @@
+//! The course of a measurement: scrape, wait for the window, scrape again, conclude.
+
 use super::increase::{self, Increases};
 use super::scrape::{Counter, Readings, read, requests};
 use super::target::Targets;

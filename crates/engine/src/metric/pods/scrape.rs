@@ -1,3 +1,5 @@
+//! The requests for the pages of all pods, and what is read of the answers.
+
 use super::target::{Arm, Target, Targets};
 use crate::metric::exposition::{self, Sample};
 use api::{PodsCounter, PodsMetric};

@@ -1,3 +1,5 @@
+//! Which pods are scraped, and at which address.
+
 use super::MAX_PODS;
 use api::constants::HASH_LABEL;
 use api::{IntOrString, PodsMetric};

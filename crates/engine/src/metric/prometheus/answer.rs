@@ -1,3 +1,6 @@
+//! From the answer of Prometheus to a measurement: what the result is for conditions and as text,
+//! and the client library's words for what is no result (rollouts.md §4.9).
+
 use super::Cx;
 use super::request::endpoint;
 use crate::metric::measurement::finished;
@@ -61,7 +64,6 @@ pub(super) fn measure(
 
 /// The body of an answer, or the client library's sentence for what is wrong with it.
 fn read(status: u16, body: &[u8]) -> Result<Body, String> {
-    let parsed: Result<Body, _> = serde_json::from_slice(body);
     let ok = (200..300).contains(&status);
     // These come with a body in the format of the API.
     let api_error = matches!(status, 400 | 422 | 503);
@@ -72,7 +74,9 @@ fn read(status: u16, body: &[u8]) -> Result<Body, String> {
             _ => format!("bad_response: bad response code {status}"),
         });
     }
-    let body = parsed.map_err(|error| format!("bad_response: {error}"))?;
+    condition::check_size(body).map_err(|why| format!("bad_response: {why}"))?;
+    let body: Body =
+        serde_json::from_slice(body).map_err(|error| format!("bad_response: {error}"))?;
     if body.status == "error" {
         let (kind, error) = (body.error_type, body.error);
         return Err(format!(

@@ -1,3 +1,6 @@
+//! The query to Prometheus: where it goes, with which credentials, and what is refused before
+//! anything is sent (rollouts.md §4.9).
+
 use super::{Cx, signing};
 use crate::metric::condition;
 use crate::metric::form::encode;

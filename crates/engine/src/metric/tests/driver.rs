@@ -19,7 +19,7 @@ pub(super) fn task(metric: Value, context: Value) -> MetricTask {
         },
         run: ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "ns", "run"),
         metric: Redacted::new(metric),
-        context,
+        context: Redacted::new(context),
     }
 }
 

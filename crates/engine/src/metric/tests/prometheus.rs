@@ -245,6 +245,9 @@ fn failures_are_told() {
     insta::assert_snapshot!(fails(status(404, "<html>")), @"Error |  | client_error: client error: 404");
     insta::assert_snapshot!(fails(status(502, "")), @"Error |  | server_error: server error: 502");
     insta::assert_snapshot!(fails(status(302, "")), @"Error |  | bad_response: bad response code 302");
+    let lists = "[],".repeat(1_000_000);
+    let many = format!("{{\"status\":\"success\",\"data\":[{lists}[]]}}");
+    insta::assert_snapshot!(fails(ok(&many)), @"Error |  | bad_response: the answer has more than 1000000 JSON values");
     insta::assert_snapshot!(fails(ok("<html>")), @"Error |  | bad_response: expected value at line 1 column 1");
     insta::assert_snapshot!(fails(ok(r#"{"status":"success"}"#)), @"Error |  | bad_response: the answer has no data");
 }

@@ -152,6 +152,20 @@ fn what_goes_wrong_is_an_error_that_says_so() {
     );
 }
 
+/// 3 MB, and many times that as values.
+#[test]
+fn more_values_than_a_condition_may_have_are_not_read() {
+    let told = |body: &str| outcome(json!({"jsonPath": "{$[0]}"}), json!({}), &ok(body));
+    let lists = |count: usize| format!("[{}[]]", "[],".repeat(count - 1));
+    assert_eq!(told(&lists(100_000)), "Successful | [] | ");
+    assert_eq!(
+        told(&lists(1_000_000)),
+        "Error |  | the answer has more than 1000000 JSON values"
+    );
+    let words = format!("[\"{}\"]", ",".repeat(2_000_000));
+    assert!(told(&words).starts_with("Successful | \",,,"));
+}
+
 #[test]
 fn wrong_settings_are_told_before_anything_is_sent() {
     let both = "use either Body or JSONBody; both cannot exists for WebMetric payload";

@@ -1,3 +1,6 @@
+//! From the answer of a web server to a measurement: the value that the path names in the document
+//! (rollouts.md §4.9).
+
 use super::Cx;
 use super::request::method;
 use crate::metric::measurement::finished;
@@ -47,6 +50,7 @@ pub(super) fn measure(
 
 /// The result for conditions, and as text. What is not JSON is a text.
 fn value(spec: &WebMetric, body: &[u8]) -> Result<(expr::Value, String), String> {
+    condition::check_size(body)?;
     let text = String::from_utf8_lossy(body).into_owned();
     let Some(document) = document(&text) else {
         return Ok((expr::Value::string(text.as_str()), text));

@@ -1,3 +1,5 @@
+//! The request for the document of a web metric (rollouts.md §4.9).
+
 use api::WebMetric;
 use plan::{HttpRequest, Redacted};
 

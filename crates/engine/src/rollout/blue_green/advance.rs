@@ -1,3 +1,5 @@
+//! The order of a blue-green pass.
+
 use crate::rollout::context::Context;
 use api::PauseReason;
 

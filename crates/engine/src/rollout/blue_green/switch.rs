@@ -28,7 +28,7 @@ impl Context<'_> {
 
     /// What the active service selects after this pass; empty without one.
     pub(crate) fn active_selector(&self) -> String {
-        self.selector(&self.blue_green().active_service)
+        self.selector(&self.blue_green().active_service).to_owned()
     }
 
     pub(super) fn preview_selector(&self) -> String {
@@ -37,7 +37,7 @@ impl Context<'_> {
             .preview_service
             .clone()
             .unwrap_or_default();
-        self.selector(&preview)
+        self.selector(&preview).to_owned()
     }
 
     pub(super) fn point_preview(&mut self) {
@@ -57,7 +57,7 @@ impl Context<'_> {
 
     /// Marks a service as ours if nobody's name is on it.
     fn own_service(&mut self, service: &str) {
-        let hash = self.selector(service);
+        let hash = self.selector(service).to_owned();
         if !hash.is_empty() {
             self.selectors.entry(service.to_owned()).or_insert(hash);
         }
@@ -115,8 +115,8 @@ impl Context<'_> {
         sets.any(|set| set.ready() > 0 && (active.is_empty() || set.hash() == active))
     }
 
-    /// After an abort the active service selects the stable pods, unless they could not answer and
-    /// those that it selects now can.
+    /// After an abort the active service selects the stable pods, unless they could not answer, or
+    /// not for long, and those that it selects now can.
     pub(super) fn switch_back_on_abort(&mut self) {
         if !self.is_aborted() {
             return;
@@ -129,7 +129,7 @@ impl Context<'_> {
             }
             return;
         }
-        let stable_has_pods = self.stable_set().is_some_and(|set| set.available() > 0);
+        let stable_has_pods = self.stable_set().is_some_and(|set| set.lasting() > 0);
         if stable_has_pods || !self.is_active_answering() {
             let active = self.blue_green().active_service.clone();
             self.ensure_target(&active, self.stable, Gate::Open);

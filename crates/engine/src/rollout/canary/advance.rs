@@ -1,3 +1,5 @@
+//! The order of a canary's pass.
+
 use crate::rollout::context::Context;
 
 /// One pass of a canary. The order is the one in which the peer's milestones come: services, then

@@ -219,7 +219,7 @@ impl Context<'_> {
         let mut names: Vec<String> = recorded.chain(of_experiments).collect();
         names.retain(|name| {
             let is_wanted = wanted.iter().any(|wanted| wanted.service_name == *name);
-            !is_wanted && !self.referenced_services().contains(name)
+            !is_wanted && !self.referenced_services().any(|own| own == name)
         });
         names.sort();
         names.dedup();
@@ -248,7 +248,7 @@ impl Context<'_> {
     }
 
     fn named_port(&self, name: &str) -> Option<i64> {
-        let template = self.template();
+        let template = self.rollout.spec.pod_template().as_value();
         let containers = template.pointer("/spec/containers")?.as_array()?;
         containers
             .iter()

@@ -63,6 +63,7 @@ impl Context<'_> {
             pods: self.sets[index].replicas,
             of: self.scaled_for(index),
             available: self.sets[index].available(),
+            is_selected: self.leads_a_service(index),
         };
         let others = self.others().into_iter().map(|index| &self.sets[index]);
         let proportion = Proportion {
@@ -78,9 +79,24 @@ impl Context<'_> {
             return proportion.split();
         }
         // Scaled to nothing, no parts are left: what the steps before have given says what they
-        // were.
+        // were. One pod has no parts: each arm gets one if the surge allows it.
         let max_weight = self.canary().max_traffic_weight();
-        split::approximate(self.replicas(), self.weight_before_step(), max_weight, 0)
+        let surge = if self.replicas() == 1 { surge } else { 0 };
+        split::approximate(
+            self.replicas(),
+            self.weight_before_step(),
+            max_weight,
+            surge,
+        )
+    }
+
+    /// Whether one of the canary's services is seen to lead to a ReplicaSet.
+    fn leads_a_service(&self, index: usize) -> bool {
+        let canary = self.canary();
+        let services = [&canary.canary_service, &canary.stable_service];
+        let hash = self.sets[index].hash();
+        let mut selected = services.into_iter().flatten();
+        selected.any(|service| !hash.is_empty() && self.live_selector(service) == hash)
     }
 
     /// Each arm has its part, and no less than what the routers give it needs.

@@ -17,4 +17,5 @@ mod traffic;
 mod weights;
 
 pub(crate) use advance::advance;
+pub(crate) use services::ArmServices;
 pub(crate) use steps::{step_hash, step_text};

@@ -13,6 +13,8 @@ pub(super) struct Arm {
     pub(super) of: i32,
     /// `status.availableReplicas`.
     pub(super) available: i32,
+    /// Whether a service leads to it: somebody's requests have nowhere else to go.
+    pub(super) is_selected: bool,
 }
 
 /// Two arms that shall keep their parts of the whole.
@@ -44,14 +46,15 @@ fn narrow(pods: i64) -> i32 {
 
 impl Proportion {
     /// All pods that there are to be: never fewer than `replicas` together, nor more than the surge
-    /// allows where it can be helped, and no available pod goes that the floor needs.
+    /// allows where it can be helped, and no available pod goes that the floor needs. An arm that a
+    /// service leads to keeps a pod that it has.
     pub(super) fn split(&self) -> Split {
         let mut new = self.nearest(self.new, 1);
         if self.new.pods > 0 && self.replicas > 0 {
             new = new.max(1);
         }
         // A half more goes to the stable arm.
-        let mut stable = self.nearest(self.stable, 0);
+        let mut stable = self.nearest(self.stable, 0).max(self.least(self.stable));
         stable = stable.max(self.replicas - new - self.others);
         let over = |new: i32, stable: i32| {
             let all = new + stable + self.others;
@@ -71,11 +74,16 @@ impl Proportion {
         narrow((parts + of - down) / (2 * of))
     }
 
-    /// How many pods of such a size need not be: where fewer are asked for, all; otherwise those
-    /// that are to come.
+    /// Of no pods at all, services get none either.
+    fn least(&self, arm: Arm) -> i32 {
+        i32::from(arm.is_selected && self.replicas > 0).min(arm.pods)
+    }
+
+    /// How many pods of such a size need not be: where fewer are asked for, all but what a service
+    /// needs; otherwise those that are to come.
     fn spare(&self, arm: Arm, size: i32) -> i32 {
         if self.replicas < arm.of {
-            size
+            (size - self.least(arm)).max(0)
         } else {
             (size - arm.pods).max(0)
         }
@@ -103,6 +111,7 @@ mod tests {
             pods,
             of,
             available: pods,
+            is_selected: false,
         };
         let quarter = (replicas + 3) / 4;
         Proportion {
@@ -149,6 +158,29 @@ mod tests {
             ..halted(1, (1, 1), 2)
         };
         assert_eq!(sizes(&one), (0, 1));
+    }
+
+    #[test]
+    fn an_arm_that_a_service_leads_to_keeps_a_pod() {
+        for (replicas, before, of, after) in [
+            (1, (4, 1), 5, (1, 1)),
+            (2, (9, 1), 10, (2, 1)),
+            // It gets none that it has not, and nobody has any of none.
+            (1, (5, 0), 5, (1, 0)),
+            (0, (4, 1), 5, (0, 0)),
+        ] {
+            let mut halted = halted(replicas, before, of);
+            halted.stable.is_selected = true;
+            assert_eq!(sizes(&halted), after, "{halted:?}");
+        }
+        // Without a surge the other arm gives way as long as it can.
+        for (replicas, before, of, after) in [(2, (9, 1), 10, (1, 1)), (1, (1, 1), 2, (1, 1))] {
+            let mut halted = halted(replicas, before, of);
+            (halted.surge, halted.unavailable) = (0, 1);
+            halted.stable.is_selected = true;
+            halted.new.is_selected = true;
+            assert_eq!(sizes(&halted), after, "{halted:?}");
+        }
     }
 
     #[test]

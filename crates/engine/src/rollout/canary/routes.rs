@@ -36,9 +36,9 @@ impl Context<'_> {
     /// The service that routes lead to selects the pods of the new revision, not those of one
     /// before it.
     pub(super) fn is_canary_service_ours(&self) -> bool {
-        let service = self.arm_services().canary;
-        let mut new = self.new_set().into_iter();
-        new.any(|new| self.selector(&service) == new.hash())
+        let services = self.arm_services();
+        let new = self.new_set();
+        new.is_some_and(|new| self.selector(&services.canary) == new.hash())
     }
 
     fn may_have_routes(&self) -> bool {

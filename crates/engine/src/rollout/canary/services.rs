@@ -5,19 +5,28 @@ use crate::rollout::context::Context;
 use crate::rollout::services::Gate;
 use api::PingPongType;
 use plan::WaitingOn;
+use std::rc::Rc;
 
 impl Context<'_> {
     /// Points the stable service at the stable pods and the canary service at the new ones, when
-    /// there are pods. After an abort the canary service goes back to the stable pods as soon as
-    /// they can take its traffic, and stays there; the peer moves it to and fro on every pass.
+    /// there are pods. Without a router, the stable service goes to the new pods before the last
+    /// stable one goes (the peer's leads nowhere from then until the promotion). After an abort the
+    /// canary service goes back to the stable pods as soon as they can take its traffic, and stays
+    /// there; the peer moves it to and fro on every pass.
     pub(super) fn point_services(&mut self) {
         self.point_ping_pong();
         let canary = self.canary();
         let stable_service = canary.stable_service.clone().unwrap_or_default();
         let canary_service = canary.canary_service.clone().unwrap_or_default();
-        let gate = Gate::Serving(self.pods_for_stable_service());
-        self.ensure_target(&stable_service, self.stable, gate);
-        if self.is_aborted() && !self.is_stable_lost() {
+        let needed = if self.is_basic_canary() {
+            // No weight says what it gets: as much as the pods that it leaves can serve.
+            self.replicas()
+        } else {
+            self.pods_for_stable_service()
+        };
+        let target = self.target_of_stable_service();
+        self.ensure_target(&stable_service, target, Gate::Serving(needed));
+        if self.is_going_back() {
             if self.is_basic_canary() {
                 // A router that the spec no longer names gives back first what it gives this
                 // service.
@@ -35,8 +44,77 @@ impl Context<'_> {
         }
     }
 
+    /// The ReplicaSet that the stable service is to lead to. In a halt it stays where it is, and so
+    /// it does while no pods are asked for at all: the weight of the step says who it is for when
+    /// they come back.
+    fn target_of_stable_service(&self) -> Option<usize> {
+        let canary = self.canary();
+        let service = canary.stable_service.as_deref().unwrap_or_default();
+        if service.is_empty() || !self.is_stable_leaving() {
+            return self.stable;
+        }
+        let may_move = |new: usize| {
+            let is_there = self.live_selector(service) == self.sets[new].hash();
+            is_there || (!self.is_halted() && self.replicas() > 0)
+        };
+        let is_stable_gone = self
+            .stable_set()
+            .is_none_or(|stable| stable.live_replicas() == 0);
+        let answers = |new: usize| is_stable_gone || self.sets[new].lasting() > 0;
+        let new = self.new.filter(|&new| may_move(new) && answers(new));
+        new.or(self.stable)
+    }
+
+    /// The update was given up, and there is a revision to go back to.
+    fn is_going_back(&self) -> bool {
+        self.is_aborted() && !self.is_stable_lost()
+    }
+
+    /// Without a router: whether no stable pod is wanted any more, though the new revision is not
+    /// the stable one yet.
+    fn is_stable_leaving(&self) -> bool {
+        self.is_basic_canary()
+            && !self.stored_stable().is_empty()
+            && self.stable != self.new
+            && !self.is_going_back()
+            && !self.is_handing_over()
+            && self.basic_split().desired().stable == 0
+    }
+
+    /// Without a router: `size`, or the one pod that a ReplicaSet keeps as long as a service is
+    /// seen to lead to it that is to lead to available pods of another one.
+    pub(super) fn with_pod_for_services(&self, index: usize, size: i32) -> i32 {
+        if size > 0 || !self.is_basic_canary() {
+            return size;
+        }
+        let canary = self.canary();
+        let of_canary = if self.is_going_back() {
+            self.stable
+        } else {
+            self.new
+        };
+        let services = [
+            (
+                canary.stable_service.as_deref(),
+                self.target_of_stable_service(),
+            ),
+            (canary.canary_service.as_deref(), of_canary),
+        ];
+        let is_left = |(service, target): (Option<&str>, Option<usize>)| {
+            let other = target.filter(|&target| target != index);
+            let is_served = other.is_some_and(|target| self.sets[target].lasting() > 0);
+            let selected = self.live_selector(service.unwrap_or_default());
+            is_served && selected == self.sets[index].hash()
+        };
+        if services.into_iter().any(is_left) {
+            self.sets[index].replicas.min(1)
+        } else {
+            size
+        }
+    }
+
     /// Pods for what the routers send to the stable service.
-    fn pods_for_stable_service(&self) -> i32 {
+    pub(super) fn pods_for_stable_service(&self) -> i32 {
         let recorded = self.stored.canary.weights.as_ref();
         let told = recorded.map_or(0, |weights| weights.stable.weight);
         let seen = self.observed_weights().map_or(0, |seen| seen.stable);
@@ -104,12 +182,16 @@ impl Context<'_> {
             && weights.is_none_or(|weights| weights.canary.weight == 0)
             && self.observed_weights().is_none_or(|seen| seen.canary == 0)
             && self.pods_of_former(&self.arm_services().canary) == 0;
-        is_idle.then(|| self.arm_services().canary)
+        is_idle.then(|| self.arm_services().canary.clone())
     }
 
     /// The services that a router weighs against each other: `canaryService` and `stableService`,
     /// or ping and pong in the roles they have now (pong is stable before the first promotion).
-    pub(super) fn arm_services(&self) -> ArmServices {
+    pub(super) fn arm_services(&self) -> Rc<ArmServices> {
+        Rc::clone(self.arms.get_or_init(|| Rc::new(self.find_arm_services())))
+    }
+
+    fn find_arm_services(&self) -> ArmServices {
         let canary = self.canary();
         let Some(ping_pong) = canary.ping_pong.clone() else {
             return ArmServices {
@@ -130,7 +212,7 @@ impl Context<'_> {
 
 /// Names of the two services.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ArmServices {
+pub(crate) struct ArmServices {
     pub(super) canary: String,
     pub(super) stable: String,
 }

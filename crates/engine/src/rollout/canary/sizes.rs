@@ -79,10 +79,11 @@ impl Context<'_> {
         };
         let size = if self.is_basic_canary() {
             let next = self.basic_split().next().stable;
-            match self.pods_that_come_first() {
+            let size = match self.pods_that_come_first() {
                 Some(_) => next.min(self.sets[stable].replicas),
                 None => next,
-            }
+            };
+            self.with_pod_for_services(stable, size)
         } else {
             // By the weights of the pass before: pods go only after their traffic has gone. Nothing
             // was routed yet: then all of it is there. Traffic that comes back in this pass counts
@@ -130,8 +131,13 @@ impl Context<'_> {
             }
         } else {
             let wanted = self.routed_split(self.weights.as_ref()).new;
-            wanted.max(self.pods_for_held_weight(wanted))
+            wanted
+                .max(self.pods_for_held_weight(wanted))
+                .max(self.pods_for_lent_service())
         };
+        let size = self
+            .new
+            .map_or(size, |new| self.with_pod_for_services(new, size));
         self.scale_new(size)
     }
 
@@ -156,10 +162,10 @@ impl Context<'_> {
                 .is_some_and(|new| weights.canary.pod_template_hash == new.hash())
         });
         let lowered = held > self.step_weight() || (held > 0 && wanted == 0);
-        let service = self.arm_services().canary;
+        let services = self.arm_services();
         let leads_here = self
             .new_set()
-            .is_some_and(|new| self.selector(&service) == new.hash());
+            .is_some_and(|new| self.selector(&services.canary) == new.hash());
         let stays = !self.is_aborted() || self.canary().ping_pong.is_some() || leads_here;
         if of_new && lowered && stays {
             let min_pods = self.canary().min_pods_per_replica_set;
@@ -167,6 +173,20 @@ impl Context<'_> {
         } else {
             0
         }
+    }
+
+    /// Pods of the new revision that the stable service is seen to lead to: it went to them while
+    /// no router divided the traffic, and one came in the middle of the update. They go when the
+    /// service has gone back.
+    fn pods_for_lent_service(&self) -> i32 {
+        let Some(new) = self.new_set().filter(|_| self.new != self.stable) else {
+            return 0;
+        };
+        let services = self.arm_services();
+        if self.live_selector(&services.stable) != new.hash() {
+            return 0;
+        }
+        self.pods_for_stable_service().min(new.replicas)
     }
 
     /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows.
@@ -208,6 +228,7 @@ impl Context<'_> {
                 continue;
             }
             let target = self.superseded_size(index, size, down, &mut delayed);
+            let target = self.with_pod_for_services(index, target);
             if self.scale(index, target) {
                 scaled = true;
                 down -= size - target;

@@ -169,17 +169,22 @@ impl Context<'_> {
 
     /// Completes the current step if it is done: the next index, and the event.
     pub(super) fn complete_step(&mut self) {
-        let (Some(index), Some(step)) = (self.step_index(), self.current_step().cloned()) else {
+        // Held beside the plan that goes on being made.
+        let rollout = Arc::clone(&self.rollout);
+        let Some(index) = self.step_index() else {
+            return;
+        };
+        let Some(step) = rollout.spec.canary_steps().get(index as usize) else {
             return;
         };
         if self.rollout.spec.is_paused() {
             self.wait(WaitingOn::Unpause);
             return;
         }
-        if !self.is_step_done(&step) {
+        if !self.is_step_done(step) {
             return;
         }
-        let text = step_text(&step);
+        let text = step_text(step);
         self.status.current_step_index = Some(index + 1);
         self.status.canary.current_step_analysis_run_status = None;
         self.status.canary.current_experiment.clear();
@@ -291,7 +296,8 @@ impl Context<'_> {
         let threshold = self.threshold();
         if !meets(threshold.as_ref(), self.new_set(), desired.new) {
             if let Some(new) = self.new {
-                self.wait_for_size(new, desired.new);
+                let available = self.sets[new].available();
+                self.wait_for_size(new, (available, desired.new));
             }
             return false;
         }
@@ -300,7 +306,8 @@ impl Context<'_> {
         {
             let set = &self.sets[stable];
             if set.replicas != desired.stable || set.pods() != desired.stable {
-                self.wait_for_size(stable, desired.stable);
+                let available = set.available();
+                self.wait_for_size(stable, (available, desired.stable));
                 return false;
             }
         }
@@ -315,11 +322,10 @@ impl Context<'_> {
                 .all(|index| self.sets[index].available() == 0)
     }
 
-    pub(super) fn wait_for_size(&mut self, index: usize, want: i32) {
-        let set = &self.sets[index];
+    pub(super) fn wait_for_size(&mut self, index: usize, (have, want): (i32, i32)) {
         let on = WaitingOn::Replicas {
-            replica_set: set.name().to_owned(),
-            have: set.available(),
+            replica_set: self.sets[index].name().to_owned(),
+            have,
             want,
         };
         self.wait(on);

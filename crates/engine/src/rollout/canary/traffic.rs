@@ -30,8 +30,9 @@ impl Context<'_> {
     /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if
     /// a router could not be told.
     pub(super) fn route_traffic(&mut self) -> bool {
-        let routing = self.rollout.spec.traffic_routing();
-        let Some(routing) = routing.filter(|_| self.has_router()).cloned() else {
+        let canary = self.canary();
+        let routing = canary.traffic_routing.as_ref();
+        let Some(routing) = routing.filter(|_| self.has_router()) else {
             if self.former.is_empty() {
                 self.weights = None;
             }
@@ -50,7 +51,6 @@ impl Context<'_> {
         let moves_weights =
             may_move || back.is_some() || observed.is_some_and(|seen| self.is_kept(weight, seen));
         let weight = back.map_or(weight, |seen| seen.canary);
-        let canary = self.canary();
         let services = self.arm_services();
         let weights = self.weight_record(weight);
         let namespace = self.namespace().to_owned();
@@ -70,9 +70,12 @@ impl Context<'_> {
             moves_weights,
             routes: &routes,
         };
-        let change = traffic::apply(&routing, &self.snapshot.objects, &want);
+        let change = traffic::apply(routing, &self.snapshot.objects, &want);
         match change.and_then(|change| self.unless_refused(change)) {
             Ok(change) => {
+                if self.is_overtaken(&change) {
+                    return false;
+                }
                 self.note_routing(&want, change);
                 match back {
                     Some(_) => self.record_shares_given_back(&weights),
@@ -93,6 +96,21 @@ impl Context<'_> {
                 false
             }
         }
+    }
+
+    /// Whether this pass writes one of these objects already, for services that the spec no longer
+    /// names. A write is made of the object as it was seen, so the weight comes with the next pass.
+    fn is_overtaken(&mut self, change: &Change) -> bool {
+        let mut targets = change.actions.iter().filter_map(Action::target);
+        let Some(target) = targets.find(|target| self.is_written(target)) else {
+            return false;
+        };
+        self.is_routing_broken = true;
+        self.wait(WaitingOn::Object {
+            object: target.to_string(),
+            why: "it gives the services that the spec named before their traffic back".to_owned(),
+        });
+        true
     }
 
     /// The very same that was refused a moment ago is not tried again before a while has passed.
@@ -127,7 +145,7 @@ impl Context<'_> {
         );
         let Some(stable) = self.stable else { return };
         let set = &self.sets[stable];
-        let have = set.available();
+        let have = set.lasting();
         if have < set.replicas.max(1) {
             self.wait_for_pods(stable);
             return;
@@ -138,7 +156,7 @@ impl Context<'_> {
         let rest = max_weight - weight - self.weight_of_experiments();
         let needed = share(rest, self.replicas(), max_weight);
         if have < needed {
-            self.wait_for_size(stable, needed);
+            self.wait_for_size(stable, (have, needed));
         }
     }
 
@@ -215,11 +233,11 @@ impl Context<'_> {
     /// not ours yet, or that somebody has pointed elsewhere, follows when all its pods are
     /// available.
     fn weight_that_arrives(&self, weight: i32) -> i32 {
-        let service = self.arm_services().canary;
-        let Some(new) = self.new_set().filter(|_| !service.is_empty()) else {
+        let services = self.arm_services();
+        let Some(new) = self.new_set().filter(|_| !services.canary.is_empty()) else {
             return weight;
         };
-        let elsewhere = self.selector(&service) != new.hash();
+        let elsewhere = self.selector(&services.canary) != new.hash();
         let given_back = self.is_aborted() && !self.is_stable_lost();
         if !elsewhere || given_back || self.is_fully_promoted() {
             return weight;
@@ -324,6 +342,10 @@ impl Context<'_> {
 
     /// What the routers give the arms now.
     pub(super) fn observed_weights(&self) -> Option<Observed> {
+        *self.observed.get_or_init(|| self.read_weights())
+    }
+
+    fn read_weights(&self) -> Option<Observed> {
         let services = self.arm_services();
         let arms = Arms {
             namespace: self.namespace(),
@@ -413,7 +435,7 @@ impl Context<'_> {
     /// that nobody has pointed at one.
     pub(super) fn is_canary_dead(&self) -> bool {
         let hash = self.selector(&self.arm_services().canary);
-        let selected = self.set_by_hash(&hash);
+        let selected = self.set_by_hash(hash);
         !hash.is_empty() && selected.is_none_or(|selected| selected.ready() == 0)
     }
 

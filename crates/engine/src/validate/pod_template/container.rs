@@ -1,3 +1,5 @@
+//! What Kubernetes checks of a container: name, image, ports, environment.
+
 use super::super::error::{Check, SpecError, first_complaint, within};
 use super::super::node::Node;
 use super::volume::Volumes;

@@ -1,3 +1,5 @@
+//! What Kubernetes checks of probes.
+
 use super::super::error::{Check, SpecError, within};
 use super::super::node::Node;
 use super::name;

@@ -1,3 +1,5 @@
+//! What Kubernetes checks of requests and limits.
+
 use super::super::error::{Check, SpecError};
 use super::super::node::Node;
 use gocompat::quantity::Quantity;

@@ -1,3 +1,5 @@
+//! What Kubernetes checks of volumes and of where they are mounted.
+
 use super::super::error::{Check, SpecError, first_complaint};
 use super::super::node::Node;
 use super::name;

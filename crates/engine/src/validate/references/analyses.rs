@@ -1,3 +1,6 @@
+//! The analyses of a Rollout: their templates are there, and make a run that can be carried out
+//! (rollouts.md §1.7).
+
 use super::super::error::{Check, SpecError};
 use crate::analysis::arguments;
 use crate::analysis::template::{self, TemplateError};
@@ -92,7 +95,7 @@ fn filled_in(run: &AnalysisRunSpec) -> Result<Vec<Metric>, String> {
     let values = arguments::values(&args, |_| Ok(LATER.to_owned()))?;
     run.metrics
         .iter()
-        .map(|metric| arguments::typed(arguments::substitute(metric, &values)?))
+        .map(|metric| arguments::substitute_typed(metric, &values))
         .collect()
 }
 
@@ -142,7 +145,6 @@ fn named(spec: &RolloutSpec) -> Vec<Named<'_>> {
 fn exist(path: &str, references: &[AnalysisTemplateRef], templates: &TemplateSet) -> Check {
     let mut seen = BTreeSet::new();
     for (index, reference) in references.iter().enumerate() {
-        let path = format!("{path}[{index}].templateName");
         // Depth first; a template that was seen is not followed again, so cycles end.
         let mut open = vec![reference];
         while let Some(reference) = open.pop() {
@@ -166,6 +168,7 @@ fn exist(path: &str, references: &[AnalysisTemplateRef], templates: &TemplateSet
                     "AnalysisTemplate"
                 };
                 let detail = format!("{kind} '{name}' not found");
+                let path = format!("{path}[{index}].templateName");
                 return Err(SpecError::invalid(path, name, &detail));
             };
             open.extend(spec.templates.iter().rev());

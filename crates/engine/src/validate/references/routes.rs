@@ -1,6 +1,10 @@
+//! The objects of the routers: they are there, and lead to the services of the Rollout (rollouts.md
+//! §1.7).
+
 use super::super::error::{Check, SpecError};
 use crate::snapshot::RolloutSnapshot;
 use crate::traffic::{gateway_api, nginx};
+use api::constants::GATEWAY_API_PLUGIN;
 use api::{CanaryStrategy, NginxTrafficRouting, RolloutTrafficRouting};
 use plan::ObjectKey;
 use serde_json::Value;
@@ -78,7 +82,7 @@ fn gateway_routes(
     canary: &CanaryStrategy,
     routing: &RolloutTrafficRouting,
 ) -> Check {
-    let path = format!("{ROUTING}.plugins.{}", gateway_api::PLUGIN);
+    let path = format!("{ROUTING}.plugins.{GATEWAY_API_PLUGIN}");
     let config = match gateway_api::config(routing) {
         None => return Ok(()),
         Some(Ok(config)) => config,

@@ -1,3 +1,6 @@
+//! The Services that a Rollout names: they are there, its own, and select its pods (rollouts.md
+//! §1.7).
+
 use super::super::error::{Check, SpecError};
 use crate::snapshot::RolloutSnapshot;
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
@@ -6,19 +9,22 @@ use k8s_openapi::api::core::v1::Service;
 use std::borrow::Cow;
 
 pub(super) fn check(snapshot: &RolloutSnapshot) -> Check {
-    for (path, name) in named(&snapshot.rollout.spec) {
-        let Some(service) = snapshot.services.get(name) else {
-            let detail = format!("service {name:?} not found");
-            return Err(SpecError::invalid(path, name, &detail));
+    for (field, name) in named(&snapshot.rollout.spec) {
+        let error = |detail: &str| {
+            let path = format!("spec.strategy.{field}");
+            SpecError::invalid(path, name, detail)
         };
-        fits(&path, service, snapshot)?;
+        let Some(service) = snapshot.services.get(name) else {
+            return Err(error(&format!("service {name:?} not found")));
+        };
+        fits(service, snapshot).map_err(|detail| error(&detail))?;
     }
     Ok(())
 }
 
-/// Every service that a Rollout names, and where.
-fn named(spec: &RolloutSpec) -> Vec<(String, &str)> {
-    let mut names: Vec<(&str, Option<&String>)> = Vec::new();
+/// Every service that a Rollout names, and in which field of its strategy.
+fn named(spec: &RolloutSpec) -> Vec<(&'static str, &str)> {
+    let mut names: Vec<(&'static str, Option<&String>)> = Vec::new();
     if let Some(blue_green) = spec.blue_green() {
         names.push(("blueGreen.activeService", Some(&blue_green.active_service)));
         names.push((
@@ -38,12 +44,13 @@ fn named(spec: &RolloutSpec) -> Vec<(String, &str)> {
         .into_iter()
         .filter_map(|(field, name)| {
             let name = name.filter(|name| !name.is_empty())?;
-            Some((format!("spec.strategy.{field}"), name.as_str()))
+            Some((field, name.as_str()))
         })
         .collect()
 }
 
-fn fits(path: &str, service: &Service, snapshot: &RolloutSnapshot) -> Check {
+/// Whether a service is the Rollout's, and selects its pods. The error is a sentence.
+fn fits(service: &Service, snapshot: &RolloutSnapshot) -> Result<(), String> {
     let name = service.metadata.name.as_deref().unwrap_or_default();
     let manager = service
         .metadata
@@ -51,8 +58,7 @@ fn fits(path: &str, service: &Service, snapshot: &RolloutSnapshot) -> Check {
         .as_ref()
         .and_then(|annotations| annotations.get(MANAGED_BY_ANNOTATION));
     if manager.is_some_and(|manager| Some(manager) != snapshot.rollout.metadata.name.as_ref()) {
-        let detail = format!("Service {name:?} is managed by another Rollout");
-        return Err(SpecError::invalid(path, name, &detail));
+        return Err(format!("Service {name:?} is managed by another Rollout"));
     }
     let selector = service
         .spec
@@ -61,11 +67,10 @@ fn fits(path: &str, service: &Service, snapshot: &RolloutSnapshot) -> Check {
     let template = template(snapshot);
     for (key, value) in selector.into_iter().flatten() {
         if key != HASH_LABEL && template.label(key) != Some(value) {
-            let detail = format!(
+            return Err(format!(
                 "Service {name:?} selects pods with the label {key}={value}, which the template \
                  does not give them"
-            );
-            return Err(SpecError::invalid(path, name, &detail));
+            ));
         }
     }
     Ok(())

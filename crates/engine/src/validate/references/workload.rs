@@ -1,3 +1,5 @@
+//! The workload that a Rollout refers to: no other Rollout has it.
+
 use super::super::error::{Check, SpecError};
 use crate::rollout::references::user;
 use crate::snapshot::RolloutSnapshot;

@@ -5,7 +5,7 @@
     reason = "tables of `json!` literals read best without an ampersand on each"
 )]
 
-use super::{jobs, plan};
+use super::super::{jobs, plan};
 use crate::analysis::{AnalysisRunSnapshot, MetricDefaults};
 use api::AnalysisRunStatus;
 use jiff::{SignedDuration, Timestamp};

@@ -1,7 +1,7 @@
 //! Metrics that are due at different times, and providers that take theirs.
 
-use super::tests::{World, metric, phase, start};
-use super::{plan, settled};
+use super::super::{plan, settled};
+use super::world::{World, metric, phase, start};
 use api::AnalysisPhase;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,0 +1,192 @@
+//! The services of a canary without a router: at every moment they lead to pods that answer, and
+//! the last of those behind one go when it has left them.
+
+use crate::operations::{current, deployed, paused, size, status, until, update, user};
+use crate::router_changes::stable;
+use crate::world::World;
+use jiff::SignedDuration;
+use plan::{Action, PatchKind};
+use serde_json::{Value, json};
+
+fn basic(steps: &Value) -> Value {
+    json!({"canary": {
+        "canaryService": "canary",
+        "stableService": "stable",
+        "steps": steps,
+    }})
+}
+
+/// What the next plan does: whether it points that service elsewhere, and whether it takes the last
+/// pod of a ReplicaSet.
+fn moves(world: &World, service: &str) -> (bool, bool) {
+    let (mut switches, mut empties) = (false, false);
+    for action in world.plan().actions {
+        let Action::Patch {
+            target,
+            kind: PatchKind::Merge,
+            patch,
+            ..
+        } = action
+        else {
+            continue;
+        };
+        switches |= target.kind == "Service" && target.name == service;
+        empties |= target.kind == "ReplicaSet" && patch["spec"]["replicas"] == 0;
+    }
+    (switches, empties)
+}
+
+/// Lets the world go on, write by write, until it is `done` and nothing moves. At each moment the
+/// services have a ready pod, and they leave a ReplicaSet before its last pod goes.
+fn watch(world: &mut World, done: impl Fn(&World) -> bool) {
+    for _ in 0..2000 {
+        for service in ["stable", "canary"] {
+            let hash = world.selected(service).unwrap();
+            assert!(world.ready_of(&hash) > 0, "{service}: {:?}", world.sizes());
+            let (switches, empties) = moves(world, service);
+            assert!(!(switches && empties), "{service}: {:?}", world.sizes());
+        }
+        let mut has_changed = world.reconcile();
+        has_changed |= world.run_replica_sets();
+        if has_changed {
+            continue;
+        }
+        if done(world) {
+            return;
+        }
+        let moment = SignedDuration::from_millis(100);
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    panic!("it is never done: {:#}", world.rollout());
+}
+
+/// Of one pod, the last step takes the old one at once; of three, one after the other.
+#[test]
+fn the_stable_service_leaves_the_old_pods_before_the_last_one_goes() {
+    for replicas in [1, 3] {
+        let steps = json!([{"setWeight": 40}, {"pause": {"duration": 5}}]);
+        let mut world = deployed(&basic(&steps), replicas);
+        let old = current(&world);
+        update(&mut world, 1);
+        watch(&mut world, |world| status(world, "phase") == "Healthy");
+        let new = current(&world);
+        assert_ne!(new, old);
+        assert_eq!((stable(&world), size(&world, &old)), (new.clone(), 0));
+        assert_eq!(world.selected("stable"), Some(new));
+    }
+}
+
+/// Weight 100 leaves no stable pods, long before the promotion; an abort brings them back.
+#[test]
+fn an_abort_at_weight_100_finds_the_stable_service_with_pods() {
+    let mut world = paused(&basic(&json!([{"setWeight": 100}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!((size(&world, &old), size(&world, &new)), (0, 5));
+    assert_eq!(world.selected("stable"), Some(new.clone()));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    watch(&mut world, |world| {
+        (size(world, &old), size(world, &new)) == (5, 0)
+    });
+    for service in ["stable", "canary"] {
+        assert_eq!(world.selected(service).as_ref(), Some(&old), "{service}");
+    }
+}
+
+/// The last stable pods have been let go in the pass before: they are still counted as available.
+#[test]
+fn an_abort_leads_no_service_to_pods_that_are_leaving() {
+    let mut world = deployed(&basic(&json!([{"setWeight": 100}, {"pause": {}}])), 5);
+    let old = current(&world);
+    update(&mut world, 1);
+    for _ in 0..2000 {
+        world.reconcile();
+        if size(&world, &old) == 0 {
+            break;
+        }
+        world.run_replica_sets();
+        let moment = SignedDuration::from_millis(100);
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    let new = current(&world);
+    assert_eq!(size(&world, &old), 0);
+    let sets = world.keys("ReplicaSet");
+    let of_old = sets.iter().find(|key| key.name.ends_with(&old)).unwrap();
+    let counted = world.objects[of_old]["status"]["availableReplicas"].as_i64();
+    assert!(counted > Some(0), "{counted:?}");
+    user(&mut world, &json!({"status": {"abort": true}}));
+    assert!(!moves(&world, "canary").0, "{:?}", world.sizes());
+    assert_eq!(world.selected("canary"), Some(new.clone()));
+    world.run_replica_sets();
+    watch(&mut world, |world| {
+        (size(world, &old), size(world, &new)) == (5, 0)
+    });
+    assert_eq!(world.selected("canary"), Some(old));
+}
+
+/// The stable ReplicaSet was deleted: there is nothing to go back to.
+#[test]
+fn without_a_stable_revision_an_abort_leads_the_stable_service_to_the_new_pods() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    let sets = world.keys("ReplicaSet");
+    let of_old = sets.iter().find(|key| key.name.ends_with(&old)).unwrap();
+    world.delete_set(of_old);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(10.0);
+    assert_eq!(world.selected("stable"), Some(new));
+}
+
+/// Nothing moves, and nothing waits for pods that nobody wants.
+#[test]
+fn a_users_pause_at_weight_100_leaves_the_stable_service_where_it_is() {
+    let mut world = paused(&basic(&json!([{"setWeight": 100}, {"pause": {}}])));
+    let new = current(&world);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(60.0);
+    assert_eq!(world.selected("stable"), Some(new));
+    let waits = format!("{:?}", world.plan().trace.waiting_on);
+    assert!(!waits.contains("Replicas"), "{waits}");
+}
+
+/// Nobody asks for stable pods then, but not because the new ones take their place.
+#[test]
+fn a_canary_that_is_scaled_to_nothing_does_not_get_the_stable_service() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    user(&mut world, &json!({"spec": {"replicas": 0}}));
+    world.sleep(10.0);
+    assert_eq!((size(&world, &old), size(&world, &new)), (0, 0));
+    assert_eq!(world.selected("stable").as_ref(), Some(&old));
+    user(&mut world, &json!({"spec": {"replicas": 5}}));
+    world.sleep(10.0);
+    assert_eq!((size(&world, &old), size(&world, &new)), (3, 2));
+    assert_eq!(world.selected("stable"), Some(old));
+}
+
+#[test]
+fn a_third_revision_takes_the_canary_service_over_from_pods_that_are_there() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let second = current(&world);
+    update(&mut world, 2);
+    watch(&mut world, |world| status(world, "phase") == "Paused");
+    world.sleep(5.0);
+    let third = current(&world);
+    assert_ne!(third, second);
+    assert_eq!(size(&world, &second), 0);
+    assert_eq!(world.selected("canary"), Some(third));
+}
+
+/// Without a surge the one pod has to go before another one can come: what is kept must not stand
+/// in its way.
+#[test]
+fn one_pod_without_a_surge_is_still_updated() {
+    let mut strategy = basic(&json!([]));
+    strategy["canary"]["maxSurge"] = json!(0);
+    strategy["canary"]["maxUnavailable"] = json!(1);
+    let mut world = deployed(&strategy, 1);
+    update(&mut world, 1);
+    until(&mut world, "Healthy");
+    let new = current(&world);
+    assert_eq!((stable(&world), size(&world, &new)), (new.clone(), 1));
+    assert_eq!(world.selected("stable"), Some(new));
+}
