@@ -34,7 +34,7 @@ enum Task {
     Sim(sim::Args),
     /// Play a timeline scenario, and say how it differs from a recording
     Timeline(timeline::Args),
-    /// Check crate edges, purity, files, the code map, the CRDs and deploy/
+    /// Check crate edges, purity, files, the code map, fuzz targets, the CRDs and deploy/
     Tidy,
 }
 

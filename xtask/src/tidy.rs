@@ -1,5 +1,5 @@
 //! Checks of the repository that no compiler makes: crate edges, purity, file sizes, unfinished
-//! work, the code map.
+//! work, the code map, the list of fuzz targets.
 
 #![allow(clippy::print_stdout, reason = "a task's output is its purpose")]
 
@@ -122,6 +122,7 @@ pub(crate) fn run() -> Result<()> {
     purity(root, &mut findings)?;
     files(root, &mut findings)?;
     architecture(root, &mut findings)?;
+    fuzz_targets(root, &mut findings)?;
     if let Err(drift) = crate::deploy::check() {
         findings.push(drift.to_string());
     }
@@ -129,7 +130,7 @@ pub(crate) fn run() -> Result<()> {
         findings.push(drift.to_string());
     }
     if findings.is_empty() {
-        println!("tidy: crate edges, purity, files, code map, CRDs, deploy: clean");
+        println!("tidy: crate edges, purity, files, code map, fuzz targets, CRDs, deploy: clean");
         return Ok(());
     }
     for finding in &findings {
@@ -287,24 +288,50 @@ fn architecture(root: &Path, findings: &mut Vec<String>) -> Result<()> {
             "ARCHITECTURE.md has more than {ARCHITECTURE_LINES_MAX} lines"
         ));
     }
-    let entries = |folder: &str| -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(root.join(folder))? {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
-        }
-        names.sort();
-        Ok(names)
-    };
-    for name in entries("crates")? {
+    for name in entries(&root.join("crates"))? {
         if !text.contains(&format!("crates/{name}")) {
             findings.push(format!("ARCHITECTURE.md does not name crates/{name}"));
         }
     }
-    for name in entries("src")? {
+    for name in entries(&root.join("src"))? {
         let module = name.trim_end_matches(".rs");
         if !text.contains(&format!("src/{module}")) {
             findings.push(format!("ARCHITECTURE.md does not name src/{module}"));
         }
     }
     Ok(())
+}
+
+/// The page about limits names every fuzz target, as `crate`: `target`.
+fn fuzz_targets(root: &Path, findings: &mut Vec<String>) -> Result<()> {
+    const PAGE: &str = "docs/input-limits.md";
+    let page = std::fs::read_to_string(root.join(PAGE)).context(PAGE)?;
+    for name in entries(&root.join("crates"))? {
+        let folder = root.join("crates").join(&name).join("fuzz/fuzz_targets");
+        if !folder.exists() {
+            continue;
+        }
+        for file in entries(&folder)? {
+            let target = file.trim_end_matches(".rs");
+            let is_row = |line: &str| {
+                line.contains(&format!("`{name}`: ")) && line.contains(&format!("`{target}`"))
+            };
+            if !page.lines().any(is_row) {
+                findings.push(format!(
+                    "{PAGE} does not name the fuzz target {target} of crates/{name}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Names of the entries of a folder, sorted.
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
 }

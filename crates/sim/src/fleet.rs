@@ -14,9 +14,9 @@ use engine::snapshot::{Digest, Inbox, RolloutSnapshot, TemplateSet};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
-use plan::{Guard, Next, ObjectKey, PatchKind};
+use plan::{Guard, Next, PatchKind};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,16 +25,27 @@ const TICK_MS: i64 = 500;
 /// An update of a few pods is over long before.
 const TICKS_MAX: u32 = 2_000;
 
-/// What is known of one Rollout.
+/// What is known of one Rollout. In lists: a map takes room for eleven where one or two are kept,
+/// and the caches of the shell have no map of each Rollout either.
 #[derive(Clone, Debug, Default)]
 struct Cached {
     rollout: Option<Arc<Rollout>>,
     digest: Option<Arc<Digest>>,
     version: u64,
-    sets: BTreeMap<Arc<str>, Arc<ReplicaSet>>,
-    services: BTreeMap<String, Arc<Service>>,
-    routes: BTreeMap<ObjectKey, Arc<Value>>,
+    sets: Vec<(Arc<str>, Arc<ReplicaSet>)>,
+    services: Vec<(Arc<str>, Arc<Service>)>,
+    routes: Vec<(Arc<str>, Arc<Value>)>,
     dirty: bool,
+}
+
+/// Puts what has this name in the place of its former version.
+fn replace<T>(list: &mut Vec<(Arc<str>, T)>, name: &Arc<str>, object: T) {
+    if let Some((_, slot)) = list.iter_mut().find(|(own, _)| own == name) {
+        *slot = object;
+    } else {
+        list.reserve_exact(1);
+        list.push((name.clone(), object));
+    }
 }
 
 /// See the module's documentation.
@@ -130,7 +141,7 @@ impl Fleet {
             cached.dirty = true;
             match change.object {
                 Some(object) => cached.put(&change.id, object),
-                None => drop(cached.sets.remove(&change.id.name)),
+                None => cached.sets.retain(|(own, _)| *own != change.id.name),
             }
         }
     }
@@ -225,9 +236,9 @@ impl Cached {
         };
         match object.body {
             Body::Rollout(rollout) => self.rollout = Some(rollout),
-            Body::ReplicaSet(set) => drop(self.sets.insert(id.name.clone(), set)),
-            Body::Service(service) => drop(self.services.insert(id.name.to_string(), service)),
-            Body::HttpRoute(route) => drop(self.routes.insert(id.key(), route)),
+            Body::ReplicaSet(set) => replace(&mut self.sets, &id.name, set),
+            Body::Service(service) => replace(&mut self.services, &id.name, service),
+            Body::HttpRoute(route) => replace(&mut self.routes, &id.name, route),
             _ => {}
         }
     }
@@ -235,16 +246,22 @@ impl Cached {
     fn snapshot(&mut self) -> Option<RolloutSnapshot> {
         let rollout = self.rollout.clone()?;
         self.digest = Digest::kept(self.digest.as_ref(), &rollout);
+        let services = self.services.iter();
+        let routes = self.routes.iter();
         Some(RolloutSnapshot {
             rollout,
             digest: self.digest.clone(),
-            replica_sets: self.sets.values().cloned().collect(),
+            replica_sets: self.sets.iter().map(|(_, set)| set.clone()).collect(),
             pods: Vec::new(),
-            services: self.services.clone(),
+            services: services
+                .map(|(name, service)| (name.to_string(), service.clone()))
+                .collect(),
             analysis_runs: Vec::new(),
             experiments: Vec::new(),
             templates: TemplateSet::default(),
-            objects: self.routes.clone(),
+            objects: routes
+                .map(|(name, route)| (Id::new(Kind::HttpRoute, name).key(), route.clone()))
+                .collect(),
             workload: None,
             workload_users: Vec::new(),
             inbox: Inbox::default(),

@@ -129,6 +129,7 @@ impl Body {
             (Self::Rollout(own), Self::Rollout(other)) => own.spec == other.spec,
             (Self::ReplicaSet(own), Self::ReplicaSet(other)) => own.spec == other.spec,
             (Self::Service(own), Self::Service(other)) => own.spec == other.spec,
+            (Self::AnalysisRun(own), Self::AnalysisRun(other)) => own.spec == other.spec,
             _ => self == other,
         }
     }
@@ -183,6 +184,7 @@ impl Object {
             Body::Rollout(own) => &mut Arc::make_mut(own).metadata,
             Body::ReplicaSet(own) => &mut Arc::make_mut(own).metadata,
             Body::Service(own) => &mut Arc::make_mut(own).metadata,
+            Body::AnalysisRun(own) => &mut Arc::make_mut(own).metadata,
             _ => return,
         };
         metadata.resource_version = Some(self.version.to_string());
@@ -232,6 +234,17 @@ impl Object {
         let mut owners = own.pointer("/metadata/ownerReferences")?.as_array()?.iter();
         let owner = owners.find(|owner| owner["controller"] == true)?;
         owner.get("uid")?.as_str()
+    }
+
+    /// Whether it is a pod that is ready.
+    pub fn is_ready(&self) -> bool {
+        let Body::Pod(pod) = &self.body else {
+            return false;
+        };
+        let status = pod.status.as_ref();
+        let conditions = status.and_then(|status| status.conditions.as_ref());
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|own| own.type_ == "Ready" && own.status == "True")
     }
 
     pub fn rollout(&self) -> Option<&Arc<Rollout>> {

@@ -4,7 +4,7 @@ use crate::actor::Act;
 use crate::check::Breach;
 use crate::generate;
 use crate::mutant::Mutant;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Timed};
 use crate::world::World;
 
 /// Of many worlds: how much happened in them.
@@ -15,8 +15,10 @@ pub struct Tally {
     pub writes: u64,
 }
 
-/// When users update in a scenario of crashes.
+/// When users update in a scenario of crashes, and when they say what becomes of that: what happens
+/// by itself is over by then.
 const UPDATE_MS: i64 = 120_000;
+const VERDICT_MS: i64 = 900_000;
 
 /// How a scenario ended.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +87,8 @@ pub fn hunt(
 }
 
 /// Plays `count` scenarios without faults, and each again with a crash before every call: the end
-/// must be the same, with nothing doubled. Answers how many crashes were tried.
+/// must be the same, with nothing doubled. Of three updates one is aborted in the end, and one
+/// promoted in full. Answers how many crashes were tried.
 ///
 /// # Errors
 /// The seed, the call, and what is different.
@@ -107,6 +110,15 @@ pub fn crashes(first_seed: u64, count: u64) -> Result<u64, String> {
             .acts
             .iter_mut()
             .for_each(|timed| timed.at_ms = UPDATE_MS);
+        let verdict = match scenario.seed % 3 {
+            0 => None,
+            1 => Some(Act::Abort),
+            _ => Some(Act::PromoteFull),
+        };
+        let at_ms = VERDICT_MS;
+        scenario
+            .acts
+            .extend(verdict.map(|act| Timed { at_ms, act }));
         let (end, calls) = ending(&scenario)?;
         for call in 1..=calls {
             let mut crashing = scenario.clone();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub type Lags = [i64; Kind::ALL.len()];
 
 /// A watch and a cache per kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     objects: BTreeMap<Id, Object>,
     /// Versions of the deletions that are known: older news of the object are no news.
@@ -32,13 +32,17 @@ pub struct View {
 impl View {
     pub fn new(lags: Lags) -> Self {
         Self {
-            objects: BTreeMap::new(),
-            gone: BTreeMap::new(),
-            leaving: BTreeSet::new(),
             lags,
-            silent_until: [0; Kind::ALL.len()],
-            coming: Default::default(),
-            read: 0,
+            ..Self::default()
+        }
+    }
+
+    /// What it shows now, without the news that are on their way.
+    #[must_use]
+    pub fn still(&self) -> Self {
+        Self {
+            objects: self.objects.clone(),
+            ..Self::default()
         }
     }
 
@@ -213,9 +217,11 @@ impl View {
                 }
                 Body::HttpRoute(route) | Body::Ingress(route) => {
                     let key = id.key();
-                    let kind = (key.api_version.clone(), key.kind.clone());
-                    let owned =
-                        wanted.owned_kinds.contains(&kind) && object.controller_uid() == Some(uid);
+                    let may_be_owned = || {
+                        let kind = (key.api_version.clone(), key.kind.clone());
+                        wanted.owned_kinds.contains(&kind)
+                    };
+                    let owned = object.controller_uid() == Some(uid) && may_be_owned();
                     if owned || wanted.objects.contains(&key) {
                         snapshot.objects.insert(key, route.clone());
                     }

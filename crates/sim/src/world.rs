@@ -55,8 +55,9 @@ pub struct Shared {
     pub log: Option<Vec<String>>,
     pub writes: u64,
     pub plans: u64,
-    /// Every n-th plan is made twice.
+    /// Every n-th plan is made twice, and of those every n-th without what is kept of earlier ones.
     pub twice_every: u64,
+    pub afresh_every: u64,
     call_ms: i64,
     rng: ChaCha8Rng,
 }
@@ -70,6 +71,12 @@ impl Shared {
     pub fn plans_twice(&mut self) -> bool {
         self.plans += 1;
         self.plans.is_multiple_of(self.twice_every.max(1))
+    }
+
+    /// Whether the second plan is made without what is kept of earlier ones.
+    pub fn plans_afresh(&self) -> bool {
+        let times = self.plans / self.twice_every.max(1);
+        times.is_multiple_of(self.afresh_every.max(1))
     }
 
     /// What all plans of this generation derive from the spec.
@@ -198,6 +205,7 @@ impl World {
                 writes: 0,
                 plans: 0,
                 twice_every: 16,
+                afresh_every: 4,
                 call_ms: scenario.tempo.call_ms,
                 rng,
             },
@@ -453,7 +461,10 @@ impl World {
             // What is refused is tried again.
             plan.actions.retain(|action| !evicts(action));
         }
-        for (rule, what) in check::at_rest(&plan, &stored, &self.facts()) {
+        let facts = self.facts();
+        let mut found = check::at_rest(&plan, &stored, &facts);
+        found.extend(check::surplus_runs(&*self.shared.ground, &facts));
+        for (rule, what) in found {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }
     }

@@ -4,6 +4,7 @@ use crate::ground::Patch;
 use crate::object::{Id, Kind, Object};
 use crate::time::{stamp, whole};
 use crate::world::Shared;
+use api::AnalysisPhase;
 use plan::{Guard, PatchKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,19 +66,19 @@ impl Analyses {
             let Some((phase, terminated)) = state(&object) else {
                 continue;
             };
-            let uid = object.uid().to_owned();
-            if phase.is_empty() {
+            let Some(phase) = phase else {
                 let (at, end) = self.begin(now);
-                self.running.insert(uid, (at, end));
+                self.running.insert(object.uid().to_owned(), (at, end));
                 next = Some(earlier(next, at));
                 let started = whole(stamp(now)).to_string();
                 write(shared, &id, "Running", &started);
                 continue;
-            }
-            if phase != "Running" && phase != "Pending" {
+            };
+            if !matches!(phase, AnalysisPhase::Running | AnalysisPhase::Pending) {
                 continue;
             }
-            let (at, end) = self.running.get(&uid).cloned().unwrap_or_else(|| {
+            let running = self.running.get(object.uid()).cloned();
+            let (at, end) = running.unwrap_or_else(|| {
                 let verdict = Verdict::default();
                 (now, verdict.phase)
             });
@@ -111,13 +112,12 @@ fn earlier(next: Option<i64>, at: i64) -> i64 {
 
 /// Phase, and whether it is told to end. Only runs that a Rollout or an Experiment controls are
 /// run.
-fn state(object: &Object) -> Option<(String, bool)> {
+fn state(object: &Object) -> Option<(Option<AnalysisPhase>, bool)> {
     let run = object.analysis_run()?;
     object
         .controller()
         .filter(|owner| matches!(&*owner.kind, "Rollout" | "Experiment"))?;
     let phase = run.status.as_ref().and_then(|status| status.phase);
-    let phase = phase.map_or_else(String::new, |phase| phase.to_string());
     Some((phase, run.spec.terminate == Some(true)))
 }
 

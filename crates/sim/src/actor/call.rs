@@ -4,7 +4,7 @@ use super::controller::{Pass, live};
 use crate::check::{Deed, Facts};
 use crate::fault::{self, Call};
 use crate::ground::{self, Ground, Patch, Refused};
-use crate::object::{Body, Id, Kind, Object};
+use crate::object::{Id, Kind, Object};
 use crate::time::stamp;
 use crate::view::View;
 use crate::world::Shared;
@@ -155,7 +155,8 @@ pub(super) fn action(
     if creates_set && let Some(answer) = refusal(actor, &id, call, shared) {
         return answer;
     }
-    let truth = Facts::of_truth(&*shared.ground, actor.rollout);
+    // Runs and experiments are nothing that facts are about.
+    let truth = Facts::tell_of(id.kind).then(|| Facts::of_truth(&*shared.ground, actor.rollout));
     let object = live(shared, &id);
     let mut absorbed = None;
     let written = carried(call, shared, |shared| {
@@ -169,17 +170,9 @@ pub(super) fn action(
     if let Some(done) = absorbed {
         shared.checks.turned &= !matches!(id.kind, Kind::HttpRoute | Kind::Ingress);
         absorb(&mut pass.view, &id, done);
-        let after = (
-            Facts::of_truth(&*shared.ground, actor.rollout),
-            Facts::of_view(&pass.view, actor.rollout),
-        );
-        let checks = &mut shared.checks;
-        if matches!(action, Action::Evict { .. }) {
-            let pods = ready_pods(&*shared.ground);
-            checks.evicted(now, &pass.seen, (&truth, &after.0), &pods);
+        if let Some(truth) = truth {
+            compare(pass, action, &truth, actor.rollout, shared);
         }
-        checks.compare(now, (&truth, &after.0), (&pass.seen, &after.1));
-        pass.seen = after.1;
     }
     match written {
         Ok(done) => {
@@ -207,6 +200,20 @@ pub(super) fn action(
     }
 }
 
+/// Holds what an action has made of the world against what there was before.
+fn compare(pass: &mut Pass, action: &Action, truth: &Facts, rollout: &Id, shared: &mut Shared) {
+    let now = shared.now_ms;
+    let after = Facts::of_truth(&*shared.ground, rollout);
+    let seen = Facts::of_view(&pass.view, rollout);
+    let checks = &mut shared.checks;
+    if matches!(action, Action::Evict { .. }) {
+        let pods = ready_pods(&*shared.ground);
+        checks.evicted(now, &pass.seen, (truth, &after), &pods);
+    }
+    checks.compare(now, (truth, &after), (&pass.seen, &seen));
+    pass.seen = seen;
+}
+
 /// What the caller hears while the API server takes no ReplicaSet, and keeps.
 fn refusal(actor: &mut Actor<'_>, id: &Id, call: Call, shared: &mut Shared) -> Option<Answer> {
     let now = shared.now_ms;
@@ -230,18 +237,7 @@ fn refusal(actor: &mut Actor<'_>, id: &Id, call: Call, shared: &mut Shared) -> O
 /// Names of the pods that are ready. Their ReplicaSets count them a moment later.
 fn ready_pods(ground: &dyn Ground) -> Vec<String> {
     let pods = ground.list(Kind::Pod).into_iter();
-    let is_ready = |object: &Object| {
-        let Body::Pod(pod) = &object.body else {
-            return false;
-        };
-        let conditions = pod
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.as_ref());
-        let mut conditions = conditions.into_iter().flatten();
-        conditions.any(|one| one.type_ == "Ready" && one.status == "True")
-    };
-    pods.filter(|(_, object)| is_ready(object))
+    pods.filter(|(_, object)| object.is_ready())
         .map(|(id, _)| id.name.to_string())
         .collect()
 }

@@ -2,20 +2,21 @@
 //! two calls in which the world goes on.
 
 use super::call::{self, Answer};
-use crate::check::{Change, Checks, Facts};
+use crate::check::{self, Change, Evidence, Facts, Purpose};
 use crate::fault::Call;
 use crate::mutant::Mutant;
-use crate::object::{Body, Id, Kind, Object};
+use crate::object::{Id, Kind, Object};
 use crate::time::{millis, stamp, whole};
 use crate::view::{Lags, View};
 use crate::world::Shared;
-use api::{AnalysisPhase, Rollout, RolloutStatus};
+use api::{Rollout, RolloutStatus};
 use engine::rollout;
 use engine::snapshot::Refusal;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::vec;
 
 /// First delay after a failed pass, doubled up to the second.
 const RETRY_MS: i64 = 50;
@@ -50,18 +51,16 @@ pub(super) struct Pass {
     /// The version that the status is written with.
     pub(super) version: u64,
     /// What the planner saw, and the pass's own writes since: news that came later are nobody's
-    /// fault.
+    /// fault. Nothing where there are no actions to be judged by it.
     pub(super) view: View,
     pub(super) seen: Facts,
-    /// Versions of everything that the planner saw.
+    /// Versions of what the planner saw, likewise.
     pub(super) versions: BTreeMap<Id, u64>,
-    pub(super) passed: Vec<Option<i32>>,
-    pub(super) tried: Vec<i32>,
-    pub(super) failed: bool,
+    evidence: Evidence,
+    /// What is still to be done.
+    actions: vec::IntoIter<Action>,
     /// When it was planned.
     at_ms: i64,
-    rooted: bool,
-    next: usize,
     due_ms: i64,
     wrote: bool,
 }
@@ -73,9 +72,7 @@ impl Pass {
             planned: &self.planned,
             after: &self.plan.status,
             seen: &self.seen,
-            passed: &self.passed,
-            tried: &self.tried,
-            failed: self.failed,
+            evidence: &self.evidence,
             at_ms: self.at_ms,
             skew_ms,
         }
@@ -184,8 +181,10 @@ impl Controller {
             // An impure planner is one that looks at a clock of its own.
             let impure = i64::from(mutant == Some(Mutant::Impure)) * 2_000;
             let later = stamp(shared.now_ms + self.skew_ms + impure);
-            // What was kept of the plans before changes nothing.
-            snapshot.digest = None;
+            if shared.plans_afresh() {
+                // What was kept of the plans before changes nothing.
+                snapshot.digest = None;
+            }
             let again = rollout::plan(&snapshot, &shared.config, later);
             if plan != again {
                 let what = "planning twice gives two plans";
@@ -203,7 +202,7 @@ impl Controller {
         let now = shared.now_ms;
         self.dirty = false;
         self.wake_at = None;
-        let Some((planned, plan)) = self.plan(shared) else {
+        let Some((planned, mut plan)) = self.plan(shared) else {
             return;
         };
         let resync = now + RESYNC_MS;
@@ -221,95 +220,54 @@ impl Controller {
         }
         let version = self.view.get(&self.rollout).map_or(0, |own| own.version);
         let of = Purpose::new(&planned, &plan.status, &shared.checks);
-        let (passed, failed) = self.runs(&of);
-        let (tried, failed_experiment) = self.experiments(&of);
-        let failed = failed || failed_experiment;
+        let evidence = Evidence::of(&self.view, &of);
+        let seen = Facts::of_view(&self.view, &self.rollout);
+        if let Some(what) = check::too_many_evictions(&plan.actions, &self.view, &seen) {
+            let rule = "more evictions than the floor allows";
+            shared.checks.report(now, rule, what);
+        }
+        let (view, versions) = if plan.actions.is_empty() {
+            Default::default()
+        } else {
+            (self.view.still(), self.versions())
+        };
+        self.pass = Some(Pass {
+            actions: std::mem::take(&mut plan.actions).into_iter(),
+            plan,
+            planned,
+            version,
+            view,
+            seen,
+            versions,
+            evidence,
+            at_ms: now,
+            due_ms: now + shared.call_ms(),
+            wrote: false,
+        });
+    }
+
+    /// Versions of everything that an action may change only as it was seen.
+    fn versions(&self) -> BTreeMap<Id, u64> {
         let kinds = [
             Kind::ReplicaSet,
             Kind::Service,
             Kind::HttpRoute,
             Kind::Ingress,
         ];
-        let versions = kinds
+        kinds
             .into_iter()
             .flat_map(|kind| self.view.of_kind(kind))
             .map(|(id, object)| (id.clone(), object.version))
-            .collect();
-        self.pass = Some(Pass {
-            plan,
-            planned,
-            version,
-            view: self.view.clone(),
-            seen: Facts::of_view(&self.view, &self.rollout),
-            versions,
-            passed,
-            tried,
-            failed,
-            at_ms: now,
-            rooted: false,
-            next: 0,
-            due_ms: now + shared.call_ms(),
-            wrote: false,
-        });
-    }
-
-    /// The successful runs of this update by step, and whether one failed.
-    fn runs(&self, of: &Purpose) -> (Vec<Option<i32>>, bool) {
-        let mut passed = Vec::new();
-        let mut failed = false;
-        for (_, object) in self.view.of_kind(Kind::AnalysisRun) {
-            let Some(run) = object.analysis_run() else {
-                continue;
-            };
-            let status = run.status.as_ref();
-            let ended = status.and_then(|status| status.completed_at.as_ref());
-            let ended = ended.filter(|_| run.spec.terminate != Some(true));
-            let (fails, passes) = of.counts(&run.metadata, ended);
-            let phase = status.and_then(|status| status.phase);
-            failed |= fails && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            if passes && phase == Some(AnalysisPhase::Successful) {
-                let labels = run.metadata.labels.as_ref();
-                let step = labels.and_then(|all| all.get(api::constants::STEP_INDEX_LABEL));
-                passed.push(step.and_then(|step| step.parse().ok()));
-            }
-        }
-        (passed, failed)
-    }
-
-    /// The steps of this update that have a successful experiment, and whether one failed. An
-    /// experiment's name says which step it is of: `app-<hash>-<revision>-<step>`.
-    fn experiments(&self, of: &Purpose) -> (Vec<i32>, bool) {
-        let mut tried = Vec::new();
-        let mut failed = false;
-        for (id, object) in self.view.of_kind(Kind::Experiment) {
-            let Body::Experiment(experiment) = &object.body else {
-                continue;
-            };
-            let phase = experiment.status.as_ref().and_then(|status| status.phase);
-            let words: Vec<&str> = id.name.split('-').collect();
-            let [_, _, _, step, ..] = words[..] else {
-                continue;
-            };
-            // Which says no time of its end, and goes on while steps change: it counts since the
-            // last retry.
-            let (counts, _) = of.counts(&experiment.metadata, None);
-            failed |= counts && matches!(phase, Some(AnalysisPhase::Failed | AnalysisPhase::Error));
-            if counts && phase == Some(AnalysisPhase::Successful) {
-                tried.extend(step.parse::<i32>());
-            }
-        }
-        (tried, failed)
+            .collect()
     }
 
     /// The next call of a pass.
     fn go_on(&mut self, mut pass: Pass, shared: &mut Shared) {
         let now = shared.now_ms;
-        let answer = if let (false, Some(patch)) = (pass.rooted, pass.plan.root.patch.clone()) {
-            pass.rooted = true;
+        let answer = if let Some(patch) = pass.plan.root.patch.take() {
             pass.wrote = true;
             call::root(&mut self.actor(), &mut pass, &patch, shared)
-        } else if let Some(action) = pass.plan.actions.get(pass.next).cloned() {
-            pass.next += 1;
+        } else if let Some(action) = pass.actions.next() {
             // What an eviction leads to is seen when the pod goes, if it does.
             pass.wrote |= !matches!(action, Action::Evict { .. } | Action::Measure(_));
             call::action(&mut self.actor(), &mut pass, &action, shared)
@@ -360,47 +318,6 @@ impl Controller {
         self.not_before = now + delay;
         self.dirty = true;
     }
-}
-
-/// What an analysis or experiment must be of to tell anything about the update under way.
-#[derive(Debug)]
-struct Purpose {
-    hash: String,
-    revision: Option<String>,
-    since_ms: i64,
-    retried_ms: i64,
-}
-
-impl Purpose {
-    fn new(planned: &Rollout, status: &RolloutStatus, checks: &Checks) -> Self {
-        Self {
-            hash: status.current_pod_hash.clone(),
-            revision: revision(&planned.metadata).cloned(),
-            since_ms: checks.since_ms,
-            retried_ms: checks.retried_ms,
-        }
-    }
-
-    /// Whether it tells anything that it failed, and that it did not. One that goes on while steps
-    /// change is of the new ones too, and of whichever number its revision gets.
-    fn counts(&self, metadata: &ObjectMeta, ended: Option<&Time>) -> (bool, bool) {
-        let labels = metadata.labels.as_ref();
-        let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));
-        let own = revision(metadata);
-        let same = own.is_none() || self.revision.is_none() || own == self.revision.as_ref();
-        // Times of creation have whole seconds.
-        let created = metadata.creation_timestamp.as_ref();
-        let after = |moment: i64| created.is_none_or(|own| millis(own.0) + 1_000 > moment);
-        let ours = hash == Some(&self.hash);
-        let goes_on = ended.is_some_and(|own| millis(own.0) + 1_000 > self.since_ms);
-        let passes = (same && after(self.since_ms)) || goes_on;
-        (ours && after(self.retried_ms), ours && passes)
-    }
-}
-
-fn revision(metadata: &ObjectMeta) -> Option<&String> {
-    let annotations = metadata.annotations.as_ref()?;
-    annotations.get(api::constants::REVISION_ANNOTATION)
 }
 
 /// What becomes of times when they are stored: whole seconds.

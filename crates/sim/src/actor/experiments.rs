@@ -9,7 +9,7 @@ use crate::world::Shared;
 use api::{Experiment, ExperimentStatus};
 use engine::experiment::{ExperimentSnapshot, plan};
 use engine::snapshot::TemplateSet;
-use plan::{Guard, Next, PatchKind, Plan};
+use plan::{Action, Guard, Next, PatchKind, Plan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,10 @@ pub fn step(shared: &mut Shared) -> Option<i64> {
             continue;
         };
         let snapshot = snapshot(experiment, object.uid(), &*shared.ground);
-        let plan = plan(&snapshot, &shared.config, stamp(now));
+        let mut plan = plan(&snapshot, &shared.config, stamp(now));
+        if let Some(mutant) = shared.mutant {
+            mutant.of_experiment(&mut plan);
+        }
         if let Next::At(at) = plan.next {
             next = next.into_iter().chain([millis(at).max(now + 1)]).min();
         }
@@ -83,6 +86,7 @@ fn finish(
     let now = shared.now_ms;
     for action in &plan.actions {
         write(shared)?;
+        judge(live, action, shared);
         ground::carry_out(&mut *shared.ground, now, action);
     }
     let stored = live.json()["status"].take();
@@ -105,6 +109,26 @@ fn finish(
     // An experiment that is gone needs no status.
     drop(shared.ground.patch(now, id, patch));
     Some(())
+}
+
+/// An experiment deletes and scales what it controls, and nothing else.
+fn judge(experiment: &Object, action: &Action, shared: &mut Shared) {
+    let takes = match action.deed() {
+        Action::Delete { .. } => true,
+        Action::Patch { patch, .. } => patch.pointer("/spec/replicas").is_some(),
+        _ => false,
+    };
+    let target = action.target().filter(|_| takes);
+    let Some(id) = target.and_then(|target| Id::of_key(&target)) else {
+        return;
+    };
+    let live = shared.ground.get(&id);
+    if live.is_some_and(|live| live.controller_uid() != Some(experiment.uid())) {
+        let rule = "an experiment writes to something else";
+        shared
+            .checks
+            .report(shared.now_ms, rule, format!("{action:?}"));
+    }
 }
 
 /// Counts a write; `None` if this one is lost.

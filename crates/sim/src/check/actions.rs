@@ -60,7 +60,8 @@ impl Checks {
                 let hash = patch.pointer("/spec/selector/rollouts-pod-template-hash");
                 if let (Kind::Service, Some(hash)) = (id.kind, hash.and_then(Value::as_str)) {
                     let pauses = std::mem::take(&mut self.pauses);
-                    if let Some(what) = change.switch(&id.name, hash, &pauses) {
+                    let switch = change.switch(&id.name, hash, &pauses);
+                    if let Some(what) = switch.or_else(|| change.led_astray(&id.name, hash)) {
                         self.report(at_ms, "a switch too early", what);
                     }
                     self.pauses = pauses;

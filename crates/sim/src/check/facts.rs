@@ -18,12 +18,19 @@ pub struct SetFacts {
     pub ready: i32,
     /// Pods that count towards the floor: ready for `minReadySeconds`, if that is asked for.
     pub available: i32,
+    /// Available pods as its status tells, those included that its size leaves it no longer.
+    pub told: i32,
     /// It is kept for a while, to go back to.
     pub warm: bool,
     set: Arc<ReplicaSet>,
 }
 
 impl SetFacts {
+    /// It is being deleted: it is nothing that pods come back to.
+    pub fn is_leaving(&self) -> bool {
+        self.set.metadata.deletion_timestamp.is_some()
+    }
+
     fn annotation(&self, name: &str) -> Option<&str> {
         let annotations = self.set.metadata.annotations.as_ref()?;
         annotations.get(name).map(String::as_str)
@@ -67,6 +74,15 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether a write to an object of that kind may change any of them. Pods are counted by their
+    /// ReplicaSets.
+    pub const fn tell_of(kind: Kind) -> bool {
+        !matches!(
+            kind,
+            Kind::AnalysisRun | Kind::AnalysisTemplate | Kind::Experiment | Kind::Deployment
+        )
+    }
+
     /// The world as it is.
     pub fn of_truth(ground: &dyn Ground, rollout: &Id) -> Self {
         let mut facts = Self {
@@ -125,6 +141,7 @@ impl Facts {
                         size,
                         ready,
                         available,
+                        told: told.unwrap_or(0),
                         set: set.clone(),
                         warm: set.metadata.annotations.as_ref().is_some_and(|all| {
                             all.contains_key(api::constants::SCALE_DOWN_DEADLINE_ANNOTATION)
@@ -287,7 +304,9 @@ pub(super) fn ingress_weights(
     let own = rollout.metadata.name.as_deref().unwrap_or_default();
     let canary = get(&Id::new(Kind::Ingress, &format!("{own}-{stable}-canary")));
     let number = |name: &str| {
-        let object = canary.as_ref()?.json();
+        let Body::Ingress(object) = &canary.as_ref()?.body else {
+            return None;
+        };
         let all = object.pointer("/metadata/annotations")?.as_object()?;
         let text = all
             .iter()

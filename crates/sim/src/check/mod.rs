@@ -1,17 +1,49 @@
 //! Checkers: what must be true of everything that the controller does.
+//!
+//! Each rule, where it is, and what it lets pass:
+//!
+//! - Ready pods, floor and surge: [`shortfalls`]; what no action made worse, in truth and as seen.
+//! - Restarts: [`too_many_evictions`], and an arm's last pod [`Checks::evicted`].
+//! - Pods that an update leaves alone: `sizes`; canaries by pods, `dynamicStableScale`.
+//! - Traffic goes where pods are ready: [`shortfalls`], [`Change::led_astray`]; canaries by pods
+//!   that are halted.
+//! - Weights add up: [`shortfalls`]; routes that nobody has weighed yet.
+//! - The canary gets no more than its step: [`shortfalls`], by pods `sizes`; weights turned by
+//!   hand, no stable pods, canaries by pods that are halted.
+//! - A switch after readiness, analysis and pause: [`Change::switch`]; the way back, and where
+//!   there is nothing to switch from.
+//! - Stable after all steps and analyses: `transitions`, `switches`; full promotions, the way back,
+//!   no stable pods.
+//! - An abort gives the traffic back: `rest`, while it lasts [`shortfalls`] and `sizes`; stable
+//!   pods that do not answer.
+//! - Nothing of others is deleted or patched: [`Checks::deed`]; orphans are adopted.
+//! - Pauses last, steps follow each other: `transitions`; full promotions, the way back.
+//! - `observedGeneration` is the one that was planned: `transitions`.
+//! - Convergence, silence, counts, history: [`at_rest`], [`healed`], [`surplus_runs`]; invalid
+//!   specs.
+//!
+//! The way back is one within the `rollbackWindow`, to the stable revision, or to pods that are
+//! still warm.
 
 mod actions;
+mod evictions;
+mod evidence;
 mod facts;
 mod reasons;
 mod requests;
 mod rest;
 mod rules;
 mod sizes;
+mod switches;
+#[cfg(test)]
+mod tests;
 mod transitions;
 
 pub use actions::Deed;
+pub use evictions::too_many_evictions;
+pub use evidence::{Evidence, Passed, Purpose};
 pub use facts::{Facts, SetFacts};
-pub use rest::{at_rest, healed, left_ingresses};
+pub use rest::{at_rest, healed, left_ingresses, surplus_runs};
 pub use rules::{Shortfalls, shortfalls, worse};
 pub use transitions::{Change, Pauses};
 
@@ -120,8 +152,8 @@ impl Checks {
             let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
-            let no_worse =
-                rules::is_same_arm(rule, on, truth.0, truth.1) || rules::is_rescue(rule, truth.0);
+            let no_worse = rules::is_same_arm(rule, on, truth.0, truth.1)
+                || rules::is_rescue(rule, on, truth.0);
             if !forgiven && !no_worse && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }

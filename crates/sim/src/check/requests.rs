@@ -10,6 +10,8 @@ pub(super) struct Ended {
     pod_hash: String,
     step_hash: String,
     index: Option<i32>,
+    /// An analysis before the switch had been made by then.
+    is_analysed: bool,
 }
 
 impl Ended {
@@ -21,6 +23,19 @@ impl Ended {
                 status.current_step_index,
             )
     }
+
+    /// Whether an analysis before the switch was added later: who ended the pause did not know what
+    /// it would come to, and is asked once more.
+    fn is_outdated(&self, status: &RolloutStatus) -> bool {
+        !self.is_analysed && is_analysed(status)
+    }
+}
+
+fn is_analysed(status: &RolloutStatus) -> bool {
+    status
+        .blue_green
+        .pre_promotion_analysis_run_status
+        .is_some()
 }
 
 /// The only pause there is, if it is one that a person or time ends.
@@ -44,6 +59,7 @@ impl Checks {
             pod_hash: status.current_pod_hash.clone(),
             step_hash: status.current_step_hash.clone(),
             index: status.current_step_index,
+            is_analysed: is_analysed(status),
         });
     }
 
@@ -63,7 +79,8 @@ impl Checks {
         };
         let switched = after.blue_green.active_selector == after.current_pod_hash
             || after.blue_green.scale_up_preview_check_point;
-        if promoted || after.abort || switched || !ended.is_there(after) {
+        if promoted || after.abort || switched || !ended.is_there(after) || ended.is_outdated(after)
+        {
             return lost;
         }
         match only_pause(after) {

@@ -6,7 +6,7 @@ use crate::ground::Ground;
 use crate::object::{Id, Kind};
 use crate::setup;
 use api::constants::condition;
-use api::{PauseReason, RolloutPhase, RolloutStatus};
+use api::{AnalysisPhase, PauseReason, RolloutPhase, RolloutStatus};
 use plan::Plan;
 
 /// A plan for a world at rest: nothing to do, nothing to say, and a reason to be where it is.
@@ -31,6 +31,8 @@ pub fn at_rest(
     }
     found.extend(history(plan, facts).map(|what| ("history at rest", what)));
     found.extend(services(plan, facts).map(|what| ("services at rest", what)));
+    found.extend(aborted(plan, facts).map(|what| ("an abort at rest", what)));
+    found.extend(counts(plan, facts).map(|what| ("counts at rest", what)));
     let healthy = plan.status.phase == Some(RolloutPhase::Healthy);
     if !healthy && plan.trace.waiting_on.is_empty() {
         found.push((
@@ -68,7 +70,11 @@ fn history(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     let others: Vec<_> = others.collect();
     let selected = |hash: &str| facts.services.iter().any(|(_, own)| own == hash);
     let mut kept = others.iter();
-    let needed = kept.any(|set| set.size > 0 || selected(&set.hash));
+    // A weight that could not be written anew yet names its revision (rollouts.md §3.4).
+    let arms = status.canary.weights.iter();
+    let arms: Vec<_> = arms.flat_map(|own| [&own.canary, &own.stable]).collect();
+    let weighed = |hash: &str| arms.iter().any(|arm| arm.pod_template_hash == hash);
+    let needed = kept.any(|set| set.size > 0 || selected(&set.hash) || weighed(&set.hash));
     let surplus = others.len() as i32 > limit.max(0);
     (surplus && !needed && !is_invalid(status))
         .then(|| format!("{} old revisions are kept of {limit}", others.len()))
@@ -97,6 +103,85 @@ fn services(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     let current = &status.current_pod_hash;
     (!halted && preview != Some(current))
         .then(|| format!("the preview service selects {preview:?} instead of {current}"))
+}
+
+/// The status counts the pods that answer: of what the active service leads to, or all.
+fn counts(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let status = &plan.status;
+    if is_invalid(status) {
+        return None;
+    }
+    let strategy = facts.rollout.as_ref()?.spec.blue_green();
+    let active = strategy.and_then(|own| facts.selected(&own.active_service));
+    let active = active.and_then(|hash| facts.set(hash));
+    let there = active.map_or_else(|| facts.available(), |set| set.available);
+    let told = status.available_replicas;
+    (told != there).then(|| format!("{there} pods are available, and the status says {told}"))
+}
+
+/// Analysis runs that have ended and that nobody needs: more than the limits of the history, or of
+/// revisions that are gone.
+pub fn surplus_runs(ground: &dyn Ground, facts: &Facts) -> Option<(&'static str, String)> {
+    let (rollout, status) = (facts.rollout.as_ref()?, facts.status()?);
+    let (canary, blue_green) = (&status.canary, &status.blue_green);
+    let current = [
+        &canary.current_step_analysis_run_status,
+        &canary.current_background_analysis_run_status,
+        &blue_green.pre_promotion_analysis_run_status,
+        &blue_green.post_promotion_analysis_run_status,
+    ];
+    let current: Vec<&str> = current
+        .into_iter()
+        .flatten()
+        .map(|own| own.name.as_str())
+        .collect();
+    let (mut successful, mut others, mut orphans) = (0, 0, 0);
+    for (id, object) in ground.list(Kind::AnalysisRun) {
+        let Some(run) = object.analysis_run() else {
+            continue;
+        };
+        let is_ours = object.controller_uid() == rollout.metadata.uid.as_deref();
+        let labels = run.metadata.labels.as_ref();
+        let hash = labels.and_then(|all| all.get(api::constants::HASH_LABEL));
+        let phase = run.status.as_ref().and_then(|status| status.phase);
+        match phase {
+            _ if !is_ours || current.contains(&&*id.name) => {}
+            None | Some(AnalysisPhase::Pending | AnalysisPhase::Running) => {}
+            _ if hash.is_none_or(|own| facts.set(own).is_none()) => orphans += 1,
+            Some(AnalysisPhase::Successful) => successful += 1,
+            Some(_) => others += 1,
+        }
+    }
+    let spec = &rollout.spec;
+    let is_much = successful > spec.successful_run_history_limit().max(0)
+        || others > spec.unsuccessful_run_history_limit().max(0)
+        || orphans > 0;
+    let what = || format!("{successful} runs that passed, {others} others, {orphans} of nobody");
+    (is_much && !is_invalid(status)).then(|| ("history at rest", what()))
+}
+
+/// What an update that was given up still gets, though all stable pods answer.
+fn aborted(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
+    let status = &plan.status;
+    let rollout = facts.rollout.as_ref()?;
+    let stable = facts.set(&status.stable_rs)?;
+    let answers = stable.size > 0 && stable.available >= stable.size;
+    let is_given_up = status.abort && status.stable_rs != status.current_pod_hash;
+    if !is_given_up || !answers || facts.replicas() == 0 || is_invalid(status) {
+        return None;
+    }
+    let leads_elsewhere = |service: &str| {
+        let selected = facts.selected(service).filter(|own| *own != stable.hash);
+        selected.map(|own| format!("{service} leads to {own} after an abort"))
+    };
+    if let Some(strategy) = rollout.spec.blue_green() {
+        return leads_elsewhere(&strategy.active_service);
+    }
+    if rollout.spec.traffic_routing().is_none() {
+        return leads_elsewhere(facts.canary_service()?);
+    }
+    let weight = status.canary.weights.as_ref()?.canary.weight;
+    (weight > 0).then(|| format!("the canary has {weight} after an abort"))
 }
 
 /// What is wrong with the routes: they say what the status says, all of them.

@@ -4,8 +4,8 @@
 //! What no action of the controller may do is make a shortfall larger, in the world and in its own
 //! view of it: nobody is blamed for what he could not have seen.
 
-use super::Facts;
-use api::{Rollout, RolloutStatus};
+use super::{Facts, SetFacts};
+use api::{PauseReason, Rollout, RolloutStatus};
 use std::collections::BTreeMap;
 
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
@@ -74,12 +74,69 @@ fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     let rule = ("more pods than the surge allows", String::new());
     let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
     found.insert(rule, pods - facts.replicas() - surge);
+    services(facts, rollout, found);
+}
+
+/// Without a router, a service leads to pods that answer, if those do that it is to lead to: the
+/// stable service to the new pods when the stable ones are on their way out. What is halted stays
+/// where it is.
+fn services(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
+    let (Some(canary), Some(status)) = (rollout.spec.canary(), facts.status()) else {
+        return;
+    };
+    if is_halted(rollout, status) {
+        return;
+    }
+    let (stable, current) = (&status.stable_rs, &status.current_pod_hash);
+    let of_canary = if status.abort { stable } else { current };
+    let services = [
+        (&canary.canary_service, [of_canary, of_canary]),
+        (&canary.stable_service, [stable, current]),
+    ];
+    for (service, targets) in services {
+        let Some(service) = service else { continue };
+        let Some(selected) = facts.selected(service) else {
+            continue;
+        };
+        let may_go = targets
+            .iter()
+            .any(|own| *own != selected && facts.available_of(own) > 0);
+        let rule = (NOBODY_READY, service.clone());
+        found.insert(rule, i32::from(facts.ready_of(selected) == 0 && may_go));
+    }
+}
+
+/// Whether an update may not move: a user has paused it, or an analysis could not tell.
+pub(super) fn is_halted(rollout: &Rollout, status: &RolloutStatus) -> bool {
+    let mut pauses = status.pause_conditions.iter();
+    rollout.spec.is_paused() || pauses.any(|own| own.reason == PauseReason::InconclusiveAnalysisRun)
 }
 
 /// `maxSurge` and `maxUnavailable` in pods.
 pub(super) fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
     let canary = rollout.spec.canary()?;
-    let share = |amount: &api::IntOrString, up: bool| match amount {
+    let surge = share(&canary.max_surge_or_default(), replicas, true);
+    let mut unavailable = share(&canary.max_unavailable_or_default(), replicas, false);
+    if surge == 0 && unavailable == 0 {
+        unavailable = 1;
+    }
+    Some((surge, unavailable.min(replicas)))
+}
+
+/// How many pods a restart may take away at once.
+pub(super) fn away(rollout: &Rollout, replicas: i32) -> i32 {
+    let spec = &rollout.spec;
+    let unavailable = match (spec.blue_green(), spec.canary()) {
+        (Some(own), _) => own.max_unavailable_or_default(),
+        (None, Some(own)) => own.max_unavailable_or_default(),
+        (None, None) => return 1,
+    };
+    share(&unavailable, replicas, false).min(replicas).max(1)
+}
+
+/// So many pods, or so many percent of the replicas, rounded `up` or down.
+fn share(amount: &api::IntOrString, replicas: i32, up: bool) -> i32 {
+    let pods = match amount {
         api::IntOrString::Int(pods) => i64::from(*pods),
         api::IntOrString::String(text) => {
             let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
@@ -91,12 +148,7 @@ pub(super) fn limits(rollout: &Rollout, replicas: i32) -> Option<(i32, i32)> {
             }
         }
     };
-    let surge = share(&canary.max_surge_or_default(), true).max(0);
-    let mut unavailable = share(&canary.max_unavailable_or_default(), false).max(0);
-    if surge == 0 && unavailable == 0 {
-        unavailable = 1;
-    }
-    Some((surge as i32, (unavailable as i32).min(replicas)))
+    pods.max(0) as i32
 }
 
 fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
@@ -256,11 +308,19 @@ fn serving(facts: &Facts) -> Option<i32> {
     (!facts.weights.is_empty()).then_some(ready)
 }
 
-/// Whether the active service selected nobody before, so that a few pods are a rescue.
-pub(super) fn is_rescue(rule: &str, before: &Facts) -> bool {
-    let Some(rollout) = before.rollout.as_ref().filter(|_| rule == ACTIVE_TOO_FEW) else {
+/// Whether what a service does more than it may is a rescue: the active service selected nobody
+/// before, so that a few pods are better; the canary's service selected everybody, and of the
+/// stable pods, who are to have its traffic, none answers.
+pub(super) fn is_rescue(rule: &str, service: &str, before: &Facts) -> bool {
+    let (Some(rollout), Some(status)) = (before.rollout.as_ref(), before.status()) else {
         return false;
     };
+    if rule == TOO_MUCH {
+        return before.selected(service).is_none() && before.ready_of(&status.stable_rs) == 0;
+    }
+    if rule != ACTIVE_TOO_FEW {
+        return false;
+    }
     let strategy = rollout.spec.blue_green();
     let selected = strategy.and_then(|strategy| before.selected(&strategy.active_service));
     selected
@@ -308,14 +368,15 @@ fn is_update(facts: &Facts, hash: &str) -> bool {
         .is_some_and(|status| status.stable_rs != hash && facts.set(&status.stable_rs).is_some())
 }
 
-/// Whether the ReplicaSet of the stable revision has been deleted.
+/// Whether the ReplicaSet of the stable revision has been deleted, or is about to go.
 pub(super) fn is_stable_gone(facts: &Facts) -> bool {
+    let is_gone = |hash: &str| facts.set(hash).is_none_or(SetFacts::is_leaving);
     let status = facts.status();
-    status.is_some_and(|status| facts.set(&status.stable_rs).is_none())
+    status.is_some_and(|status| is_gone(&status.stable_rs))
 }
 
 /// The weight of the last `setWeight` up to the current step.
-fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
+pub(super) fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     let Some(status) = facts.status() else {
         return 0;
     };

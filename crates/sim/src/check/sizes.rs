@@ -2,6 +2,7 @@
 
 use super::{Change, SetFacts};
 use crate::time::millis;
+use engine::rollout::canary::split;
 
 /// Stored times have whole seconds.
 const SECOND_MS: i64 = 1_000;
@@ -13,7 +14,10 @@ impl Change<'_> {
         if size == set.size {
             return None;
         }
-        self.too_few_of_an_arm(set, size).or_else(|| {
+        let too_few = self.too_few_of_an_arm(set, size);
+        let too_few = too_few.or_else(|| self.too_few_that_stay(set, size));
+        let odd = too_few.or_else(|| self.too_many_for_a_step(set, size));
+        odd.or_else(|| {
             if size > set.size {
                 None
             } else if self.is_superseded(hash) {
@@ -113,13 +117,64 @@ impl Change<'_> {
         let is_canary = set.hash == self.after.current_pod_hash;
         let is_stable = set.hash == self.after.stable_rs;
         // Steps may ask for a number of pods.
-        let asked = super::rules::scale_in_force(self.planned, &self.before());
+        let asked = super::rules::scale_in_force(self.planned, self.before());
         let counted = matches!(asked, Some(super::rules::Scale::Replicas(_))) && !is_dynamic;
         let is_arm = (is_canary && !counted) || (is_stable && is_dynamic);
         (is_arm && size > 0 && size < least).then(|| {
             (
                 "an arm has fewer pods than minPodsPerReplicaSet",
                 format!("{} gets {size} of {least}", set.hash),
+            )
+        })
+    }
+
+    /// Pods that an update leaves alone: those of the stable revision, where the new ones are none
+    /// of its own and it is not scaled with its traffic; and those that the active service leads
+    /// to.
+    fn too_few_that_stay(&self, set: &SetFacts, size: i32) -> Option<(&'static str, String)> {
+        let spec = &self.planned.spec;
+        let blue_green = spec.blue_green();
+        let routed = spec.canary().filter(|own| own.traffic_routing.is_some());
+        let is_left_alone = blue_green.is_some() || routed.is_some_and(|own| !own.scales_stable());
+        let before = self.before();
+        let is_stable = set.hash == before.stable_rs && set.hash == self.after.stable_rs;
+        let active = blue_green.and_then(|own| self.seen.selected(&own.active_service));
+        let stays = (is_stable && is_left_alone) || active == Some(set.hash.as_str());
+        let wanted = set.size.min(self.seen.replicas());
+        (stays && size < wanted).then(|| {
+            (
+                "pods go that an update leaves alone",
+                format!("{} from {} to {size}, not {wanted}", set.hash, set.size),
+            )
+        })
+    }
+
+    /// The weight of a canary without a router is its pods: no more are made than the step says.
+    /// What is halted keeps the parts that it has, and pods that answer may be kept.
+    fn too_many_for_a_step(&self, set: &SetFacts, size: i32) -> Option<(&'static str, String)> {
+        let spec = &self.planned.spec;
+        let canary = spec.canary().filter(|own| own.traffic_routing.is_none())?;
+        let before = self.before();
+        let is_halted = super::rules::is_halted(self.planned, before);
+        let is_canary = set.hash == before.current_pod_hash
+            && set.hash == self.after.current_pod_hash
+            && set.hash != before.stable_rs
+            && before.current_step_hash == self.after.current_step_hash
+            && self.seen.set(&before.stable_rs).is_some();
+        // A router that the spec no longer names divides the traffic still. Who asks for all of an
+        // update at once means that of an aborted one as well.
+        let is_free = before.promote_full || before.canary.weights.is_some();
+        if !is_canary || is_halted || is_free {
+            return None;
+        }
+        let replicas = self.seen.replicas();
+        let (surge, _) = super::rules::limits(self.planned, replicas)?;
+        let weight = super::rules::allowed_weight(self.seen, self.planned);
+        let most = split::approximate(replicas, weight, canary.max_traffic_weight(), surge).new;
+        (size > set.size.max(most).max(set.told)).then(|| {
+            (
+                super::rules::TOO_MUCH,
+                format!("{} gets {size} pods, not {most}", set.hash),
             )
         })
     }

@@ -1,12 +1,13 @@
 //! The rules of change: what one status may say after another.
 
-use super::Facts;
 use super::facts::canary_service;
+use super::{Evidence, Facts, Passed};
 use crate::time::millis;
 use api::constants::{condition, reason};
 use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus};
 use engine::rollout::canary::split;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// One status that is about to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -16,12 +17,8 @@ pub struct Change<'a> {
     pub after: &'a RolloutStatus,
     /// The world as the planner saw it.
     pub seen: &'a Facts,
-    /// Successful analysis runs that the planner saw, by step index (`None`: no step's).
-    pub passed: &'a [Option<i32>],
-    /// Steps whose experiments it saw to have succeeded.
-    pub tried: &'a [i32],
-    /// Whether it saw a run that failed.
-    pub failed: bool,
+    /// What it saw analyses and experiments to have come to.
+    pub evidence: &'a Evidence,
     /// When it was planned: a pause lasts from one plan to another, however slow the writes are.
     pub at_ms: i64,
     /// How far clocks may differ.
@@ -30,6 +27,9 @@ pub struct Change<'a> {
 
 /// When the pauses that go on began, by reason.
 pub type Pauses = BTreeMap<&'static str, i64>;
+
+/// That of a Rollout which has none yet.
+static NO_STATUS: LazyLock<RolloutStatus> = LazyLock::new(RolloutStatus::default);
 
 pub(super) const PAUSE_STEP: &str = "CanaryPauseStep";
 /// Somebody has ended a pause since one began.
@@ -41,21 +41,28 @@ fn is_paused(status: &RolloutStatus, reason: PauseReason) -> bool {
     pauses.any(|pause| pause.reason == reason)
 }
 
-impl Change<'_> {
-    pub(super) fn before(&self) -> RolloutStatus {
-        self.planned.status.clone().unwrap_or_default()
+impl<'a> Change<'a> {
+    /// The status that was planned with.
+    pub(super) fn before(&self) -> &'a RolloutStatus {
+        let Some(status) = &self.planned.status else {
+            return &NO_STATUS;
+        };
+        status
     }
+}
 
+impl Change<'_> {
     /// What is wrong with the change.
     pub fn breaches(&self, pauses: &Pauses) -> Vec<String> {
         let before = self.before();
         let mut found = Vec::new();
         found.extend(self.generation());
-        found.extend(self.step(&before, pauses));
-        found.extend(self.start(&before));
-        found.extend(self.paused(&before));
-        found.extend(self.promotion(&before));
-        found.extend(self.abort(&before));
+        found.extend(self.step(before, pauses));
+        found.extend(self.start(before));
+        found.extend(self.paused(before));
+        found.extend(self.undecided(before));
+        found.extend(self.promotion(before));
+        found.extend(self.abort(before));
         found
     }
 
@@ -67,7 +74,7 @@ impl Change<'_> {
         ];
         let before = self.before();
         for (name, reason) in reasons {
-            match (is_paused(&before, reason), is_paused(self.after, reason)) {
+            match (is_paused(before, reason), is_paused(self.after, reason)) {
                 (false, true) => {
                     pauses.insert(name, self.at_ms);
                     pauses.remove(RESUMED);
@@ -81,7 +88,7 @@ impl Change<'_> {
     }
 
     /// Whether the current revision is one to go back to at once.
-    fn is_within_window(&self, before: &RolloutStatus) -> bool {
+    pub(super) fn is_within_window(&self, before: &RolloutStatus) -> bool {
         let new = &self.after.current_pod_hash;
         super::rules::is_within_window(self.planned, (self.seen, before), new)
     }
@@ -97,23 +104,33 @@ impl Change<'_> {
         })
     }
 
-    /// A new revision begins with the first step, or needs none. Steps that are done as soon as
-    /// they begin may be told of together with it; pauses and analyses never are.
+    /// A new revision begins with the first step, or needs none; and so do other steps. Those that
+    /// are done as soon as they begin may be told of together with it; pauses and analyses never
+    /// are, unless they have been passed by the same revision.
     fn start(&self, before: &RolloutStatus) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let is_new = before.current_pod_hash != self.after.current_pod_hash;
+        let begins = is_new || before.current_step_hash != self.after.current_step_hash;
         let index = usize::try_from(self.after.current_step_index.unwrap_or(0)).ok()?;
-        let mut done = steps.get(..index)?.iter();
-        let skips = done.any(|step| {
-            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        let mut done = steps.get(..index)?.iter().zip(0..);
+        let skips = done.any(|(step, number)| {
+            step.pause.is_some()
+                || (step.analysis.is_some()
+                    && (is_new || !self.evidence.passed.contains(&Passed::Step(number))))
+                || (step.experiment.is_some() && (is_new || !self.evidence.tried.contains(&number)))
         });
         let fast = before.stable_rs.is_empty()
             || self.after.current_pod_hash == before.stable_rs
             || self.after.stable_rs == self.after.current_pod_hash
             || self.is_within_window(before);
         let begins_late = index < steps.len() || (!steps.is_empty() && !fast);
-        (is_new && begins_late && skips)
-            .then(|| format!("a new revision begins at step {index} of {}", steps.len()))
+        let what = if is_new {
+            "a new revision"
+        } else {
+            "a list of other steps"
+        };
+        (begins && begins_late && skips)
+            .then(|| format!("{what} begins at step {index} of {}", steps.len()))
     }
 
     /// What a user has paused does not move on.
@@ -169,6 +186,24 @@ impl Change<'_> {
         })
     }
 
+    /// Only people decide where analyses and experiments could not.
+    fn undecided(&self, before: &RolloutStatus) -> Option<String> {
+        let same = before.current_pod_hash == self.after.current_pod_hash
+            && before.current_step_hash == self.after.current_step_hash;
+        let promoted = self.after.stable_rs == self.after.current_pod_hash;
+        let asked = self.after.abort || before.promote_full || self.is_within_window(before);
+        if !same || promoted || asked {
+            return None;
+        }
+        // Blue-green knows no experiments.
+        let of_experiments = self.planned.spec.canary().is_some();
+        let mut reasons = vec![PauseReason::InconclusiveAnalysisRun];
+        reasons.extend(of_experiments.then_some(PauseReason::InconclusiveExperiment));
+        let mut reasons = reasons.into_iter();
+        let ended = reasons.find(|own| is_paused(before, *own) && !is_paused(self.after, *own))?;
+        Some(format!("the pause {ended} ends though nobody ended it"))
+    }
+
     fn step(&self, before: &RolloutStatus, pauses: &Pauses) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let count = steps.len() as i32;
@@ -182,9 +217,13 @@ impl Change<'_> {
         if from == to || (to == 0 && self.after.abort) {
             return None;
         }
+        // Nobody holds a revision to its steps that is stable already, or that no other one is left
+        // beside; one that becomes stable has done them all.
         let promoted = self.after.stable_rs == self.after.current_pod_hash;
-        let rolls_back = self.is_within_window(before);
-        if to == count && (promoted || before.promote_full || rolls_back) {
+        let alone = before.stable_rs == before.current_pod_hash
+            || self.seen.set(&before.stable_rs).is_none();
+        let skips = before.promote_full || self.is_within_window(before) || (promoted && alone);
+        if to == count && skips {
             return None;
         }
         if to != from + 1 {
@@ -213,7 +252,7 @@ impl Change<'_> {
         let steps = self.planned.spec.canary_steps();
         let step = &steps[usize::try_from(index).ok()?];
         let hash = &self.after.current_pod_hash;
-        let ready = self.seen.ready_of(hash);
+        let ready = self.seen.available_of(hash);
         let least = |wanted| super::rules::least(self.planned, index as usize, wanted);
         if let Some(pause) = &step.pause {
             let duration = match &pause.duration {
@@ -242,7 +281,7 @@ impl Change<'_> {
                 }
                 if ready < least(needed) {
                     return Some(format!(
-                        "setWeight step {index} ends with {ready} ready pods"
+                        "setWeight step {index} ends with {ready} available pods"
                     ));
                 }
             } else if before.current_pod_hash != before.stable_rs {
@@ -253,7 +292,7 @@ impl Change<'_> {
                 let needed = split::approximate(replicas, weight, max_weight, surge).new;
                 if ready < least(needed) {
                     return Some(format!(
-                        "setWeight step {index} ends with {ready} ready pods of {needed}"
+                        "setWeight step {index} ends with {ready} available pods of {needed}"
                     ));
                 }
             }
@@ -264,16 +303,16 @@ impl Change<'_> {
                 && self.seen.set(&before.stable_rs).is_some();
             if wanted && ready < least(replicas) {
                 return Some(format!(
-                    "setCanaryScale step {index} ends with {ready} ready pods of {replicas}"
+                    "setCanaryScale step {index} ends with {ready} available pods of {replicas}"
                 ));
             }
         }
-        if step.experiment.is_some() && !self.tried.contains(&index) {
+        if step.experiment.is_some() && !self.evidence.tried.contains(&index) {
             return Some(format!(
                 "experiment step {index} ends without a successful experiment"
             ));
         }
-        if step.analysis.is_some() && !self.passed.contains(&Some(index)) {
+        if step.analysis.is_some() && !self.evidence.passed.contains(&Passed::Step(index)) {
             return Some(format!(
                 "analysis step {index} ends without a successful run"
             ));
@@ -282,7 +321,7 @@ impl Change<'_> {
     }
 
     /// A pause ends when its time is over or somebody ends it.
-    fn pause_end(
+    pub(super) fn pause_end(
         &self,
         before: &RolloutStatus,
         rule: &str,
@@ -316,27 +355,35 @@ impl Change<'_> {
                 "{new} becomes stable but is not the current revision"
             ));
         }
-        let ready = self.seen.ready_of(new);
-        if let Some(strategy) = self.planned.spec.blue_green() {
-            let active = self.seen.selected(&strategy.active_service);
-            // A service that selects no revision counts as a first deployment.
-            return (active.is_some_and(|active| active != new)).then(|| {
-                format!("{new} becomes stable but the active service selects {active:?}")
-            });
+        // Who gives an update up, and says nothing else, does not get it.
+        let is_given_up = before.abort && !before.promote_full && self.seen.set(old).is_some();
+        if is_given_up && *new == before.current_pod_hash && self.planned.spec.canary().is_some() {
+            return Some(format!("{new} becomes stable though it was aborted"));
         }
+        if self.planned.spec.blue_green().is_some() {
+            return self.promotion_of_active(before);
+        }
+        let analysis = self.planned.spec.canary()?.analysis.as_ref();
+        let asked = before.promote_full || self.is_within_window(before);
+        if analysis.is_some() && self.evidence.doomed && !asked {
+            return Some(format!(
+                "{new} becomes stable though its analysis has failed"
+            ));
+        }
+        let ready = self.seen.available_of(new);
         let past = self.planned.spec.canary_steps().len();
         let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
         let least = |step| super::rules::least(self.planned, step, self.seen.replicas());
         (ready < least(past).min(least(index))).then(|| {
             format!(
-                "{new} becomes stable with {ready} ready pods of {}",
+                "{new} becomes stable with {ready} available pods of {}",
                 self.seen.replicas()
             )
         })
     }
 
     fn abort(&self, before: &RolloutStatus) -> Option<String> {
-        if self.after.abort && !before.abort && !self.failed && !self.is_too_late(before) {
+        if self.after.abort && !before.abort && !self.evidence.failed && !self.is_too_late(before) {
             return Some("an update is aborted for no reason".to_owned());
         }
         let moved_on = before.current_pod_hash != self.after.current_pod_hash
@@ -365,47 +412,5 @@ impl Change<'_> {
             <= self.at_ms + self.skew_ms;
         let exceeded = progressing.reason == reason::PROGRESS_DEADLINE_EXCEEDED;
         !takes_time && (late || exceeded)
-    }
-
-    /// Whether the active service of a blue-green update may be switched to `hash` now.
-    pub fn switch(&self, service: &str, hash: &str, pauses: &Pauses) -> Option<String> {
-        let strategy = self.planned.spec.blue_green()?;
-        let before = self.before();
-        let live = self.seen.selected(service);
-        let back = hash == before.stable_rs || before.stable_rs.is_empty();
-        let lost = live.is_none_or(|live| self.seen.set(live).is_none());
-        if service != strategy.active_service || live == Some(hash) || back || lost {
-            return None;
-        }
-        let ready = self.seen.ready_of(hash);
-        if ready < self.seen.replicas() {
-            return Some(format!(
-                "the active service is switched to {hash} with {ready} ready pods of {}",
-                self.seen.replicas()
-            ));
-        }
-        if before.promote_full || self.is_within_window(&before) {
-            return None;
-        }
-        let age = |hash: &str| self.seen.set(hash).map(super::SetFacts::age);
-        let warm = self.seen.is_warm(hash) && age(hash) < age(&before.stable_rs);
-        if warm {
-            return None;
-        }
-        if strategy.pre_promotion_analysis.is_some() && !self.passed.contains(&None) {
-            return Some("a switch before the pre-promotion analysis has passed".to_owned());
-        }
-        let auto = strategy.auto_promotion_enabled != Some(false);
-        let seconds = strategy.auto_promotion_seconds.unwrap_or(0);
-        if (auto && seconds <= 0) || before.blue_green.scale_up_preview_check_point {
-            return None;
-        }
-        let duration = auto.then(|| i64::from(seconds));
-        self.pause_end(
-            &before,
-            "the pause before the switch",
-            (BLUE_GREEN_PAUSE, duration),
-            pauses,
-        )
     }
 }

@@ -1,6 +1,7 @@
 //! A scenario out of a seed. Each seed first chooses what may happen at all: worlds in which
 //! everything happens hide what a few things do to each other.
 
+mod autoscaler;
 mod edits;
 mod experiments;
 mod features;
@@ -40,6 +41,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut acts = acts(&mut rng);
     let mut faults = faults(&mut rng);
     edits::add(seed, &spec, &mut acts, &mut faults);
+    autoscaler::add(seed, &mut spec, &mut acts);
     strategies::add(seed, &mut spec, &mut acts);
     experiments::stumble(seed, &spec, &mut faults);
     let verdicts = (0..rng.random_range(0..4))

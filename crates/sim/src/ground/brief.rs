@@ -2,7 +2,8 @@
 //! and back they would be a third of all the work of a world.
 
 use crate::object::Body;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use api::AnalysisRunStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,15 @@ pub(super) fn merged(body: &Body, patch: &Value) -> Option<Body> {
             parts.number("replicas", &mut rollout.spec.replicas)?;
             Body::Rollout(Arc::new(rollout))
         }
+        Body::AnalysisRun(run) => {
+            let mut run = (**run).clone();
+            parts.annotate(&mut run.metadata)?;
+            if let Some(terminate) = parts.spec.remove("terminate") {
+                run.spec.terminate = Some(terminate.as_bool()?);
+            }
+            parts.tell(&mut run.status)?;
+            Body::AnalysisRun(Arc::new(run))
+        }
         _ => return None,
     };
     parts.is_spent().then_some(merged)
@@ -46,20 +56,23 @@ pub(super) fn merged(body: &Body, patch: &Value) -> Option<Body> {
 struct Parts<'p> {
     annotations: Option<&'p Value>,
     spec: BTreeMap<&'p str, &'p Value>,
+    status: Option<&'p Map<String, Value>>,
 }
 
 impl<'p> Parts<'p> {
-    /// `None` if there is anything but annotations and a spec.
+    /// `None` if there is anything but annotations, a spec and a status.
     fn of(patch: &'p Value) -> Option<Self> {
         let mut parts = Self {
             annotations: None,
             spec: BTreeMap::new(),
+            status: None,
         };
         for (field, value) in patch.as_object()? {
             let fields = value.as_object()?;
             match field.as_str() {
                 "metadata" => parts.annotations = Some(only(fields, "annotations")?),
                 "spec" => parts.spec = fields.iter().map(|(key, v)| (key.as_str(), v)).collect(),
+                "status" => parts.status = Some(fields),
                 _ => return None,
             }
         }
@@ -80,8 +93,26 @@ impl<'p> Parts<'p> {
         Some(())
     }
 
+    /// What is told of an analysis run.
+    fn tell(&mut self, status: &mut Option<AnalysisRunStatus>) -> Option<()> {
+        let Some(fields) = self.status.take() else {
+            return Some(());
+        };
+        let status = status.get_or_insert_default();
+        for (field, value) in fields {
+            let text = value.as_str()?;
+            match field.as_str() {
+                "phase" => status.phase = Some(text.parse().ok()?),
+                "startedAt" => status.started_at = Some(Time(text.parse().ok()?)),
+                "completedAt" => status.completed_at = Some(Time(text.parse().ok()?)),
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
     fn is_spent(&self) -> bool {
-        self.annotations.is_none() && self.spec.is_empty()
+        self.annotations.is_none() && self.spec.is_empty() && self.status.is_none()
     }
 }
 
@@ -122,8 +153,9 @@ mod tests {
         let object = object(kind, spec);
         let version = object.version;
         let long = structural::patch::merge(&object.json(), patch);
+        let long = Object::parse(kind, version, long).expect("the kind holds it");
         let body = merged(&object.body, patch).expect("the patch is a brief one");
-        assert_eq!(Object { version, body }.json(), long);
+        assert_eq!(body, long.body);
     }
 
     #[test]
@@ -141,6 +173,27 @@ mod tests {
             &json!({"replicas": 2, "selector": selector}),
             &patch,
         );
+    }
+
+    #[test]
+    fn brief_patches_of_analysis_runs_do_what_long_ones_do() {
+        let spec = json!({"metrics": []});
+        let at = "2030-01-01T00:00:00Z";
+        for patch in [
+            json!({"spec": {"terminate": true}}),
+            json!({"status": {"phase": "Running", "startedAt": at}}),
+            json!({"status": {"phase": "Failed", "completedAt": at}}),
+        ] {
+            agrees(Kind::AnalysisRun, &spec, &patch);
+        }
+        let run = object(Kind::AnalysisRun, &spec);
+        for patch in [
+            json!({"status": {"phase": ""}}),
+            json!({"status": {"message": "no"}}),
+            json!({"status": {"completedAt": null}}),
+        ] {
+            assert!(merged(&run.body, &patch).is_none(), "{patch}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! time.
 
 use super::{Change, Ground, Harm, Patch, Refused};
-use crate::object::{Body, Id, Kind, NAMESPACE, Object};
+use crate::object::{Id, Kind, NAMESPACE, Object};
 use crate::time::{millis, stamp};
 use api::RolloutStatus;
 use apiserver::{
@@ -183,18 +183,6 @@ fn guarded(patch: Patch<'_>) -> Value {
     body
 }
 
-fn is_ready(object: &Object) -> bool {
-    let Body::Pod(pod) = &object.body else {
-        return false;
-    };
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|own| own.type_ == "Ready" && own.status == "True")
-}
-
 impl Ground for Full {
     fn get(&self, id: &Id) -> Option<Object> {
         self.objects.get(id).cloned()
@@ -303,7 +291,7 @@ impl Ground for Full {
 
     fn ready(&self, set: &str) -> i32 {
         let pods = self.pods_of(set);
-        let ready = |id: &&Id| self.objects.get(*id).is_some_and(is_ready);
+        let ready = |id: &&Id| self.objects.get(*id).is_some_and(Object::is_ready);
         pods.iter().filter(ready).count() as i32
     }
 

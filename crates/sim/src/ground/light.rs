@@ -1,11 +1,13 @@
 //! A map of parsed objects, with the rules of an API server for those who write to it.
 
 use super::pods::{Look, Pace, PodSet};
-use super::{Change, Ground, Harm, Patch, Refused, brief, deployments};
+use super::{Change, Ground, Harm, Patch, Refused, brief, deployments, shown};
 use crate::object::{Body, Id, Kind, NAMESPACE, Object};
 use crate::time::{stamp, whole};
-use api::RolloutStatus;
+use api::{Rollout, RolloutStatus};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Guard, PatchKind};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -170,41 +172,45 @@ impl Light {
             self.take(now_ms, &Id::new(Kind::Pod, &name));
         }
         for name in look.created {
-            let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-            let metadata = template.and_then(|template| template.metadata.as_ref());
-            let pod = json!({
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {
-                    "name": name,
-                    "labels": metadata.and_then(|metadata| metadata.labels.as_ref()),
-                    "annotations": metadata.and_then(|metadata| metadata.annotations.as_ref()),
-                    "ownerReferences": [{
-                        "apiVersion": "apps/v1",
-                        "kind": "ReplicaSet",
-                        "name": set.metadata.name,
-                        "uid": set.metadata.uid,
-                        "controller": true,
-                    }],
-                },
-            });
+            let id = Id::new(Kind::Pod, &name);
             // A name that is taken: the pod is counted all the same.
-            drop(self.create(now_ms, pod));
+            if !self.objects.contains_key(&id) {
+                self.put_pod(now_ms, &id, shown::pod(set, name));
+            }
         }
         for (name, ready) in look.turned {
-            let status = json!({"status": {"conditions": [{
-                "type": "Ready",
-                "status": if ready { "True" } else { "False" },
-                "lastTransitionTime": whole(stamp(now_ms)).to_string(),
-            }]}});
-            let patch = Patch {
-                kind: PatchKind::Merge,
-                body: &status,
-                guard: &Guard::default(),
-                subresource: Some("status"),
-            };
-            drop(self.patch(now_ms, &Id::new(Kind::Pod, &name), patch));
+            self.tell(now_ms, &Id::new(Kind::Pod, &name), ready);
         }
+    }
+
+    /// A pod that is new.
+    fn put_pod(&mut self, now_ms: i64, id: &Id, mut pod: Pod) {
+        let version = self.next_version();
+        let metadata = &mut pod.metadata;
+        metadata.namespace = Some(NAMESPACE.to_owned());
+        metadata.uid = Some(format!("uid-{version}"));
+        metadata.generation = Some(1);
+        metadata.creation_timestamp = Some(Time(whole(stamp(now_ms))));
+        metadata.resource_version = Some(version.to_string());
+        let body = Body::Pod(Arc::new(pod));
+        self.put(now_ms, id, Object { version, body });
+    }
+
+    /// A pod has become ready, or is so no longer.
+    fn tell(&mut self, now_ms: i64, id: &Id, ready: bool) {
+        let Some(Body::Pod(live)) = self.objects.get(id).map(|object| &object.body) else {
+            return;
+        };
+        let status = shown::status(ready, now_ms);
+        if live.status.as_ref() == Some(&status) {
+            return;
+        }
+        let mut pod = (**live).clone();
+        let version = self.next_version();
+        pod.status = Some(status);
+        pod.metadata.resource_version = Some(version.to_string());
+        let body = Body::Pod(Arc::new(pod));
+        self.put(now_ms, id, Object { version, body });
     }
 
     fn remove_pods(&mut self, now_ms: i64, names: Vec<String>) {
@@ -318,8 +324,11 @@ impl Ground for Light {
         if live.version != version {
             return Err(Refused::Conflict);
         }
-        let mut rollout = (**rollout).clone();
-        rollout.status = Some(status.clone());
+        let mut rollout = Rollout {
+            metadata: rollout.metadata.clone(),
+            spec: rollout.spec.clone(),
+            status: Some(status.clone()),
+        };
         let version = self.next_version();
         rollout.metadata.resource_version = Some(version.to_string());
         let body = Body::Rollout(Arc::new(rollout));
@@ -390,8 +399,8 @@ impl Ground for Light {
             }
             self.count(now_ms, &id, set);
         }
-        let deploys = self.objects.keys().any(|id| id.kind == Kind::Deployment);
-        if deploys && self.changes.len() != seen {
+        let deploys = || self.objects.keys().any(|id| id.kind == Kind::Deployment);
+        if self.changes.len() != seen && deploys() {
             // What happens to its ReplicaSets, a Deployment sees a moment later.
             next = Some(next.map_or(now_ms + 1, |next| next.min(now_ms + 1)));
         }

@@ -11,6 +11,7 @@ mod deployments;
 mod full;
 mod light;
 mod pods;
+mod shown;
 
 pub use pods::Pace;
 

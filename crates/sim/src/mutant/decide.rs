@@ -1,12 +1,13 @@
 //! Mutants that decide wrongly.
 
 use super::Mutant;
-use crate::object::{Id, Kind};
+use super::say::merge;
+use crate::object::{Id, Kind, hash_of, size_of};
 use api::constants::{HASH_LABEL, STEP_INDEX_LABEL};
 use api::{AnalysisPhase, AnalysisRun, CanaryStep, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
 use plan::{Action, Guard, Plan, Propagation, Release, WaitingOn};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn distort(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
@@ -14,6 +15,7 @@ pub(super) fn distort(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Pla
     steps(mutant, snapshot, plan);
     ends(mutant, snapshot, plan);
     leftovers(mutant, snapshot, plan);
+    services(mutant, snapshot, plan);
 }
 
 fn routes(mutant: Mutant, _snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
@@ -104,6 +106,19 @@ fn ends(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatu
         Mutant::AnyWindow if spec.rollback_window_revisions().is_some() => {
             status.current_step_index = Some(spec.canary_steps().len() as i32);
         }
+        Mutant::PromotesHalfway => {
+            let replicas = spec.replicas_or_default();
+            let count = spec.canary_steps().len() as i32;
+            let mut sets = snapshot.replica_sets.iter();
+            let is_there = sets.any(|set| {
+                let told = set.status.as_ref().and_then(|own| own.available_replicas);
+                hash_of(set) == status.current_pod_hash && told.unwrap_or(0) >= replicas
+            });
+            if is_there && status.current_step_index < Some(count) {
+                status.stable_rs.clone_from(&status.current_pod_hash);
+                status.current_step_index = Some(count);
+            }
+        }
         Mutant::AbortsTooSoon if spec.aborts_at_progress_deadline() => status.abort = true,
         Mutant::AbortsOnOldFailures => {
             let mut runs = snapshot.analysis_runs.iter();
@@ -126,8 +141,65 @@ fn ends(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatu
     }
 }
 
+/// Services that lead to pods too early, and pods that go while one leads to them.
+fn services(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
+    let spec = &snapshot.rollout.spec;
+    match mutant {
+        Mutant::LeadsAstray if spec.traffic_routing().is_none() => {
+            let canary = spec.canary().and_then(|own| own.canary_service.as_ref());
+            let hash = &plan.status.current_pod_hash;
+            let elsewhere = |service: &&String| selected(snapshot, service) != Some(hash);
+            if let Some(service) = canary.filter(elsewhere) {
+                let patch = json!({"spec": {"selector": {HASH_LABEL: hash}}});
+                plan.actions
+                    .push(merge(&Id::new(Kind::Service, service), patch));
+            }
+        }
+        Mutant::AbandonsService if spec.traffic_routing().is_none() => {
+            let canary = spec.canary();
+            let services = canary.map(|own| [&own.canary_service, &own.stable_service]);
+            let services = services.into_iter().flatten().flatten();
+            let kept: Vec<String> = services
+                .filter_map(|service| selected(snapshot, service).cloned())
+                .collect();
+            for action in &mut plan.actions {
+                if let Action::Patch { target, patch, .. } = action
+                    && kept.iter().any(|hash| target.name.ends_with(hash.as_str()))
+                    && patch.pointer("/spec/replicas") == Some(&json!(1))
+                {
+                    patch["spec"]["replicas"] = json!(0);
+                }
+            }
+        }
+        Mutant::DrainsActive if plan.status.abort => {
+            let active = spec
+                .blue_green()
+                .and_then(|own| selected(snapshot, &own.active_service));
+            for set in &snapshot.replica_sets {
+                let size = size_of(set);
+                if size > 1 && active.is_some_and(|own| own == hash_of(set)) {
+                    let name = set.metadata.name.as_deref().unwrap_or_default();
+                    let patch = json!({"spec": {"replicas": size - 1}});
+                    plan.actions
+                        .push(merge(&Id::new(Kind::ReplicaSet, name), patch));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The hash that a service selects.
+fn selected<'s>(snapshot: &'s RolloutSnapshot, service: &str) -> Option<&'s String> {
+    let spec = snapshot.services.get(service)?.spec.as_ref()?;
+    spec.selector.as_ref()?.get(HASH_LABEL)
+}
+
 fn leftovers(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<RolloutStatus>) {
     match mutant {
+        Mutant::KeepsRuns => plan.actions.retain(|action| {
+            !matches!(action, Action::Delete { target, .. } if target.kind == "AnalysisRun")
+        }),
         Mutant::KeepsHistory => plan.actions.retain(|action| {
             !matches!(action, Action::Delete { target, .. } if target.kind == "ReplicaSet")
         }),

@@ -8,9 +8,10 @@ mod decide;
 mod say;
 mod see;
 
-use api::RolloutStatus;
+use crate::object::{Id, Kind};
+use api::{ExperimentStatus, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
-use plan::Plan;
+use plan::{Action, Guard, Plan, Propagation};
 
 macro_rules! mutants {
     ($($variant:ident = $name:literal,)*) => {
@@ -93,6 +94,22 @@ mutants! {
     NeverPreviews = "never-previews",
     DeletesLiveRuns = "deletes-live-runs",
     WaitsForNothing = "waits-for-nothing",
+    PromotesHalfway = "promotes-halfway",
+    PromotesAborted = "promotes-aborted",
+    DoubtsStable = "doubts-stable",
+    SwitchesBeforeAvailable = "switches-before-available",
+    StableFollows = "stable-follows",
+    DrainsActive = "drains-active",
+    LeadsAstray = "leads-astray",
+    KeepsStepOfEdit = "keeps-step-of-edit",
+    ExperimentTakesOthers = "experiment-takes-others",
+    SkipsPostPromotion = "skips-post-promotion",
+    BlindToBackground = "blind-to-background",
+    WeighsMore = "weighs-more",
+    ForgetsDoubt = "forgets-doubt",
+    Miscounts = "miscounts",
+    KeepsRuns = "keeps-runs",
+    AbandonsService = "abandons-service",
 }
 
 impl Mutant {
@@ -114,6 +131,17 @@ impl Mutant {
     ) {
         say::distort(self, snapshot, plan, now);
         decide::distort(self, snapshot, plan);
+    }
+
+    /// What it makes of what the planner of Experiments says.
+    pub fn of_experiment(self, plan: &mut Plan<ExperimentStatus>) {
+        if self == Self::ExperimentTakesOthers && !plan.actions.is_empty() {
+            plan.actions.push(Action::Delete {
+                target: Id::new(Kind::Service, "somebody-elses").key(),
+                guard: Guard::default(),
+                propagation: Propagation::Background,
+            });
+        }
     }
 }
 

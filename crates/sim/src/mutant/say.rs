@@ -2,7 +2,7 @@
 
 use super::Mutant;
 use crate::object::{Id, Kind, hash_of, size_of};
-use api::RolloutStatus;
+use api::{PauseReason, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Guard, Next, PatchKind, Plan, Propagation};
@@ -138,7 +138,7 @@ fn turn(patch: &mut Value, both: bool) {
     }
 }
 
-fn merge(id: &Id, patch: Value) -> Action {
+pub(super) fn merge(id: &Id, patch: Value) -> Action {
     Action::Patch {
         target: id.key(),
         kind: PatchKind::Merge,
@@ -171,6 +171,21 @@ fn status(
         Mutant::KeepsStep if status.current_pod_hash != stored.current_pod_hash => {
             status.current_step_index = stored.current_step_index;
         }
+        Mutant::KeepsStepOfEdit if same && status.current_step_hash != stored.current_step_hash => {
+            let count = snapshot.rollout.spec.canary_steps().len() as i32;
+            status.current_step_index = stored.current_step_index.map(|own| own.min(count));
+        }
+        Mutant::PromotesAborted if stored.abort && snapshot.rollout.spec.canary().is_some() => {
+            let hash = status.current_pod_hash.clone();
+            status.stable_rs = hash;
+            status.abort = false;
+            status.aborted_at = None;
+        }
+        Mutant::ForgetsDoubt if !stored.pause_conditions.is_empty() => {
+            let doubt = PauseReason::InconclusiveAnalysisRun;
+            status.pause_conditions.retain(|own| own.reason != doubt);
+        }
+        Mutant::Miscounts => status.available_replicas += 1,
         Mutant::NeverPauses => status.pause_conditions.clear(),
         Mutant::ForgetsPromotion => status.controller_pause = !status.pause_conditions.is_empty(),
         Mutant::DropsFullPromotion => status.promote_full = false,

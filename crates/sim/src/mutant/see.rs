@@ -1,7 +1,8 @@
 //! Mutants that see wrongly.
 
 use super::Mutant;
-use api::constants::SCALE_DOWN_DEADLINE_ANNOTATION;
+use crate::object::hash_of;
+use api::constants::{ROLLOUT_TYPE_LABEL, SCALE_DOWN_DEADLINE_ANNOTATION, TYPE_BACKGROUND};
 use api::{AnalysisPhase, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutStatus};
 use engine::snapshot::RolloutSnapshot;
 use jiff::{SignedDuration, Timestamp};
@@ -101,6 +102,63 @@ fn settings(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
                 }
             }
         }),
+        Mutant::SkipsPostPromotion => strategy(snapshot, |_, blue_green| {
+            if let Some(blue_green) = blue_green {
+                blue_green.post_promotion_analysis = None;
+            }
+        }),
+        Mutant::WeighsMore => strategy(snapshot, |canary, _| {
+            let canary = canary.filter(|own| own.traffic_routing.is_none());
+            let steps = canary.into_iter().flat_map(|own| &mut own.steps);
+            for weight in steps.filter_map(|step| step.set_weight.as_mut()) {
+                *weight = (*weight + 30).min(100);
+            }
+        }),
+        Mutant::StableFollows => strategy(snapshot, |canary, _| {
+            if let Some(canary) = canary.filter(|own| own.traffic_routing.is_some()) {
+                canary.dynamic_stable_scale = Some(true);
+                canary.scale_down_delay_seconds = None;
+            }
+        }),
+        _ => reports(mutant, snapshot),
+    }
+}
+
+/// What others tell of pods and analyses, read wrongly.
+fn reports(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
+    match mutant {
+        Mutant::DoubtsStable => {
+            let aborted = snapshot.rollout.status.as_ref().filter(|own| own.abort);
+            let Some(stable) = aborted.map(|own| own.stable_rs.clone()) else {
+                return;
+            };
+            each_set(snapshot, |set| {
+                let is_stable = hash_of(set) == stable;
+                if let Some(status) = set.status.as_mut().filter(|_| is_stable) {
+                    status.ready_replicas = Some(0);
+                    status.available_replicas = Some(0);
+                }
+            });
+        }
+        Mutant::SwitchesBeforeAvailable if snapshot.rollout.spec.blue_green().is_some() => {
+            each_set(snapshot, |set| {
+                if let Some(status) = &mut set.status {
+                    status.available_replicas = status.ready_replicas;
+                }
+            });
+        }
+        Mutant::BlindToBackground => {
+            for run in &mut snapshot.analysis_runs {
+                let labels = run.metadata.labels.as_ref();
+                let role = labels.and_then(|all| all.get(ROLLOUT_TYPE_LABEL));
+                if role.is_some_and(|own| own == TYPE_BACKGROUND)
+                    && let Some(status) = &mut Arc::make_mut(run).status
+                    && status.phase == Some(AnalysisPhase::Failed)
+                {
+                    status.phase = Some(AnalysisPhase::Running);
+                }
+            }
+        }
         _ => {}
     }
 }

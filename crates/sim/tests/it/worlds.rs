@@ -1,5 +1,6 @@
 //! Worlds are repeatable, keep the rules, and catch those who don't.
 
+use sim::actor::Act;
 use sim::mutant::Mutant;
 use sim::swarm::{self, Play, Tally};
 use sim::{bugs, generate, shrink};
@@ -53,4 +54,21 @@ fn a_mutant_is_caught_and_its_scenario_shrinks() {
     assert!(small.acts.is_empty(), "{:?}", small.acts);
     let again = swarm::run(&small, play).breach.map(|breach| breach.rule);
     assert_eq!(again, Some(breach.rule));
+}
+
+#[test]
+fn some_worlds_have_an_autoscaler_and_some_no_preview() {
+    let (mut scaled, mut blind) = (0, 0);
+    for seed in 1..300 {
+        let scenario = generate::scenario(seed);
+        let sizes = scenario.acts.iter().map(|timed| &timed.act);
+        let sizes = sizes.filter(|act| matches!(act, Act::Scale(_))).count();
+        scaled += i32::from(sizes >= 4);
+        let blue_green = scenario.spec.pointer("/strategy/blueGreen");
+        blind += i32::from(blue_green.is_some_and(|own| own.get("previewService").is_none()));
+    }
+    assert!(
+        scaled > 10 && blind > 3,
+        "{scaled} with an autoscaler, {blind} without a preview"
+    );
 }
