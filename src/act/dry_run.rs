@@ -8,7 +8,7 @@
 //! counts as refused in the end.
 
 use super::Kinds;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Verb};
 use crate::lease::Lead;
 use crate::queue::{Key, Queue};
 use api::constants::gitops::FIELD_MANAGER;
@@ -275,7 +275,7 @@ impl Judge {
             Err(error) => Err(kube::Error::BuildRequest(error)),
         };
         answer.map_err(|source| Error::Write {
-            verb: "applying",
+            verb: Verb::Apply,
             object: target,
             source: Box::new(source),
         })

@@ -4,7 +4,7 @@
 
 use super::correlate::{Correlator, Told};
 use crate::clock::Clock;
-use crate::error::{Error, code_of};
+use crate::error::{Error, Verb, code_of};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -95,7 +95,7 @@ impl Events {
         let is_new = !is_place_gone(&source) && self.is_new(&source, namespace);
         let about = occurrence.object.name.as_deref().unwrap_or_default();
         let error = Error::Write {
-            verb: "writing",
+            verb: Verb::Write,
             object: ObjectKey::namespaced("v1", "Event", namespace, about),
             source: Box::new(source),
         };

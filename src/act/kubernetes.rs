@@ -2,7 +2,7 @@
 
 use super::Kinds;
 use crate::cache::Caches;
-use crate::error::{Error, Result, chain, code_of};
+use crate::error::{Error, Result, Verb, chain, code_of};
 use crate::lease::Lead;
 use kube::api::{
     DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
@@ -89,7 +89,7 @@ impl Kubernetes {
         subresource: Option<&str>,
     ) -> Result<Option<String>> {
         let failed = |source| Error::Write {
-            verb: "patching",
+            verb: Verb::Patch,
             object: target.clone(),
             source: Box::new(source),
         };
@@ -153,7 +153,7 @@ impl Kubernetes {
                     self.look_at(&api, &target).await;
                 }
                 Err(Error::Write {
-                    verb: "creating",
+                    verb: Verb::Create,
                     object: target,
                     source: Box::new(source),
                 })
@@ -198,7 +198,7 @@ impl Kubernetes {
         let request =
             Request::new(api.resource_url()).patch(&target.name, &params, &Patch::Apply(object));
         let answer = self.send(request).await.map_err(|source| Error::Write {
-            verb: "applying",
+            verb: Verb::Apply,
             object: target.clone(),
             source: Box::new(source),
         })?;
@@ -236,7 +236,7 @@ impl Kubernetes {
             }
             Err(source) => {
                 return Err(Error::Write {
-                    verb: "deleting",
+                    verb: Verb::Delete,
                     object: target.clone(),
                     source: Box::new(source),
                 });
@@ -271,7 +271,7 @@ impl Kubernetes {
                 Ok(())
             }
             Err(source) => Err(Error::Write {
-                verb: "evicting",
+                verb: Verb::Evict,
                 object: pod.clone(),
                 source: Box::new(source),
             }),

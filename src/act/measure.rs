@@ -267,7 +267,7 @@ mod tests {
     use futures::future::BoxFuture;
     use jiff::Timestamp;
     use plan::{HttpAnswer, HttpRequest, Redacted};
-    use serde_json::{Value, json};
+    use serde_json::json;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -302,7 +302,7 @@ mod tests {
             },
             run: ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "ns", "run"),
             metric: Redacted::new(json!({"name": "m", "provider": provider})),
-            context: Value::Null,
+            context: Redacted::default(),
         }
     }
 

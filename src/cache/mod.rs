@@ -1,6 +1,7 @@
 //! What the shell knows of the cluster: one watch and one map per kind, and the table of what a
 //! change sets in motion.
 
+mod causes;
 mod dynamic;
 mod follow;
 mod lean;
@@ -62,19 +63,20 @@ pub struct Caches {
 
 impl Caches {
     pub fn new(dynamic: Dynamic) -> Self {
+        let causes = dynamic.causes();
         Self {
-            rollouts: Arc::default(),
-            analysis_runs: Arc::default(),
-            analysis_templates: Arc::default(),
-            cluster_analysis_templates: Arc::default(),
-            experiments: Arc::default(),
-            applications: Arc::default(),
-            projects: Arc::default(),
-            replica_sets: Arc::default(),
-            services: Arc::default(),
-            pods: Arc::default(),
-            jobs: Arc::default(),
-            job_pods: Arc::default(),
+            rollouts: Cache::sharing(causes),
+            analysis_runs: Cache::sharing(causes),
+            analysis_templates: Cache::sharing(causes),
+            cluster_analysis_templates: Cache::sharing(causes),
+            experiments: Cache::sharing(causes),
+            applications: Cache::sharing(causes),
+            projects: Cache::sharing(causes),
+            replica_sets: Cache::sharing(causes),
+            services: Cache::sharing(causes),
+            pods: Cache::sharing(causes),
+            jobs: Cache::sharing(causes),
+            job_pods: Cache::sharing(causes),
             dynamic,
         }
     }

@@ -12,6 +12,7 @@
 //!
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
+use super::causes::Causes;
 use super::select::Selected;
 use super::standing::Standing;
 use super::trouble::Trouble;
@@ -48,6 +49,8 @@ pub struct Cache<K> {
     /// What its watch selects; everything before that is known.
     selected: OnceLock<Selected>,
     standing: Arc<Standing>,
+    /// What its watch fails of together with others.
+    causes: Arc<Causes>,
 }
 
 #[derive(Debug)]
@@ -233,11 +236,20 @@ impl<K> Default for Cache<K> {
             listener: OnceLock::new(),
             selected: OnceLock::new(),
             standing: Arc::default(),
+            causes: Arc::default(),
         }
     }
 }
 
 impl<K> Cache<K> {
+    /// An empty one, of whose troubles nothing is said that was said of another one.
+    pub(super) fn sharing(causes: &Arc<Causes>) -> Arc<Self> {
+        Arc::new(Self {
+            causes: causes.clone(),
+            ..Self::default()
+        })
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State<K>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -309,7 +321,7 @@ impl<K> Cache<K> {
     }
 
     pub(super) fn trouble(&self, what: impl Into<String>) -> Trouble {
-        Trouble::new(what, self.standing.clone())
+        Trouble::new(what, self.standing.clone(), self.causes.clone())
     }
 
     /// Says which objects belong here; what was said first stays.

@@ -1,9 +1,10 @@
 //! A watch that fails: how long to wait before the next try, and what is said of it: once, with the
-//! remedy, and once more when it is over.
+//! remedy, and once more when it is over. What is not about the kind is said once for all watches.
 //!
 //! The library's own back-off starts anew with every event, and the beginning of a list is one:
 //! lists that fail would be tried again every second for ever.
 
+use super::causes::Causes;
 use super::standing::Standing;
 use kube::runtime::watcher::Error;
 use std::sync::Arc;
@@ -26,8 +27,12 @@ pub(super) struct Trouble {
     standing: Arc<Standing>,
     /// Whether the rights to it, and its definition, come with the installation.
     is_ours: bool,
-    /// What was said last; empty if all is well.
+    /// What it failed of last; empty if all is well.
     told: String,
+    /// What it fails of together with others, and its number among them.
+    causes: Arc<Causes>,
+    cause: Option<String>,
+    number: u64,
     /// Failures in a row, and when the last pause ended.
     failures: u32,
     resumed: Option<Instant>,
@@ -35,13 +40,20 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// `what` is a kind, or `apiVersion` and kind.
-    pub(super) fn new(what: impl Into<String>, standing: Arc<Standing>) -> Self {
+    pub(super) fn new(
+        what: impl Into<String>,
+        standing: Arc<Standing>,
+        causes: Arc<Causes>,
+    ) -> Self {
         let what = what.into();
         Self {
             is_ours: !what.contains(' ') || what.starts_with("argoproj.io/"),
             what,
             standing,
             told: String::new(),
+            number: causes.join(),
+            causes,
+            cause: None,
             failures: 0,
             resumed: None,
         }
@@ -80,8 +92,32 @@ impl Trouble {
             tracing::debug!(kind = self.what, error = told, "watch failed again");
             return;
         }
-        tracing::warn!(kind = self.what, error = told, "watch failed, trying again");
+        if self.is_news(common(error, &told, self.is_ours)) {
+            tracing::warn!(kind = self.what, error = told, "watch failed, trying again");
+        } else {
+            tracing::debug!(kind = self.what, error = told, "watch failed, too");
+        }
         self.told = told;
+    }
+
+    /// Notes what it fails of from now on, if others may fail of the same. Whether nobody has said
+    /// that yet.
+    fn is_news(&mut self, cause: Option<String>) -> bool {
+        if cause.is_some() && cause == self.cause {
+            return false;
+        }
+        say_over(self.leave_cause(false));
+        let (causes, number) = (&self.causes, self.number);
+        let is_first = |cause: &String| causes.begin(cause, number);
+        let is_news = cause.as_ref().is_none_or(is_first);
+        self.cause = cause;
+        is_news
+    }
+
+    /// How many watches go on, if this one was the last to fail of its cause.
+    fn leave_cause(&mut self, goes_on: bool) -> Option<usize> {
+        let cause = self.cause.take()?;
+        self.causes.end(&cause, self.number, goes_on)
     }
 
     /// Whether something was said that is not over.
@@ -92,10 +128,44 @@ impl Trouble {
     pub(super) fn over(&mut self) {
         if self.is_open() {
             self.standing.goes_well();
-            tracing::info!(kind = self.what, "the watch goes on");
+            if self.cause.is_some() {
+                say_over(self.leave_cause(true));
+            } else {
+                tracing::info!(kind = self.what, "the watch goes on");
+            }
             self.told.clear();
         }
     }
+}
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        say_over(self.leave_cause(false));
+    }
+}
+
+/// Says that what was said for several watches is over; for how many of them is only known now.
+fn say_over(watches: Option<usize>) {
+    if let Some(watches) = watches.filter(|watches| *watches > 0) {
+        tracing::info!(watches, "all watches that failed of the same cause go on");
+    }
+}
+
+/// What other watches say as well of such a failure, if it is not about the kind: the API server
+/// can't be reached, does not take the credentials, or fails by itself.
+fn common(error: &Error, told: &str, is_ours: bool) -> Option<String> {
+    if matches!(error, Error::NoResourceVersion)
+        || !matches!(code_of(error), None | Some(401 | 429 | 500..))
+    {
+        return None;
+    }
+    // Which path was asked for is all that differs.
+    let words = told.split(' ').filter(|word| !word.starts_with('/'));
+    // Other kinds may be served by somebody else behind the API server, who is down alone: that
+    // must not hide that ours fail of the same.
+    let whose = if is_ours { "ours:" } else { "others:" };
+    let words = std::iter::once(whose).chain(words);
+    Some(words.collect::<Vec<_>>().join(" "))
 }
 
 /// Whether the cluster does not know the kind.
@@ -161,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_same_trouble_is_told_once_and_again_after_it_was_over() {
-        let mut trouble = Trouble::new("Rollout", Arc::default());
+        let mut trouble = Trouble::new("Rollout", Arc::default(), Arc::default());
         trouble.tell(&refused(403, "rollouts is forbidden"), false);
         let told = trouble.told.clone();
         assert!(
@@ -176,10 +246,47 @@ mod tests {
         assert_eq!(trouble.told, "");
     }
 
+    /// `path` is what was asked for.
+    fn unanswered(path: &str) -> Error {
+        let sentence = format!("the API server has not answered GET {path} within 30 s");
+        Error::WatchStartFailed(kube::Error::Service(sentence.into()))
+    }
+
+    #[test]
+    fn what_all_watches_fail_of_is_said_once() {
+        let causes = Arc::<Causes>::default();
+        let watch = |what: &str| Trouble::new(what, Arc::default(), causes.clone());
+        let (mut rollouts, mut pods, mut jobs) = (watch("Rollout"), watch("Pod"), watch("Job"));
+        let says = |trouble: &mut Trouble, error: &Error| {
+            let told = sentence(error);
+            let is_news = trouble.is_news(common(error, &told, trouble.is_ours));
+            trouble.told = told;
+            is_news
+        };
+        assert!(says(&mut rollouts, &unanswered("/apis/x/rollouts")));
+        assert!(!says(&mut pods, &unanswered("/api/v1/pods")));
+        assert!(!says(&mut pods, &unanswered("/api/v1/pods?watch=true")));
+        assert!(!says(&mut jobs, &unanswered("/apis/batch/v1/jobs")));
+        // What is about a kind is said of each.
+        let missing = refused(404, "404 page not found");
+        assert!(says(&mut jobs, &missing) && says(&mut watch("Experiment"), &missing));
+        let down = refused(503, "the server is currently unable to handle the request");
+        assert!(says(&mut pods, &down));
+        assert!(!says(&mut rollouts, &down), "of that the same holds");
+        assert_eq!(rollouts.leave_cause(true), None);
+        assert_eq!(pods.leave_cause(true), Some(2));
+        assert!(says(&mut pods, &down), "it was over");
+        drop(pods);
+        assert!(says(&mut rollouts, &down), "that one has ended");
+        // Who serves other kinds may be down alone.
+        let mut widgets = watch("example.org/v1 Widget");
+        assert!(says(&mut widgets, &down) && !says(&mut jobs, &down));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn others_hear_for_how_long_it_fails_but_not_of_what_is_not_there() {
         let standing = Arc::<Standing>::default();
-        let mut trouble = Trouble::new("Rollout", standing.clone());
+        let mut trouble = Trouble::new("Rollout", standing.clone(), Arc::default());
         trouble.tell(&refused(410, "too old"), false);
         trouble.tell(&refused(404, "not found"), true);
         tokio::time::advance(Duration::from_mins(1)).await;
@@ -195,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_until_the_watch_has_gone_well_for_a_while() {
-        let mut trouble = Trouble::new("Rollout", Arc::default());
+        let mut trouble = Trouble::new("Rollout", Arc::default(), Arc::default());
         let first = trouble.pause();
         assert!(first <= FIRST.mul_f64(1.25), "{first:?}");
         for _ in 0..8 {
@@ -224,7 +331,7 @@ mod tests {
             ("v1 ConfigMap", false),
             ("cert-manager.io/v1 Certificate", false),
         ] {
-            let mut trouble = Trouble::new(what, Arc::default());
+            let mut trouble = Trouble::new(what, Arc::default(), Arc::default());
             assert_eq!(trouble.is_ours, is_known, "{what}");
             for code in [403, 404] {
                 trouble.tell(&refused(code, "no"), false);

@@ -1,3 +1,5 @@
+//! The pass of an AnalysisRun: its measurements are under way beside it, and end with it.
+
 use super::{Context, Driver, Pass, is_ours};
 use crate::error::Result;
 use crate::observe;

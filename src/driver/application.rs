@@ -1,3 +1,5 @@
+//! The pass of an Application.
+
 use super::{Context, Driver, Pass, is_ours};
 use crate::error::{Error, Result, Retry};
 use crate::observe;

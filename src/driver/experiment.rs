@@ -1,3 +1,5 @@
+//! The pass of an Experiment, with what the API server refused of the passes before.
+
 use super::{Context, Driver, Pass, is_ours};
 use crate::error::Result;
 use crate::observe;

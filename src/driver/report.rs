@@ -145,6 +145,7 @@ pub(super) fn tell(key: &Key, error: &Error, verdict: Verdict) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Verb;
     use crate::queue::Kind;
     use kube::core::Status;
     use plan::ObjectKey;
@@ -156,7 +157,7 @@ mod tests {
     fn failed(code: u16, name: &str, message: &str) -> Error {
         let status = Status::failure(message, "").with_code(code);
         Error::Write {
-            verb: "deleting",
+            verb: Verb::Delete,
             object: ObjectKey::namespaced("v1", "ConfigMap", "shop", name),
             source: Box::new(kube::Error::Api(status.boxed())),
         }

@@ -1,3 +1,5 @@
+//! The pass of a Rollout.
+
 use super::{Context, Driver, Pass, is_ours, known};
 use crate::error::Result;
 use crate::observe;

@@ -1,3 +1,6 @@
+//! The pass of a Service that a Rollout has pointed at its pods: when no Rollout names it any more,
+//! the hash goes from its selector.
+
 use super::{Context, Driver};
 use crate::cache::Stored;
 use crate::error::{Error, Result};

@@ -276,9 +276,7 @@ impl Git {
         let mut again = false;
         loop {
             let held = self.ensure(url, commit, caller).await?;
-            let format = "--format=%an%n%cI%n%s";
-            let shown = self.in_mirror(held.path(), ["show", "--no-patch", format, commit]);
-            let shown = shown.await?;
+            let shown = self.show(held.path(), commit).await?;
             let files = ["ls-tree", "-r", "-l", "-z", "--full-tree", commit];
             let listed = self.in_mirror(held.path(), files).await?;
             let failed = if shown.success && listed.success {
@@ -293,6 +291,13 @@ impl Git {
             };
             held.doubt(url, &failed, &mut again).await?;
         }
+    }
+
+    /// What [`about`] reads.
+    pub(super) async fn show(&self, mirror: &Path, commit: &str) -> Result<Output> {
+        let format = "--format=%an%n%cI%n%s";
+        self.in_mirror(mirror, ["show", "--no-patch", format, commit])
+            .await
     }
 
     /// The room that the files of a listing take, unless that is too much.
@@ -386,7 +391,7 @@ fn refused(url: &str, commit: &str, problem: String) -> SourceError {
 }
 
 /// Author, date and subject of a commit.
-fn about(url: &str, shown: &Output) -> Result<Commit> {
+pub(super) fn about(url: &str, shown: &Output) -> Result<Commit> {
     let text = String::from_utf8_lossy(&shown.stdout);
     let mut lines = text.lines().map(|line| beginning(line).to_owned());
     let author = lines.next().unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::error::{Result, SourceError};
 use super::tree::{canonical, entries, relative, visit};
 use api::ApplicationSourceDirectory;
+use gitops::glob;
 use gitops::manifest::{Document, Origin};
 use gocompat::yaml::{self, YamlError};
 use serde_json::Value;
@@ -62,6 +63,15 @@ pub fn read(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) ->
 }
 
 fn files(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) -> Result<Vec<PathBuf>> {
+    let unsupported = |what: String| {
+        let path = relative(root, folder);
+        Err(SourceError::Unsupported { path, what })
+    };
+    for (field, pattern) in [("include", &options.include), ("exclude", &options.exclude)] {
+        if pattern.as_deref().is_some_and(glob::is_too_large) {
+            return unsupported(format!("a pattern as large as that of directory.{field}"));
+        }
+    }
     let recurse = options.recurse.unwrap_or(false);
     let any_name = options.disable_extension_filter.unwrap_or(false);
     let mut out = Vec::new();
@@ -91,10 +101,6 @@ fn files(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) -> Re
             }
         }
     }
-    let unsupported = |what: String| {
-        let path = relative(root, folder);
-        Err(SourceError::Unsupported { path, what })
-    };
     if let Some(name) = jsonnet {
         return unsupported(format!("Jsonnet ({name})"));
     }
@@ -122,7 +128,7 @@ fn is_override(name: &str) -> bool {
 fn is_excluded(name: &str, options: &ApplicationSourceDirectory) -> bool {
     let hit = |pattern: &Option<String>| {
         let pattern = pattern.as_deref().filter(|pattern| !pattern.is_empty())?;
-        Some(gitops::glob::matches(pattern, name, false))
+        Some(glob::matches(pattern, name, false))
     };
     hit(&options.include) == Some(false) || hit(&options.exclude) == Some(true)
 }

@@ -1,3 +1,6 @@
+//! What goes wrong while sources are fetched and rendered, in words for whoever reads the
+//! Application.
+
 use super::process::ProcessError;
 use std::sync::Arc;
 

@@ -210,9 +210,13 @@ impl Git {
 
     /// Runs what needs no server.
     pub(super) async fn run(&self, command: Command, stdin: Stdio) -> Result<Output> {
+        self.run_within(self.bounds(), command, stdin).await
+    }
+
+    async fn run_within(&self, bounds: Bounds, command: Command, stdin: Stdio) -> Result<Output> {
         // It is never closed.
         let _turn = self.runs.acquire().await;
-        run_with(command, stdin, self.bounds())
+        run_with(command, stdin, bounds)
             .await
             .map_err(SourceError::process("git failed"))
     }
@@ -223,10 +227,21 @@ impl Git {
         mirror: &Path,
         arguments: [&str; N],
     ) -> Result<Output> {
+        self.in_mirror_within(self.bounds(), mirror, arguments)
+            .await
+    }
+
+    /// The same with bounds of its own.
+    pub(super) async fn in_mirror_within<const N: usize>(
+        &self,
+        bounds: Bounds,
+        mirror: &Path,
+        arguments: [&str; N],
+    ) -> Result<Output> {
         let place = [OsStr::new("--git-dir"), mirror.as_os_str()];
         let all = place.into_iter().chain(arguments.iter().map(OsStr::new));
         let command = self.command(all).await?;
-        self.run(command, Stdio::null()).await
+        self.run_within(bounds, command, Stdio::null()).await
     }
 
     /// The command that asks the server of `url`, which is one of the arguments. Whoever looks at

@@ -5,6 +5,7 @@
 //!   server (`hosts.rs`), and resolves a revision. `mirrors.rs`: a bare mirror for each repository.
 //! - `checkouts.rs`: the files of a commit, which all Applications share that want them at the same
 //!   time.
+//! - `changes.rs`: the files that differ between two commits, for those who name theirs.
 //! - [`source`]: which tool renders a path. [`directory`] reads manifests, [`kustomize`] runs
 //!   `kustomize` or `kubectl kustomize`. Helm and plugins are refused with a sentence.
 //! - [`repo_cache`]: rendered once for each source and commit; the newest is kept.
@@ -17,6 +18,7 @@
 //! kept has a bound, in memory and on disk ([`Limits`]).
 
 mod bases;
+mod changes;
 mod checkouts;
 pub mod directory;
 mod disk;

@@ -1,11 +1,16 @@
-//! From a request to documents, rendered once for each source and commit.
+//! From a request to documents, rendered once for each source and commit. A commit that touches
+//! none of the files that an Application names is not rendered at all: it comes to what an earlier
+//! one came to (gitops.md item 29).
 
+use super::changes::Changes;
 use super::checkouts::Checkouts;
 use super::error::{Result, SourceError};
 use super::git::{Git, Limits};
 use super::hosts::Caller;
+use super::url::is_commit;
 use super::{source, upkeep};
 use api::ApplicationSource;
+use gitops::paths::GeneratePaths;
 use gitops::sync::{Rendered, SourceRequest};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -23,6 +28,7 @@ const IDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Sources {
     pub(super) git: Arc<Git>,
     pub(super) checkouts: Arc<Checkouts>,
+    changes: Changes,
     kept: Mutex<Kept>,
     /// Begins with the first that is fetched.
     upkeep: OnceLock<AbortOnDropHandle<()>>,
@@ -36,6 +42,9 @@ struct Look<'a> {
     request: &'a SourceRequest,
     now: Timestamp,
     caller: Caller,
+    /// What was rendered before does not count: what it is built from beside the commit, as bases
+    /// in other repositories, may have changed.
+    is_hard: bool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +58,8 @@ struct Kept {
 struct Entry {
     rendered: Arc<Rendered>,
     bytes: usize,
+    /// Those that it was carried over commits by.
+    paths: Option<GeneratePaths>,
     used: u64,
 }
 
@@ -58,6 +69,7 @@ impl Sources {
         Self {
             git: Arc::new(Git::new(cache, limits)),
             checkouts: Arc::new(Checkouts::new(limits.trees_bytes_max)),
+            changes: Changes::default(),
             kept: Mutex::default(),
             upkeep: OnceLock::new(),
         }
@@ -76,6 +88,7 @@ impl Sources {
             request,
             now,
             caller: Caller::Poll,
+            is_hard: false,
         })
         .await
     }
@@ -93,6 +106,24 @@ impl Sources {
             request,
             now,
             caller: Caller::Person,
+            is_hard: false,
+        })
+        .await
+    }
+
+    /// The same, and the commit is rendered though it was before.
+    pub async fn refresh_hard(
+        &self,
+        app: &str,
+        request: &SourceRequest,
+        now: Timestamp,
+    ) -> Result<Arc<Rendered>> {
+        self.look(Look {
+            app,
+            request,
+            now,
+            caller: Caller::Person,
+            is_hard: true,
         })
         .await
     }
@@ -104,23 +135,88 @@ impl Sources {
         let commit = self.git.resolve(url, &request.revision, look.caller);
         let commit = commit.await?;
         let key = key_of(look.app, &request.source)?;
-        let known = self.lock().at(&key, &commit);
-        let (rendered, bytes) = if let Some((rendered, bytes)) = known {
-            let rendered = Rendered {
-                at: look.now,
-                ..(*rendered).clone()
-            };
-            (rendered, bytes)
+        let known = self.still_good(look, &key, &commit).await;
+        let (rendered, bytes) = if let Some(known) = known {
+            known
         } else {
-            let rendered = self.render(look, commit).await?;
+            let mut rendered = self.render(look, commit).await?;
+            let same_as = self.lock().same_as(&key, &rendered, look.request);
+            rendered.same_as = match same_as {
+                Some(same_as) => same_as,
+                None => self.attempted(look, &rendered.revision).await,
+            };
             let bytes = json_length(&rendered);
             (rendered, bytes)
         };
         // It may be rendered anew at any time, as when the Application is changed.
         self.git.mark(url, &rendered.revision);
         let rendered = Arc::new(rendered);
-        self.lock().keep(key, rendered.clone(), bytes);
+        let paths = request.generate_paths.clone();
+        self.lock().keep(key, rendered.clone(), bytes, paths);
         Ok(rendered)
+    }
+
+    /// What was rendered last, if it is what `commit` comes to.
+    async fn still_good(
+        &self,
+        look: Look<'_>,
+        key: &str,
+        commit: &str,
+    ) -> Option<(Rendered, usize)> {
+        if look.is_hard {
+            return None;
+        }
+        let paths = look.request.generate_paths.as_ref();
+        let (last, bytes) = self.lock().last(key, paths)?;
+        if last.revision == commit {
+            let rendered = Rendered {
+                at: look.now,
+                ..(*last).clone()
+            };
+            return Some((rendered, bytes));
+        }
+        let paths = paths?;
+        let url = &look.request.source.repo_url;
+        let commits = (last.revision.as_str(), commit);
+        let change = self.changes.between(&self.git, url, commits, look.caller);
+        let change = change.await?;
+        if paths.are_touched(change.files.iter().map(String::as_str)) {
+            return None;
+        }
+        let rendered = last.carried_to(commit, change.about.clone(), look.now);
+        Some((rendered, bytes))
+    }
+
+    /// The commit that was attempted last, if `commit` comes to the same. For when nothing is known
+    /// of what was rendered before: who leads since a moment ago must not take a commit of others
+    /// for a new one. If that can't be told, it is a new one.
+    async fn attempted(&self, look: Look<'_>, commit: &str) -> Vec<String> {
+        let request = look.request;
+        let (Some(paths), Some(attempted)) = (&request.generate_paths, &request.attempted) else {
+            return Vec::new();
+        };
+        if attempted == commit || !is_commit(attempted, 40..=64) {
+            return Vec::new();
+        }
+        let url = &request.source.repo_url;
+        // It may be in no mirror yet, and is fetched on its own: a mirror has no history. It is not
+        // held after that: for the other commit the mirror may have to be written to.
+        let is_there = Box::pin(self.git.ensure(url, attempted, look.caller))
+            .await
+            .is_ok();
+        if !is_there {
+            return Vec::new();
+        }
+        let commits = (attempted.as_str(), commit);
+        let change = self.changes.between(&self.git, url, commits, look.caller);
+        let is_same = change
+            .await
+            .is_some_and(|change| !paths.are_touched(change.files.iter().map(String::as_str)));
+        if is_same {
+            vec![attempted.clone()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn look_after(&self) {
@@ -148,6 +244,7 @@ impl Sources {
         Ok(Rendered {
             source: source.clone(),
             revision: commit,
+            same_as: Vec::new(),
             commit: Some(checkout.about.clone()),
             source_type: rendering.source_type.to_owned(),
             documents: rendering.documents,
@@ -163,17 +260,47 @@ impl Sources {
 }
 
 impl Kept {
-    fn at(&self, key: &str, commit: &str) -> Option<(Arc<Rendered>, usize)> {
+    /// What was rendered last for a source. Where it was carried over commits, by the same paths
+    /// alone: others may name what these leave out.
+    fn last(&self, key: &str, paths: Option<&GeneratePaths>) -> Option<(Arc<Rendered>, usize)> {
         let entry = self.renderings.get(key)?;
-        let is_at = entry.rendered.revision == commit;
-        is_at.then(|| (entry.rendered.clone(), entry.bytes))
+        let is_rendered = entry.rendered.same_as.is_empty();
+        let is_good = is_rendered || entry.paths.as_ref() == paths;
+        is_good.then(|| (entry.rendered.clone(), entry.bytes))
     }
 
-    fn keep(&mut self, key: String, rendered: Arc<Rendered>, bytes: usize) {
+    /// The other commits that a rendering comes to; `None` if nothing was rendered before. A hard
+    /// refresh that finds what was there makes no new commit of the one that others were carried
+    /// over to: nothing is synced for that.
+    fn same_as(
+        &self,
+        key: &str,
+        rendered: &Rendered,
+        request: &SourceRequest,
+    ) -> Option<Vec<String>> {
+        let (last, _) = self.last(key, request.generate_paths.as_ref())?;
+        let is_same = last.revision == rendered.revision
+            && last.documents == rendered.documents
+            && last.errors == rendered.errors;
+        Some(if is_same {
+            last.same_as.clone()
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn keep(
+        &mut self,
+        key: String,
+        rendered: Arc<Rendered>,
+        bytes: usize,
+        paths: Option<GeneratePaths>,
+    ) {
         self.uses += 1;
         let entry = Entry {
             rendered,
             bytes,
+            paths,
             used: self.uses,
         };
         self.renderings.insert(key, entry);
@@ -231,6 +358,7 @@ mod tests {
         Arc::new(Rendered {
             source: ApplicationSource::default(),
             revision: revision.to_owned(),
+            same_as: Vec::new(),
             commit: None,
             source_type: "Directory".to_owned(),
             documents: Vec::new(),
@@ -241,15 +369,16 @@ mod tests {
     }
 
     fn has(kept: &Kept, key: &str, commit: &str) -> bool {
-        kept.at(key, commit).is_some()
+        let last = kept.last(key, None);
+        last.is_some_and(|(rendered, _)| rendered.revision == commit)
     }
 
     #[test]
     fn a_source_is_kept_at_its_newest_commit_alone() {
         let mut kept = Kept::default();
-        kept.keep("a".to_owned(), rendered("1"), 10);
-        kept.keep("b".to_owned(), rendered("1"), 10);
-        kept.keep("a".to_owned(), rendered("2"), 10);
+        kept.keep("a".to_owned(), rendered("1"), 10, None);
+        kept.keep("b".to_owned(), rendered("1"), 10, None);
+        kept.keep("a".to_owned(), rendered("2"), 10, None);
         assert_eq!(kept.renderings.len(), 2);
         assert!(!has(&kept, "a", "1") && has(&kept, "a", "2") && has(&kept, "b", "1"));
     }
@@ -258,16 +387,46 @@ mod tests {
     fn what_nobody_holds_is_bounded_by_bytes() {
         let mut kept = Kept::default();
         let held = rendered("1");
-        kept.keep("held".to_owned(), held.clone(), 10 * IDLE_BYTES_MAX);
-        kept.keep("old".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2);
-        kept.keep("new".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2);
+        kept.keep("held".to_owned(), held.clone(), 10 * IDLE_BYTES_MAX, None);
+        kept.keep("old".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2, None);
+        kept.keep("new".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2, None);
         assert_eq!(kept.renderings.len(), 3);
-        kept.keep("newer".to_owned(), rendered("1"), 1);
+        kept.keep("newer".to_owned(), rendered("1"), 1, None);
         assert!(!has(&kept, "old", "1") && has(&kept, "new", "1") && has(&kept, "newer", "1"));
         assert!(has(&kept, "held", "1"));
         drop(held);
-        kept.keep("newest".to_owned(), rendered("1"), 1);
+        kept.keep("newest".to_owned(), rendered("1"), 1, None);
         assert!(!has(&kept, "held", "1") && has(&kept, "new", "1"));
+    }
+
+    #[test]
+    fn what_was_carried_over_commits_is_good_for_the_same_paths_alone() {
+        let paths = |listed: &str| {
+            let app = serde_json::from_value(serde_json::json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+                "metadata": {"name": "shop",
+                    "annotations": {"argocd.argoproj.io/manifest-generate-paths": listed}},
+                "spec": {"project": "default", "destination": {}},
+            }));
+            GeneratePaths::of(&app.unwrap(), &ApplicationSource::default())
+        };
+        let (own, other) = (paths("/app"), paths("/app;/shared"));
+        let mut kept = Kept::default();
+        let first = rendered("1");
+        kept.keep("a".to_owned(), first.clone(), 10, own.clone());
+        for by in [None, own.as_ref(), other.as_ref()] {
+            assert!(kept.last("a", by).is_some(), "it was rendered: {by:?}");
+        }
+        let commit = gitops::sync::Commit {
+            author: "Ann".to_owned(),
+            date: Timestamp::UNIX_EPOCH,
+            subject: "Two".to_owned(),
+        };
+        let second = Arc::new(first.carried_to("2", commit, Timestamp::UNIX_EPOCH));
+        kept.keep("a".to_owned(), second, 10, own.clone());
+        assert!(kept.last("a", own.as_ref()).is_some());
+        assert!(kept.last("a", other.as_ref()).is_none());
+        assert!(kept.last("a", None).is_none());
     }
 
     #[test]
@@ -276,7 +435,7 @@ mod tests {
         let sources = Sources::new(cache.path(), Limits::default());
         let source = ApplicationSource::default();
         let key = key_of("shop", &source).unwrap();
-        sources.lock().keep(key.clone(), rendered("1"), 10);
+        sources.lock().keep(key.clone(), rendered("1"), 10, None);
         sources.forget("other", &source);
         assert!(has(&sources.lock(), &key, "1"));
         sources.forget("shop", &source);

@@ -6,10 +6,17 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+/// The longest URL that git is asked for, in bytes.
+const URL_MAX: usize = 4096;
+
 /// Repositories that git may be asked for: by URL, by `host:path`, or by an absolute path.
 pub(super) fn check_url(url: &str) -> Result<()> {
     if url.is_empty() {
         return Err(bad_url(url, "there is no URL"));
+    }
+    if url.len() > URL_MAX {
+        let problem = format!("repository: a URL must not be longer than {URL_MAX} bytes");
+        return Err(SourceError::Url(problem));
     }
     if url.starts_with('-') || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(bad_url(url, "this is no URL"));
@@ -83,6 +90,15 @@ pub(super) fn is_ref_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_has_a_greatest_length() {
+        let of = |length: usize| format!("https://{}", "x".repeat(length - "https://".len()));
+        assert!(check_url(&of(URL_MAX)).is_ok());
+        let refusal = check_url(&of(URL_MAX + 1)).unwrap_err().to_string();
+        assert!(refusal.contains("longer than 4096 bytes"), "{refusal}");
+        assert!(!refusal.contains("xxx"), "{refusal}");
+    }
 
     #[test]
     fn where_a_repository_is_on_this_machine() {

@@ -6,6 +6,7 @@ use crate::world::{World, gvk};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
+use weir::lease::Role;
 
 const ROLLOUT: &str = "
 apiVersion: argoproj.io/v1alpha1
@@ -208,4 +209,28 @@ async fn a_lease_of_the_peer_is_respected() {
     let silence = until_led_by(&world, "a").await;
     assert!(silence > Duration::from_secs(13), "{silence:?}");
     assert_eq!(lease(&world)["leaseTransitions"], 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_are_not_elected_the_second_says_that_there_is_another_one() {
+    let mut world = World::start();
+    world.kill_controller().await;
+    let a = Replica::start_as(&world, "a", Role::Unelected);
+    until_led_by(&world, "a").await;
+    let b = Replica::start_as(&world, "b", Role::Unelected);
+    world.sleep(20).await;
+    let contended = |replica: &Replica| {
+        let page = replica.monitor.page();
+        assert!(page.contains("\nweir_leader 1\n"), "{page}");
+        page.contains("\nweir_lease_contended 1\n")
+    };
+    assert!(!contended(&a) && contended(&b));
+    assert_eq!(lease(&world)["holderIdentity"], "a");
+    a.stop().await;
+    world.sleep(10).await;
+    assert!(!contended(&b));
+    assert_eq!(lease(&world)["holderIdentity"], "b");
+    world.apply(ROLLOUT);
+    world.until_phase("app", "Healthy").await;
+    assert!(!b.writes().is_empty());
 }

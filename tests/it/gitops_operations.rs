@@ -41,6 +41,35 @@ async fn a_sync_by_hand_of_a_branch_takes_the_commit_that_the_branch_has_then() 
     assert_eq!(value(&world, "a").as_deref(), Some("two"));
 }
 
+/// A repository of many: what others commit moves the revision, and sets nothing in motion.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_touches_none_of_the_paths_syncs_nothing() {
+    let (world, commit) = of_maps("{automated: {}}");
+    let paths = json!({"argocd.argoproj.io/manifest-generate-paths": "."});
+    world.patch_app("plain", json!({"metadata": {"annotations": paths}}));
+    world.until_synced("plain", &commit).await;
+    // Nobody puts that back by itself.
+    let drift = json!({"data": {"k": "drifted"}});
+    world.merge_in("demo", "ConfigMap", "a", drift);
+    world
+        .until_app("plain", |app| {
+            app["status"]["sync"]["status"] == "OutOfSync"
+        })
+        .await;
+    world.repo.write("other/c.yaml", &config_map("c", "one"));
+    let commit = world.repo.commit("Add c");
+    world
+        .until_app("plain", |app| app["status"]["sync"]["revision"] == commit)
+        .await;
+    world.sleep(120).await;
+    assert_eq!(value(&world, "a").as_deref(), Some("drifted"));
+    world.repo.write("plain/b.yaml", &config_map("b", "two"));
+    let commit = world.repo.commit("Change b");
+    world.until_synced("plain", &commit).await;
+    assert_eq!(value(&world, "a").as_deref(), Some("one"));
+    assert_eq!(value(&world, "b").as_deref(), Some("two"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sync_by_hand_prunes_only_when_told_to() {
     let (world, commit) = of_maps("{}");

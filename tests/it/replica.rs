@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use weir::lease::{Election, Timing};
+use weir::lease::{Election, Role, Timing};
 use weir::manager;
 use weir::monitor::Monitor;
 
@@ -88,6 +88,10 @@ impl Drop for Replica {
 
 impl Replica {
     pub fn start(world: &World, name: &str) -> Self {
+        Self::start_as(world, name, Role::Candidate)
+    }
+
+    pub fn start_as(world: &World, name: &str, role: Role) -> Self {
         let wire = Arc::<Wire>::default();
         let monitor = Arc::<Monitor>::default();
         let shutdown = CancellationToken::new();
@@ -98,6 +102,7 @@ impl Replica {
             lease: Election::lease_name(None),
             identity: name.to_owned(),
             timing: Timing::default(),
+            role,
         });
         let client = through(world.api.client(), wire.clone());
         let run = manager::run(client, options, shutdown.clone());

@@ -167,6 +167,32 @@ async fn each_right_that_is_missing_is_named_with_its_use() {
     assert!(lacks(&report, &words), "{report}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn rights_that_could_not_be_asked_for_are_not_there() {
+    let world = installed(&Settings::default()).await;
+    for (code, is_good) in [(500, false), (403, true)] {
+        let inner = world.api.client();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let inner = inner.clone();
+            async move {
+                if !request.uri().path().ends_with("accessreviews") {
+                    return inner.send(request).await;
+                }
+                let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                    "metadata": {}, "message": "no answer", "reason": "Test", "code": code});
+                let mut response = Response::new(Body::from(status.to_string().into_bytes()));
+                *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
+                Ok(response)
+            }
+        });
+        let client = Client::new(service, "default");
+        let report = checked(&world, &client, &CheckOptions::default()).await;
+        assert_eq!(report.is_good(), is_good, "{code}: {report}");
+        let words = ["rights", "no answer"];
+        assert!(lacks(&report, &words) || notes(&report, &words), "{report}");
+    }
+}
+
 /// The peer's Lease in the namespace `demo`, renewed at that time.
 fn lead_elsewhere(world: &World, renewed: Timestamp) {
     let renewed = renewed.to_string();
@@ -221,6 +247,37 @@ async fn a_second_controller_is_named() {
         ..CheckOptions::default()
     };
     assert!(checked(&world, &client, &of_id).await.is_good());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_controller_that_is_not_elected_would_all_act() {
+    let report_of = async |replicas: i32, flag: &str| {
+        let world = installed(&Settings {
+            replicas,
+            arguments: vec![
+                "--leader-election-retry-period=2s".to_owned(),
+                flag.to_owned(),
+            ],
+            ..Settings::default()
+        })
+        .await;
+        let client = world.api.client();
+        checked(&world, &client, &CheckOptions::default()).await
+    };
+    let off = "--leader-elect=false";
+    let both = report_of(2, off).await;
+    assert!(lacks(&both, &["Deployment weir", off, "2 pods"]), "{both}");
+    // One pod starts before the other ends.
+    let single = report_of(1, off).await;
+    assert!(single.is_good(), "{single}");
+    assert!(
+        notes(&single, &["Deployment weir", off, "next pod"]),
+        "{single}"
+    );
+    for (replicas, flag) in [(2, "--leader-elect=true"), (0, off)] {
+        let report = report_of(replicas, flag).await;
+        assert!(report.is_good() && !notes(&report, &[off]), "{report}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

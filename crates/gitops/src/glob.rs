@@ -5,17 +5,51 @@
 //! thousand times more.
 
 use globset::GlobBuilder;
+use regex::bytes::{Regex, RegexBuilder};
+
+/// Longer patterns, and patterns with more alternatives, are not read: most are compiled anew for
+/// each text, and alternatives nest.
+const PATTERN_MAX: usize = 4096;
+const ALTERNATIVES_MAX: usize = 100;
 
 /// Whether `text` matches `pattern`; with `separator`, `*` does not cross a `/`. A pattern that is
-/// no valid glob matches only itself.
+/// no valid glob matches only itself, and so does one that [`is_too_large`].
 pub fn matches(pattern: &str, text: &str, separator: bool) -> bool {
     if pattern == text || pattern == "*" && !separator {
         return true;
     }
-    if !pattern.contains(['?', '[', ']', '{', '}', '\\']) && !pattern.contains("**") {
+    if is_plain(pattern) {
         return stars_match(pattern, text, separator);
     }
     compiled_match(pattern, text, separator)
+}
+
+/// Whether any of `texts` matches: the same for many, which compiles the pattern once.
+pub fn matches_any<'t>(
+    pattern: &str,
+    texts: impl IntoIterator<Item = &'t str>,
+    separator: bool,
+) -> bool {
+    let mut texts = texts.into_iter();
+    if is_plain(pattern) {
+        return texts.any(|text| matches(pattern, text, separator));
+    }
+    let compiled = compile(pattern, separator);
+    texts.any(|text| {
+        let regex = compiled.as_ref();
+        pattern == text || regex.is_some_and(|regex| regex.is_match(text.as_bytes()))
+    })
+}
+
+/// Whether a pattern is more than is read. Where it forbids something, nothing may pass for that.
+pub fn is_too_large(pattern: &str) -> bool {
+    !is_plain(pattern)
+        && (pattern.len() > PATTERN_MAX || pattern.matches('{').count() > ALTERNATIVES_MAX)
+}
+
+/// Whether all wildcards are single stars.
+fn is_plain(pattern: &str) -> bool {
+    !pattern.contains(['?', '[', ']', '{', '}', '\\']) && !pattern.contains("**")
 }
 
 /// A pattern whose only wildcards are single stars: its pieces occur in order, the first at the
@@ -49,16 +83,30 @@ fn stars_match(pattern: &str, text: &str, separator: bool) -> bool {
 
 /// Any pattern.
 fn compiled_match(pattern: &str, text: &str, separator: bool) -> bool {
-    GlobBuilder::new(pattern)
+    compile(pattern, separator).is_some_and(|regex| regex.is_match(text.as_bytes()))
+}
+
+/// `None` if the pattern is no valid glob, or too large.
+fn compile(pattern: &str, separator: bool) -> Option<Regex> {
+    if is_too_large(pattern) {
+        return None;
+    }
+    let glob = GlobBuilder::new(pattern)
         .literal_separator(separator)
         .backslash_escape(true)
         .build()
-        .is_ok_and(|glob| glob.compile_matcher().is_match(text))
+        .ok()?;
+    // As the glob would do it by itself, which panics where the expression has no program: it may
+    // be too large, or nested too deeply.
+    RegexBuilder::new(glob.regex())
+        .dot_matches_new_line(true)
+        .build()
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{compiled_match, matches, stars_match};
+    use super::*;
     use proptest::prelude::*;
 
     proptest! {
@@ -74,6 +122,60 @@ mod tests {
                 compiled_match(&pattern, &text, separator)
             );
         }
+
+        #[test]
+        fn a_pattern_matches_as_the_library_matches_it(
+            pattern in r"[ab*?/é{},!\[\]\\-]{0,8}",
+            text in "[ab/é,\n]{0,10}",
+            separator: bool,
+        ) {
+            let glob = GlobBuilder::new(&pattern)
+                .literal_separator(separator)
+                .backslash_escape(true)
+                .build();
+            prop_assert_eq!(
+                compiled_match(&pattern, &text, separator),
+                glob.is_ok_and(|glob| glob.compile_matcher().is_match(&text))
+            );
+        }
+
+        #[test]
+        fn one_of_many_texts_matches_as_it_does_alone(
+            pattern in r"[ab*?/{},\[]{0,6}",
+            texts in prop::collection::vec(r"[ab/,\[]{0,4}", 0..4),
+            separator: bool,
+        ) {
+            let alone = texts.iter().any(|text| matches(&pattern, text, separator));
+            let texts = texts.iter().map(String::as_str);
+            prop_assert_eq!(matches_any(&pattern, texts, separator), alone);
+        }
+    }
+
+    #[test]
+    fn a_pattern_beyond_the_limits_matches_itself_alone() {
+        let nested = |depth: usize| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
+        for pattern in [
+            "**/".repeat(100_000),
+            "a/**/".repeat(100_000),
+            "?".repeat(1_000_000),
+            nested(ALTERNATIVES_MAX + 1),
+            nested(2_000),
+            nested(1_000_000),
+        ] {
+            let head = &pattern[..8];
+            assert!(!matches(&pattern, "a", true), "{head}");
+            assert!(!matches(&pattern, "a/b", false), "{head}");
+            assert!(matches(&pattern, &pattern, true), "{head}");
+            assert!(is_too_large(&pattern), "{head}");
+        }
+        let stars = "a*".repeat(PATTERN_MAX);
+        assert!(!is_too_large(&stars));
+        assert!(matches(&stars, &"ab".repeat(PATTERN_MAX), true));
+        // The longest ones that are read.
+        let (longest, text) = ("?".repeat(PATTERN_MAX), "a".repeat(PATTERN_MAX));
+        assert!(matches(&longest, &text, true));
+        let lists = "{a,b}".repeat(ALTERNATIVES_MAX);
+        assert!(matches(&lists, &"ab".repeat(ALTERNATIVES_MAX / 2), true));
     }
 
     #[test]

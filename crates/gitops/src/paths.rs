@@ -5,16 +5,21 @@
 use crate::glob;
 use api::constants::gitops::MANIFEST_GENERATE_PATHS_ANNOTATION;
 use api::{Application, ApplicationSource};
+use serde::Serialize;
+
+/// An Application that names more is taken to name none: each is looked for among all files that a
+/// commit changes.
+const PATHS_MAX: usize = 256;
 
 /// The paths that an Application names: from the root of the repository, without a slash at either
 /// end. The root itself is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GeneratePaths(Vec<String>);
 
 impl GeneratePaths {
     /// The paths for one source of an Application: those with a slash in front begin at the root of
-    /// the repository, the others at the path of the source. `None` if it names none, and then
-    /// every commit may change it.
+    /// the repository, the others at the path of the source. `None` if it names none, or too
+    /// many, and then every commit may change it.
     pub fn of(app: &Application, source: &ApplicationSource) -> Option<Self> {
         let annotations = app.metadata.annotations.as_ref()?;
         let listed = annotations.get(MANIFEST_GENERATE_PATHS_ANNOTATION)?;
@@ -28,26 +33,31 @@ impl GeneratePaths {
                 None => clean(&format!("{home}/{item}")),
             })
             .collect();
-        (!paths.is_empty()).then_some(Self(paths))
+        (1..=PATHS_MAX)
+            .contains(&paths.len())
+            .then_some(Self(paths))
     }
 
     /// Whether a commit that changes these files may change the Application. `files` are relative
     /// to the root of the repository; none at all is not the same as none that matters: whoever
     /// knows of no files does not know what has changed.
     pub fn are_touched<'f>(&self, files: impl IntoIterator<Item = &'f str>) -> bool {
-        let mut files = files.into_iter().map(clean).peekable();
-        files.peek().is_none() || files.any(|file| self.0.iter().any(|path| holds(path, &file)))
+        let files: Vec<String> = files.into_iter().map(clean).collect();
+        files.is_empty() || self.0.iter().any(|path| holds_any(path, &files))
     }
 }
 
-/// Whether a path is a file, a folder that it is in at any depth, or a glob that it matches. A star
-/// does not cross a slash.
-fn holds(path: &str, file: &str) -> bool {
-    let is_inside = || {
+/// Whether a path is one of the files, a folder that one is in at any depth, or a glob that one
+/// matches. A star does not cross a slash. A glob that is not read may mean any file.
+fn holds_any(path: &str, files: &[String]) -> bool {
+    let is_inside = |file: &String| {
         let rest = file.strip_prefix(path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    path.is_empty() || is_inside() || glob::matches(path, file, true)
+    path.is_empty()
+        || glob::is_too_large(path)
+        || files.iter().any(is_inside)
+        || glob::matches_any(path, files.iter().map(String::as_str), true)
 }
 
 /// Without empty parts, `.` and `..`. What leads out of the repository ends at its root.
@@ -117,6 +127,23 @@ mod tests {
             let annotation = json!({"argocd.argoproj.io/manifest-generate-paths": nothing});
             assert_eq!(paths(&annotation, "apps/shop"), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn who_names_too_many_is_touched_by_everything() {
+        let listed = |count: usize| {
+            let listed = vec!["base"; count].join(";");
+            let annotation = json!({"argocd.argoproj.io/manifest-generate-paths": listed});
+            paths(&annotation, "apps/shop")
+        };
+        assert!(!listed(PATHS_MAX).unwrap().are_touched(["other/a.yaml"]));
+        assert_eq!(listed(PATHS_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_pattern_that_is_not_read_is_touched_by_everything() {
+        assert!(of(&"?".repeat(5_000)).are_touched(["other/a.yaml"]));
+        assert!(!of(&"?".repeat(50)).are_touched(["other/a.yaml"]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Trees that Applications share, and the room that there is for them.
 
 use super::repository::Repository;
-use super::sources::{Setup, map};
+use super::setup::{Setup, map};
 use crate::gitops::Limits;
 use crate::gitops::checkouts::Lease;
 use crate::gitops::hosts::Caller;

@@ -1,7 +1,7 @@
 //! From a commit to the embedded API server and back: what is applied is what is compared, with
 //! real ownership and real defaults.
 
-use super::sources::Setup;
+use super::setup::Setup;
 use apiserver::{ApiServer, DeleteOptions, Gvk, Patch, PatchOptions};
 use gitops::sync::{ApplicationSnapshot, Config, DryRun, Inbox, Target, comparison_request, plan};
 use gitops::{LiveTree, Scopes};

@@ -1,6 +1,6 @@
 //! Against the real tool; where there is none, the tests say so and pass.
 
-use super::sources::Setup;
+use super::setup::Setup;
 use gitops::sync::Rendered;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! Mirrors that are damaged, not needed any more, or too large.
+//! Mirrors that are damaged, not finished, not needed any more, or too large.
 
-use super::sources::{Setup, map, values};
+use super::setup::{Setup, map, values};
 use crate::gitops::Limits;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -120,9 +120,7 @@ async fn what_nobody_asks_for_is_removed_after_hours() {
     setup.sources.git.upkeep().await;
     assert!(mirror.exists());
     tokio::time::advance(HOUR).await;
-    setup.sources.git.upkeep().await;
-    // It may be that what looks after all this in the background was quicker.
-    setup.until(|_| !mirror.exists()).await;
+    setup.upkeep_until(|| !mirror.exists()).await;
     still_works(&setup, "removed").await;
 }
 
@@ -141,8 +139,7 @@ async fn what_an_earlier_process_has_left_is_removed_after_hours() {
     tokio::time::advance(5 * HOUR).await;
     setup.at("main").await.unwrap();
     tokio::time::advance(HOUR).await;
-    setup.sources.git.upkeep().await;
-    setup.until(|_| !left.exists()).await;
+    setup.upkeep_until(|| !left.exists()).await;
     assert!(setup.mirror().exists());
 }
 
@@ -229,4 +226,73 @@ async fn a_repository_that_takes_too_much_is_refused_and_leaves_nothing() {
     let source = setup.source(json!({"path": "app"}));
     let rendered = setup.refresh(source, "main").await.unwrap();
     assert_eq!(values(&rendered), ["one"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_git_has_left_in_a_mirror_stops_nobody() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    let first = setup.repository.commit("One");
+    setup.repository.commit("Two");
+    setup.at("main").await.unwrap();
+    let mirror = setup.mirror();
+    // A commit alone, and everything, for one that is named by its first digits.
+    for fetched in ["main", &first[..7]] {
+        setup.repository.write("app/map.yaml", &map(fetched));
+        let commit = setup.repository.commit("Another");
+        let lock = format!("refs/weir/{commit}.lock");
+        let left = [
+            "shallow.lock",
+            "packed-refs.lock",
+            lock.as_str(),
+            "objects/pack/tmp_pack_Ab12Cd",
+        ];
+        for name in left {
+            std::fs::write(mirror.join(name), "").unwrap();
+        }
+        setup.at(fetched).await.unwrap();
+        assert_eq!(setup.at("main").await.unwrap().revision, commit);
+        for name in left {
+            assert!(!mirror.join(name).exists(), "{name} is still there");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_was_not_finished_is_made_anew() {
+    let setup = Setup::new();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    setup.at("main").await.unwrap();
+    let mirror = setup.mirror();
+    std::fs::remove_dir_all(&mirror).unwrap();
+    std::fs::create_dir_all(mirror.join("refs/heads")).unwrap();
+    std::fs::write(mirror.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    std::fs::write(
+        mirror.join("config"),
+        "[core]\n\trepositoryformatversion = 0\n",
+    )
+    .unwrap();
+    std::fs::write(mirror.join("config.lock"), "").unwrap();
+    setup.repository.write("app/map.yaml", &map("two"));
+    setup.repository.commit("Two");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["two"]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_has_left_is_removed() {
+    let setup = Setup::new();
+    let scratch = setup.cache.path().join("scratch");
+    std::fs::create_dir_all(scratch.join("tree-old")).unwrap();
+    std::fs::write(scratch.join("tree-old/map.yaml"), "old").unwrap();
+    let config = setup.cache.path().join("gitconfig");
+    std::fs::write(&config, "[of another version\n").unwrap();
+    setup.repository.write("app/map.yaml", &map("one"));
+    setup.repository.commit("One");
+    assert_eq!(values(&setup.at("main").await.unwrap()), ["one"]);
+    assert!(!scratch.join("tree-old").exists());
+    // But for the tree, which is kept for a while.
+    setup.until(|setup| setup.scratch() == 1).await;
+    let config = std::fs::read_to_string(config).unwrap();
+    assert!(config.contains("lowSpeedTime"), "{config}");
 }

@@ -1,6 +1,10 @@
 mod checkouts;
 mod cluster;
+mod directories;
 mod kustomize;
+mod looks;
 mod mirrors;
 mod repository;
+mod servers;
+mod setup;
 mod sources;

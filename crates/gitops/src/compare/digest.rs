@@ -1,11 +1,12 @@
+//! The digest of a manifest, by which a change in Git is seen that no field of the live object
+//! tells of.
+
 use crate::resource::kind;
 use crate::tracking::TRACKING_ANNOTATION;
+use api::constants::gitops::DIGEST_ANNOTATION;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-
-/// Holds the [`digest`] of the manifest that an object was last applied from.
-pub const DIGEST_ANNOTATION: &str = "weir.dev/applied-digest";
 
 /// A digest of what a manifest declares, independent of the order of its keys. Data of Secrets is
 /// left out: its values must not be guessable from metadata, and its keys are owned one by one, so

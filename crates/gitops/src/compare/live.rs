@@ -1,3 +1,5 @@
+//! The live objects that an Application is compared with, and the kinds that can't be seen.
+
 use crate::ResourceId;
 use serde_json::Value;
 use std::collections::BTreeMap;

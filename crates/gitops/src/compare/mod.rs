@@ -29,14 +29,13 @@ mod scalar;
 mod writing;
 
 pub use diff::{Difference, FieldDiff};
-pub use digest::DIGEST_ANNOTATION;
 pub use fields::{FieldSet, owned_by};
 pub use live::LiveTree;
 pub use resource::{Comparison, ResourceComparison, compare};
 pub(crate) use resource::{handed_over, target_digest};
 pub use rules::{DiffRules, IgnoreRule};
 
-pub use api::constants::gitops::FIELD_MANAGER;
+pub use api::constants::gitops::{DIGEST_ANNOTATION, FIELD_MANAGER};
 
 #[cfg(test)]
 mod ownership_tests;

@@ -1,11 +1,15 @@
+//! The comparison, object by object: what Git declares beside what lives.
+
 use super::diff::{Difference, FieldDiff, Ownership, declared};
-use super::digest::{DIGEST_ANNOTATION, digest};
+use super::digest::digest;
 use super::fields::owned_by;
 use super::{DiffRules, FIELD_MANAGER, LiveTree, client_side};
 use crate::manifest::{Hook, Manifest, hook};
 use crate::resource::{self, ResourceId, annotation};
 use crate::tracking::{self, TRACKING_ANNOTATION};
-use api::constants::gitops::{COMPARE_OPTIONS_ANNOTATION, INSTANCE_LABEL, OWN_INSTANCE_LABEL};
+use api::constants::gitops::{
+    COMPARE_OPTIONS_ANNOTATION, DIGEST_ANNOTATION, INSTANCE_LABEL, OWN_INSTANCE_LABEL,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;

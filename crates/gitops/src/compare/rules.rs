@@ -6,12 +6,11 @@ use super::guests::Guests;
 use super::routes::{added_rules, arms_of_others, for_each_arm, has_record, keep_weights};
 use crate::glob;
 use crate::resource::{self, ResourceId};
-use api::constants::HASH_LABEL;
+use api::constants::{GATEWAY_API_PLUGIN, HASH_LABEL};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
-const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
 /// One entry of `spec.ignoreDifferences`. Group and kind are globs; empty name and namespace mean
 /// any.
@@ -112,7 +111,7 @@ impl DiffRules {
     fn learn_routes(&mut self, rollout: &Value, namespace: &str, arms: &BTreeSet<String>) {
         let Some(gateway) = rollout
             .pointer("/spec/strategy/canary/trafficRouting/plugins")
-            .and_then(|plugins| plugins.get(GATEWAY_PLUGIN))
+            .and_then(|plugins| plugins.get(GATEWAY_API_PLUGIN))
         else {
             return;
         };

@@ -1,3 +1,5 @@
+//! The health of an Application, out of that of its objects.
+
 use super::{Health, HealthCode};
 use crate::ResourceId;
 

@@ -1,3 +1,6 @@
+//! From rendered documents to the target state: each object with its place and its tracking id, and
+//! what is wrong with the others.
+
 use super::{Hook, Scopes, hook};
 use crate::resource::{self, ResourceId, child_map};
 use crate::tracking::{TRACKING_ANNOTATION, is_tracked, tracking_id};

@@ -13,6 +13,11 @@ use api::{AppProjectSpec, ApplicationDestination, ClusterResourceRestriction, Gr
 use regex::Regex;
 use std::borrow::Cow;
 
+/// The longest URL of a repository, in bytes.
+const URL_MAX: usize = 4096;
+/// The longest regular expression of namespaces, in bytes: names of namespaces have 63.
+const EXPRESSION_MAX: usize = 4096;
+
 /// The rules of one project.
 #[derive(Clone, Debug)]
 pub struct ProjectRules<'a> {
@@ -166,12 +171,10 @@ impl<'a> ProjectRules<'a> {
             let check = |pattern: &Option<String>, text: &str| -> (bool, bool) {
                 let pattern = pattern.as_deref().unwrap_or_default();
                 let pattern = pattern.trim_end_matches('/');
+                let is_hit = |pattern: &str| glob::matches(pattern, text, false);
                 match pattern.strip_prefix('!') {
-                    Some(rest) => (glob::matches(rest, text, false), true),
-                    None => (
-                        !pattern.is_empty() && glob::matches(pattern, text, false),
-                        false,
-                    ),
+                    Some(rest) => (is_denied(rest, is_hit), true),
+                    None => (!pattern.is_empty() && is_hit(pattern), false),
                 }
             };
             let (server_hit, server_deny) = check(&rule.server, server);
@@ -227,16 +230,26 @@ impl<'a> ProjectRules<'a> {
                     .as_deref()
                     .is_none_or(|name| name.is_empty() || glob::matches(name, &id.name, false))
         };
+        let is_unread = |rule: &ClusterResourceRestriction| {
+            let name = rule.name.as_deref().unwrap_or_default();
+            [rule.group.as_str(), &rule.kind, name]
+                .into_iter()
+                .any(glob::is_too_large)
+        };
         let allowed = self.spec.cluster_resource_whitelist.as_deref();
+        let mut denied = self.spec.cluster_resource_blacklist.iter();
         allowed.unwrap_or_default().iter().any(hit)
-            && !self.spec.cluster_resource_blacklist.iter().any(hit)
+            && !denied.any(|rule| is_unread(rule) || hit(rule))
     }
 
     fn permits_namespaced(&self, id: &ResourceId) -> bool {
         let hit = |rule: &GroupKind| is_kind(&rule.group, &rule.kind, id);
+        let is_unread =
+            |rule: &GroupKind| glob::is_too_large(&rule.group) || glob::is_too_large(&rule.kind);
         let allowed = self.spec.namespace_resource_whitelist.as_ref();
+        let mut denied = self.spec.namespace_resource_blacklist.iter();
         allowed.is_none_or(|rules| rules.iter().any(hit))
-            && !self.spec.namespace_resource_blacklist.iter().any(hit)
+            && !denied.any(|rule| is_unread(rule) || hit(rule))
     }
 }
 
@@ -256,6 +269,12 @@ fn is_meant(pattern: &str, namespace: &str) -> Result<bool, String> {
     let Some(expression) = expression else {
         return Ok(glob::matches(pattern, namespace, false));
     };
+    if expression.len() > EXPRESSION_MAX {
+        let length = expression.len();
+        return Err(format!(
+            "a regular expression of {length} bytes is too long: it may have {EXPRESSION_MAX}"
+        ));
+    }
     let regex = Regex::new(expression).map_err(|error| {
         // The lines before are a drawing of the place.
         let text = error.to_string();
@@ -288,11 +307,16 @@ fn deny_and_allow(patterns: &[String], matches: impl Fn(&str) -> bool) -> (bool,
     let mut out = (false, false);
     for pattern in patterns {
         match pattern.strip_prefix('!') {
-            Some(rest) => out.0 |= matches(rest),
+            Some(rest) => out.0 |= is_denied(rest, &matches),
             None => out.1 |= matches(pattern),
         }
     }
     out
+}
+
+/// Whether what stands behind a `!` hits. Nobody knows what one would forbid that is not read.
+fn is_denied(pattern: &str, matches: impl Fn(&str) -> bool) -> bool {
+    glob::is_too_large(pattern) || matches(pattern)
 }
 
 fn listed(rules: impl Iterator<Item = String>) -> String {
@@ -335,6 +359,9 @@ fn split_url(url: &str) -> (&str, &str) {
 /// Why a URL could lead to another repository than the one that it is taken for. Programs read
 /// these parts in different ways, and no repository needs them.
 fn url_problem(url: &str) -> Option<String> {
+    if url.len() > URL_MAX {
+        return Some(format!("must not be longer than {URL_MAX} bytes"));
+    }
     let lower = url.trim().to_lowercase();
     let odd = lower
         .chars()

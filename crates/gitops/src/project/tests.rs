@@ -284,6 +284,69 @@ fn namespaces_of_applications_are_globs_or_regular_expressions() {
 }
 
 #[test]
+fn what_is_too_long_for_a_rule_is_not_read() {
+    let spec: AppProjectSpec =
+        serde_json::from_value(json!({"sourceRepos": ["*"], "sourceNamespaces":
+            [format!("/team{}/", "|a".repeat(3_000))]}))
+        .unwrap();
+    let rules = ProjectRules::new("p", &spec);
+    let refusal = rules.permit_app_namespace("team-a").unwrap_err();
+    assert!(
+        refusal.ends_with("; a regular expression of 6004 bytes is too long: it may have 4096)"),
+        "{refusal}"
+    );
+    // Nobody knows what it would forbid.
+    let forbids = |field: &str| {
+        let endless = format!("!{}", "?".repeat(5_000));
+        let (repos, namespace) = match field {
+            "sourceRepos" => (json!(["*", endless]), json!("*")),
+            _ => (json!(["*"]), json!(endless)),
+        };
+        let spec: AppProjectSpec = serde_json::from_value(json!({
+            "sourceRepos": repos, "destinations": [{"server": "*", "namespace": namespace}],
+        }))
+        .unwrap();
+        let rules = ProjectRules::new("p", &spec);
+        let here: ApplicationDestination =
+            serde_json::from_value(json!({"name": "in-cluster"})).unwrap();
+        let source = rules.permit_source(REPO);
+        let place = rules.permit_destination(&here, "a");
+        (source.is_err(), place.is_err())
+    };
+    assert_eq!(forbids("sourceRepos"), (true, false));
+    assert_eq!(forbids("destinations"), (false, true));
+    let url = format!("https://git.example/{}", "x".repeat(5_000));
+    assert_eq!(
+        rules.permit_source(&url).unwrap_err(),
+        "repoURL must not be longer than 4096 bytes"
+    );
+}
+
+#[test]
+fn kinds_that_are_forbidden_by_what_is_not_read_are_all_forbidden() {
+    let endless = "?".repeat(5_000);
+    let permits = |field: &str, rule: serde_json::Value| {
+        let mut spec = json!({"destinations": [{"server": "*", "namespace": "*"}],
+            "clusterResourceWhitelist": [{"group": "*", "kind": "*"}]});
+        spec[field] = json!([rule]);
+        let spec: AppProjectSpec = serde_json::from_value(spec).unwrap();
+        let namespaced = field.starts_with("namespace");
+        let namespace = if namespaced { "n" } else { "" };
+        let id = ResourceId::new("", "Anything", namespace, "x");
+        ProjectRules::new("p", &spec)
+            .permit_resource(&id, namespaced, &in_cluster())
+            .is_ok()
+    };
+    for field in ["namespaceResourceBlacklist", "clusterResourceBlacklist"] {
+        assert!(permits(field, json!({"group": "*", "kind": "Other"})));
+        assert!(!permits(field, json!({"group": endless, "kind": "Other"})));
+        assert!(!permits(field, json!({"group": "*", "kind": endless})));
+    }
+    let named = json!({"group": "*", "kind": "Other", "name": endless});
+    assert!(!permits("clusterResourceBlacklist", named));
+}
+
+#[test]
 fn fields_that_restrict_and_are_not_followed_are_named() {
     let spec: AppProjectSpec = serde_json::from_value(json!({
         "signatureKeys": [{"keyID": "4AEE18F83AFDEB23"}],

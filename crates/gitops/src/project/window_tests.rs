@@ -201,6 +201,21 @@ fn what_cannot_be_read_is_named_if_it_is_about_the_application() {
             json!("Mars/Olympus"),
             "timeZone: 'Mars/Olympus' is no time zone",
         ),
+        (
+            "schedule",
+            json!(format!("{} * * * *", "0,".repeat(1_000))),
+            "schedule must not be longer than 1024 bytes",
+        ),
+        (
+            "duration",
+            json!("1h".repeat(1_000)),
+            "duration must not be longer than 1024 bytes",
+        ),
+        (
+            "timeZone",
+            json!("A".repeat(2_000)),
+            "timeZone must not be longer than 1024 bytes",
+        ),
     ];
     for (field, value, said) in cases {
         let mut window = noon("deny");
@@ -210,5 +225,17 @@ fn what_cannot_be_read_is_named_if_it_is_about_the_application() {
         assert!(refusal.starts_with(&start), "{refusal}");
         window["applications"] = json!(["other"]);
         assert!(read(json!([window])).is_ok(), "{field}");
+    }
+}
+
+#[test]
+fn a_window_for_what_is_not_read_is_not_passed_over() {
+    for field in ["applications", "namespaces", "clusters"] {
+        let mut window = noon("deny");
+        window["applications"] = json!(["other"]);
+        window[field] = json!(["?".repeat(5_000)]);
+        let refusal = read(json!([window])).unwrap_err();
+        let said = format!("project 'team': syncWindows[0].{field}: a pattern is too large");
+        assert!(refusal.starts_with(&said), "{refusal}");
     }
 }

@@ -14,6 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 /// Times are stored in whole seconds, and at the second itself a window is not open yet.
 const MOMENT: SignedDuration = SignedDuration::from_secs(1);
 
+/// The longest text of a field, in bytes: a schedule that lists every value is shorter.
+const TEXT_MAX: usize = 1024;
+
 /// The sync windows of a project that are about one Application.
 #[derive(Clone, Debug, Default)]
 pub struct Windows(Vec<Window>);
@@ -53,7 +56,9 @@ fn is_about(window: &SyncWindow, app: &Application) -> bool {
     let is_hit = |patterns: &[String], texts: &[&str]| {
         patterns.iter().any(|pattern| {
             let pattern = pattern.trim_end_matches('/');
-            texts.iter().any(|text| glob::matches(pattern, text, false))
+            // Whoever reads the window tells of one that is too large.
+            glob::is_too_large(pattern)
+                || texts.iter().any(|text| glob::matches(pattern, text, false))
         })
     };
     let lists: [(&[String], &[&str]); 3] = [
@@ -115,14 +120,24 @@ impl Window {
         let Some(kind) = window.kind else {
             return Err("kind is missing: it must be allow or deny".to_owned());
         };
-        let schedule = window.schedule.as_deref().unwrap_or_default();
+        let lists = [
+            ("applications", &window.applications),
+            ("namespaces", &window.namespaces),
+            ("clusters", &window.clusters),
+        ];
+        for (field, patterns) in lists {
+            if patterns.iter().any(|pattern| glob::is_too_large(pattern)) {
+                return Err(format!("{field}: a pattern is too large to be read"));
+            }
+        }
+        let schedule = bounded("schedule", window.schedule.as_deref())?;
         let schedule = Schedule::parse(schedule).map_err(|why| format!("schedule: {why}"))?;
-        let duration = window.duration.as_deref().unwrap_or_default();
+        let duration = bounded("duration", window.duration.as_deref())?;
         let nanos = gocompat::duration::parse_go(duration)
             .ok()
             .filter(|nanos| *nanos > 0)
             .ok_or_else(|| format!("duration: '{duration}' is no duration such as 1h or 1h30m"))?;
-        let zone = window.time_zone.as_deref().unwrap_or_default();
+        let zone = bounded("timeZone", window.time_zone.as_deref())?;
         let Some(zone) = find_zone(zone) else {
             return Err(format!(
                 "timeZone: '{zone}' is no time zone such as Europe/Berlin"
@@ -153,6 +168,15 @@ impl Window {
         };
         now.checked_add(at.ok()?.duration_since(local)).ok()
     }
+}
+
+/// The text of a field, unless it is longer than any that means something.
+fn bounded<'w>(field: &str, text: Option<&'w str>) -> Result<&'w str, String> {
+    let text = text.unwrap_or_default();
+    if text.len() > TEXT_MAX {
+        return Err(format!("{field} must not be longer than {TEXT_MAX} bytes"));
+    }
+    Ok(text)
 }
 
 /// A time zone by its name, from data that is compiled in.

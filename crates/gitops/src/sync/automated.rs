@@ -10,8 +10,8 @@ use super::tasks::kept;
 use crate::compare::ResourceComparison;
 use crate::resource::ResourceId;
 use api::{
-    Application, Operation, OperationInitiator, OperationPhase, OperationState, RetryStrategy,
-    SyncOperation, SyncOperationResource, SyncPolicyAutomated,
+    Application, ApplicationSource, Operation, OperationInitiator, OperationPhase, OperationState,
+    RetryStrategy, SyncOperation, SyncOperationResource, SyncPolicyAutomated,
 };
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ const RETRY_LIMIT: i64 = 5;
 /// What is known of earlier attempts at the present revision and source.
 enum Attempt {
     None,
-    Failed(String),
+    Failed { revision: String, message: String },
     Succeeded,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
             let operation = operation(cx, &automated, rendered);
             start(cx, operation);
         }
-        Attempt::Failed(message) => {
+        Attempt::Failed { revision, message } => {
             cx.sync_error(format!("Failed last sync attempt to {revision}: {message}"));
         }
         Attempt::Succeeded if automated.self_heal.unwrap_or(false) => {
@@ -139,11 +139,14 @@ fn attempt(cx: &Context<'_>, rendered: &Rendered) -> Attempt {
         .filter(|state| is_attempt(state, rendered));
     match state {
         Some(state) if state.phase == OperationPhase::Succeeded => Attempt::Succeeded,
-        Some(state) => Attempt::Failed(state.message.clone()),
+        Some(state) => Attempt::Failed {
+            revision: attempted(state).unwrap_or_default().to_owned(),
+            message: state.message.clone(),
+        },
         // A partial sync by hand may have come after.
         None => match status.history.last() {
             Some(last)
-                if last.revision == rendered.revision
+                if rendered.is_of(&last.revision)
                     && last.source.as_ref() == Some(&rendered.source) =>
             {
                 Attempt::Succeeded
@@ -153,22 +156,62 @@ fn attempt(cx: &Context<'_>, rendered: &Rendered) -> Attempt {
     }
 }
 
-/// Whether an operation was a try at the whole of this revision; self-healing counts as one.
+/// The revision that an operation was a try at, as far as it has come to know it.
+fn attempted(state: &OperationState) -> Option<&str> {
+    let pinned = state.operation.sync.as_ref();
+    match &state.sync_result {
+        Some(result) => Some(result.revision.as_str()),
+        None => pinned.and_then(|sync| sync.revision.as_deref()),
+    }
+}
+
+/// Whether an operation was a try at the whole of this revision, or of another that comes to the
+/// same (gitops.md item 29).
 fn is_attempt(state: &OperationState, rendered: &Rendered) -> bool {
-    let sync = state.operation.sync.clone().unwrap_or_default();
-    let whole = sync.resources.is_empty() || sync.auto_heal_attempts_count.is_some();
-    let Some(result) = &state.sync_result else {
-        // It failed before it had a target: what it pinned tells.
-        let is_source = sync
-            .source
-            .as_ref()
-            .is_none_or(|source| *source == rendered.source);
-        return whole && is_source && sync.revision.as_deref() == Some(rendered.revision.as_str());
-    };
-    whole
-        && !sync.dry_run.unwrap_or(false)
-        && result.revision == rendered.revision
-        && result.source.as_ref() == Some(&rendered.source)
+    let is_revision = attempted(state).is_some_and(|revision| rendered.is_of(revision));
+    is_whole(state) && is_revision && is_of_source(state, &rendered.source)
+}
+
+/// Whether an operation is a try at the whole of its revision; self-healing counts as one.
+fn is_whole(state: &OperationState) -> bool {
+    state.operation.sync.as_ref().is_none_or(|sync| {
+        let is_selective = !sync.resources.is_empty() && sync.auto_heal_attempts_count.is_none();
+        !is_selective && !sync.dry_run.unwrap_or(false)
+    })
+}
+
+fn is_of_source(state: &OperationState, source: &ApplicationSource) -> bool {
+    if let Some(result) = &state.sync_result {
+        return result.source.as_ref() == Some(source);
+    }
+    // It failed before it had a target: what it pinned tells.
+    let pinned = state.operation.sync.as_ref();
+    pinned
+        .and_then(|sync| sync.source.as_ref())
+        .is_none_or(|pinned| pinned == source)
+}
+
+/// The revision of this source that was attempted last, as [`consider`] takes it. It is stored, and
+/// outlives what is known of the commits that come to the same. `None` where no automated sync
+/// depends on it.
+pub(super) fn last_attempted<'a>(
+    app: &'a Application,
+    source: &ApplicationSource,
+) -> Option<&'a str> {
+    let automated = app.spec.sync_policy.as_ref()?.automated.as_ref()?;
+    if !automated.enabled.unwrap_or(true) {
+        return None;
+    }
+    let status = app.status.as_ref()?;
+    let state = status
+        .operation_state
+        .as_ref()
+        .filter(|state| is_whole(state));
+    if let Some(state) = state {
+        return attempted(state).filter(|_| is_of_source(state, source));
+    }
+    let last = status.history.last()?;
+    (last.source.as_ref() == Some(source)).then_some(last.revision.as_str())
 }
 
 fn operation(cx: &Context<'_>, automated: &SyncPolicyAutomated, rendered: &Rendered) -> Operation {

@@ -4,19 +4,21 @@ use super::assess::{
     destination_problem, instance_of, namespace_problem, no_project, permit, project_rules,
     sync_options,
 };
-use super::options::{SyncOptions, object_has};
+use super::options::SyncOptions;
 use super::planner::{Context, later};
+use super::removal::Removal;
+use super::run::waiting_text;
 use super::status::conditions;
 use super::tasks::guard;
-use super::unseen;
+use super::{removal, unseen};
 use crate::order::{sort_key, wave};
 use crate::project::ProjectRules;
 use crate::resource::{ResourceId, annotation, is_deleting, version};
 use crate::tracking;
 use api::constants::gitops::condition::DELETION_ERROR;
 use api::constants::gitops::{
-    BACKGROUND_RESOURCES_FINALIZER, HELM_RESOURCE_POLICY_ANNOTATION, POST_DELETE_FINALIZER,
-    PRE_DELETE_FINALIZER, RESOURCES_FINALIZER,
+    BACKGROUND_RESOURCES_FINALIZER, DELETION_APPROVED_ANNOTATION, HELM_RESOURCE_POLICY_ANNOTATION,
+    POST_DELETE_FINALIZER, PRE_DELETE_FINALIZER, RESOURCES_FINALIZER,
 };
 use plan::{Action, Propagation};
 use serde_json::Value;
@@ -27,10 +29,6 @@ const RETRY_S: i64 = 20;
 
 /// The finalizer that deletes the objects first, by its long name (gitops.md item 75).
 const FOREGROUND_RESOURCES_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io/foreground";
-
-/// Sync options that keep an object when its Application goes. Nobody can confirm anything here, so
-/// what waits for that stays.
-const KEEPING: [&str; 2] = ["Delete=false", "Delete=confirm"];
 
 /// Deletes what belongs to the Application and its project permits, the highest wave first and one
 /// wave at a time, and then lets the Application go. Without a finalizer there is nothing to do
@@ -68,6 +66,10 @@ pub(super) fn plan(cx: &mut Context<'_>) {
         let remedy = "take the finalizer off to leave what there is of them";
         return hold(cx, format!("{text}; {remedy}"));
     }
+    let owned = owned(cx, &project);
+    if let Some(text) = unconfirmed(cx, &owned) {
+        return hold(cx, text);
+    }
     cx.plan
         .status
         .conditions
@@ -83,7 +85,6 @@ pub(super) fn plan(cx: &mut Context<'_>) {
     } else {
         Propagation::Background
     };
-    let owned = owned(cx, &project);
     let Some(highest) = owned.iter().map(|(_, object)| wave(object)).max() else {
         return let_go(cx, &finalizers);
     };
@@ -92,6 +93,30 @@ pub(super) fn plan(cx: &mut Context<'_>) {
         .filter(|(_, object)| wave(object) == highest)
         .collect();
     delete(cx, &of_wave, propagation);
+}
+
+/// What is not deleted before somebody has confirmed it: nothing goes until then, whatever its wave
+/// is (gitops.md items 65, 75).
+fn unconfirmed(cx: &Context<'_>, owned: &[(&ResourceId, &Value)]) -> Option<String> {
+    let app = &cx.snapshot.app;
+    let since = app.metadata.deletion_timestamp.as_ref()?;
+    if removal::is_approved(app, since.0) {
+        return None;
+    }
+    let options = SyncOptions(sync_options(app));
+    let waiting: Vec<String> = owned
+        .iter()
+        .filter(|(_, object)| !is_deleting(object))
+        .filter(|(_, object)| removal::of_deletion(object, options) == Removal::Confirmed)
+        .map(|(id, _)| id.short())
+        .collect();
+    (!waiting.is_empty()).then(|| {
+        format!(
+            "{}: set the annotation {DELETION_APPROVED_ANNOTATION} of the Application to the \
+             present time, or take the finalizer off to delete nothing",
+            waiting_text("deletion confirmation of", &waiting)
+        )
+    })
 }
 
 /// Deletes what is not on its way out yet, and waits for all of it.
@@ -163,19 +188,11 @@ fn owned<'a>(cx: &Context<'a>, project: &ProjectRules<'_>) -> Vec<(&'a ResourceI
             tracking::owner(object) == Some(instance.as_str())
                 && !id.is("apiextensions.k8s.io", "CustomResourceDefinition")
                 && !is_self(id)
-                && !is_kept(object, options)
+                && removal::of_deletion(object, options) != Removal::Never
                 && annotation(object, HELM_RESOURCE_POLICY_ANNOTATION) != Some("keep")
                 && permit(cx.snapshot, project, id).is_ok()
         })
         .collect();
     out.sort_by(|(a, _), (b, _)| sort_key(0, b).cmp(&sort_key(0, a)));
     out
-}
-
-/// Whether an object stays because it says so itself, or, where it says nothing of that, because
-/// its Application does (gitops.md item 64).
-fn is_kept(object: &Value, options: SyncOptions<'_>) -> bool {
-    let keeps_itself = KEEPING.iter().any(|option| object_has(object, option));
-    let is_kept_with_all = KEEPING.iter().any(|option| options.has(option));
-    keeps_itself || (is_kept_with_all && !object_has(object, "Delete=true"))
 }

@@ -12,7 +12,7 @@ use super::planner::{later, operation_target};
 use super::run::{Pass, Running, failures, id_of, record};
 use super::snapshot::{ApplicationSnapshot, Config, DryRun, Target};
 use super::tasks::{Task, Todo, apply, tasks};
-use super::{definitions, finish, namespace};
+use super::{definitions, finish, namespace, webhooks};
 use crate::manifest::Manifest;
 use crate::resource::{ResourceId, child_map};
 use api::constants::gitops::SKIP_RECONCILE_ANNOTATION;
@@ -200,14 +200,18 @@ impl<'a> Running<'a> {
 
     /// Whether a refusal is for the lack of something that the same sync brings: of another object,
     /// by its name (the ServiceAccount of a Pod, the Role of a RoleBinding), or of room that it
-    /// makes.
+    /// makes; or is that of a webhook that it may mend. What comes in a later wave is of no help:
+    /// that wave is not reached once this one has failed.
     fn is_premature(self, why: &str, task: &Task, tasks: &[Task]) -> bool {
+        let wave = task.wave;
+        let mut in_time = tasks.iter().filter(move |other| other.wave <= wave);
+        if webhooks::may_be_mended(self, why, task, in_time.clone()) {
+            return true;
+        }
         let is_sent = |other: &Task| matches!(other.todo, Todo::Apply { .. });
         if why.contains("exceeded quota") {
             let is_quota = |other: &Task| is_sent(other) && other.id.is("", "ResourceQuota");
-            return tasks
-                .iter()
-                .any(|other| other.is_prune() || is_quota(other));
+            return in_time.any(|other| other.is_prune() || is_quota(other));
         }
         if !ABSENT.iter().any(|words| why.contains(words)) {
             return false;
@@ -215,7 +219,7 @@ impl<'a> Running<'a> {
         let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
         let words = why.split(|c: char| !is_of_name(c));
         let words: BTreeSet<&str> = words.map(|word| word.trim_matches(['.', ':'])).collect();
-        tasks.iter().any(|other| {
+        in_time.any(|other| {
             let is_new = is_sent(other) && self.snapshot.live.get(&other.id).is_none();
             is_new && other.id != task.id && words.contains(other.id.name.as_str())
         })

@@ -32,17 +32,21 @@ mod namespace;
 mod options;
 mod outcome;
 mod planner;
+mod refresh;
+mod removal;
 mod retire;
 mod run;
 mod snapshot;
 mod status;
 mod tasks;
 mod unseen;
+mod webhooks;
 
 pub use assess::{Assessment, assess, may_fetch, project_name, stranger};
 pub use dry_run::dry_run_objects;
 pub use outcome::{Inbox, Outcome};
 pub use planner::plan;
+pub use refresh::Refresh;
 pub use retire::{retire, users_of};
 pub use snapshot::{
     ApplicationSnapshot, Commit, Config, DryRun, Rendered, SourceRequest, Target,

@@ -7,11 +7,13 @@ use serde_json::Value;
 
 /// Options that are followed, or that are met by how things are done here anyway: everything is
 /// applied by server-side apply, validated by the API server, and only where it is out of sync.
-const FOLLOWED: [&str; 17] = [
+const FOLLOWED: [&str; 19] = [
     "Prune=true",
     "Prune=false",
+    "Prune=confirm",
     "Delete=true",
     "Delete=false",
+    "Delete=confirm",
     "PruneLast=true",
     "PruneLast=false",
     "PrunePropagationPolicy=foreground",
@@ -68,7 +70,7 @@ pub(super) const FORCE: &str = "force (objects are not deleted and made anew)";
 
 /// An option that is not followed, with the reason; `None` if it is.
 fn unsupported(option: &str) -> Option<String> {
-    const KNOWN: [(&str, &str); 7] = [
+    const KNOWN: [(&str, &str); 5] = [
         (
             "Replace=true",
             "Replace=true (objects are applied, not replaced)",
@@ -76,14 +78,6 @@ fn unsupported(option: &str) -> Option<String> {
         (
             "Force=true",
             "Force=true (objects are not deleted and made anew)",
-        ),
-        (
-            "Prune=confirm",
-            "Prune=confirm (such objects are not pruned)",
-        ),
-        (
-            "Delete=confirm",
-            "Delete=confirm (such objects are not deleted)",
         ),
         (
             "Validate=false",

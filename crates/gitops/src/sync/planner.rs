@@ -1,3 +1,5 @@
+//! The plan of an Application from end to end.
+
 use super::assess::{
     Assessment, Finding, assess, project_rules, refusal, spec_findings, stranger, sync_options,
     windows,
@@ -80,6 +82,10 @@ pub fn plan(
         cx.tell_of_failed_look(&before.conditions);
     }
     cx.take_off_refresh();
+    // Whoever has asked for a refresh wants to see it.
+    if cx.plan.root.patch.is_none() {
+        status::keep_reconciled_at(&mut cx.plan.status, &before);
+    }
     cx.plan
 }
 

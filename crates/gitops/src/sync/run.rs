@@ -1,11 +1,12 @@
 //! One pass of a running operation.
 
 use super::assess::Assessment;
-use super::definitions;
 use super::options::SyncOptions;
 use super::outcome::Outcome;
+use super::removal::Removal;
 use super::snapshot::ApplicationSnapshot;
 use super::tasks::{Task, Todo, action, tasks};
+use super::{definitions, removal, webhooks};
 use crate::health::{HealthCode, health};
 use crate::order::kind_rank;
 use crate::resource::{self, ResourceId, is_deleting};
@@ -174,6 +175,9 @@ impl Running<'_> {
         let last = waves.last().copied();
         for wave in waves {
             let of_wave: Vec<&Task> = tasks.iter().filter(|task| task.wave == wave).collect();
+            if let Some(pass) = self.unconfirmed(&of_wave, state) {
+                return pass;
+            }
             if let Some(pass) = self.unfinished(&of_wave, state) {
                 return pass;
             }
@@ -195,9 +199,29 @@ impl Running<'_> {
         )
     }
 
+    /// What of a wave is not pruned before somebody has confirmed it (gitops.md item 65). What is
+    /// pruned goes first, so nothing of the wave goes out until then.
+    fn unconfirmed(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
+        if removal::is_approved(&self.snapshot.app, state.started_at.0) {
+            return None;
+        }
+        let is_asked_for = |task: &Task| {
+            let removal = removal::of_pruning(self.snapshot, &task.id, self.options);
+            task.is_prune() && removal == Removal::Confirmed
+        };
+        let waiting: Vec<String> = of_wave
+            .iter()
+            .filter(|task| is_asked_for(task) && result_of(state, &task.id).is_none())
+            .map(|task| task.id.short())
+            .collect();
+        let text = waiting_text("pruning confirmation of", &waiting);
+        (!waiting.is_empty()).then_some(Pass::Wait(text))
+    }
+
     /// What is still to be sent of a wave, or the failure of it. After a failure the objects of the
-    /// same kind still go out, the next kinds do not. Definitions hold back what comes after them
-    /// until the API server knows their kinds.
+    /// same kind still go out, the next kinds do not, unless one of them may mend what has refused
+    /// it: then all do, for that one may need any of them. Definitions hold back what comes after
+    /// them until the API server knows their kinds.
     fn unfinished(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
         let held = definitions::hold(self, of_wave, state.started_at.0);
         let is_held = |task: &Task| {
@@ -205,9 +229,8 @@ impl Running<'_> {
                 .is_some_and(|hold| !task.is_prune() && kind_rank(&task.id.kind) >= hold.from_rank)
         };
         let code = |task: &Task| result_of(state, &task.id).and_then(|result| result.status);
-        let failed = of_wave
-            .iter()
-            .find(|task| code(task) == Some(ResultCode::SyncFailed))
+        let failed = self
+            .failed(of_wave, state)
             .map(|task| (task.is_prune(), kind_rank(&task.id.kind)));
         let (handed_over, others): (Vec<Action>, Vec<Action>) = of_wave
             .iter()
@@ -223,17 +246,39 @@ impl Running<'_> {
         if let Some(actions) = first.into_iter().find(|actions| !actions.is_empty()) {
             return Some(Pass::Act(actions));
         }
-        if failed.is_some() {
+        let is_open = of_wave
+            .iter()
+            .any(|task| is_held(task) && code(task).is_none());
+        if failed.is_none() && is_open {
+            return held.map(|hold| hold.pass);
+        }
+        let has_failed = of_wave
+            .iter()
+            .any(|task| code(task) == Some(ResultCode::SyncFailed));
+        has_failed.then(|| {
             let text = format!(
                 "one or more objects failed to apply, reason: {}",
                 failures(state)
             );
-            return Some(Pass::Done(OperationPhase::Failed, text));
-        }
-        let is_open = of_wave
-            .iter()
-            .any(|task| is_held(task) && code(task).is_none());
-        held.filter(|_| is_open).map(|hold| hold.pass)
+            Pass::Done(OperationPhase::Failed, text)
+        })
+    }
+
+    /// The first task of a wave that has failed, and that nothing which is still to be sent of the
+    /// wave may mend.
+    fn failed<'t>(self, of_wave: &[&'t Task], state: &OperationState) -> Option<&'t Task> {
+        let all = || of_wave.iter().copied();
+        let open: Vec<&Task> = all()
+            .filter(|task| result_of(state, &task.id).is_none())
+            .collect();
+        all().find(|task| {
+            let result = result_of(state, &task.id);
+            result.is_some_and(|result| {
+                let open = open.iter().copied();
+                result.status == Some(ResultCode::SyncFailed)
+                    && !webhooks::may_be_mended(self, &result.message, task, open)
+            })
+        })
     }
 
     /// An object as it was applied. `None` while the view has not caught up with that: its health

@@ -1,5 +1,10 @@
+//! What is known of an Application when it is planned: the object itself, its source, its live
+//! objects, and what became of the last writes.
+
 use super::Inbox;
+use super::automated::last_attempted;
 use crate::manifest::{Document, Scopes};
+use crate::paths::GeneratePaths;
 use crate::{LiveTree, ResourceId};
 use api::constants::gitops::{CONTROL_NAMESPACE, DEFAULT_REVISION};
 use api::{AppProject, Application, ApplicationSource, OperationPhase};
@@ -42,6 +47,13 @@ pub struct SourceRequest {
     pub source: ApplicationSource,
     /// A branch, a tag, a commit, `HEAD`.
     pub revision: String,
+    /// What the Application names as the files that it is made of: a commit that touches none of
+    /// them need not be rendered.
+    pub generate_paths: Option<GeneratePaths>,
+    /// The commit that was attempted last, as the Application has it. Where nothing is known of
+    /// earlier commits any more, as after a restart, it is this one that has to be told from a new
+    /// one. `None` if there is none, or nothing depends on it.
+    pub attempted: Option<String>,
 }
 
 /// Who made a revision, when, and what for.
@@ -61,6 +73,10 @@ pub struct Rendered {
     pub source: ApplicationSource,
     /// The full commit.
     pub revision: String,
+    /// Other commits that come to the same, since what lies between touches none of
+    /// [`SourceRequest::generate_paths`]: the one that was rendered, or attempted before that, and
+    /// the newest of those that were looked at since.
+    pub same_as: Vec<String>,
     pub commit: Option<Commit>,
     /// `Directory`, `Kustomize`, `Helm` or `Plugin`.
     pub source_type: String,
@@ -71,6 +87,35 @@ pub struct Rendered {
     pub warnings: Vec<String>,
     /// When Git was last asked whether this is still the revision.
     pub at: Timestamp,
+}
+
+/// How many commits are remembered that come to the same.
+const SAME_MAX: usize = 64;
+
+impl Rendered {
+    /// Whether a commit comes to these manifests, as far as is known.
+    pub fn is_of(&self, revision: &str) -> bool {
+        self.revision == revision || self.same_as.iter().any(|same| same == revision)
+    }
+
+    /// The same manifests at another commit, which differs in none of their files; as of `at`.
+    #[must_use]
+    pub fn carried_to(&self, revision: &str, commit: Commit, at: Timestamp) -> Self {
+        let mut same_as = self.same_as.clone();
+        same_as.retain(|same| same != revision);
+        same_as.push(self.revision.clone());
+        if same_as.len() > SAME_MAX {
+            // The first is the one that was rendered or attempted: most likely it was synced.
+            same_as.remove(1);
+        }
+        Self {
+            revision: revision.to_owned(),
+            same_as,
+            commit: Some(commit),
+            at,
+            ..self.clone()
+        }
+    }
 }
 
 /// The target state as far as it is known.
@@ -124,7 +169,7 @@ pub fn comparison_request(app: &Application) -> Option<SourceRequest> {
         _ => return None,
     };
     let revision = revision_of(&source).to_owned();
-    Some(SourceRequest { source, revision })
+    Some(request(app, source, revision))
 }
 
 /// The source of the operation that runs or is asked for, where it says something of its own: a
@@ -172,7 +217,22 @@ pub fn operation_request(app: &Application) -> Option<SourceRequest> {
     let revision = pinned
         .or(asked)
         .unwrap_or_else(|| revision_of(&source).to_owned());
-    Some(SourceRequest { source, revision })
+    Some(request(app, source, revision))
+}
+
+fn request(app: &Application, source: ApplicationSource, revision: String) -> SourceRequest {
+    let generate_paths = GeneratePaths::of(app, &source);
+    // Without paths every commit is another one.
+    let attempted = generate_paths
+        .as_ref()
+        .and_then(|_| last_attempted(app, &source))
+        .map(str::to_owned);
+    SourceRequest {
+        source,
+        revision,
+        generate_paths,
+        attempted,
+    }
 }
 
 fn revision_of(source: &ApplicationSource) -> &str {
@@ -181,4 +241,76 @@ fn revision_of(source: &ApplicationSource) -> &str {
         .as_deref()
         .filter(|revision| !revision.is_empty())
         .unwrap_or(DEFAULT_REVISION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rendered(revision: &str) -> Rendered {
+        Rendered {
+            source: ApplicationSource::default(),
+            revision: revision.to_owned(),
+            same_as: Vec::new(),
+            commit: None,
+            source_type: "Directory".to_owned(),
+            documents: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn commit() -> Commit {
+        Commit {
+            author: "Ann".to_owned(),
+            date: Timestamp::UNIX_EPOCH,
+            subject: "Something else".to_owned(),
+        }
+    }
+
+    #[test]
+    fn manifests_are_of_all_commits_that_they_were_carried_over() {
+        let now = Timestamp::from_second(60).unwrap();
+        let first = rendered("a");
+        assert!(first.is_of("a") && !first.is_of("b"));
+        let second = first.carried_to("b", commit(), now);
+        assert_eq!((second.revision.as_str(), second.at), ("b", now));
+        assert_eq!(second.commit, Some(commit()));
+        assert!(second.is_of("a") && second.is_of("b"));
+        let back = second.carried_to("a", commit(), now);
+        assert_eq!(back.revision, "a");
+        assert_eq!(back.same_as, ["b"]);
+    }
+
+    #[test]
+    fn of_many_commits_the_first_and_the_newest_are_remembered() {
+        let mut carried = rendered("0");
+        for number in 1..=200 {
+            carried = carried.carried_to(&number.to_string(), commit(), Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(carried.same_as.len(), SAME_MAX);
+        assert!(carried.is_of("0") && !carried.is_of("1"));
+        assert!(carried.is_of("199") && carried.is_of("200"));
+    }
+
+    #[test]
+    fn the_paths_of_the_application_go_along_with_what_is_asked_for() {
+        let app: Application = serde_json::from_value(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": {"name": "shop",
+                "annotations": {"argocd.argoproj.io/manifest-generate-paths": "."}},
+            "spec": {"project": "default", "destination": {},
+                "source": {"repoURL": "https://example.com/x", "path": "apps/shop"}},
+            "operation": {"sync": {"revision": "0a1b"}},
+        }))
+        .unwrap();
+        let requests = [comparison_request(&app), operation_request(&app)];
+        for request in requests {
+            let paths = request.unwrap().generate_paths.unwrap();
+            assert!(paths.are_touched(["apps/shop/a.yaml"]));
+            assert!(!paths.are_touched(["apps/other/a.yaml"]));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::assess::{Assessment, Finding};
 use super::snapshot::{ApplicationSnapshot, Rendered};
-use super::unseen;
+use super::{removal, unseen};
 use crate::compare::ResourceComparison;
 use crate::health::{Child, Health, HealthCode, aggregate, health};
 use crate::resource::{self, ResourceId, annotation};
@@ -20,6 +20,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A time as it is stored: whole seconds, so that what was planned equals what is read back.
 pub(super) fn stamp(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// How far `status.reconciledAt` may lag behind the last look while nothing else changes. Seconds.
+const RECONCILED_LAG_S: i64 = 30 * 60;
+
+/// That an Application was compared once more, and everything is as it was, is no reason to write a
+/// status at every look at Git. The time of the comparison goes along with whatever else changes,
+/// and is written by itself when it is [`RECONCILED_LAG_S`] old: the status is never older than it
+/// says, and may be newer by that much.
+pub(super) fn keep_reconciled_at(status: &mut ApplicationStatus, before: &ApplicationStatus) {
+    let Some(stored) = &before.reconciled_at else {
+        return;
+    };
+    let Some(looked) = status.reconciled_at.replace(stored.clone()) else {
+        return;
+    };
+    let lag = looked.0.as_second().saturating_sub(stored.0.as_second());
+    // Where the clock was set back, what is stored would be in the future.
+    if !(0..RECONCILED_LAG_S).contains(&lag) || *status != *before {
+        status.reconciled_at = Some(looked);
+    }
 }
 
 /// Fills in everything that follows from comparing a rendered source with the cluster.
@@ -183,7 +204,7 @@ fn resource_status(
         hook: false,
         requires_pruning: resource.requires_pruning(),
         sync_wave: resource.wave,
-        requires_deletion_confirmation: false,
+        requires_deletion_confirmation: removal::needs_confirmation(snapshot, id),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What one operation has to do, in order.
 
-use super::assess::{Assessment, sync_options};
-use super::definitions;
+use super::assess::Assessment;
 use super::options::{SyncOptions, object_has};
+use super::removal::Removal;
 use super::snapshot::ApplicationSnapshot;
+use super::{definitions, removal};
 use crate::compare::{
     DIGEST_ANNOTATION, FIELD_MANAGER, ResourceComparison, handed_over, target_digest,
 };
@@ -122,9 +123,7 @@ fn prune(
     }
 }
 
-/// Why an object is not pruned even by a sync that prunes. It says so itself, or else the operation
-/// does, or else the Application: an operation that somebody has written by hand names no options,
-/// and was not meant to delete what the Application keeps (gitops.md item 64).
+/// Why an object is not pruned even by a sync that prunes.
 pub(super) fn kept(
     snapshot: &ApplicationSnapshot,
     id: &ResourceId,
@@ -133,24 +132,8 @@ pub(super) fn kept(
     if definitions::is_definition(id) {
         return Some(DEFINITION_KEPT);
     }
-    let live = snapshot.live.get(id);
-    let of_app = SyncOptions(sync_options(&snapshot.app));
-    let object = |option: &str| live.is_some_and(|live| object_has(live, option));
-    let operation = |option: &str| options.has(option);
-    let application = |option: &str| of_app.has(option);
-    let levels: [&dyn Fn(&str) -> bool; 3] = [&object, &operation, &application];
-    for has in levels {
-        if has("Prune=false") {
-            return Some("ignored (no prune)");
-        }
-        if has("Prune=confirm") {
-            return Some("ignored (requires confirmation, which is not supported)");
-        }
-        if has("Prune=true") {
-            return None;
-        }
-    }
-    None
+    let removal = removal::of_pruning(snapshot, id, options);
+    (removal == Removal::Never).then_some("ignored (no prune)")
 }
 
 /// Mirrors the waves of what is pruned, so that what was applied last goes first; with `PruneLast`

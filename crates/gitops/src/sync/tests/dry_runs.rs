@@ -186,8 +186,36 @@ fn a_refusal_for_the_lack_of_what_comes_along_is_passed_over() {
 }
 
 #[test]
+fn what_comes_in_a_later_wave_comes_too_late() {
+    let why = "pods \"p\" is forbidden: error looking up service account production/robot: \
+               serviceaccount \"robot\" not found";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"serviceAccountName": "robot", "containers": [{"name": "c", "image": "x:1"}]}});
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot",
+        "annotations": {"argocd.argoproj.io/sync-wave": "1"}}});
+    let mut world = World::new(vec![account, pod]);
+    world.policy(
+        json!({"automated": {}, "syncOptions": ["CreateNamespace=true"],
+        "retry": {"limit": 0}}),
+    );
+    world.dry_run = refusal("Pod", "p", why);
+    world.settle();
+    assert_eq!(world.applied, ["Namespace/production"]);
+    assert!(world.summary().contains(REFUSED), "{}", world.summary());
+}
+
+#[test]
 fn a_quota_may_have_room_once_something_is_pruned() {
-    for (prune, is_sent) in [(true, true), (false, false)] {
+    let cases = [
+        (json!({"prune": true}), true),
+        (json!({"prune": false}), false),
+        // It is pruned when everything else is there.
+        (
+            json!({"prune": true, "syncOptions": ["PruneLast=true"]}),
+            false,
+        ),
+    ];
+    for (sync, is_sent) in cases {
         let mut world = World::new(vec![config_map("a", "1"), config_map("gone", "1")]);
         world.settle();
         world.policy(json!({}));
@@ -197,9 +225,9 @@ fn a_quota_may_have_room_once_something_is_pruned() {
         );
         world.applied.clear();
         world.dry_run = refusal("ConfigMap", "new", "forbidden: exceeded quota: two");
-        world.ask(json!({"sync": {"prune": prune}}));
+        world.ask(json!({"sync": sync}));
         world.settle();
-        assert_eq!(world.get("ConfigMap", "new").is_some(), is_sent, "{prune}");
+        assert_eq!(world.get("ConfigMap", "new").is_some(), is_sent, "{sync}");
     }
 }
 

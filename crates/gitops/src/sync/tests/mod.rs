@@ -1,8 +1,10 @@
 mod adoption;
 mod automated;
+mod confirmation;
 mod deletion;
 mod dry_runs;
 mod failures;
+mod looks;
 mod namespaces;
 mod operation;
 mod permissions;
@@ -15,5 +17,6 @@ mod strangers;
 mod trouble;
 mod unseen;
 mod waves;
+mod webhooks;
 mod windows;
 mod world;

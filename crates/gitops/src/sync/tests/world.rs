@@ -157,6 +157,7 @@ impl World {
         self.target = Target::Rendered(Arc::new(Rendered {
             source: self.app.spec.source.clone().unwrap(),
             revision: revision.to_owned(),
+            same_as: Vec::new(),
             commit: None,
             source_type: "Directory".to_owned(),
             documents,

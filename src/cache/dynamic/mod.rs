@@ -4,6 +4,9 @@
 //! Who owns which field is known of the kinds that Applications consist of; to all others nobody
 //! asks it.
 
+mod unlisted;
+
+use super::causes::Causes;
 use super::follow::{watch, watch_whole};
 use super::one::Origin;
 use super::select::Selected;
@@ -21,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use unlisted::Unlisted;
 
 /// How long the first list of a kind may take before a pass gives up and comes back later.
 const LIST_MAX: Duration = Duration::from_secs(10);
@@ -42,6 +46,8 @@ struct Watched {
     /// When somebody asked for it last.
     asked: Instant,
     task: AbortHandle,
+    /// Why it is not listed, as the API server has said, and when that was.
+    unlisted: Option<(Instant, Unlisted)>,
 }
 
 impl Watched {
@@ -58,6 +64,8 @@ pub struct Dynamic {
     namespace: Option<String>,
     watched: Mutex<BTreeMap<KindName, Watched>>,
     listener: OnceLock<Listener>,
+    /// What watches fail of together, those of other kinds too.
+    causes: Arc<Causes>,
 }
 
 impl Debug for Dynamic {
@@ -85,12 +93,17 @@ impl Dynamic {
             namespace,
             watched: Mutex::default(),
             listener: OnceLock::new(),
+            causes: Arc::default(),
         }
     }
 
     /// The one namespace that is looked at; `None` is the whole cluster.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
+    }
+
+    pub(super) fn causes(&self) -> &Arc<Causes> {
+        &self.causes
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<KindName, Watched>> {
@@ -176,7 +189,11 @@ impl Dynamic {
         if let Some(known) = watched.get(name).filter(|known| known.serves(whole)) {
             return (known.cache.clone(), known.started);
         }
-        let cache: Arc<Cache<DynamicObject>> = Arc::default();
+        let cache: Arc<Cache<DynamicObject>> = Cache::sharing(&self.causes);
+        if let Some(former) = watched.remove(name) {
+            former.task.abort();
+            succeed(&former.cache, &cache);
+        }
         if let Some(listener) = self.listener.get() {
             let (listener, name) = (listener.clone(), name.clone());
             cache.on_change(move |change| listener(&name, change));
@@ -197,10 +214,9 @@ impl Dynamic {
             started: now,
             asked: now,
             task: task.abort_handle(),
+            unlisted: None,
         };
-        if let Some(former) = watched.insert(name.clone(), new) {
-            former.task.abort();
-        }
+        watched.insert(name.clone(), new);
         (cache, now)
     }
 
@@ -284,6 +300,15 @@ impl Dynamic {
     }
 }
 
+/// What a cache that nobody has listened to yet takes over from the one before it: whatever of that
+/// the first list does not name is gone, and is told of. Nobody reads it before that list is there,
+/// and what is listed goes before it, since it has more fields.
+fn succeed(former: &Cache<DynamicObject>, cache: &Cache<DynamicObject>) {
+    for object in former.all() {
+        cache.apply(object.as_ref().clone(), Origin::Read);
+    }
+}
+
 /// A kind that can't be listed (no right to, or a broken server) must not hold a worker for good:
 /// the others would run out. Whoever comes after the first ones does not wait.
 async fn complete(
@@ -306,140 +331,4 @@ pub fn json_of(object: &DynamicObject) -> Arc<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{Request, Response};
-    use kube::client::Body;
-    use serde_json::json;
-
-    fn answer(code: u16, body: &Value) -> Response<Body> {
-        let mut response = Response::new(Body::from(body.to_string().into_bytes()));
-        *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
-        response
-    }
-
-    /// The kinds of `example.org/v1`.
-    fn discovery() -> Response<Body> {
-        let resource = json!({"name": "widgets", "singularName": "widget", "kind": "Widget",
-            "namespaced": true, "verbs": ["list", "watch"]});
-        let list = json!({"kind": "APIResourceList", "apiVersion": "v1",
-            "groupVersion": "example.org/v1", "resources": [resource]});
-        answer(200, &list)
-    }
-
-    /// Serves the kind `Widget` and refuses to list it.
-    async fn refuse(request: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
-        if !request.uri().path().ends_with("/widgets") {
-            return Ok(discovery());
-        }
-        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-            "message": "widgets is forbidden", "reason": "Forbidden", "code": 403});
-        Ok(answer(403, &status))
-    }
-
-    /// Serves it with one object, to which nothing ever happens.
-    async fn serve(request: Request<Body>) -> std::result::Result<Response<Body>, kube::Error> {
-        if !request.uri().path().ends_with("/widgets") {
-            return Ok(discovery());
-        }
-        if request
-            .uri()
-            .query()
-            .is_some_and(|query| query.contains("watch=true"))
-        {
-            std::future::pending::<()>().await;
-        }
-        let widget = json!({"metadata": {"namespace": "demo", "name": "a", "resourceVersion": "6",
-            "managedFields": [{"manager": "m"}]}});
-        let list = json!({"kind": "WidgetList", "apiVersion": "example.org/v1",
-            "metadata": {"resourceVersion": "7"}, "items": [widget]});
-        Ok(answer(200, &list))
-    }
-
-    fn served() -> Dynamic {
-        let client = Client::new(tower::service_fn(serve), "default");
-        Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None)
-    }
-
-    const WIDGET: (&str, &str) = ("example.org/v1", "Widget");
-
-    fn kinds(dynamic: &Dynamic) -> Vec<KindName> {
-        dynamic.lock().keys().cloned().collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kind_that_nobody_uses_any_more_is_not_watched_any_more() {
-        let dynamic = served();
-        let (api_version, kind) = WIDGET;
-        let name = (api_version.to_owned(), kind.to_owned());
-        let cache = dynamic.lean_of_kind(api_version, kind).await.unwrap();
-        let nobody = BTreeSet::new;
-        tokio::time::advance(UNUSED / 2).await;
-        dynamic.lean_of_kind(api_version, kind).await.unwrap();
-        tokio::time::advance(UNUSED / 2).await;
-        dynamic.end_unused(nobody);
-        assert_eq!(
-            kinds(&dynamic),
-            std::slice::from_ref(&name),
-            "it was asked for"
-        );
-        tokio::time::advance(UNUSED / 2).await;
-        dynamic.end_unused(|| [name.clone()].into());
-        assert_eq!(
-            kinds(&dynamic),
-            std::slice::from_ref(&name),
-            "somebody refers to it"
-        );
-        dynamic.end_unused(nobody);
-        assert_eq!(kinds(&dynamic), std::slice::from_ref(&name), "a moment ago");
-        tokio::time::advance(UNUSED).await;
-        dynamic.end_unused(nobody);
-        assert_eq!(kinds(&dynamic), Vec::<KindName>::new());
-        // The task lets go of it.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(Arc::strong_count(&cache), 1);
-        let again = dynamic.lean_of_kind(api_version, kind).await.unwrap();
-        assert!(!Arc::ptr_eq(&again, &cache) && again.get("demo", "a").is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_owns_which_field_is_known_once_somebody_asks() {
-        let dynamic = served();
-        let (api_version, kind) = WIDGET;
-        let owners = |cache: &Cache<DynamicObject>| {
-            let object = cache.get("demo", "a").unwrap();
-            object.metadata.managed_fields.clone()
-        };
-        let lean = dynamic.lean_of_kind(api_version, kind).await.unwrap();
-        assert_eq!(owners(&lean), None);
-        let key = ObjectKey::namespaced(api_version, kind, "demo", "a");
-        let written = json!({"apiVersion": api_version, "kind": kind, "metadata": {
-            "namespace": "demo", "name": "a", "resourceVersion": "8",
-            "managedFields": [{"manager": "m"}]}});
-        dynamic.absorb(&key, &written.to_string(), Origin::Answer);
-        assert_eq!(owners(&lean), None);
-        let whole = dynamic.of_kind(api_version, kind).await.unwrap();
-        assert!(owners(&whole).is_some());
-        assert_eq!(kinds(&dynamic).len(), 1);
-        let same = dynamic.lean_of_kind(api_version, kind).await.unwrap();
-        assert!(Arc::ptr_eq(&same, &whole), "one watch does for both");
-        dynamic.absorb(&key, &written.to_string(), Origin::Answer);
-        assert!(owners(&whole).is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kind_that_may_not_be_listed_gives_the_worker_back() {
-        let client = Client::new(tower::service_fn(refuse), "default");
-        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
-        for _ in 0..2 {
-            let start = Instant::now();
-            let answer = dynamic.of_kind(WIDGET.0, WIDGET.1).await;
-            assert!(matches!(answer, Err(Error::NotListed { .. })), "{answer:?}");
-            assert!(start.elapsed() <= LIST_MAX + Duration::from_secs(1));
-        }
-        let failing = dynamic.failing();
-        assert_eq!(failing.len(), 1);
-        assert_eq!(failing[0].0, "example.org/v1 Widget");
-        assert!(failing[0].1 > Duration::from_secs(5), "{failing:?}");
-    }
-}
+mod tests;
