@@ -2,15 +2,41 @@
 
 use engine::snapshot::RefusalKind;
 use plan::ObjectKey;
+use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a write does. It is shown as the beginning of a sentence: "creating Pod demo/x failed".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Create,
+    Apply,
+    Patch,
+    Delete,
+    Evict,
+    /// An Event, which is created, or patched if it is one of many.
+    Write,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "creating",
+            Self::Apply => "applying",
+            Self::Patch => "patching",
+            Self::Delete => "deleting",
+            Self::Evict => "evicting",
+            Self::Write => "writing",
+        })
+    }
+}
 
 /// A step of a pass that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{verb} {object} failed")]
     Write {
-        verb: &'static str,
+        verb: Verb,
         object: ObjectKey,
         #[source]
         source: Box<kube::Error>,
@@ -71,8 +97,8 @@ pub enum Retry {
     Never,
 }
 
-/// What a 500 says that is over in a while.
-const PASSING: [&str; 6] = [
+/// Parts of the message of a 500 that is about the moment: the store or a webhook is away.
+const TRANSIENT: [&str; 6] = [
     "etcdserver:",
     "failed calling webhook",
     "timed out",
@@ -84,9 +110,10 @@ const PASSING: [&str; 6] = [
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
-            // What a new object lacks is a namespace, or its kind: no cache catches up with that.
+            // A new object gets a 404 if its namespace or its kind is missing, which is not for the
+            // cache to catch up with.
             Self::Write {
-                verb: "creating" | "applying",
+                verb: Verb::Create | Verb::Apply,
                 source,
                 ..
             } if code_of(source) == Some(404) => Retry::Backoff,
@@ -105,8 +132,8 @@ impl Error {
         }
     }
 
-    /// Whether the cluster has looked at the request and said no: trying the same again will not
-    /// help.
+    /// Whether the API server refused the request itself, so that the same request will be refused
+    /// again.
     pub fn refusal(&self) -> RefusalKind {
         match self {
             Self::Write { source, .. } => match code_of(source) {
@@ -127,9 +154,9 @@ impl Error {
         }
     }
 
-    /// Whether this is an answer about the object itself, and not about the moment: also a 500,
-    /// which is what a manifest gets that does not fit its type. Its words tell that from a store
-    /// or a webhook that is away.
+    /// Whether this is an answer about the object itself, and not about the moment. A 500 can be
+    /// either: it is also the answer to a manifest that does not fit its type, so its message
+    /// decides.
     pub fn is_verdict(&self) -> bool {
         let Self::Write { source, .. } = self else {
             return self.refusal() != RefusalKind::Failed;
@@ -137,8 +164,8 @@ impl Error {
         match code_of(source) {
             Some(500) => {
                 let words = self.words();
-                let mut passing = PASSING.iter();
-                !passing.any(|sign| words.contains(sign))
+                let mut transient = TRANSIENT.iter();
+                !transient.any(|sign| words.contains(sign))
             }
             _ => self.refusal() != RefusalKind::Failed,
         }
@@ -154,7 +181,7 @@ impl Error {
         }
     }
 
-    /// What whoever runs the controller can do about it; empty where the error says it all.
+    /// What an operator of the controller can do about it; empty where the message says it already.
     pub fn remedy(&self) -> &'static str {
         if matches!(self, Self::NoStatus { .. } | Self::PrunedStatus { .. }) {
             return "apply the CustomResourceDefinitions that `weir install --dry-run` prints";
@@ -200,7 +227,7 @@ impl Error {
         chain(self)
     }
 
-    /// What came of a write, in the words of the API server: without what was tried.
+    /// The API server's message alone, without which write it answers.
     pub fn words(&self) -> String {
         match self {
             Self::Write { source, .. } => chain(source.as_ref()),
@@ -213,7 +240,7 @@ impl Error {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = plain(error);
     let mut last = error;
-    // A Status is told whole; its source is the same once more.
+    // The source of a Status would repeat it.
     while let (None, Some(error)) = (status(last), last.source()) {
         line.push_str(": ");
         line.push_str(&plain(error));
@@ -267,7 +294,7 @@ mod tests {
             ..kube::core::Status::default()
         };
         let error = Error::Write {
-            verb: "creating",
+            verb: Verb::Create,
             object: ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", "x"),
             source: Box::new(kube::Error::Api(Box::new(status))),
         };
@@ -285,9 +312,13 @@ mod tests {
                 ..kube::core::Status::default()
             }))),
         };
-        assert_eq!(failed("creating").retry(), Retry::Backoff);
-        assert_eq!(failed("creating").refusal(), RefusalKind::Refused);
+        for verb in [Verb::Create, Verb::Apply] {
+            assert_eq!(failed(verb).retry(), Retry::Backoff, "{verb}");
+            assert_eq!(failed(verb).refusal(), RefusalKind::Refused, "{verb}");
+        }
         // What was there a moment ago is looked for again.
-        assert_eq!(failed("patching").retry(), Retry::Stale);
+        for verb in [Verb::Patch, Verb::Delete, Verb::Evict, Verb::Write] {
+            assert_eq!(failed(verb).retry(), Retry::Stale, "{verb}");
+        }
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! Read in this order, and you have followed one event from the cluster and back:
 //!
-//! 1. [`cache`]: a watch per kind; the newest version of every object, our own writes included.
-//!    Its table of triggers says which object is set in motion by which change.
-//! 2. [`queue`]: a key is due once, goes to one worker at a time, backs off on its own.
+//! 1. [`cache`]: a watch and a map per kind, with our own writes visible at once. Its table of
+//!    triggers says which change enqueues which key.
+//! 2. [`queue`]: holds each key once, hands it to one worker at a time, backs off per key.
 //! 3. [`driver`]: the only place that sequences observe → plan → act.
-//! 4. [`observe`]: the snapshot, out of caches.
-//! 5. `engine::rollout::plan`, `engine::analysis::plan`, `gitops::plan`: pure, in crates of their
-//!    own.
-//! 6. [`act`]: carries the plan out, in its order, under its preconditions.
-//! 7. [`manager`]: starts and stops all of it; [`lease`]: of several controllers, one acts;
-//!    [`monitor`]: what it tells of itself.
+//! 4. [`observe`]: builds the snapshot from the caches.
+//! 5. `engine::rollout::plan`, `engine::analysis::plan`, `engine::experiment::plan`,
+//!    `gitops::sync::plan`: pure, in crates of their own.
+//! 6. [`act`]: executes the plan, in its order, under its preconditions.
+//! 7. [`manager`] starts and stops all of it; [`lease`] elects the one controller of several that
+//!    acts; [`monitor`] serves metrics and health.
 //!
-//! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] put the controller
-//! into an embedded cluster, [`setup`] installs it and says what a cluster lacks, [`explain`] lends
-//! the observation to a verb, [`args`] reads the command line.
+//! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] run the controller in
+//! an embedded cluster, [`setup`] installs it and checks what a cluster lacks, [`explain`] builds a
+//! snapshot for `weir explain`, [`args`] and [`run`] are the command line.
 
 pub mod act;
 pub mod args;

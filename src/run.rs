@@ -4,13 +4,14 @@ use crate::act::Http;
 use crate::args::{ControllerArgs, LogArgs, Runs};
 use crate::clock::Clock;
 use crate::gitops::{Limits, Sources};
-use crate::lease::{self, Election, Timing};
+use crate::lease::{self, Election, Role, Timing};
 use crate::manager::{self, Options};
 use crate::monitor::{self, Monitor};
 use crate::setup::{self, CheckOptions, InstallOptions};
 use crate::{demo, sandbox, telemetry};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ArgMatches;
+use gocompat::labels::validate;
 use kube::{Client, Config};
 use std::io::Write;
 use std::process::ExitCode;
@@ -82,13 +83,20 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         .check(namespace.as_deref())
         .map_err(anyhow::Error::msg)?;
     let election = election(&args)?;
+    warn_of_no_election(&election);
     let monitor = Arc::<Monitor>::default();
     let endpoints = monitor::serve(&monitor, args.metrics_port, args.healthz_port).await?;
-    let client = Client::try_from(config).context("setting up the client")?;
+    let client = Client::try_from(config)
+        .context("setting up the client from the kubeconfig, or from the service account")?;
     tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall));
+    if namespace.is_none() {
+        // One of a single namespace has no right to see others.
+        tokio::spawn(setup::warn_of_others(client.clone(), installed(&args)));
+    }
     let (config, only) = (planner(&args), args.only());
     // Kept until the end: it is removed when it is dropped.
-    let temporary = tempfile::tempdir().context("making a temporary folder")?;
+    let temporary =
+        tempfile::tempdir().context("making a temporary folder (TMPDIR names another place)")?;
     let cache = args
         .git_cache
         .unwrap_or_else(|| temporary.path().to_owned());
@@ -98,7 +106,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         workers: usize::from(args.rollout_threads),
         config,
         metric_defaults: engine::analysis::MetricDefaults {
-            prometheus_address: args.prometheus_address,
+            prometheus_address: args.prometheus_address.map(plan::Redacted::new),
             job_namespace: args.jobs.analysis_job_namespace,
         },
         gitops: gitops::sync::Config {
@@ -107,7 +115,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
             poll_s: args.git_poll,
             ..gitops::sync::Config::default()
         },
-        election,
+        election: Some(election),
         monitor: monitor.clone(),
         clock: Clock::Wall,
         fetch: Arc::new(Http::new().context("setting up the HTTP client")?),
@@ -118,6 +126,16 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     manager::run(client, options, shutdown).await;
     drop(endpoints);
     Ok(())
+}
+
+/// How a controller of the whole cluster with these flags is installed.
+fn installed(args: &ControllerArgs) -> deploy::Settings {
+    deploy::Settings {
+        namespace: own_namespace(args.election.pod_namespace.clone()),
+        instance_id: planner(args).instance_id,
+        gitops: args.gitops,
+        ..deploy::Settings::default()
+    }
 }
 
 /// What the planners go by.
@@ -132,6 +150,7 @@ fn planner(args: &ControllerArgs) -> engine::config::Config {
 
 async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
     let settings = options.settings(flag(matches, "namespace"));
+    setup::check_lease(&settings).map_err(|why| anyhow::anyhow!(why))?;
     let mut out = anstream::stdout();
     if options.dry_run {
         out.write_all(deploy::yaml(&deploy::install(&settings)).as_bytes())?;
@@ -150,27 +169,56 @@ async fn check(options: &CheckOptions, matches: &ArgMatches) -> Result<bool> {
     Ok(report.is_good())
 }
 
-/// The place in the election that the flags ask for; `None` for a controller that is alone.
-fn election(args: &ControllerArgs) -> Result<Option<Election>> {
+/// The place in the election that the flags ask for.
+fn election(args: &ControllerArgs) -> Result<Election> {
     let flags = &args.election;
-    if !flags.leader_elect {
-        return Ok(None);
-    }
     let timing = Timing {
         lease: flags.leader_election_lease_duration,
         renew: flags.leader_election_renew_deadline,
         retry: flags.leader_election_retry_period,
     };
+    let (role, timing) = if flags.leader_elect {
+        (Role::Candidate, timing.check()?)
+    } else {
+        // Without an election nothing goes by these durations.
+        (Role::Unelected, timing.check().unwrap_or_default())
+    };
     let lease = flags.leader_election_id.clone();
-    Ok(Some(Election {
+    let lease = lease.unwrap_or_else(|| Election::lease_name(args.instance_id.as_deref()));
+    if role == Role::Candidate
+        && let Some(why) = validate::dns_subdomain(&lease).into_iter().next()
+    {
+        bail!(
+            "the Lease can't be named {lease:?}: {why}. Choose another --instance-id, or name the Lease with \
+             --leader-election-id"
+        );
+    }
+    Ok(Election {
         namespace: flags
             .leader_election_namespace
             .clone()
             .unwrap_or_else(|| own_namespace(flags.pod_namespace.clone())),
-        lease: lease.unwrap_or_else(|| Election::lease_name(args.instance_id.as_deref())),
+        lease,
         identity: lease::identity(&host_name(), rand::random()),
-        timing: timing.check()?,
-    }))
+        timing,
+        role,
+    })
+}
+
+fn warn_of_no_election(election: &Election) {
+    if election.role == Role::Unelected {
+        let Election {
+            lease, namespace, ..
+        } = election;
+        tracing::warn!(
+            lease,
+            namespace,
+            remedy = "leave the flag out wherever two can run: several replicas, or a Deployment that starts \
+                the next pod before it ends this one",
+            "--leader-elect=false: this controller acts whoever else does, and a second one would do \
+             everything once more"
+        );
+    }
 }
 
 /// As the peer: `POD_NAMESPACE`, or what the pod's service account says, or `argo-rollouts`
@@ -247,6 +295,35 @@ current-context: a
             };
             assert_eq!(planner(&args).instance_id.as_deref(), want);
         }
+    }
+
+    fn elected(arguments: &[&str]) -> Result<Election> {
+        let line = ["weir", "controller"].iter().chain(arguments);
+        let matches = crate::args::command().try_get_matches_from(line)?;
+        let Some(Runs::Controller(args)) = crate::args::runs(&matches) else {
+            panic!("it runs the controller");
+        };
+        election(&args)
+    }
+
+    #[test]
+    fn durations_and_the_name_of_the_lease_matter_to_candidates() {
+        let usual = elected(&["--instance-id=blue"]).unwrap();
+        assert_eq!(usual.role, Role::Candidate);
+        assert_eq!(usual.lease, "argo-rollouts-controller-lock-blue");
+        let error = elected(&["--instance-id=Blue"]).unwrap_err().to_string();
+        assert!(error.contains("--instance-id"), "{error}");
+        let named = elected(&["--instance-id=Blue", "--leader-election-id=blue"]);
+        assert_eq!(named.unwrap().lease, "blue");
+        let short = "--leader-election-lease-duration=5s";
+        let error = elected(&[short]).unwrap_err().to_string();
+        assert!(
+            error.contains("--leader-election-renew-deadline"),
+            "{error}"
+        );
+        let alone = elected(&["--leader-elect=false", short]).unwrap();
+        assert_eq!(alone.role, Role::Unelected);
+        assert_eq!(alone.timing, Timing::default());
     }
 
     #[tokio::test]

@@ -102,10 +102,9 @@ impl Repository {
 
     async fn head(&self) -> Result<Commit> {
         let line = self.git(&["log", "-1", "--format=%H %s"]).await?;
-        let (sha, subject) = line
-            .trim()
-            .split_once(' ')
-            .context("git log gave no commit")?;
+        let (sha, subject) = line.trim().split_once(' ').with_context(|| {
+            format!("git log of the demo's repository gave {line:?}, and no commit")
+        })?;
         Ok(Commit {
             sha: sha.to_owned(),
             subject: subject.to_owned(),
@@ -119,7 +118,7 @@ impl Repository {
         }
         tokio::fs::write(&path, text)
             .await
-            .with_context(|| path.display().to_string())
+            .with_context(|| format!("writing {} of the demo's repository", path.display()))
     }
 
     /// Runs git free of the user's own configuration: no signing, no hooks, no prompts.
@@ -142,7 +141,7 @@ impl Repository {
             .env("GIT_TERMINAL_PROMPT", "0")
             .output()
             .await
-            .context("the demo needs git on the PATH")?;
+            .context("running git, which the demo needs on the PATH: install it")?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
             bail!("git {}: {}", arguments.join(" "), reason.trim());

@@ -1,6 +1,7 @@
 //! What the rest of the shell knows of the election.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,8 +38,10 @@ struct Shared {
     state: watch::Sender<State>,
     /// When the election last did something; `None` before it began, or without one.
     beat: watch::Sender<Option<Instant>>,
-    /// How often the Lease was found in an older version than before.
+    /// How often a version was found that is older than the one before.
     put_back: watch::Sender<u64>,
+    /// Another controller acts as well, as far as is known.
+    contended: AtomicBool,
 }
 
 /// Whether this process may act. Cloned to whoever must know.
@@ -61,6 +64,7 @@ impl Leadership {
             state: watch::Sender::new(State { standing, term: 0 }),
             beat: watch::Sender::new(None),
             put_back: watch::Sender::new(0),
+            contended: AtomicBool::new(false),
         }))
     }
 
@@ -99,9 +103,19 @@ impl Leadership {
         }
     }
 
-    /// Waits until the Lease has been found in an older version than before once more than `seen`;
-    /// how often it has been by then. Versions only grow, and there is a new one every few seconds:
-    /// the cluster was put back.
+    /// Whether another controller holds the Lease while this one acts without it: only one that is
+    /// not elected can be in that place.
+    pub fn is_contended(&self) -> bool {
+        self.0.contended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_contended(&self, is_contended: bool) {
+        self.0.contended.store(is_contended, Ordering::Relaxed);
+    }
+
+    /// Waits until a version has been found that is older than the one before once more than
+    /// `seen`; how often it has been by then. Versions only grow, and there is a new one every few
+    /// seconds: the cluster was put back.
     pub async fn put_back(&self, seen: u64) -> u64 {
         let mut times = self.0.put_back.subscribe();
         // The sender lives as long as `self`, which is borrowed here.

@@ -11,11 +11,20 @@
 //!
 //! No clock of another machine is believed: a Lease runs out when it has not changed for its
 //! duration by this process's own clock.
+//!
+//! With `--leader-elect=false` there is no election, and nothing keeps a second controller from
+//! acting as well. [`look_out`] at least notices one.
 
 mod decide;
+mod election;
 mod elector;
 mod leadership;
+mod lock;
+mod lookout;
+mod newest;
 
 pub use decide::{Decision, Record, Seen, decide};
-pub use elector::{Election, Timing, TimingError, elect, identity};
+pub use election::{Election, Role, Timing, TimingError, identity};
+pub use elector::elect;
 pub use leadership::{Lead, Leadership};
+pub use lookout::look_out;

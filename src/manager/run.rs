@@ -1,9 +1,11 @@
+//! The controller from its start to its end: caches, election, workers.
+
 use super::term::{Term, requeue_everything};
 use super::watches;
 use crate::act::{Fetch, Kinds, Render};
 use crate::cache::{Caches, Dynamic, Triggers};
 use crate::clock::Clock;
-use crate::lease::{Election, Leadership, elect};
+use crate::lease::{Election, Leadership, Role, elect, look_out};
 use crate::monitor::{Monitor, Watched, observed};
 use crate::queue::{Kind, Queue};
 use kube::Client;
@@ -55,7 +57,7 @@ pub struct Options {
     pub config: engine::config::Config,
     pub metric_defaults: engine::analysis::MetricDefaults,
     pub gitops: gitops::sync::Config,
-    /// `None`: it is alone, and always leads.
+    /// `None`: it is alone in a cluster of its own, and always leads.
     pub election: Option<Election>,
     /// What this controller tells of itself.
     pub monitor: Arc<Monitor>,
@@ -83,11 +85,11 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     ))
     .subscribe(&caches);
     let (leadership, election_limit) = match &options.election {
-        None => (Leadership::always(), Duration::MAX),
-        Some(election) => (
+        Some(election) if election.role == Role::Candidate => (
             Leadership::following(),
             ELECTION_MAX + election.timing.lease,
         ),
+        _ => (Leadership::always(), Duration::MAX),
     };
     monitor.watch(Watched {
         caches: caches.clone(),
@@ -142,7 +144,14 @@ impl Seat {
         let election = options.election.clone().map(|election| {
             let (client, clock) = (client.clone(), options.clock);
             let (leadership, resign) = (leadership.clone(), resign.clone());
-            tokio::spawn(elect(client, election, clock, leadership, resign))
+            match election.role {
+                Role::Candidate => tokio::spawn(elect(client, election, clock, leadership, resign)),
+                Role::Unelected => {
+                    let watched = options.namespace.clone();
+                    let looks = (clock, leadership);
+                    tokio::spawn(look_out(client, election, watched, looks, resign))
+                }
+            }
         });
         Self {
             leadership,

@@ -1,25 +1,18 @@
 //! What has happened: counters and histograms.
 
+use super::ended::Gone;
 use super::queue::QueueMetrics;
-use super::series::{Name, Requests, Series};
+use super::series::{Requests, Series, counter_vec, histogram_vec};
 use crate::queue::{Key, Kind};
 use plan::{EventKind, Release};
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, HistogramVec, IntCounterVec, Registry, TextEncoder};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
 
 type Counters = Series<IntCounterVec>;
 type Histograms = Series<HistogramVec>;
-
-/// How long the series of an object outlive it (rollouts.md §9.1): the last scrape must see its
-/// end.
-const OUTLIVE: Duration = Duration::from_secs(65);
 
 const RECONCILE: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
 const TOTAL: &[f64] = &[
@@ -34,20 +27,19 @@ const SYNC: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 360
 /// See the module's documentation.
 pub struct Metrics {
     registry: Registry,
-    passes: BTreeMap<Kind, (Histograms, Counters)>,
+    pub(super) passes: BTreeMap<Kind, (Histograms, Counters)>,
     app_reconcile: HistogramVec,
-    events: Counters,
-    duration: Histograms,
-    progression: Histograms,
-    manual_pause: Histograms,
-    deployments: Counters,
-    sync_total: Counters,
-    sync_duration: Histograms,
-    sync_failures: Counters,
+    pub(super) events: Counters,
+    pub(super) duration: Histograms,
+    pub(super) progression: Histograms,
+    pub(super) manual_pause: Histograms,
+    pub(super) deployments: Counters,
+    pub(super) sync_total: Counters,
+    pub(super) sync_duration: Histograms,
+    pub(super) sync_failures: Counters,
     requests: Requests,
     pub(crate) queue: QueueMetrics,
-    /// Objects that are gone, and since when.
-    gone: Mutex<BTreeMap<Key, Instant>>,
+    pub(super) gone: Gone,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -129,7 +121,7 @@ impl Default for Metrics {
             ),
             requests: Requests::default(),
             queue: QueueMetrics::default(),
-            gone: Mutex::default(),
+            gone: Gone::default(),
         };
         metrics.register();
         metrics
@@ -247,96 +239,6 @@ impl Metrics {
         self.requests.count(namespace, [kind, verb, status]);
     }
 
-    /// The object is there: its series stay.
-    pub fn seen(&self, key: &Key) {
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.remove(key);
-    }
-
-    /// The object is gone: its series end a while later.
-    pub fn gone(&self, key: &Key) {
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.entry(key.clone()).or_insert_with(Instant::now);
-        drop(gone);
-        self.sweep();
-    }
-
-    /// The series of objects that are not there any more end, as those of [`Self::gone`]: for when
-    /// no passes are made, which would find out.
-    pub fn compare(&self, is_there: impl Fn(&Key) -> bool) {
-        let now = Instant::now();
-        let (there, left): (BTreeSet<Key>, BTreeSet<Key>) =
-            self.keys().into_iter().partition(is_there);
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.retain(|key, _| !there.contains(key));
-        for key in left {
-            gone.entry(key).or_insert(now);
-        }
-        drop(gone);
-        self.sweep();
-    }
-
-    /// The objects that have a series.
-    fn keys(&self) -> BTreeSet<Key> {
-        let of_kind = |kind: Kind, names: Vec<Name>| {
-            let keys = names.into_iter();
-            keys.map(move |(namespace, name)| Key::new(kind, namespace, name))
-        };
-        let passes = self.passes.iter();
-        let passes = passes.flat_map(|(kind, (took, _))| of_kind(*kind, took.names()));
-        let of_rollouts = [
-            self.events.names(),
-            self.duration.names(),
-            self.deployments.names(),
-        ];
-        let of_rollouts = of_rollouts.concat();
-        let of_applications = [self.sync_total.names(), self.sync_failures.names()].concat();
-        passes
-            .chain(of_kind(Kind::Rollout, of_rollouts))
-            .chain(of_kind(Kind::Application, of_applications))
-            .collect()
-    }
-
-    fn sweep(&self) {
-        let now = Instant::now();
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut over = Vec::new();
-        gone.retain(|key, since| {
-            let stays = now.duration_since(*since) < OUTLIVE;
-            if !stays {
-                over.push(key.clone());
-            }
-            stays
-        });
-        drop(gone);
-        for key in &over {
-            self.forget(key);
-        }
-    }
-
-    fn forget(&self, key: &Key) {
-        let name: Name = (key.namespace.clone(), key.name.clone());
-        if let Some((passes, failures)) = self.passes.get(&key.kind) {
-            passes.forget(&name);
-            failures.forget(&name);
-        }
-        match key.kind {
-            Kind::Rollout => {
-                self.events.forget(&name);
-                self.duration.forget(&name);
-                self.progression.forget(&name);
-                self.manual_pause.forget(&name);
-                self.deployments.forget(&name);
-            }
-            Kind::Application => {
-                self.sync_total.forget(&name);
-                self.sync_duration.forget(&name);
-                self.sync_failures.forget(&name);
-            }
-            Kind::AnalysisRun | Kind::Experiment | Kind::Service => {}
-        }
-    }
-
     /// All families that have a series, as text.
     pub(super) fn text(&self) -> String {
         self.sweep();
@@ -412,23 +314,6 @@ fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Histo
     Series::new(histogram_vec(name, help, labels, buckets))
 }
 
-/// A family of counters that is not registered yet.
-pub(crate) fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), labels)
-        .expect("the names of this file are valid metric names")
-}
-
-/// A family of histograms that is not registered yet.
-pub(crate) fn histogram_vec(
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> HistogramVec {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    HistogramVec::new(options, labels).expect("the names of this file are valid metric names")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -469,58 +354,5 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_series_of_an_object_end_a_while_after_it() {
-        let metrics = Metrics::default();
-        let key = key();
-        let again = || {
-            metrics.pass(&key, Duration::from_millis(200), true, "");
-            metrics.event(&key, EventKind::Normal, "RolloutUpdated");
-        };
-        again();
-        metrics.gone(&key);
-        tokio::time::advance(Duration::from_secs(64)).await;
-        assert!(metrics.text().contains("rollout_events_total{"));
-        // Somebody has made it anew: nothing ends.
-        metrics.seen(&key);
-        tokio::time::advance(Duration::from_secs(10)).await;
-        let text = metrics.text();
-        assert!(text.contains(r#"rollout_reconcile_error{name="app",namespace="ns"} 1"#));
-        metrics.gone(&key);
-        tokio::time::advance(Duration::from_secs(65)).await;
-        let text = metrics.text();
-        assert!(!text.contains("namespace=\"ns\""), "{text}");
-        again();
-        assert!(
-            metrics
-                .text()
-                .contains("reason=\"RolloutUpdated\",type=\"Normal\"} 1")
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_went_while_nobody_worked_ends_too() {
-        let metrics = Metrics::default();
-        let (stays, goes) = (Key::new(Kind::Rollout, "ns", "stays"), key());
-        let app = Key::new(Kind::Application, "argocd", "shop");
-        metrics.pass(&stays, Duration::from_millis(200), false, "");
-        metrics.event(&goes, EventKind::Normal, "RolloutUpdated");
-        let failed = Release::SyncFailed { reason: "sync" };
-        let subject = Subject {
-            key: &app,
-            object: &Value::Null,
-        };
-        metrics.release(subject, &failed);
-        metrics.compare(|key| *key == stays);
-        tokio::time::advance(Duration::from_secs(30)).await;
-        metrics.compare(|key| *key == stays);
-        assert!(metrics.text().contains("name=\"app\""));
-        tokio::time::advance(Duration::from_secs(35)).await;
-        let text = metrics.text();
-        assert!(text.contains("name=\"stays\""), "{text}");
-        assert!(!text.contains("name=\"app\""), "{text}");
-        assert!(!text.contains("name=\"shop\""), "{text}");
     }
 }

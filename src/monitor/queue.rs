@@ -1,7 +1,7 @@
 //! `workqueue_*`, by the names that all Kubernetes controllers use.
 
-use super::families::{counter_vec, histogram_vec};
 use super::page::Page;
+use super::series::{counter_vec, histogram_vec};
 use crate::queue::{Kind, Queue};
 use prometheus::core::Collector;
 use prometheus::{HistogramVec, IntCounterVec};

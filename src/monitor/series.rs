@@ -1,8 +1,7 @@
 //! Families with a series for each object, which end when the object has ended.
 
-use super::families::counter_vec;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +42,23 @@ impl Family for HistogramVec {
     fn end(&self, labels: &[&str]) {
         let _ = self.remove_label_values(labels);
     }
+}
+
+/// A family of counters that is not registered yet.
+pub(super) fn counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels)
+        .expect("the names of families are valid metric names")
+}
+
+/// A family of histograms that is not registered yet.
+pub(super) fn histogram_vec(
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    HistogramVec::new(options, labels).expect("the names of families are valid metric names")
 }
 
 /// A family whose first two labels are `namespace` and `name`.

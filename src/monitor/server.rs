@@ -90,7 +90,11 @@ async fn accept(listener: TcpListener, monitor: Arc<Monitor>, served: Served) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(
+                    %error,
+                    "a connection to the port of metrics or health could not be accepted, trying again: \
+                     is the limit of open files reached?"
+                );
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }

@@ -72,6 +72,12 @@ impl Monitor {
                 "Whether this process is the one that acts: 1 or 0.",
             )
             .sample(&[], u8::from(watched.leadership.holds()));
+            page.gauge(
+                "weir_lease_contended",
+                "Whether another controller holds the lease while this one acts without being \
+                 elected: 1 or 0.",
+            )
+            .sample(&[], u8::from(watched.leadership.is_contended()));
             watches(&mut page, &watched.caches);
             queue::write(&mut page, &watched.queue);
             objects::write(&mut page, &watched.caches);

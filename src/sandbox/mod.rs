@@ -56,7 +56,8 @@ pub async fn run(options: Options) -> Result<()> {
     .await
     .context("starting the embedded cluster")?;
     install_crds(sandbox.api())?;
-    let cache = tempfile::tempdir().context("making a temporary folder")?;
+    let cache =
+        tempfile::tempdir().context("making a temporary folder (TMPDIR names another place)")?;
     let controller = if options.no_controller {
         None
     } else {
@@ -110,8 +111,9 @@ pub fn install_crds(api: &ApiServer) -> Result<()> {
     let kind = Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     for text in crds() {
         for crd in gocompat::yaml::from_str(text).context("reading a CRD of our own")? {
+            let name = crd["metadata"]["name"].to_string();
             api.create(&kind, None, crd)
-                .map_err(|status| anyhow!("installing a CRD: {}", status.message))?;
+                .map_err(|status| anyhow!("installing the CRD {name}: {}", status.message))?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::CheckOptions;
 use super::report::Finding;
-use crate::error::chain;
+use crate::error::{chain, code_of};
 use deploy::{Place, RULES, Rule, Settings};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
@@ -49,6 +49,13 @@ pub(super) async fn findings(
         match answer {
             Ok(true) => {}
             Ok(false) => findings.push(lacking(rule, &attributes, &who)),
+            Err(error) if code_of(&error) != Some(403) => {
+                findings.push(Finding::bad(
+                    format!("an answer about the rights of {who}: {}", chain(&error)),
+                    "try again",
+                ));
+                return findings;
+            }
             Err(error) => {
                 findings.push(Finding::doubt(
                     format!("rights could not be asked for: {}", chain(&error)),

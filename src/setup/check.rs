@@ -3,14 +3,19 @@
 use super::report::{Finding, Report};
 use super::skew::{self, Skew};
 use super::{access, bindings, conflict, definitions};
+use crate::args::instance_id;
 use crate::clock::Clock;
-use crate::error::chain;
+use crate::error::{chain, code_of};
 use cli::Switch;
 use deploy::Settings;
 use kube::Client;
 
 /// The oldest minor version of Kubernetes 1 that this is made for; the chart says the same.
 const MINOR_MIN: u32 = 27;
+
+/// What to do about an API server that does not answer.
+pub(super) const NO_SERVER: &str =
+    "name the cluster with --kubeconfig, --context or KUBECONFIG, and see that it runs";
 
 /// `weir check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,7 +24,7 @@ pub struct CheckOptions {
     #[arg(long, switch = Some(false))]
     pub namespaced: bool,
     /// The controller's --instance-id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = instance_id)]
     pub instance_id: Option<String>,
     /// The controller's --gitops: with false, nothing that only Applications need is asked for
     #[arg(long, switch = Some(true))]
@@ -87,14 +92,8 @@ async fn server(
     clock: Clock,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Skew>, Finding> {
-    let unreachable = |why: String| {
-        Finding::bad(
-            format!("an API server that answers: {why}"),
-            "name the cluster with --kubeconfig, --context or KUBECONFIG, and see that it runs",
-        )
-    };
     let version = client.apiserver_version().await;
-    let version = version.map_err(|error| unreachable(chain(&error)))?;
+    let version = version.map_err(|error| unreachable(&error))?;
     let digits: String = version
         .minor
         .chars()
@@ -116,9 +115,48 @@ async fn server(
     Ok(skew)
 }
 
+/// Nothing else could be asked.
+fn unreachable(error: &kube::Error) -> Finding {
+    let remedy = match code_of(error) {
+        Some(401 | 403) => {
+            "your credentials are not accepted: renew them, or name others with --kubeconfig, --context or --token"
+        }
+        Some(429 | 500..) => {
+            "the API server is starting, overloaded or failing: try again, and see to it if it stays so"
+        }
+        _ => NO_SERVER,
+    };
+    Finding::bad(
+        format!("an API server that answers: {}", chain(error)),
+        remedy,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn an_api_server_that_refuses_is_not_one_that_is_away() {
+        for (code, word) in [
+            (401, "credentials"),
+            (403, "credentials"),
+            (429, "overloaded"),
+            (503, "overloaded"),
+        ] {
+            let status = Status::failure("no", "Test").with_code(code).boxed();
+            let found = unreachable(&kube::Error::Api(status));
+            let Finding::Bad { what, remedy } = found else {
+                panic!("nothing can be asked");
+            };
+            assert!(what.ends_with(": no"), "{what}");
+            assert!(remedy.contains(word), "{code}: {remedy}");
+        }
+        let refused = std::io::Error::other("connection refused");
+        let away = unreachable(&kube::Error::Service(refused.into()));
+        assert!(away.to_string().contains("--kubeconfig"), "{away}");
+    }
 
     #[test]
     fn an_empty_instance_id_is_none() {

@@ -32,7 +32,7 @@ pub(super) async fn findings(
 ) -> Vec<Finding> {
     let mut look = Look::new(client, &settings.namespace);
     let leases: Vec<Lease> = look.list(&ListParams::default()).await;
-    let controllers = elsewhere(&mut look, settings).await;
+    let (here, controllers) = running(&mut look, settings).await;
     let wanted = Election::lease_name(settings.instance_id.as_deref());
     let held = leases
         .iter()
@@ -42,6 +42,7 @@ pub(super) async fn findings(
         .collect();
     let others = controllers.iter().filter(|other| reaches(other, settings));
     findings.extend(others.map(of_deployment));
+    findings.extend(unelected(&here));
     if options.gitops {
         findings.extend(argo_cd(&mut look, settings).await);
     }
@@ -56,20 +57,28 @@ pub(super) async fn findings(
 /// For a cluster in which it is to be installed: controllers elsewhere that act on the same
 /// objects, as far as they can be seen.
 pub(super) async fn refusals(client: &Client, settings: &Settings) -> Vec<Finding> {
-    let mut look = Look::new(client, &settings.namespace);
-    let controllers = elsewhere(&mut look, settings).await;
-    let others = controllers.iter().filter(|other| reaches(other, settings));
-    others.map(of_deployment).collect()
+    others(client, settings).await.unwrap_or_default()
 }
 
-/// Controllers with the same instance id in other namespaces.
-async fn elsewhere(look: &mut Look<'_>, settings: &Settings) -> Vec<Deployment> {
+/// Controllers elsewhere that act on the same objects; `None` if none can be seen.
+pub(super) async fn others(client: &Client, settings: &Settings) -> Option<Vec<Finding>> {
+    let mut look = Look::new(client, &settings.namespace);
+    let (_, controllers) = running(&mut look, settings).await;
+    let others = controllers.iter().filter(|other| reaches(other, settings));
+    look.unlisted
+        .is_empty()
+        .then(|| others.map(of_deployment).collect())
+}
+
+/// Controllers with the same instance id: those of the own namespace, and those of others.
+async fn running(look: &mut Look<'_>, settings: &Settings) -> (Vec<Deployment>, Vec<Deployment>) {
     let labelled = ListParams::default().labels(CONTROLLERS);
     let mut controllers: Vec<Deployment> = look.list(&labelled).await;
-    controllers.retain(|other| {
-        is_elsewhere(other, settings) && is_same_instance(other, settings) && !is_dashboard(other)
-    });
     controllers
+        .retain(|one| replicas(one) != 0 && is_same_instance(one, settings) && !is_dashboard(one));
+    let is_here =
+        |one: &Deployment| one.namespace().as_deref() == Some(settings.namespace.as_str());
+    controllers.into_iter().partition(is_here)
 }
 
 /// Lists what may be listed: of the whole cluster, since a controller elsewhere may act on the same
@@ -79,8 +88,8 @@ struct Look<'a> {
     namespace: &'a str,
     /// What was listed in that namespace only.
     narrow: BTreeSet<String>,
-    /// What could not be listed at all, and why.
-    unlisted: BTreeMap<String, String>,
+    /// What could not be listed at all, why, and what to do about it.
+    unlisted: BTreeMap<String, (String, &'static str)>,
 }
 
 impl<'a> Look<'a> {
@@ -111,7 +120,11 @@ impl<'a> Look<'a> {
         match listed {
             Ok(found) => found.items,
             Err(error) => {
-                self.unlisted.insert(what, chain(&error));
+                let remedy = match code_of(&error) {
+                    Some(403) => "ask somebody who may list them to run `weir check`",
+                    _ => "try again",
+                };
+                self.unlisted.insert(what, (chain(&error), remedy));
                 Vec::new()
             }
         }
@@ -131,20 +144,44 @@ impl<'a> Look<'a> {
                 "ask somebody who may list them in the whole cluster to run `weir check`",
             ));
         }
-        for (what, why) in self.unlisted {
+        for (what, (why, remedy)) in self.unlisted {
             notes.push(Finding::doubt(
                 format!("{what} can't be listed, another controller would not be seen: {why}"),
-                "ask somebody who may list them to run `weir check`",
+                remedy,
             ));
         }
         notes
     }
 }
 
-/// Those of one namespace share a Lease.
-fn is_elsewhere(deployment: &Deployment, settings: &Settings) -> bool {
+fn replicas(deployment: &Deployment) -> i32 {
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-    deployment.namespace().as_deref() != Some(&settings.namespace) && replicas != Some(0)
+    replicas.unwrap_or(1)
+}
+
+/// Controllers of one namespace share a Lease. One that does not go by it acts beside the others,
+/// and its next pod beside the one before.
+fn unelected(here: &[Deployment]) -> Option<Finding> {
+    let one = here
+        .iter()
+        .find(|one| !is_on(one, "--leader-elect", true))?;
+    let (namespace, name) = (one.namespace().unwrap_or_default(), one.name_any());
+    let has =
+        format!("the Deployment {name} in the namespace {namespace} has --leader-elect=false");
+    let remedy = format!("take --leader-elect=false out of the Deployment {name}");
+    let pods = here.iter().map(replicas).fold(0, i32::saturating_add);
+    if pods > 1 {
+        let what = format!("one controller only: {has}, and there are {pods} pods that would act");
+        return Some(Finding::bad(what, remedy));
+    }
+    let strategy = one.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let kind = strategy.and_then(|strategy| strategy.type_.as_deref());
+    (kind != Some("Recreate")).then(|| {
+        Finding::doubt(
+            format!("{has}: two act while its next pod takes the place of the one before"),
+            format!("{remedy}, or give it the strategy Recreate"),
+        )
+    })
 }
 
 /// Whether it is the peer's dashboard, which only looks: in the peer's chart it has the
@@ -250,12 +287,17 @@ fn value_of(deployment: &Deployment, flag: &str) -> Option<String> {
 
 /// Whether it looks after one namespace only.
 fn is_namespaced(deployment: &Deployment) -> bool {
-    let given = words(deployment).filter_map(|word| word.strip_prefix("--namespaced"));
-    // As Go programs read it.
-    matches!(
-        given.last(),
-        Some("" | "=1" | "=t" | "=T" | "=true" | "=True" | "=TRUE")
-    )
+    is_on(deployment, "--namespaced", false)
+}
+
+/// Whether its command line has a switch on, as Go programs read it; `usual` if it is not given.
+fn is_on(deployment: &Deployment, switch: &str, usual: bool) -> bool {
+    let given = words(deployment).filter_map(|word| word.strip_prefix(switch));
+    // Others begin with the same letters.
+    let given = given.filter(|value| value.is_empty() || value.starts_with('='));
+    given.last().map_or(usual, |value| {
+        matches!(value, "" | "=1" | "=t" | "=T" | "=true" | "=True" | "=TRUE")
+    })
 }
 
 fn is_same_instance(deployment: &Deployment, settings: &Settings) -> bool {

@@ -4,7 +4,9 @@ use super::CheckOptions;
 use super::report::Finding;
 use crate::error::{chain, code_of};
 use deploy::Settings;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
@@ -93,6 +95,15 @@ fn trouble(ours: &Value, theirs: &CustomResourceDefinition) -> Option<Finding> {
             REMEDY_OLD,
         ));
     };
+    if let Some(part) = lacking_part(ours, served) {
+        return Some(Finding::bad(
+            format!(
+                "the subresource {part} in the CustomResourceDefinition {name}: it is old, and `kubectl scale`, \
+                 autoscalers and the controller need it"
+            ),
+            REMEDY_OLD,
+        ));
+    }
     let schema = serde_json::to_value(&served.schema).unwrap_or_default();
     let known = &schema["openAPIV3Schema"];
     let wanted = &ours["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -110,6 +121,14 @@ fn trouble(ours: &Value, theirs: &CustomResourceDefinition) -> Option<Finding> {
         ),
         REMEDY_OLD,
     ))
+}
+
+/// The subresource that ours has and the one in the cluster does not.
+fn lacking_part(ours: &Value, served: &CustomResourceDefinitionVersion) -> Option<&'static str> {
+    let wanted = &ours["spec"]["versions"][0]["subresources"];
+    let there = serde_json::to_value(&served.subresources).unwrap_or_default();
+    let mut parts = ["status", "scale"].into_iter();
+    parts.find(|part| wanted[*part].is_object() && !there[*part].is_object())
 }
 
 /// Fields that `wanted` has and `known` would drop.
@@ -142,6 +161,28 @@ fn missing(wanted: &Value, known: &Value, at: &str, unknown: &mut Vec<String>) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_definition_without_the_status_subresource_is_old() {
+        let ours = deploy::crds().swap_remove(0);
+        let mut theirs = ours.clone();
+        theirs["status"] = json!({
+            "acceptedNames": {"kind": "Rollout", "plural": "rollouts"},
+            "conditions": [{"type": "Established", "status": "True"}],
+            "storedVersions": ["v1alpha1"],
+        });
+        let looked_at = |theirs: &Value| {
+            let theirs = serde_json::from_value(theirs.clone()).unwrap();
+            trouble(&ours, &theirs)
+        };
+        assert_eq!(looked_at(&theirs), None);
+        let version = theirs["spec"]["versions"][0].as_object_mut().unwrap();
+        version.remove("subresources").unwrap();
+        let Some(Finding::Bad { what, .. }) = looked_at(&theirs) else {
+            panic!("it is old");
+        };
+        assert!(what.contains("subresource status"), "{what}");
+    }
 
     #[test]
     fn a_field_that_would_be_dropped_is_named_by_its_path() {

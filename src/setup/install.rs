@@ -1,8 +1,9 @@
 //! `weir install`.
 
-use super::{Finding, InstallOptions, bindings, conflict};
+use super::check::NO_SERVER;
+use super::{Finding, InstallOptions, bindings, check_lease, conflict};
 use crate::act::Kinds;
-use crate::error::{chain, code_of};
+use crate::error::{Error, chain, code_of};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use deploy::Settings;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -29,12 +30,13 @@ impl InstallOptions {
         settings: &Settings,
         out: &mut impl Write,
     ) -> Result<()> {
+        check_lease(settings).map_err(|why| anyhow!(why))?;
         refuse_harm(client, settings).await?;
         let kinds = Kinds::new(client.clone());
         for object in deploy::install(settings) {
             let (kind, name) = (text(&object, "/kind"), text(&object, "/metadata/name"));
             let served = kinds.resolve(text(&object, "/apiVersion"), kind).await;
-            let served = served.map_err(|error| anyhow!(error.chain()))?;
+            let served = served.map_err(|error| anyhow!(lookup(&error)))?;
             let api: Api<DynamicObject> =
                 Api::dynamic(client.clone(), &served.resource, &served.scope);
             let api = match text(&object, "/metadata/namespace") {
@@ -76,7 +78,7 @@ async fn refuse_harm(client: &Client, settings: &Settings) -> Result<()> {
         Ok(refusals) => refusals,
         // Who may not read bindings is told so when one is to be written.
         Err(error) if code_of(&error) == Some(403) => Vec::new(),
-        Err(error) => bail!("reading the ClusterRoleBindings: {}", chain(&error)),
+        Err(error) => bail!("reading the ClusterRoleBindings: {}", words(&error)),
     };
     refusals.extend(conflict::refusals(client, settings).await);
     let refusals = refusals.iter().filter_map(|finding| match finding {
@@ -92,7 +94,7 @@ async fn refuse_harm(client: &Client, settings: &Settings) -> Result<()> {
 async fn make_namespace(api: &Api<DynamicObject>, object: &Value) -> Result<String> {
     let name = text(object, "/metadata/name");
     let live = api.get_opt(name).await;
-    let live = live.map_err(|error| anyhow!(chain(&error)))?;
+    let live = live.map_err(|error| anyhow!(words(&error)))?;
     let Some(live) = live else {
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -100,7 +102,7 @@ async fn make_namespace(api: &Api<DynamicObject>, object: &Value) -> Result<Stri
         };
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         let created = api.create(&params, &object).await;
-        created.map_err(|error| anyhow!(chain(&error)))?;
+        created.map_err(|error| anyhow!(words(&error)))?;
         return Ok("created".to_owned());
     };
     let labels = object["metadata"]["labels"].as_object();
@@ -132,13 +134,35 @@ pub async fn install(client: &Client, settings: &Settings, out: &mut impl Write)
 fn refusal(error: &kube::Error) -> String {
     let owners: Vec<&str> = owners(error).into_iter().collect();
     if owners.is_empty() {
-        return chain(error);
+        return words(error);
     }
     format!(
         "fields of it belong to {} with other values: `weir install --force-conflicts` takes them over \
          (end what applies them first, or it takes them back)",
         owners.join(" and ")
     )
+}
+
+/// Why a request failed, and what to do about it where the API server's words do not say so.
+fn words(error: &kube::Error) -> String {
+    let why = chain(error);
+    match code_of(error) {
+        Some(403) => format!(
+            "{why}; ask somebody who has the rights to run this, or to apply what `weir install --dry-run` prints"
+        ),
+        Some(_) => why,
+        None => format!("{why}; {NO_SERVER}"),
+    }
+}
+
+/// Why a kind was not found.
+fn lookup(error: &Error) -> String {
+    let (why, remedy) = (error.chain(), error.remedy());
+    match (error.code(), remedy) {
+        (_, "") => why,
+        (None, _) => format!("{why}; {NO_SERVER}"),
+        (Some(_), remedy) => format!("{why}; {remedy}"),
+    }
 }
 
 /// The managers of fields that an apply would have changed, in quotes, as the API server names
@@ -288,6 +312,21 @@ mod tests {
         }
         let namespaces: Api<Namespace> = Api::all(client);
         assert!(namespaces.get_opt("second").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_answer_is_told_with_what_to_do() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            let refused = std::io::Error::other("connection refused");
+            Err::<http::Response<kube::client::Body>, _>(refused)
+        });
+        let client = Client::new(service, "default");
+        let refused = install(&client, &Settings::default(), &mut sink()).await;
+        let told = format!("{:#}", refused.unwrap_err());
+        assert!(
+            told.contains("connection refused") && told.contains("--kubeconfig"),
+            "{told}"
+        );
     }
 
     #[test]

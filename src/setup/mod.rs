@@ -8,11 +8,13 @@ mod conflict;
 mod definitions;
 mod install;
 mod options;
+mod others;
 mod report;
 mod skew;
 
 pub use check::{CheckOptions, check};
 pub use install::install;
-pub use options::InstallOptions;
+pub use options::{InstallOptions, check_lease};
+pub use others::warn_of_others;
 pub use report::{Finding, Report};
 pub use skew::warn_of_clock;

@@ -1,10 +1,12 @@
 //! What can be said to `weir install`.
 
-use crate::args::ControllerArgs;
+use crate::args::{ControllerArgs, instance_id};
+use crate::lease::Election;
 use clap::parser::ValueSource;
-use clap::{Args, Command};
+use clap::{ArgMatches, Args, Command};
 use cli::Switch;
 use deploy::{Image, Memory, Settings};
+use gocompat::labels::validate;
 use gocompat::quantity::Quantity;
 
 /// `weir install`.
@@ -17,7 +19,7 @@ pub struct InstallOptions {
     #[arg(long, switch = Some(false))]
     pub namespaced: bool,
     /// Only objects with this value of the label argo-rollouts.argoproj.io/controller-instance-id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = instance_id)]
     pub instance_id: Option<String>,
     /// Applications too; false is for a cluster in which Argo CD runs, and installs neither their
     /// definitions nor rights to them
@@ -143,7 +145,7 @@ fn memory_limit(text: &str) -> Result<String, String> {
 
 /// Arguments of the controller that the manifests do not only have as flags, and what to do
 /// instead.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     (
         "namespaced",
         "the rights depend on it: give --namespaced to `weir install` itself",
@@ -155,6 +157,11 @@ const ELSEWHERE: [(&str, &str); 6] = [
     (
         "gitops",
         "rights and definitions depend on it: give --gitops=false to `weir install` itself",
+    ),
+    (
+        "leader_elect",
+        "the pods of an installation run side by side, at least while one takes the place of another, and \
+         only the election keeps two from acting: leave --leader-elect out",
     ),
     (
         "metrics_port",
@@ -170,12 +177,16 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ),
 ];
 
-/// A flag that the controller takes. A mistake is told here, and not by a pod that does not start.
-fn controller_flag(text: &str) -> Result<String, String> {
+fn controller_flags(flags: &[String]) -> Result<ArgMatches, clap::Error> {
     let command = Command::new("controller")
         .no_binary_name(true)
         .disable_help_flag(true);
-    let matches = ControllerArgs::augment_args(command).try_get_matches_from([text]);
+    ControllerArgs::augment_args(command).try_get_matches_from(flags)
+}
+
+/// A flag that the controller takes. A mistake is told here, and not by a pod that does not start.
+fn controller_flag(text: &str) -> Result<String, String> {
+    let matches = controller_flags(&[text.to_owned()]);
     let matches = matches.map_err(|error| {
         let said = error.to_string();
         // What follows is the usage of a command that nobody has typed.
@@ -187,6 +198,24 @@ fn controller_flag(text: &str) -> Result<String, String> {
     match ELSEWHERE.iter().find(|(id, _)| given(id)) {
         Some((_, why)) => Err((*why).to_owned()),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// Whether a controller with these settings can take part in the election: one that can't name its
+/// Lease ends as soon as it starts.
+///
+/// # Errors
+/// What is wrong with the name of the Lease, and what to do about it.
+pub fn check_lease(settings: &Settings) -> Result<(), String> {
+    let flags = controller_flags(&settings.arguments).ok();
+    let given = flags.and_then(|flags| flags.get_one::<String>("leader_election_id").cloned());
+    let lease = given.unwrap_or_else(|| Election::lease_name(settings.instance_id.as_deref()));
+    match validate::dns_subdomain(&lease).into_iter().next() {
+        Some(why) => Err(format!(
+            "the Lease can't be named {lease:?}: {why}. Choose another --instance-id, or name the Lease with \
+             --controller-arg=--leader-election-id=NAME"
+        )),
+        None => Ok(()),
     }
 }
 
@@ -227,6 +256,31 @@ mod tests {
         for (given, want) in [("", None), ("blue", Some("blue"))] {
             let options = options(&["--instance-id", given]).unwrap();
             assert_eq!(options.settings(None).instance_id.as_deref(), want);
+        }
+    }
+
+    #[test]
+    fn a_controller_that_could_not_name_its_lease_is_not_installed() {
+        let checked = |arguments: &[&str]| check_lease(&options(arguments).unwrap().settings(None));
+        for good in [
+            &[][..],
+            &["--instance-id="],
+            &["--instance-id=blue"],
+            &[
+                "--instance-id=Blue",
+                "--controller-arg=--git-poll=60",
+                "--controller-arg=--leader-election-id=blue",
+            ],
+        ] {
+            assert_eq!(checked(good), Ok(()), "{good:?}");
+        }
+        for (bad, word) in [
+            (&["--instance-id=Blue"][..], "-Blue"),
+            (&["--instance-id=a_b"], "--leader-election-id"),
+            (&["--controller-arg=--leader-election-id=Mine"], "Mine"),
+        ] {
+            let error = checked(bad).unwrap_err();
+            assert!(error.contains(word), "{bad:?}: {error}");
         }
     }
 
@@ -291,6 +345,7 @@ mod tests {
             ("--namespaced", "give --namespaced to `weir install`"),
             ("--instance-id=a", "--instance-id"),
             ("--gitops=false", "give --gitops=false to `weir install`"),
+            ("--leader-elect=false", "keeps two from acting"),
             ("--metricsport=9", "8090"),
             ("--healthzPort=9", "8080"),
             ("--git-cache=/tmp", "/var/cache/weir"),

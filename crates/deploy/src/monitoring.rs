@@ -25,10 +25,10 @@ const ALERTS: &[Alert] = &[
     },
     Alert {
         name: "WeirTwoLeaders",
-        query: "sum by (namespace) (weir_leader) > 1",
+        query: "sum by (namespace) (weir_leader) > 1 or max by (namespace) (weir_lease_contended) > 0",
         pending: "1m",
         severity: "critical",
-        summary: "More than one controller leads",
+        summary: "More than one controller acts",
     },
     Alert {
         name: "WeirReconcileErrors",

@@ -1,0 +1,14 @@
+//! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
+//! `crates/cli`'s, in the same command.
+
+mod command;
+mod controller;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use controller::instance_id;
+
+pub use command::{Runs, command, runs};
+pub use controller::{ControllerArgs, ControllerName, ElectionArgs, JobArgs, LogArgs};
+pub use peer::{PeerArgs, PeerRouterArgs};

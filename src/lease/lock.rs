@@ -1,0 +1,222 @@
+//! The Lease as an object of the API server: read, written in our name, given back.
+
+use super::decide::{Decision, Record, Seen, decide};
+use super::election::{Election, Timing};
+use crate::clock::Clock;
+use crate::error::{chain, code_of};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// As client-go writes when it lets go: the field must be positive.
+const RELEASED_S: i32 = 1;
+/// How long giving the Lease back may take.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
+
+/// What a read or write of the Lease says that has failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Somebody wrote in between: read again.
+    Conflict,
+    Api(kube::Error),
+}
+
+/// See the module's documentation.
+pub(super) struct Lock {
+    api: Api<Lease>,
+    election: Election,
+    clock: Clock,
+    /// The Lease as it was last, and since when; `None` if it has to be read.
+    seen: Option<(Lease, Seen)>,
+}
+
+impl Lock {
+    pub(super) fn new(client: Client, election: Election, clock: Clock) -> Self {
+        Self {
+            api: Api::namespaced(client, &election.namespace),
+            election,
+            clock,
+            seen: None,
+        }
+    }
+
+    pub(super) const fn election(&self) -> &Election {
+        &self.election
+    }
+
+    pub(super) const fn timing(&self) -> Timing {
+        self.election.timing
+    }
+
+    /// What is known of the Lease.
+    pub(super) fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref().map(|(_, seen)| seen)
+    }
+
+    /// Whose the Lease is, as far as is known; empty if it is nobody's.
+    pub(super) fn holder(&self) -> &str {
+        self.seen().map_or("", |seen| seen.record.holder.as_str())
+    }
+
+    /// The resource version of the Lease as it was last.
+    pub(super) fn version(&self) -> Option<u64> {
+        let (lease, _) = self.seen.as_ref()?;
+        lease.resource_version()?.parse().ok()
+    }
+
+    /// What is known may be wrong: it has to be read.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// What to do about the Lease, by what is known of it.
+    pub(super) fn decide(&self) -> Decision {
+        let Election {
+            identity, timing, ..
+        } = &self.election;
+        decide(self.seen(), identity, timing.lease, Instant::now())
+    }
+
+    pub(super) async fn read(&mut self) -> Result<(), Failed> {
+        let found = self.api.get_opt(&self.election.lease).await;
+        let found = found.map_err(Failed::Api)?;
+        self.take_note(found);
+        Ok(())
+    }
+
+    /// Says again that it is ours.
+    pub(super) async fn renew(&mut self) -> Result<(), Failed> {
+        let lease = self.renewed();
+        self.write(lease).await
+    }
+
+    /// Says for the first time that it is ours.
+    pub(super) async fn take(&mut self, transitions: i32) -> Result<(), Failed> {
+        let lease = self.taken(transitions);
+        self.write(lease).await
+    }
+
+    async fn write(&mut self, lease: Lease) -> Result<(), Failed> {
+        let params = PostParams::default();
+        let written = if lease.metadata.resource_version.is_some() {
+            let name = &self.election.lease;
+            self.api.replace(name, &params, &lease).await
+        } else {
+            self.api.create(&params, &lease).await
+        };
+        let written = written.map_err(|error| match code_of(&error) {
+            Some(409) => Failed::Conflict,
+            _ => Failed::Api(error),
+        })?;
+        self.take_note(Some(written));
+        Ok(())
+    }
+
+    /// Gives the Lease back, so that the next one need not wait for it to run out.
+    pub(super) async fn release(&self) {
+        let mut lease = self.renewed();
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(RELEASED_S);
+        spec.acquire_time.clone_from(&spec.renew_time);
+        let params = PostParams::default();
+        let replace = self.api.replace(&self.election.lease, &params, &lease);
+        match tokio::time::timeout(RELEASE_MAX, replace).await {
+            Ok(Ok(_)) => tracing::info!(lease = self.election.lease, "the lease is given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "the lease could not be given back, it will run out"
+                );
+            }
+            Err(_) => tracing::warn!("the lease could not be given back in time, it will run out"),
+        }
+    }
+
+    /// What can be done about an error; empty where it says it all.
+    pub(super) fn remedy(&self, error: &kube::Error) -> String {
+        let namespace = &self.election.namespace;
+        match code_of(error) {
+            Some(401) => {
+                "; the credentials are not accepted: see to the kubeconfig or the service account"
+                    .to_owned()
+            }
+            Some(403) => format!(
+                "; grant get, create and update of leases (coordination.k8s.io) in the namespace {namespace}, as `weir install --dry-run` does"
+            ),
+            Some(404) => format!(
+                "; is there a namespace {namespace}? make it, or name another with --leader-election-namespace or POD_NAMESPACE"
+            ),
+            Some(429 | 500..) => {
+                "; the API server is starting, overloaded or failing: if it stays so, see to it"
+                    .to_owned()
+            }
+            Some(_) => String::new(),
+            None => {
+                "; see that the API server can be reached from here, and that it runs".to_owned()
+            }
+        }
+    }
+
+    /// Takes note of what the Lease says, and since when.
+    fn take_note(&mut self, lease: Option<Lease>) {
+        self.seen = lease.map(|lease| {
+            let before = self
+                .seen
+                .take()
+                .filter(|(before, _)| before.resource_version() == lease.resource_version());
+            let since = before.map_or_else(Instant::now, |(_, seen)| seen.since);
+            let record = record_of(&lease);
+            (lease, Seen { record, since })
+        });
+    }
+
+    fn renewed(&self) -> Lease {
+        let mut lease = self.lease();
+        let spec = lease.spec.get_or_insert_default();
+        spec.renew_time = Some(MicroTime(self.clock.now()));
+        spec.lease_duration_seconds = Some(self.lease_s());
+        lease
+    }
+
+    fn taken(&self, transitions: i32) -> Lease {
+        let mut lease = self.lease();
+        let now = MicroTime(self.clock.now());
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(self.election.identity.clone()),
+            lease_duration_seconds: Some(self.lease_s()),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        });
+        lease
+    }
+
+    fn lease(&self) -> Lease {
+        let seen = self.seen.as_ref().map(|(lease, _)| lease.clone());
+        seen.unwrap_or_else(|| {
+            let mut lease = Lease::default();
+            lease.metadata.name = Some(self.election.lease.clone());
+            lease.metadata.namespace = Some(self.election.namespace.clone());
+            lease
+        })
+    }
+
+    fn lease_s(&self) -> i32 {
+        i32::try_from(self.election.timing.lease.as_secs()).unwrap_or(i32::MAX)
+    }
+}
+
+fn record_of(lease: &Lease) -> Record {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let seconds = spec.lease_duration_seconds.unwrap_or(0);
+    Record {
+        holder: spec.holder_identity.unwrap_or_default(),
+        duration: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+        transitions: spec.lease_transitions.unwrap_or(0),
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether another controller acts on the objects of one that runs. Those of one namespace have a
+//! Lease that keeps them apart; of those elsewhere only their Deployments can be seen.
+
+use super::conflict;
+use super::report::Finding;
+use deploy::Settings;
+use kube::Client;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Between two looks: a second controller is somebody's mistake, and may come at any time.
+const LOOK_AGAIN: Duration = Duration::from_mins(15);
+/// After a look at which nothing could be seen.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
+
+/// For a controller that runs, installed as in `settings`: says once of each other controller that
+/// acts on the same objects. Never ends.
+pub async fn warn_of_others(client: Client, settings: Settings) {
+    let mut told = BTreeMap::new();
+    loop {
+        let pause = match conflict::others(&client, &settings).await {
+            Some(found) => {
+                told = tell(&told, found);
+                LOOK_AGAIN
+            }
+            None => TRY_AGAIN,
+        };
+        sleep(pause).await;
+    }
+}
+
+/// What was found, and its remedy.
+type Told = BTreeMap<String, String>;
+
+/// Says what was not said before; what is there now.
+fn tell(told: &Told, found: Vec<Finding>) -> Told {
+    let there: Told = found
+        .into_iter()
+        .filter_map(|finding| match finding {
+            Finding::Bad { what, remedy } => Some((what, remedy)),
+            Finding::Good(_) | Finding::Doubt { .. } => None,
+        })
+        .collect();
+    for (what, remedy) in &there {
+        if !told.contains_key(what) {
+            tracing::warn!(remedy, "{what}");
+        }
+    }
+    for what in told.keys().filter(|what| !there.contains_key(*what)) {
+        tracing::info!("this is over: {what}");
+    }
+    there
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apiserver::ApiServer;
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::Namespace;
+    use kube::Api;
+    use kube::api::PostParams;
+    use serde_json::json;
+
+    /// A cluster with a controller in the namespace `other`, with these arguments.
+    async fn cluster(arguments: &[&str]) -> Client {
+        let client = ApiServer::builder().build().client();
+        let params = PostParams::default();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = json!({"metadata": {"name": "other"}});
+        let namespace = serde_json::from_value(namespace).unwrap();
+        namespaces.create(&params, &namespace).await.unwrap();
+        let labels = json!({"app.kubernetes.io/name": "argo-rollouts"});
+        let deployment = json!({
+            "metadata": {"name": "argo-rollouts", "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "c", "image": "i", "args": arguments}]},
+                },
+            },
+        });
+        let deployment = serde_json::from_value(deployment).unwrap();
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), "other");
+        deployments.create(&params, &deployment).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn one_of_another_namespace_is_told_once_unless_it_has_objects_of_its_own() {
+        let settings = Settings::default();
+        let client = cluster(&["--loglevel=info"]).await;
+        let found = conflict::others(&client, &settings).await.unwrap();
+        let told = tell(&Told::new(), found.clone());
+        let (what, remedy) = told.first_key_value().unwrap();
+        assert!(what.contains("Deployment argo-rollouts in the namespace other"));
+        assert!(remedy.contains("--instance-id"), "{remedy}");
+        assert_eq!(tell(&told, found), told);
+        let apart = cluster(&["--instance-id=blue"]).await;
+        let found = conflict::others(&apart, &settings).await;
+        assert_eq!(found, Some(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn where_nothing_can_be_seen_nothing_is_known() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("refused"))
+        });
+        let client = Client::new(service, "default");
+        let found = conflict::others(&client, &Settings::default()).await;
+        assert_eq!(found, None);
+    }
+}
