@@ -2,11 +2,12 @@
 
 use crate::clock::Clock;
 use crate::cluster;
-use crate::error::Error;
+use crate::error::{Error, if_found, is_not_found};
 use crate::flags::Flags;
 use crate::observe::Observer;
 use crate::program::Program;
 use crate::term::Term;
+use api::constants::API_VERSION;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client};
@@ -143,19 +144,52 @@ impl Context {
             + serde::de::DeserializeOwned,
     {
         let objects = self.objects::<K>().await?;
-        let found = objects.get_opt(name).await;
+        let found = if_found(objects.get(name).await);
         match found.map_err(Error::api(format!("read {kind} \"{name}\"")))? {
             Some(object) => Ok(object),
             None => Err(self.not_found(kind, name).await),
         }
     }
 
+    /// Why there is no such object in the namespace: see [`Self::not_found_in`].
     pub(crate) async fn not_found(&mut self, kind: &'static str, name: &str) -> Error {
         let namespace = self.namespace().await.unwrap_or_default();
+        self.not_found_in(kind, name, namespace).await
+    }
+
+    /// Why there is no such object: none of this name, or, in a cluster without our definitions,
+    /// none of this kind.
+    pub(crate) async fn not_found_in(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        namespace: String,
+    ) -> Error {
+        let is_served = match self.client().await {
+            Ok(client) => serves(&client, kind).await,
+            Err(_) => true,
+        };
+        let name = name.to_owned();
+        if !is_served {
+            return Error::NotServed { kind, name };
+        }
         Error::NotFound {
             kind,
-            name: name.to_owned(),
+            name,
             namespace,
         }
+    }
+}
+
+/// Whether the cluster knows a kind of ours; true as long as it does not say otherwise.
+async fn serves(client: &Client, kind: &str) -> bool {
+    // An "analysis run" is an AnalysisRun.
+    let kind = kind.replace(' ', "");
+    match client.list_api_group_resources(API_VERSION).await {
+        Ok(found) => {
+            let mut resources = found.resources.iter();
+            resources.any(|resource| resource.kind.eq_ignore_ascii_case(&kind))
+        }
+        Err(error) => !is_not_found(&error),
     }
 }

@@ -15,6 +15,11 @@ pub enum Error {
         name: String,
         namespace: String,
     },
+    #[error(
+        "{kind} \"{name}\": this cluster does not know the kind. `weir install` installs its \
+         CustomResourceDefinition; --context and --kubeconfig name another cluster"
+    )]
+    NotServed { kind: &'static str, name: String },
     #[error("cannot read the kubeconfig")]
     Kubeconfig(#[source] KubeconfigError),
     #[error("cannot set up a client for the cluster")]
@@ -82,7 +87,22 @@ impl Error {
             }
             cause = error.source();
         }
+        if self.is_unserved_list() {
+            // The namespace of a list need not exist: only the kind can be missing.
+            text.push_str(" (`weir install` installs the CustomResourceDefinitions)");
+        }
         text
+    }
+
+    fn is_unserved_list(&self) -> bool {
+        match self {
+            Self::Api { action, source } => action.starts_with("list ") && is_not_found(source),
+            Self::Watch {
+                source: watcher::Error::InitialListFailed(source),
+                ..
+            } => is_not_found(source),
+            _ => false,
+        }
     }
 }
 
@@ -138,11 +158,23 @@ pub(crate) fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
+/// What was read, if it is there.
+///
+/// `kube::Api::get_opt` knows an answer by its reason, and that for a group which is not served at
+/// all has none.
+pub(crate) fn if_found<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_not_found(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The code of the API server's answer, if it has answered.
 pub(crate) fn code(error: &Error) -> Option<u16> {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     let source = match error {
-        Error::NotFound { .. } => return Some(404),
+        Error::NotFound { .. } | Error::NotServed { .. } => return Some(404),
         Error::Api { source, .. } => source,
         Error::Watch { source, .. } => match source {
             WatchError(status) => return Some(status.code),

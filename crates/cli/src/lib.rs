@@ -13,6 +13,7 @@ mod commands;
 mod context;
 mod error;
 mod flags;
+mod lint;
 mod observe;
 mod overrides;
 mod patience;

@@ -4,9 +4,45 @@
 //! pass (pod templates, Job specs), a mistyped field would be dropped without a word much later, by
 //! the server that makes the pods.
 
+use k8s_openapi::api::batch::v1::JobSpec;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// Mistyped fields where the definitions of the kinds take anything.
+pub(crate) fn mistyped(object: &Value) -> Result<Vec<String>, String> {
+    let mut unknown = Vec::new();
+    if let Some(template) = given(object, "/spec/template") {
+        unknown.append(&mut unknown_fields::<PodTemplateSpec>(
+            "spec.template",
+            template,
+        )?);
+    }
+    for (index, template) in items(object, "/spec/templates") {
+        if let Some(template) = given(template, "/template") {
+            let path = format!("spec.templates[{index}].template");
+            unknown.append(&mut unknown_fields::<PodTemplateSpec>(&path, template)?);
+        }
+    }
+    for (index, metric) in items(object, "/spec/metrics") {
+        if let Some(job) = given(metric, "/provider/job/spec") {
+            let path = format!("spec.metrics[{index}].provider.job.spec");
+            unknown.append(&mut unknown_fields::<JobSpec>(&path, job)?);
+        }
+    }
+    Ok(unknown)
+}
+
+/// A part of an object; null is as good as none.
+fn given<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    object.pointer(pointer).filter(|part| !part.is_null())
+}
+
+fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = (usize, &'a Value)> {
+    let list = object.pointer(list).and_then(Value::as_array);
+    list.into_iter().flatten().enumerate()
+}
 
 /// The paths below `path` of fields that have a value and that a `T` has not.
 ///
@@ -61,7 +97,6 @@ fn is_nothing(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::PodTemplateSpec;
     use serde_json::json;
 
     #[test]

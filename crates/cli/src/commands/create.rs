@@ -8,13 +8,11 @@ use super::get::{watch_experiment, watch_rollout};
 use super::names::watch;
 use crate::context::Context;
 use crate::error::Error;
-use crate::strict::unknown_fields;
+use crate::strict::mistyped;
 use api::constants::GROUP;
 use api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use gocompat::yaml;
-use k8s_openapi::api::batch::v1::JobSpec;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::Resource;
 use kube::api::PostParams;
 use kube::core::Request;
@@ -163,35 +161,6 @@ impl Manifest {
     fn namespace(&self) -> Option<&str> {
         self.object.pointer("/metadata/namespace")?.as_str()
     }
-}
-
-/// Mistyped fields where the definitions of the kinds take anything.
-fn mistyped(object: &Value) -> Result<Vec<String>, String> {
-    let mut unknown = Vec::new();
-    if let Some(template) = object.pointer("/spec/template") {
-        unknown.append(&mut unknown_fields::<PodTemplateSpec>(
-            "spec.template",
-            template,
-        )?);
-    }
-    for (index, template) in items(object, "/spec/templates") {
-        if let Some(template) = template.get("template") {
-            let path = format!("spec.templates[{index}].template");
-            unknown.append(&mut unknown_fields::<PodTemplateSpec>(&path, template)?);
-        }
-    }
-    for (index, metric) in items(object, "/spec/metrics") {
-        if let Some(job) = metric.pointer("/provider/job/spec") {
-            let path = format!("spec.metrics[{index}].provider.job.spec");
-            unknown.append(&mut unknown_fields::<JobSpec>(&path, job)?);
-        }
-    }
-    Ok(unknown)
-}
-
-fn items<'a>(object: &'a Value, list: &str) -> impl Iterator<Item = (usize, &'a Value)> {
-    let list = object.pointer(list).and_then(Value::as_array);
-    list.into_iter().flatten().enumerate()
 }
 
 /// Creates an object and says so; its name, which the API server may have made.

@@ -1,13 +1,13 @@
 //! `explain`: what a rollout is doing, what it waits for, and what can be done about it.
 
 use super::names::{name, the_name, watch};
+use super::output::{Format, json, output};
 use crate::context::Context;
 use crate::error::Error;
 use crate::patience::Patience;
 use api::Rollout;
 use api::constants::INSTANCE_ID_LABEL;
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use engine::config::Config;
 use engine::explain::{self, Explanation, Names, Seen};
 use kube::ResourceExt;
@@ -27,15 +27,7 @@ pub(super) fn cli() -> Command {
                 .about("Plan the rollout as the controller would, write nothing, and say why")
                 .arg(name("Name of the rollout"))
                 .arg(watch("Keep the page up to date"))
-                .arg(
-                    Arg::new("output")
-                        .short('o')
-                        .long("output")
-                        .value_name("FORMAT")
-                        .help("text, or json for programs")
-                        .default_value("text")
-                        .value_parser(PossibleValuesParser::new(["text", "json"])),
-                ),
+                .arg(output()),
         )
 }
 
@@ -44,17 +36,15 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
         return Ok(());
     };
     let name = the_name(args);
-    let json = args
-        .get_one::<String>("output")
-        .is_some_and(|of| of == "json");
+    let format = Format::of(args);
     if !args.get_flag("watch") {
-        let page = page(cx, name, json).await?;
+        let page = page(cx, name, format).await?;
         cx.term.text(page)?;
         return Ok(());
     }
     let mut patience = Patience::default();
     loop {
-        match page(cx, name, json).await {
+        match page(cx, name, format).await {
             Ok(page) => {
                 patience.seen();
                 cx.term.redraw(&page)?;
@@ -65,15 +55,15 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     }
 }
 
-async fn page(cx: &mut Context, name: &str, json: bool) -> Result<String, Error> {
+async fn page(cx: &mut Context, name: &str, format: Format) -> Result<String, Error> {
     let explanation = look(cx, name).await?;
-    if json {
-        let text = serde_json::to_string_pretty(&explanation);
-        let text = text.map_err(|error| Error::Output(error.into()))?;
-        return Ok(format!("{text}\n"));
+    match format {
+        Format::Json => json(&explanation),
+        Format::Text => {
+            let weir = cx.program.usage();
+            Ok(explanation.text(Names { weir }))
+        }
     }
-    let weir = cx.program.usage();
-    Ok(explanation.text(Names { weir }))
 }
 
 /// Looks, plans, and throws the plan away but for its reasons.

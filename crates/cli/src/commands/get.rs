@@ -2,6 +2,7 @@
 
 use super::list;
 use super::names::{name, the_name, watch};
+use super::output::{Format, json, output, refuse_watched_json};
 use crate::context::Context;
 use crate::error::Error;
 use crate::patience::Patience;
@@ -35,6 +36,7 @@ pub(super) fn cli() -> Command {
                 .about("Show a rollout: state, weights, images, and the tree of its revisions")
                 .arg(name("Name of the rollout"))
                 .arg(watch("Keep the screen up to date"))
+                .arg(output())
                 .arg(timeout.clone()),
         )
         .subcommand(
@@ -49,6 +51,7 @@ pub(super) fn cli() -> Command {
                 .about("Show an experiment: state, images, and what it runs")
                 .arg(name("Name of the experiment"))
                 .arg(watch("Keep the screen up to date"))
+                .arg(output())
                 .arg(timeout),
         )
 }
@@ -57,17 +60,18 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     let Some((kind, args)) = args.subcommand() else {
         return Ok(());
     };
-    let name = the_name(args);
+    refuse_watched_json(args)?;
+    let (name, format) = (the_name(args), Format::of(args));
     let limit = args
         .get_one::<u64>("timeout-seconds")
         .filter(|seconds| **seconds > 0);
     let limit = limit.map(|seconds| Duration::from_secs(*seconds));
     let show = async {
         match (kind, args.get_flag("watch")) {
-            ("experiment", false) => experiment(cx, name).await,
+            ("experiment", false) => experiment(cx, name, format).await,
             ("experiment", true) => watch_experiment(cx, name).await,
             ("rollouts", _) if name.is_empty() => list::all_rollouts(cx, args).await,
-            (_, false) => rollout(cx, name).await,
+            (_, false) => rollout(cx, name, format).await,
             (_, true) => watch_rollout(cx, name).await,
         }
     };
@@ -78,12 +82,15 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     }
 }
 
-async fn rollout(cx: &mut Context, name: &str) -> Result<(), Error> {
+async fn rollout(cx: &mut Context, name: &str, format: Format) -> Result<(), Error> {
     let rollout: Rollout = cx.read("rollout", name).await?;
     let listing = Listing::read(cx).await?;
     let info = RolloutInfo::new(&rollout, &listing.parts());
-    let screen = render::rollout(&info, cx.now());
-    cx.term.text(screen)?;
+    let text = match format {
+        Format::Text => render::rollout(&info, cx.now()),
+        Format::Json => json(&info)?,
+    };
+    cx.term.text(text)?;
     Ok(())
 }
 
@@ -119,18 +126,23 @@ pub(super) async fn watch_rollout(cx: &mut Context, name: &str) -> Result<(), Er
     }
 }
 
-async fn experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
-    let screen = experiment_screen(cx, name).await?;
-    cx.term.text(screen)?;
+async fn experiment(cx: &mut Context, name: &str, format: Format) -> Result<(), Error> {
+    let info = experiment_info(cx, name).await?;
+    let text = match format {
+        Format::Text => render::experiment(&info, cx.now()),
+        Format::Json => json(&info)?,
+    };
+    cx.term.text(text)?;
     Ok(())
 }
 
 pub(super) async fn watch_experiment(cx: &mut Context, name: &str) -> Result<(), Error> {
     let mut patience = Patience::default();
     loop {
-        match experiment_screen(cx, name).await {
-            Ok(screen) => {
+        match experiment_info(cx, name).await {
+            Ok(info) => {
                 patience.seen();
+                let screen = render::experiment(&info, cx.now());
                 cx.term.redraw(&screen)?;
                 sleep(REDRAW_MAX).await;
             }
@@ -139,9 +151,8 @@ pub(super) async fn watch_experiment(cx: &mut Context, name: &str) -> Result<(),
     }
 }
 
-async fn experiment_screen(cx: &mut Context, name: &str) -> Result<String, Error> {
+async fn experiment_info(cx: &mut Context, name: &str) -> Result<ExperimentInfo, Error> {
     let experiment: Experiment = cx.read("experiment", name).await?;
     let listing = Listing::read(cx).await?;
-    let info = ExperimentInfo::new(&experiment, &listing.parts());
-    Ok(render::experiment(&info, cx.now()))
+    Ok(ExperimentInfo::new(&experiment, &listing.parts()))
 }

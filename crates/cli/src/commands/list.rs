@@ -1,20 +1,27 @@
 //! `list`: the rollouts or experiments of a namespace, a line each.
 
 use super::names::{all_namespaces, watch};
+use super::output::{Format, json, output, refuse_watched_json};
 use crate::context::Context;
 use crate::error::Error;
 use crate::render::{self, ListColumns};
 use crate::switch::switch;
-use crate::watch::follow;
-use api::{Experiment, Rollout};
+use crate::watch::{Listing, follow};
+use api::constants::HASH_LABEL;
+use api::{AnalysisRun, Experiment, Rollout};
 use clap::{Arg, ArgMatches, Command};
-use engine::info::{Parts, RolloutInfo};
+use engine::info::{ExperimentInfo, Parts, RolloutInfo};
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
 
 pub(super) fn cli() -> Command {
     Command::new("list")
@@ -26,7 +33,8 @@ pub(super) fn cli() -> Command {
             Command::new("experiments")
                 .visible_aliases(["exp", "experiment"])
                 .about("List experiments")
-                .arg(all_namespaces()),
+                .arg(all_namespaces())
+                .arg(output()),
         )
 }
 
@@ -42,6 +50,7 @@ pub(super) fn rollouts_cli() -> Command {
         )
         .arg(all_namespaces())
         .arg(watch("Print a line whenever a rollout changes"))
+        .arg(output())
         .arg(switch("timestamps", "Begin every line with the time"))
 }
 
@@ -55,6 +64,7 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
 
 /// The rollouts of a namespace, once or whenever one changes.
 pub(super) async fn all_rollouts(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
+    refuse_watched_json(args)?;
     if args.get_flag("watch") {
         watch_rollouts(cx, args).await
     } else {
@@ -70,6 +80,33 @@ where
         return Ok(Api::all(cx.client().await?));
     }
     cx.objects().await
+}
+
+/// All objects of a kind that the objects of a list may own.
+async fn owned<K>(
+    cx: &mut Context,
+    args: &ArgMatches,
+    (kind, labels): (&'static str, &str),
+) -> Result<Vec<Arc<K>>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+{
+    let params = ListParams::default().labels(labels);
+    let found = objects::<K>(cx, args).await?.list(&params).await;
+    let found = found.map_err(Error::api(format!("list {kind}")))?;
+    Ok(found.items.into_iter().map(Arc::new).collect())
+}
+
+/// What a document says of each rollout or experiment beyond its own status.
+async fn families(cx: &mut Context, args: &ArgMatches) -> Result<Listing, Error> {
+    Ok(Listing {
+        replica_sets: owned::<ReplicaSet>(cx, args, ("ReplicaSets", HASH_LABEL)).await?,
+        pods: owned::<Pod>(cx, args, ("pods", HASH_LABEL)).await?,
+        ..Listing::default()
+    })
 }
 
 fn chosen(args: &ArgMatches) -> Option<String> {
@@ -94,12 +131,25 @@ async fn rollouts(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
         .list(&params)
         .await
         .map_err(Error::api("list rollouts"))?;
-    let mut infos: Vec<RolloutInfo> = found.items.iter().map(info).collect();
+    let is_json = Format::of(args) == Format::Json;
+    let listing = if is_json && !found.items.is_empty() {
+        families(cx, args).await?
+    } else {
+        Listing::default()
+    };
+    let parts = listing.parts();
+    let infos = found.items.iter().map(|one| RolloutInfo::new(one, &parts));
+    let mut infos: Vec<RolloutInfo> = infos.collect();
+    infos.sort_by_key(place);
+    if is_json {
+        let document = json(&BTreeMap::from([("rollouts", infos)]))?;
+        cx.term.text(document)?;
+        return Ok(());
+    }
     if infos.is_empty() {
         cx.term.note("No resources found.")?;
         return Ok(());
     }
-    infos.sort_by_key(place);
     let table = render::list(&infos, list_columns(args), cx.now());
     cx.term.text(table)?;
     Ok(())
@@ -154,11 +204,25 @@ async fn experiments(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
     let experiments = objects::<Experiment>(cx, args).await?;
     let found = experiments.list(&ListParams::default()).await;
     let mut items = found.map_err(Error::api("list experiments"))?.items;
+    items.sort_by_key(|one| (one.namespace(), one.name_any()));
+    if Format::of(args) == Format::Json {
+        let mut listing = Listing::default();
+        if !items.is_empty() {
+            listing = families(cx, args).await?;
+            let runs = owned::<AnalysisRun>(cx, args, ("analysis runs", "")).await?;
+            listing.analysis_runs = runs;
+        }
+        let parts = listing.parts();
+        let infos = items.iter().map(|one| ExperimentInfo::new(one, &parts));
+        let infos: Vec<ExperimentInfo> = infos.collect();
+        let document = json(&BTreeMap::from([("experiments", infos)]))?;
+        cx.term.text(document)?;
+        return Ok(());
+    }
     if items.is_empty() {
         cx.term.note("No resources found.")?;
         return Ok(());
     }
-    items.sort_by_key(|one| (one.namespace(), one.name_any()));
     let table = render::experiments(&items, args.get_flag("all-namespaces"), cx.now());
     cx.term.text(table)?;
     Ok(())

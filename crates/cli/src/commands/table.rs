@@ -1,7 +1,7 @@
 //! Which verbs there are.
 
 use super::{
-    abort, app, completion, create, explain, get, list, pause, promote, restart, retry, set,
+    abort, app, completion, create, explain, get, lint, list, pause, promote, restart, retry, set,
     status, terminate, undo, version,
 };
 use crate::context::Context;
@@ -16,6 +16,7 @@ pub(crate) fn all() -> Vec<Command> {
         status::cli(),
         explain::cli(),
         create::cli(),
+        lint::cli(),
         promote::cli(),
         abort::cli(),
         retry::cli(),
@@ -38,6 +39,7 @@ pub(crate) async fn exec(cx: &mut Context, matches: &ArgMatches) -> Result<(), E
         Some(("status", args)) => Box::pin(status::exec(cx, args)).await,
         Some(("explain", args)) => Box::pin(explain::exec(cx, args)).await,
         Some(("create", args)) => Box::pin(create::exec(cx, args)).await,
+        Some(("lint", args)) => lint::exec(cx, args),
         Some(("promote", args)) => Box::pin(promote::exec(cx, args)).await,
         Some(("abort", args)) => Box::pin(abort::exec(cx, args)).await,
         Some(("retry", args)) => Box::pin(retry::exec(cx, args)).await,

@@ -24,20 +24,24 @@ impl Target {
                 name: name.to_owned(),
             });
         };
-        Self::workload(reference)
+        Self::workload(reference, name)
     }
 
-    fn workload(reference: &ObjectRef) -> Result<Self, Error> {
+    fn workload(reference: &ObjectRef, rollout: &str) -> Result<Self, Error> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (version, kind) = (text(&reference.api_version), text(&reference.kind));
         let (group, version) = version.split_once('/').unwrap_or(("", &version));
-        if kind.is_empty() || version.is_empty() {
-            return Err(Error::Refused("the workloadRef names no kind".to_owned()));
+        let name = text(&reference.name);
+        if kind.is_empty() || version.is_empty() || name.is_empty() {
+            return Err(Error::Refused(format!(
+                "the pod template of rollout \"{rollout}\" can't be found: its spec.workloadRef must have \
+                 apiVersion, kind and name"
+            )));
         }
         let gvk = GroupVersionKind::gvk(group, version, &kind);
         Ok(Self {
             resource: ApiResource::from_gvk(&gvk),
-            name: text(&reference.name),
+            name,
         })
     }
 

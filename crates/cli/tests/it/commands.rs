@@ -1,6 +1,7 @@
 //! Every verb on the embedded API server.
 
 use crate::world::{NOW, World, gvk, replica_set, rollout, template};
+use apiserver::ApiServer;
 use gocompat::hash::pod_template_hash;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -51,6 +52,85 @@ async fn what_is_not_there_is_said_in_a_sentence() {
         .await
         .failed();
     assert_eq!(failed, "rollout \"nope\" not found in namespace \"other\"");
+}
+
+#[tokio::test]
+async fn a_cluster_without_definitions_is_not_one_without_the_object() {
+    let world = World {
+        api: ApiServer::builder().build(),
+    };
+    for (args, what) in [
+        (&["get", "rollout", "app"][..], "rollout \"app\""),
+        (&["abort", "app"], "rollout \"app\""),
+        (&["terminate", "ar", "run"], "analysis run \"run\""),
+        (&["app", "get", "shop"], "application \"shop\""),
+        (&["list", "rollouts"], "cannot list rollouts"),
+        (&["list", "rollouts", "-w"], "cannot watch rollouts"),
+    ] {
+        let failed = world.run(args).await.failed();
+        assert!(failed.starts_with(what), "{args:?}: {failed}");
+        assert!(failed.contains("`weir install`"), "{args:?}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_reference_to_a_workload_without_its_name_is_said() {
+    let world = World::new();
+    let mut referring = rollout(&json!({}));
+    let spec = referring["spec"].as_object_mut().unwrap();
+    spec.remove("template");
+    spec.insert(
+        "workloadRef".to_owned(),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
+    );
+    world.create(referring);
+    let failed = world.run(&["set", "image", "app", "web=x"]).await.failed();
+    assert!(
+        failed.contains("rollout \"app\"") && failed.contains("spec.workloadRef"),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn programs_get_json() {
+    let world = world();
+    let read = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+    let shown = read(
+        world
+            .run(&["get", "rollout", "app", "-o", "json"])
+            .await
+            .ok(),
+    );
+    assert_eq!(shown["objectMeta"]["name"], "app");
+    assert_eq!(shown["status"], "Paused");
+    assert_eq!(shown["replicaSets"].as_array().map(Vec::len), Some(2));
+    let listed = read(world.run(&["list", "rollouts", "--output=json"]).await.ok());
+    let listed = &listed["rollouts"][0];
+    assert_eq!(listed["objectMeta"]["name"], "app");
+    assert_eq!(listed["replicaSets"], shown["replicaSets"]);
+    for args in [
+        &["list", "ro", "-A", "-o", "json"][..],
+        &["get", "rollouts", "-o", "json", "--watch=false"],
+    ] {
+        let all = read(world.run(args).await.ok());
+        assert_eq!(
+            all["rollouts"][0]["replicaSets"], shown["replicaSets"],
+            "{args:?}"
+        );
+    }
+    for args in [
+        &["get", "ro", "app", "-w", "-o", "json"][..],
+        &["list", "ro", "--output=json", "--watch"],
+    ] {
+        let error = world.run(args).await.result.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+        assert!(error.to_string().contains("--output"), "{args:?}: {error}");
+    }
+    for kind in ["rollouts", "experiments"] {
+        let none = World::new().run(&["list", kind, "-o", "json"]).await;
+        assert_eq!(none.err, "");
+        assert_eq!(read(none.ok()), json!({kind: []}));
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod create;
 mod faults;
+mod lint;
 mod rebuild;
 mod screens;
 mod usage;

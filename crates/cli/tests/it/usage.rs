@@ -37,7 +37,6 @@ fn a_mistake_names_the_flag_and_exits_with_2() {
         (&["app", "sync", "a", "--resource", "x"], "--resource"),
         (&["frobnicate"], "frobnicate"),
         // Verbs of the peer that are not there.
-        (&["lint", "-f", "rollout.yaml"], "lint"),
         (&["dashboard"], "dashboard"),
         (&["notifications", "template"], "notifications"),
         (&["get", "rollout", "app", "--watch=maybe"], "--watch"),
@@ -45,7 +44,9 @@ fn a_mistake_names_the_flag_and_exits_with_2() {
             &["status", "app", "--request-timeout", "soon"],
             "--request-timeout",
         ),
+        (&["list", "ro", "-o", "yaml"], "--output"),
         (&["create"], "--filename"),
+        (&["lint"], "--filename"),
         (&["completion"], "bash|zsh|fish|powershell"),
         (&["completion", "csh"], "bash"),
         (

@@ -150,7 +150,7 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
         .get_one::<Option<Duration>>("timeout")
         .copied()
         .flatten();
-    let wait = wait(cx, name, known.as_ref());
+    let wait = Box::pin(wait(cx, name, known.as_ref()));
     let done = match limit {
         Some(limit) => tokio::time::timeout(limit, wait).await.map_err(|_| {
             Error::OperationFailed(format!("the sync of application '{name}' takes too long"))

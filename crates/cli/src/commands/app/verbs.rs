@@ -2,7 +2,7 @@
 
 use super::{get, list, sync};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, if_found};
 use api::Application;
 use api::constants::gitops::CONTROL_NAMESPACE;
 use clap::{ArgMatches, Command};
@@ -39,15 +39,10 @@ pub(super) async fn applications(cx: &mut Context) -> Result<Api<Application>, E
 }
 
 pub(super) async fn read(cx: &mut Context, name: &str) -> Result<Application, Error> {
-    let found = applications(cx).await?.get_opt(name).await;
+    let found = if_found(applications(cx).await?.get(name).await);
     let found = found.map_err(Error::api(format!("read application \"{name}\"")))?;
-    found.ok_or_else(|| missing(cx, name))
-}
-
-fn missing(cx: &Context, name: &str) -> Error {
-    Error::NotFound {
-        kind: "application",
-        name: name.to_owned(),
-        namespace: namespace(cx),
+    match found {
+        Some(application) => Ok(application),
+        None => Err(cx.not_found_in("application", name, namespace(cx)).await),
     }
 }
