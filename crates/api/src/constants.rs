@@ -21,8 +21,6 @@ pub const ROLLOUT_TYPE_LABEL: &str = "rollout-type";
 pub const STEP_INDEX_LABEL: &str = "step-index";
 /// On Jobs and their pods: uid of the AnalysisRun.
 pub const ANALYSIS_RUN_UID_LABEL: &str = "analysisrun.argoproj.io/uid";
-/// On Secrets with the kubeconfig of the primary Istio cluster.
-pub const ISTIO_PRIMARY_CLUSTER_LABEL: &str = "istio.argoproj.io/primary-cluster";
 
 /// Value of [`ROLLOUT_TYPE_LABEL`]: an analysis step.
 pub const TYPE_STEP: &str = "Step";
@@ -38,6 +36,9 @@ pub const TYPE_POST_PROMOTION: &str = "PostPromotion";
 /// On routes of the Gateway API: the rules that header and mirror steps have added for each
 /// Rollout, as JSON.
 pub const MANAGED_ROUTES_ANNOTATION: &str = "weir.dev/managed-routes";
+/// On Rollouts: the routes of the Gateway API that divide their traffic, those of former specs too,
+/// as JSON.
+pub const ROUTES_ANNOTATION: &str = "weir.dev/routes";
 /// On ReplicaSets: when to scale down, RFC 3339 in UTC.
 pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
 /// On services and destination rules: name of the Rollout that adjusts them.
@@ -64,10 +65,6 @@ pub const ANALYSIS_RUN_NAME_ANNOTATION: &str = "analysisrun.argoproj.io/name";
 pub const ANALYSIS_RUN_NAMESPACE_ANNOTATION: &str = "analysisrun.argoproj.io/namespace";
 /// On Jobs: name of the metric.
 pub const ANALYSIS_RUN_METRIC_ANNOTATION: &str = "analysisrun.argoproj.io/metric-name";
-/// On Ingresses: JSON of the ALB annotations that belong to each Rollout.
-pub const MANAGED_ALB_ANNOTATIONS_ANNOTATION: &str = "rollouts.argoproj.io/managed-alb-annotations";
-/// On Ingresses: the older form, a list separated by commas.
-pub const MANAGED_ALB_ACTIONS_ANNOTATION: &str = "rollouts.argoproj.io/managed-alb-actions";
 /// On Deployments: the revision, which must not be copied to ReplicaSets of a Rollout.
 pub const DEPLOYMENT_REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
 /// What client-side apply leaves behind.
@@ -81,10 +78,8 @@ pub const JOB_NAMESPACE_METADATA: &str = "job-namespace";
 /// Name of the traffic routing plugin for Gateway API HTTPRoutes.
 pub const GATEWAY_API_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
-/// Leases that the peer's controllers hold.
+/// Lease that the controllers of one installation compete for.
 pub const CONTROLLER_LOCK: &str = "argo-rollouts-controller-lock";
-/// ConfigMap with the controller's configuration.
-pub const CONFIG_MAP: &str = "argo-rollouts-config";
 
 /// Types of Rollout and Experiment conditions (§3.21, §5).
 pub mod condition {
@@ -167,12 +162,7 @@ pub mod reason {
     pub const TEMPLATE_SUCCESSFUL: &str = "TemplateSuccessful";
     pub const TEMPLATE_FAILED: &str = "TemplateFailed";
     pub const TEMPLATE_ERROR: &str = "TemplateError";
-    pub const STEP_PLUGIN_TRANSITION: &str = "StepPluginTransition";
     pub const RECONCILIATION_ERROR: &str = "ReconciliationError";
-    pub const TARGET_GROUP_VERIFIED: &str = "TargetGroupVerified";
-    pub const TARGET_GROUP_UNVERIFIED: &str = "TargetGroupUnverified";
-    pub const TARGET_GROUP_VERIFY_ERROR: &str = "TargetGroupVerifyError";
-    pub const LOAD_BALANCER_NOT_FOUND: &str = "LoadBalancerNotFound";
     pub const ANALYSIS_RUN_PENDING: &str = "AnalysisRunPending";
     pub const ANALYSIS_RUN_RUNNING: &str = "AnalysisRunRunning";
     pub const ANALYSIS_RUN_SUCCESSFUL: &str = "AnalysisRunSuccessful";
@@ -216,6 +206,8 @@ pub mod gitops {
     pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
     /// The key that is often set in its place, since charts have the other one too (§5).
     pub const OWN_INSTANCE_LABEL: &str = "argocd.argoproj.io/instance";
+    /// The digest of the manifest that an object was last applied from.
+    pub const DIGEST_ANNOTATION: &str = "weir.dev/applied-digest";
     /// Which installation an object belongs to (§5).
     pub const INSTALLATION_ID_ANNOTATION: &str = "argocd.argoproj.io/installation-id";
     /// Asks for a comparison: `normal` or `hard` (§5).

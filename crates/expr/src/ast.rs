@@ -1,3 +1,5 @@
+//! The syntax tree.
+
 /// One node; `at` is the character offset that errors point to.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {

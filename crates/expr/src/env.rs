@@ -1,3 +1,5 @@
+//! What a condition can see: the names of its environment.
+
 use crate::Value;
 use jiff::Timestamp;
 

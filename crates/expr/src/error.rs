@@ -1,3 +1,5 @@
+//! Errors with their place, printed as Go's expr prints them.
+
 use std::fmt;
 
 /// Which step failed.

@@ -7,8 +7,11 @@
 //!   themselves, and so does the `-` of `[\w-.]`.
 //! - A `{` that begins no repetition, `\<` and `\>` stand for themselves; `\Q…\E` quotes.
 
+use crate::limits;
 use regex::{Error, Regex, RegexBuilder};
 
+/// Length that most patterns stay below, in bytes.
+const USUAL_LENGTH: usize = 16 << 10;
 /// Bytes that the program of most patterns stays below.
 const USUAL_BYTES: usize = 1 << 20;
 /// Largest program, in bytes. Go bounds what a repetition comes to instead.
@@ -28,12 +31,18 @@ pub fn go_regex(pattern: &str) -> Result<Regex, Error> {
 }
 
 pub(crate) fn build(pattern: &str) -> Result<Pattern, Error> {
+    // The size limit below is about the program; to parse a pattern takes memory before that, some
+    // hundred bytes for each of its own. A pattern can be a provider's answer of many megabytes.
+    if pattern.len() > limits::PATTERN_BYTES {
+        return Err(Error::CompiledTooBig(limits::PATTERN_BYTES));
+    }
+    let is_long = pattern.len() > USUAL_LENGTH;
     let pattern = Translation::new(pattern).whole();
     let within = |bytes| RegexBuilder::new(&pattern).size_limit(bytes).build();
     match within(USUAL_BYTES) {
         Ok(regex) => Ok(Pattern {
             regex,
-            is_large: false,
+            is_large: is_long,
         }),
         Err(Error::CompiledTooBig(_)) => within(MAX_BYTES).map(|regex| Pattern {
             regex,
@@ -290,5 +299,18 @@ mod tests {
         assert!(matches!(within(r"^[\pL\pN]{1,50}$"), Ok(true)));
         let endless = within(r"((\pL{900}){900}){900}");
         assert!(matches!(endless, Err(Error::CompiledTooBig(_))));
+    }
+
+    /// Empty groups, which the limit for programs does not see: nothing of them is left there.
+    #[test]
+    fn the_length_of_a_pattern_is_bounded() {
+        let of_length = |bytes: usize| {
+            let pattern = "(?:)".repeat(bytes / "(?:)".len());
+            build(&pattern).map(|pattern| pattern.is_large)
+        };
+        assert!(matches!(of_length(USUAL_LENGTH), Ok(false)));
+        assert!(matches!(of_length(limits::PATTERN_BYTES), Ok(true)));
+        let too_long = of_length(limits::PATTERN_BYTES + 4);
+        assert!(matches!(too_long, Err(Error::CompiledTooBig(_))));
     }
 }

@@ -1,3 +1,5 @@
+//! From a source to a result: compile, then run.
+
 use crate::ast::Node;
 use crate::error::{Error, Stage};
 use crate::ty::Ty;

@@ -1,3 +1,5 @@
+//! Static types.
+
 use crate::value::{Elements, Value};
 
 /// A static type: what the checker knows of a node.

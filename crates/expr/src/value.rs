@@ -1,3 +1,5 @@
+//! Values, and what they weigh.
+
 use crate::go;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
@@ -127,7 +129,17 @@ impl Value {
         }))
     }
 
-    pub(crate) fn dict(groups: bool, entries: Vec<(Self, Self)>) -> Self {
+    /// What `fromPairs` gives: any values.
+    pub(crate) fn dict(entries: Vec<(Self, Self)>) -> Self {
+        Self::dict_of(false, entries)
+    }
+
+    /// What `groupBy` gives: lists as values.
+    pub(crate) fn groups(entries: Vec<(Self, Self)>) -> Self {
+        Self::dict_of(true, entries)
+    }
+
+    fn dict_of(groups: bool, entries: Vec<(Self, Self)>) -> Self {
         let weight = Weight::of(entries.iter().flat_map(|(key, value)| [key, value]));
         Self::Dict(Arc::new(Dict {
             groups,

@@ -1,8 +1,6 @@
 //! Go durations: `time.ParseDuration`, `Duration.String`, apimachinery's `HumanDuration`, and the
 //! two duration fields of the API (rollouts.md §1.1).
 
-use crate::number;
-
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -12,6 +10,9 @@ const HOUR: u64 = 60 * MINUTE;
 /// Largest magnitude, that of `i64::MIN`.
 const LIMIT: u64 = 1 << 63;
 
+/// Longest text that is read; the longest that Go prints has some thirty characters.
+const MAX_LEN: usize = 1024;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     #[error("time: invalid duration {0}")]
@@ -20,10 +21,16 @@ pub enum DurationError {
     MissingUnit(String),
     #[error("time: unknown unit {unit} in duration {text}")]
     UnknownUnit { unit: String, text: String },
+    /// Not quoted, since these sentences end up in conditions and events. Go has no such limit.
+    #[error("time: invalid duration: longer than {MAX_LEN} characters")]
+    TooLong,
 }
 
 /// Go's `time.ParseDuration`: nanoseconds of `300ms`, `-1.5h`, `1h30m`. No days, no white space.
 pub fn parse_go(text: &str) -> Result<i64, DurationError> {
+    if text.len() > MAX_LEN {
+        return Err(DurationError::TooLong);
+    }
     let invalid = || DurationError::Invalid(quote_bytes(text));
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -168,11 +175,6 @@ fn decimal(size: u64, unit: u64) -> String {
     format!("{whole}.{}", digits.trim_end_matches('0'))
 }
 
-/// A `DurationString` of the API in nanoseconds: exactly a Go duration.
-pub fn parse_duration_string(text: &str) -> Result<i64, DurationError> {
-    parse_go(text)
-}
-
 /// `pause.duration` given as a string, in whole seconds: a bare integer, or a Go duration cut down
 /// to seconds. What is neither counts as -1, which validation refuses.
 pub fn pause_seconds(text: &str) -> i32 {
@@ -217,9 +219,4 @@ pub fn short_human(seconds: i64) -> String {
         86_400..31_536_000 => format!("{}d", seconds / 86_400),
         _ => format!("{}y", seconds / 31_536_000),
     }
-}
-
-/// Go's `Duration.Seconds()` printed with `%v`.
-pub fn seconds_v(nanos: i64) -> String {
-    number::format_v(nanos as f64 / SECOND as f64)
 }

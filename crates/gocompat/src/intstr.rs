@@ -2,6 +2,9 @@
 
 use crate::number;
 
+/// Longest text that is read; the longest number has twenty characters.
+const MAX_LEN: usize = 1024;
+
 /// A count, or a string that is read as a percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntOrStr<'a> {
@@ -26,6 +29,9 @@ pub enum IntOrStrError {
         "invalid value for IntOrString: invalid value {0}: strconv.Atoi: parsing {1}: value out of range"
     )]
     Range(String, String),
+    /// Not quoted, since these sentences end up in conditions. Go has no such limit.
+    #[error("invalid value for IntOrString: longer than {MAX_LEN} characters")]
+    TooLong,
 }
 
 /// apimachinery's percentage arithmetic (`GetValueFromIntOrPercent`): an int stands for itself, a
@@ -48,6 +54,9 @@ pub fn scale(value: IntOrStr<'_>, total: i32, round: Round) -> Result<i64, IntOr
 
 /// The number of a percentage string, `%` signs taken out.
 pub fn percentage(text: &str) -> Result<i64, IntOrStrError> {
+    if text.len() > MAX_LEN {
+        return Err(IntOrStrError::TooLong);
+    }
     let digits = text.replace('%', "");
     atoi(&digits).map_err(|out_of_range| {
         let (text, digits) = (number::quote(text), number::quote(&digits));

@@ -5,8 +5,8 @@
 //! milestones come in one order, of which some may be left out. Events: the same set.
 
 use crate::flat::{Mask, flat};
-use crate::recording::{Entry, Recording, Step};
-use api::constants::reason;
+use crate::recording::{Entry, Op, Recording, Step};
+use api::constants::{DEPLOYMENT_REVISION_ANNOTATION, reason};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -67,7 +67,7 @@ impl<'r> Seen<'r> {
             t: entry.t,
             kind: entry.kind.clone(),
             name: of_deployment(entry).unwrap_or_else(|| mask.text(&entry.name)),
-            op: entry.op.clone(),
+            op: entry.op,
             is: mask.value(&entry.is),
         };
         Self {
@@ -89,7 +89,7 @@ impl<'r> Seen<'r> {
             if index < part.start {
                 of.clear();
             }
-            if entry.op == "+" {
+            if entry.op == Op::Applied {
                 of.push(flat(&entry.is));
             }
         }
@@ -144,7 +144,7 @@ impl<'r> Seen<'r> {
 
 /// The ReplicaSets of a Deployment have the names that the cluster gives them.
 fn of_deployment(entry: &Entry) -> Option<String> {
-    let revision = &entry.is["annotations"]["deployment.kubernetes.io/revision"];
+    let revision = &entry.is["annotations"][DEPLOYMENT_REVISION_ANNOTATION];
     Some(format!("<deployment:{}>", revision.as_str()?))
 }
 

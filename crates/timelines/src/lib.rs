@@ -16,5 +16,5 @@ mod scenario;
 pub use compare::{Time, differences};
 pub use difference::{Intended, Verdict, judge};
 pub use play::{PlayError, Settings, play};
-pub use recording::{Entry, Recording, Step};
+pub use recording::{Entry, Op, Recording, Step};
 pub use scenario::{Action, Scenario, ScenarioError};

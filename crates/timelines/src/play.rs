@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Who waits looks only so often: what is under way when an `until` is met comes to its end.
+/// Pause between an `until` that is met and the next action, as for a user who polls: changes that
+/// are under way at that moment come to their end first.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How long [`Settings::until_quiet`] is waited for.
@@ -23,10 +24,10 @@ pub struct Settings {
     pub namespace: String,
     /// How long an `until` may take.
     pub patience: Duration,
-    /// How long to look on after the last action.
+    /// How long to go on recording after the last action.
     pub after: Duration,
-    /// Look on until nothing has happened for so long (a minute at most): in real time, a machine
-    /// with other work comes to an end later.
+    /// Go on recording until nothing has happened for [`Self::after`] (a minute at most): in real
+    /// time, a busy machine is slower.
     pub until_quiet: bool,
 }
 
@@ -53,7 +54,7 @@ impl Settings {
 /// Why a scenario could not be played.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    #[error("{what} failed: {source}")]
+    #[error("{what} failed")]
     Api {
         what: String,
         #[source]
@@ -97,6 +98,14 @@ pub async fn play(
         steps,
         timeline,
     })
+}
+
+/// What a patch is of.
+#[derive(Clone, Copy)]
+enum Part {
+    Object,
+    /// The status subresource.
+    Status,
 }
 
 /// A namespace with the manifests in it.
@@ -182,12 +191,12 @@ impl Stage {
                 sleep(Duration::from_secs_f64(s.max(0.0))).await;
             }
             Action::Patch { what, with } => {
-                self.patch(what, with, false).await?;
+                self.patch(what, with, Part::Object).await?;
                 step.action = Some("patch".to_owned());
                 step.fields.insert("what".to_owned(), json!(what));
             }
             Action::Status { what, with } => {
-                self.patch(what, with, true).await?;
+                self.patch(what, with, Part::Status).await?;
                 step.action = Some("status".to_owned());
                 step.fields.insert("what".to_owned(), json!(what));
             }
@@ -217,7 +226,7 @@ impl Stage {
         }
     }
 
-    async fn patch(&self, what: &str, with: &Value, status: bool) -> Result<(), PlayError> {
+    async fn patch(&self, what: &str, with: &Value, part: Part) -> Result<(), PlayError> {
         let named = what.split_once('/');
         let found = named.and_then(|(kind, name)| {
             let kind = kind.to_lowercase();
@@ -230,10 +239,9 @@ impl Stage {
         };
         let api = self.api(resource);
         let (params, patch) = (PatchParams::default(), Patch::Merge(with));
-        let done = if status {
-            api.patch_status(name, &params, &patch).await
-        } else {
-            api.patch(name, &params, &patch).await
+        let done = match part {
+            Part::Object => api.patch(name, &params, &patch).await,
+            Part::Status => api.patch_status(name, &params, &patch).await,
         };
         done.map(|_| ()).map_err(failed(format!("patching {what}")))
     }

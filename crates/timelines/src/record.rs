@@ -1,6 +1,7 @@
 //! Watches that write down what they see.
 
-use crate::recording::Entry;
+use crate::recording::{Entry, Op};
+use api::constants::{HASH_LABEL, REVISION_ANNOTATION};
 use futures::StreamExt;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::WatchStreamExt;
@@ -74,12 +75,14 @@ impl Recorder {
                     .default_backoff()
                     .boxed();
                 while let Some(event) = events.next().await {
-                    let (object, gone) = match event {
-                        Ok(Event::Apply(object) | Event::InitApply(object)) => (object, false),
-                        Ok(Event::Delete(object)) => (object, true),
+                    let (op, object) = match event {
+                        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                            (Op::Applied, object)
+                        }
+                        Ok(Event::Delete(object)) => (Op::Deleted, object),
                         Ok(Event::Init | Event::InitDone) | Err(_) => continue,
                     };
-                    lock(&log).note(kind, &object, gone);
+                    lock(&log).note(kind, op, &object);
                     sender.send_modify(|count| *count += 1);
                 }
             };
@@ -134,7 +137,7 @@ impl Log {
         (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 
-    fn note(&mut self, kind: &str, object: &DynamicObject, gone: bool) {
+    fn note(&mut self, kind: &str, op: Op, object: &DynamicObject) {
         let value = serde_json::to_value(object).unwrap_or_default();
         if kind == "Rollout" {
             self.rollout.clone_from(&value);
@@ -146,28 +149,29 @@ impl Log {
             return;
         };
         let key = (kind.to_owned(), name.clone());
-        if !gone && self.last.get(&key) == Some(&is) {
-            return;
-        }
-        let (op, is) = if gone {
-            self.last.remove(&key);
-            ("-", Value::Null)
-        } else {
-            self.last.insert(key, is.clone());
-            ("+", is)
+        let is = match op {
+            Op::Applied if self.last.get(&key) == Some(&is) => return,
+            Op::Applied => {
+                self.last.insert(key, is.clone());
+                is
+            }
+            Op::Deleted => {
+                self.last.remove(&key);
+                Value::Null
+            }
         };
         self.entries.push(Entry {
             t: self.now(),
             kind: kind.to_owned(),
             name,
-            op: op.to_owned(),
+            op,
             is,
         });
     }
 
     fn note_hash(&mut self, set: &Value) {
-        let revision = set["metadata"]["annotations"]["rollout.argoproj.io/revision"].as_str();
-        let hash = set["metadata"]["labels"]["rollouts-pod-template-hash"].as_str();
+        let revision = set["metadata"]["annotations"][REVISION_ANNOTATION].as_str();
+        let hash = set["metadata"]["labels"][HASH_LABEL].as_str();
         if let (Some(revision), Some(hash)) = (revision, hash) {
             let hashes = &mut self.hashes;
             hashes

@@ -47,10 +47,19 @@ pub struct Entry {
     pub t: f64,
     pub kind: String,
     pub name: String,
-    /// `+`: this is how it is now; `-`: it is gone.
-    pub op: String,
+    pub op: Op,
     #[serde(default)]
     pub is: Value,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// It was created or changed.
+    #[serde(rename = "+")]
+    Applied,
+    #[serde(rename = "-")]
+    Deleted,
 }
 
 impl Step {

@@ -34,22 +34,19 @@ pub enum Action {
 /// Why a text is no scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    #[error("no YAML: {0}")]
-    Yaml(String),
+    #[error("a scenario must be YAML")]
+    Yaml(#[from] gocompat::yaml::YamlError),
     #[error("it holds {0} documents, and has to hold one")]
     Documents(usize),
-    #[error("no scenario: {0}")]
+    #[error("no scenario: it must have name, manifests and actions")]
     Shape(#[from] serde_json::Error),
     #[error("there is no Rollout among its manifests")]
     NoRollout,
 }
 
 impl Scenario {
-    /// # Errors
-    /// When the text is no YAML, or not in the form of a scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let mut documents = gocompat::yaml::from_str(text)
-            .map_err(|error| ScenarioError::Yaml(error.to_string()))?;
+        let mut documents = gocompat::yaml::from_str(text)?;
         if documents.len() != 1 {
             return Err(ScenarioError::Documents(documents.len()));
         }

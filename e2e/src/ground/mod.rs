@@ -131,8 +131,8 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Looks until there is something to see. A look that fails is taken for one that sees nothing, and
-/// is told of in the end.
+/// Polls until `look` finds something. A poll that fails counts as one that finds nothing; if time
+/// runs out, the last error is returned.
 pub(crate) async fn until<T>(
     what: &str,
     limit: Duration,

@@ -27,8 +27,8 @@ use crate::report::Report;
 /// Requests a second, for each way of rolling out.
 const RATE: u32 = 500;
 const ROUNDS: usize = 50;
-/// What a change of a route needs until the gateway goes by it: a bad version is aborted when it is
-/// met.
+/// How long the gateway takes to apply a change of a route: the bad version is aborted only after
+/// it has got requests.
 const GATEWAY_LAG: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(90);
 const BAD: &str = "red";
@@ -186,9 +186,9 @@ impl<'a> Campaign<'a> {
     async fn round(&mut self, ending: Ending) -> Result<()> {
         let good = self.tag.clone();
         match ending {
-            Ending::Promoted => self.next(false).await?,
+            Ending::Promoted => self.next_good().await?,
             Ending::Aborted => {
-                self.next(true).await?;
+                self.next_bad().await?;
                 self.half_way().await?;
                 tokio::time::sleep(GATEWAY_LAG).await;
                 self.abort().await?;
@@ -196,12 +196,12 @@ impl<'a> Campaign<'a> {
                 self.release(&self.tag).await?;
             }
             Ending::Superseded => {
-                self.next(false).await?;
+                self.next_good().await?;
                 self.half_way().await?;
-                self.next(false).await?;
+                self.next_good().await?;
             }
             Ending::Killed => {
-                self.next(false).await?;
+                self.next_good().await?;
                 self.half_way().await?;
                 self.stage.kill_the_controller().await?;
             }
@@ -211,19 +211,24 @@ impl<'a> Campaign<'a> {
 
     /// Back to a version that works, so that the next rollout starts from one.
     async fn recover(&mut self) -> Result<()> {
-        self.next(false).await?;
+        self.next_good().await?;
         self.healthy().await
     }
 
-    /// Releases a version that was never there before.
-    async fn next(&mut self, bad: bool) -> Result<()> {
+    /// Releases a version that works and was never there before.
+    async fn next_good(&mut self) -> Result<()> {
+        let color = GOOD[(self.releases + 1) % GOOD.len()];
+        self.next(color).await
+    }
+
+    /// Releases a version that answers every fifth request with an error.
+    async fn next_bad(&mut self) -> Result<()> {
+        self.next(&format!("{BAD}-errors-20")).await
+    }
+
+    async fn next(&mut self, version: &str) -> Result<()> {
         self.releases += 1;
-        let n = self.releases;
-        self.tag = if bad {
-            format!("v{n}-{BAD}-errors-20")
-        } else {
-            format!("v{n}-{}", GOOD[n % GOOD.len()])
-        };
+        self.tag = format!("v{}-{version}", self.releases);
         self.release(&self.tag).await
     }
 

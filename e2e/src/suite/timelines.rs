@@ -27,15 +27,15 @@ const TOGETHER: usize = 4;
 
 pub(super) async fn run(context: &Context) -> Result<Report> {
     let ground = Ground::lay(context)?;
-    let _door = Door::open(&ground).await?;
+    let _forwarder = Forwarder::start(&ground).await?;
     let installation = Installation::make(&ground, "argo-rollouts", &[]).await?;
     let controller = installation.start(&ground, "controller", PORT, &[]).await?;
-    let wanted = |tale: &Tale| tale.scenario.name.contains(&context.args.only);
-    let tales = Tale::all(&ground).await?.into_iter().filter(wanted);
-    let verdicts: Vec<(String, Result<Verdict>)> = stream::iter(tales)
-        .map(|tale| async {
-            let verdict = tale.play(context, &ground).await;
-            (tale.scenario.name, verdict)
+    let wanted = |case: &Case| case.scenario.name.contains(&context.args.only);
+    let cases = Case::all(&ground).await?.into_iter().filter(wanted);
+    let verdicts: Vec<(String, Result<Verdict>)> = stream::iter(cases)
+        .map(|case| async {
+            let verdict = case.play(context, &ground).await;
+            (case.scenario.name, verdict)
         })
         .buffer_unordered(TOGETHER)
         .collect()
@@ -52,14 +52,14 @@ pub(super) async fn run(context: &Context) -> Result<Report> {
     Ok(report)
 }
 
-/// A scenario, how the peer played it, and what is other on purpose.
-struct Tale {
+/// A scenario, the recording of the peer, and the differences that are intended.
+struct Case {
     scenario: Scenario,
     peer: Recording,
     intended: Vec<Intended>,
 }
 
-impl Tale {
+impl Case {
     async fn all(ground: &Ground) -> Result<Vec<Self>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/timelines/recordings");
         let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -108,13 +108,13 @@ fn version(answer: &str) -> Result<String> {
     Ok(quoted.trim_matches('"').to_owned())
 }
 
-/// Leads from [`API_SERVER`] to where the API server of this run listens.
-struct Door {
+/// Forwards connections from [`API_SERVER`] to where the API server of this run listens.
+struct Forwarder {
     task: AbortHandle,
 }
 
-impl Door {
-    async fn open(ground: &Ground) -> Result<Self> {
+impl Forwarder {
+    async fn start(ground: &Ground) -> Result<Self> {
         let (host, port) = API_SERVER;
         let found = tokio::net::lookup_host(API_SERVER).await;
         let is_here = found.is_ok_and(|mut all| all.all(|address| address.ip().is_loopback()));
@@ -141,7 +141,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Forwarder {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,3 +1,5 @@
+//! What is measured, how often, and what counts as good (rollouts.md §1.4).
+
 use crate::analysis::MetricProvider;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;

@@ -1,3 +1,5 @@
+//! The AnalysisRun: metrics that are being measured, and the verdict (rollouts.md §1.5).
+
 use crate::analysis::{Argument, DryRun, MeasurementRetention, Metric};
 use crate::resource::{Absent, root_object};
 use crate::schema::{self, empty_as_none, is_default};

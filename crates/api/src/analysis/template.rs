@@ -1,3 +1,5 @@
+//! AnalysisTemplate and ClusterAnalysisTemplate, which share one spec (rollouts.md §1.4).
+
 use crate::analysis::{DryRun, MeasurementRetention, Metric};
 use crate::resource::{Absent, root_object};
 use crate::rollout::{AnalysisTemplateRef, FieldRef};

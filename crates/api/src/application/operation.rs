@@ -1,3 +1,5 @@
+//! Syncs: what is asked for, and what became of it (gitops.md §7).
+
 use super::{ApplicationSource, Info, ManagedNamespaceMetadata, RetryStrategy};
 use crate::schema::is_default;
 use crate::text_enum::text_enum;

@@ -1,3 +1,5 @@
+//! Where manifests come from, and the settings of each tool that renders them (gitops.md §1).
+
 use crate::schema;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;

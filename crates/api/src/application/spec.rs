@@ -1,3 +1,5 @@
+//! What an Application should be: source, destination, sync policy (gitops.md §1, §2).
+
 use super::{ApplicationSource, ApplicationStatus, Operation, SourceHydrator};
 use crate::resource::{Absent, root_object};
 use schemars::JsonSchema;

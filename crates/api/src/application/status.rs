@@ -1,3 +1,5 @@
+//! What an Application is: sync status, health, resources, history, conditions (gitops.md §5).
+
 use super::{
     ApplicationDestination, ApplicationSource, OperationInitiator, OperationState,
     ResourceIgnoreDifferences, SourceHydrator,
@@ -27,7 +29,8 @@ pub struct ApplicationStatus {
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<ApplicationCondition>,
-    /// When the comparison was last made.
+    /// When the comparison was last made, as far as it was written down: it goes along with every
+    /// other change of the status, and by itself once it is half an hour old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciled_at: Option<Time>,
     /// The last sync, or the one under way.

@@ -1,3 +1,5 @@
+//! The definition of each kind: names, scope, columns, subresources (rollouts.md §1.1).
+
 use super::lean::lean_schema;
 use crate::constants::{GROUP, VERSION};
 use crate::{

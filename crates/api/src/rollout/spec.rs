@@ -1,3 +1,5 @@
+//! What a Rollout should run (rollouts.md §1.2).
+
 use super::{BlueGreenStrategy, CanaryStrategy};
 use crate::PodTemplate;
 use crate::rollout::RolloutStatus;

@@ -1,3 +1,5 @@
+//! How far a Rollout is (rollouts.md §1.3).
+
 use crate::analysis::AnalysisPhase;
 use crate::schema::{self, empty_as_none, is_default};
 use crate::text_enum::text_enum;

@@ -1,3 +1,5 @@
+//! The steps of a canary (rollouts.md §1.2).
+
 use super::{
     AnalysisRunArgument, AnalysisRunMetadata, PodTemplateMetadata, ReplicaProgressThreshold,
     RolloutAnalysis,

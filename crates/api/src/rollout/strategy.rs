@@ -1,3 +1,5 @@
+//! The strategies, blue-green and canary, and the analyses that they start (rollouts.md §1.2).
+
 use super::{CanaryStep, RolloutTrafficRouting};
 use crate::analysis::{DryRun, MeasurementRetention};
 use crate::text_enum::text_enum;

@@ -1,3 +1,5 @@
+//! The settings of each traffic router (rollouts.md §1.2, §6).
+
 use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -207,6 +207,17 @@ fn required_fields_of_a_rollout_are_those_of_the_table() {
         ".spec.strategy",
         &[
             (".blueGreen", "activeService"),
+            (
+                ".blueGreen.antiAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+                "weight",
+            ),
+            (".canary.analysis.args[]", "name"),
+            (".canary.analysis.args[].valueFrom.fieldRef", "fieldPath"),
+            (".canary.analysis.dryRun[]", "metricName"),
+            (
+                ".canary.analysis.measurementRetention[]",
+                "metricName,limit",
+            ),
             (".canary.pingPong", "pingService,pongService"),
             (".canary.replicaProgressThreshold", "type,value"),
         ],
@@ -230,6 +241,19 @@ fn required_fields_of_a_rollout_are_those_of_the_table() {
             (".alb", "servicePort"),
             (".alb.stickinessConfig", "enabled,durationSeconds"),
             (".ambassador", "mappings"),
+            (".apisix.route", "name"),
+            (
+                ".appMesh.virtualNodeGroup",
+                "canaryVirtualNodeRef,stableVirtualNodeRef",
+            ),
+            (".appMesh.virtualNodeGroup.canaryVirtualNodeRef", "name"),
+            (".appMesh.virtualNodeGroup.stableVirtualNodeRef", "name"),
+            (
+                ".istio.destinationRule",
+                "name,canarySubsetName,stableSubsetName",
+            ),
+            (".istio.virtualService", "name"),
+            (".istio.virtualServices[]", "name"),
             (".managedRoutes[]", "name"),
             (".traefik", "weightedTraefikServiceName"),
         ],

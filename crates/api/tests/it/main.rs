@@ -12,3 +12,4 @@ mod every_field;
 mod lenient;
 mod pod_template;
 mod round_trip;
+mod stored;

@@ -1,3 +1,5 @@
+//! Functions of lists.
+
 use crate::eval::ops::{self, Answer};
 use crate::eval::{fetch, sorted};
 use crate::value::{Elements, List, Value};

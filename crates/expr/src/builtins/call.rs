@@ -1,3 +1,5 @@
+//! Calls of functions that take no predicate, by name.
+
 use super::{arrays, json, maps, numbers, strings, times};
 use crate::eval::ops::Answer;
 use crate::value::Value;

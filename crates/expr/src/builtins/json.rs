@@ -1,5 +1,8 @@
+//! JSON and base64, with the sentences of Go's decoders.
+
 use crate::eval::ops::{self, Answer};
 use crate::go;
+use crate::limits;
 use crate::value::Value;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,6 +30,9 @@ fn from_base64(text: &str) -> Answer<Value> {
 }
 
 fn from_json(text: &str) -> Answer<Value> {
+    if limits::values_at_most(text.as_bytes()) > limits::MEMORY {
+        return Err("memory budget exceeded".to_owned());
+    }
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(value) => Ok(Value::from_json(&value)),
         Err(error) => Err(explain(text, &error)),
@@ -108,4 +114,17 @@ fn explain_literal(text: &str, offset: usize, found: char) -> String {
         }
     }
     format!("invalid character '{found}' looking for beginning of value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_values_than_a_run_may_have_are_not_read() {
+        let lists = |count: usize| format!("[{}[]]", "[],".repeat(count - 1));
+        assert!(from_json(&lists(limits::MEMORY / 4)).is_ok());
+        let error = from_json(&lists(limits::MEMORY)).err();
+        assert_eq!(error.as_deref(), Some("memory budget exceeded"));
+    }
 }

@@ -1,3 +1,5 @@
+//! Functions of maps and pairs.
+
 use crate::eval::ops::{self, Answer};
 use crate::value::{Elements, Value};
 
@@ -56,5 +58,5 @@ pub(super) fn from_pairs(value: &Value) -> Answer<Value> {
             return Err("too many pairs".to_owned());
         }
     }
-    Ok(Value::dict(false, entries))
+    Ok(Value::dict(entries))
 }

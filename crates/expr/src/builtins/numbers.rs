@@ -1,3 +1,5 @@
+//! Functions of numbers, and conversions to them.
+
 use crate::ast::BinaryOp;
 use crate::eval::ops::{self, Answer};
 use crate::go;

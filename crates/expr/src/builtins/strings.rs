@@ -1,3 +1,5 @@
+//! Functions of strings.
+
 use crate::eval::ops::{self, Answer};
 use crate::limits;
 use crate::value::{Elements, Value};

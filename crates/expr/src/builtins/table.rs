@@ -1,3 +1,5 @@
+//! The table of functions: their names, how their arguments are parsed, and which types they take.
+
 use crate::ast::Node;
 use crate::error::{Fault, Result};
 use crate::ty::Ty;
@@ -51,7 +53,7 @@ const fn with(name: &'static str, parameters: &'static [Parameter]) -> Builtin {
     }
 }
 
-/// How many arguments, and how a wrong number is told.
+/// How many arguments a function takes, and the message for a wrong number.
 #[derive(Clone, Copy)]
 enum Arity {
     /// "invalid number of arguments (expected n, got m)".

@@ -1,3 +1,5 @@
+//! `now`, `date`, `duration` and `timezone`.
+
 use super::call::Cx;
 use crate::eval::ops::{self, Answer};
 use crate::time;

@@ -1,3 +1,5 @@
+//! Types of calls: of functions, methods, and functions with a predicate.
+
 use super::node::{Checker, Scope};
 use crate::ast::{Kind, Node};
 use crate::builtins;

@@ -1,3 +1,5 @@
+//! Types of fields, elements and slices.
+
 use super::node::Checker;
 use crate::ast::{Kind, Node};
 use crate::error::{Fault, Result};

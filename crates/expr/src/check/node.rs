@@ -1,3 +1,5 @@
+//! The checker: the type of a node, or why there is none.
+
 use crate::ast::{Kind, Node, UnaryOp};
 use crate::builtins;
 use crate::env::{Env, is_function};

@@ -1,3 +1,5 @@
+//! Which types an operator takes, and which one it gives.
+
 use crate::ast::BinaryOp;
 use crate::error::{Fault, Result};
 use crate::ty::Ty;
@@ -17,27 +19,42 @@ pub(super) fn binary(at: usize, op: BinaryOp, text: &str, tys: [&Ty; 2]) -> Resu
     })
 }
 
+/// The types on both sides of an operator.
+#[derive(Clone, Copy)]
+struct Sides<'t> {
+    left: &'t Ty,
+    right: &'t Ty,
+}
+
+impl Sides<'_> {
+    fn both(self, fits: fn(&Ty) -> bool) -> bool {
+        fits(self.left) && fits(self.right)
+    }
+
+    /// Whether at least one side is unknown, and a known one fits: only the run can tell.
+    fn may_fit(self, fits: fn(&Ty) -> bool) -> bool {
+        let one = |ty: &Ty| ty.is_unknown() || fits(ty);
+        (self.left.is_unknown() || self.right.is_unknown()) && one(self.left) && one(self.right)
+    }
+
+    /// Whether both sides fit, as far as they are known.
+    fn fit(self, fits: fn(&Ty) -> bool) -> bool {
+        self.both(fits) || self.may_fit(fits)
+    }
+}
+
 /// The type of `left op right`; `None` if there is no such operation.
 fn answer(op: BinaryOp, left: &Ty, right: &Ty) -> Option<Ty> {
     use BinaryOp as B;
-    let numbers = left.is_number() && right.is_number();
-    // Whether both sides are unknown or of the given kind, and one is unknown.
-    let either = |fits: fn(&Ty) -> bool| {
-        let one = |ty: &Ty| ty.is_unknown() || fits(ty);
-        (left.is_unknown() || right.is_unknown()) && one(left) && one(right)
-    };
-    let strings = *left == Ty::String && *right == Ty::String;
+    let sides = Sides { left, right };
     match op {
         B::Eq | B::Ne => left.comparable(right).then_some(Ty::Bool),
-        B::Or | B::And => {
-            let bools = *left == Ty::Bool && *right == Ty::Bool;
-            (bools || either(|ty| *ty == Ty::Bool)).then_some(Ty::Bool)
-        }
+        B::Or | B::And => sides.fit(|ty| *ty == Ty::Bool).then_some(Ty::Bool),
         B::Lt | B::Gt | B::Le | B::Ge => {
             let same = left == right && matches!(left, Ty::String | Ty::Time | Ty::Duration);
-            (numbers || same || either(is_ordered)).then_some(Ty::Bool)
+            (sides.both(Ty::is_number) || same || sides.may_fit(is_ordered)).then_some(Ty::Bool)
         }
-        B::Sub => subtract(left, right, numbers, either(is_subtractable)),
+        B::Sub => subtract(sides),
         B::Mul => {
             let scaled = matches!((left, right), (Ty::Duration, _) | (_, Ty::Duration))
                 && (left.is_number() || *left == Ty::Duration)
@@ -46,24 +63,19 @@ fn answer(op: BinaryOp, left: &Ty, right: &Ty) -> Option<Ty> {
                 let float = *left == Ty::Float || *right == Ty::Float;
                 return Some(if float { Ty::Float } else { Ty::Duration });
             }
-            if numbers {
+            if sides.both(Ty::is_number) {
                 return Some(number(left, right));
             }
-            either(|ty| ty.is_number() || *ty == Ty::Duration).then_some(Ty::Unknown)
+            let scalable = |ty: &Ty| ty.is_number() || *ty == Ty::Duration;
+            sides.may_fit(scalable).then_some(Ty::Unknown)
         }
-        B::Div | B::Pow => (numbers || either(Ty::is_number)).then_some(Ty::Float),
-        B::Rem => {
-            let integers = left.is_integer() && right.is_integer();
-            (integers || either(Ty::is_integer)).then_some(Ty::Int)
-        }
-        B::Add => add(left, right, numbers, strings, either(is_ordered)),
+        B::Div | B::Pow => sides.fit(Ty::is_number).then_some(Ty::Float),
+        B::Rem => sides.fit(Ty::is_integer).then_some(Ty::Int),
+        B::Add => add(sides),
         B::Contains | B::StartsWith | B::EndsWith | B::Matches => {
-            (strings || either(|ty| *ty == Ty::String)).then_some(Ty::Bool)
+            sides.fit(is_string).then_some(Ty::Bool)
         }
-        B::Range => {
-            let integers = left.is_integer() && right.is_integer();
-            (integers || either(Ty::is_integer)).then(|| Ty::list(Ty::Int))
-        }
+        B::Range => sides.fit(Ty::is_integer).then(|| Ty::list(Ty::Int)),
         B::In => (right.is_unknown() || right.is_list() || right.is_map()).then_some(Ty::Bool),
         B::Coalesce => Some(match (left, right) {
             (Ty::Nil, other) | (other, Ty::Nil) => other.clone(),
@@ -71,6 +83,10 @@ fn answer(op: BinaryOp, left: &Ty, right: &Ty) -> Option<Ty> {
             _ => Ty::Unknown,
         }),
     }
+}
+
+fn is_string(ty: &Ty) -> bool {
+    *ty == Ty::String
 }
 
 fn is_ordered(ty: &Ty) -> bool {
@@ -89,22 +105,22 @@ fn number(left: &Ty, right: &Ty) -> Ty {
     }
 }
 
-fn add(left: &Ty, right: &Ty, numbers: bool, strings: bool, either: bool) -> Option<Ty> {
-    match (left, right) {
+fn add(sides: Sides<'_>) -> Option<Ty> {
+    match (sides.left, sides.right) {
         (Ty::Time, Ty::Duration) | (Ty::Duration, Ty::Time) => Some(Ty::Time),
         (Ty::Duration, Ty::Duration) => Some(Ty::Duration),
-        _ if numbers => Some(number(left, right)),
-        _ if strings => Some(Ty::String),
-        _ => either.then_some(Ty::Unknown),
+        (left, right) if sides.both(Ty::is_number) => Some(number(left, right)),
+        _ if sides.both(is_string) => Some(Ty::String),
+        _ => sides.may_fit(is_ordered).then_some(Ty::Unknown),
     }
 }
 
-fn subtract(left: &Ty, right: &Ty, numbers: bool, either: bool) -> Option<Ty> {
-    match (left, right) {
+fn subtract(sides: Sides<'_>) -> Option<Ty> {
+    match (sides.left, sides.right) {
         (Ty::Time, Ty::Time) | (Ty::Duration, Ty::Duration) => Some(Ty::Duration),
         (Ty::Time, Ty::Duration) => Some(Ty::Time),
-        _ if numbers => Some(number(left, right)),
-        _ => either.then_some(Ty::Unknown),
+        (left, right) if sides.both(Ty::is_number) => Some(number(left, right)),
+        _ => sides.may_fit(is_subtractable).then_some(Ty::Unknown),
     }
 }
 

@@ -1,3 +1,5 @@
+//! Fields, elements and slices of values, and calls of methods.
+
 use super::machine::{Machine, at};
 use super::ops::{self, Answer};
 use crate::ast::{Kind, Node};

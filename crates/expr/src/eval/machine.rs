@@ -1,3 +1,5 @@
+//! The evaluator, which counts what a run costs (see [`limits`]).
+
 use super::ops;
 use crate::ast::{BinaryOp, Kind, Node, UnaryOp};
 use crate::builtins;

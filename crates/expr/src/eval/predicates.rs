@@ -206,7 +206,7 @@ impl Machine<'_> {
         }
         let entries = groups.into_iter();
         let entries = entries.map(|(key, items)| (key, Value::list(items)));
-        Self::weighed(place, Value::dict(true, entries.collect()))
+        Self::weighed(place, Value::groups(entries.collect()))
     }
 
     fn sort_by(

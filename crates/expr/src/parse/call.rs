@@ -1,3 +1,5 @@
+//! Calls and their arguments.
+
 use super::state::Parser;
 use crate::ast::{Kind, Node};
 use crate::builtins::{self, Parameter};

@@ -1,3 +1,5 @@
+//! Operators and their precedence, conditionals, `let`, sequences.
+
 use super::state::Parser;
 use crate::ast::{BinaryOp, Kind, Node, UnaryOp};
 use crate::error::Result;

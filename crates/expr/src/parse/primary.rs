@@ -1,3 +1,6 @@
+//! What operators stand between: literals, names, lists, maps, and what follows them (`.name`,
+//! `[index]`).
+
 use super::expression::prefix;
 use super::state::Parser;
 use crate::ast::{Kind, Node};

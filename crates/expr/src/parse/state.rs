@@ -1,3 +1,5 @@
+//! The parser's place in the tokens, and its limits.
+
 use crate::ast::{Kind, Node};
 use crate::error::{Fault, Result};
 use crate::lexer::{Token, TokenKind, lex};

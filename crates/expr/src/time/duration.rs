@@ -1,3 +1,5 @@
+//! Go's durations: `time.ParseDuration` and `Duration.String`.
+
 use crate::go;
 
 const UNITS: [(&str, u64); 8] = [

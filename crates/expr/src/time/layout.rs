@@ -1,3 +1,5 @@
+//! Go's layouts (`2006-01-02`): their parts, and how times are printed by them.
+
 use jiff::Zoned;
 use jiff::civil::Weekday;
 
@@ -64,17 +66,31 @@ pub(super) enum Part {
     Pm,
     LowerPm,
     Zone,
-    /// `Z` for UTC?, colon?, minutes?
-    Offset {
-        z: bool,
-        colon: bool,
-        minutes: bool,
-    },
+    Offset(Offset),
     /// Digits, and whether trailing zeros go (`.999`).
     Fraction {
         digits: usize,
         trim: bool,
     },
+}
+
+/// How an offset from UTC is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    /// `Z` stands for UTC itself.
+    pub(super) z: bool,
+    pub(super) minutes: Minutes,
+}
+
+/// What follows the hours of an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Minutes {
+    /// `-07`
+    Omitted,
+    /// `-0700`
+    Plain,
+    /// `-07:00`
+    AfterColon,
 }
 
 /// The names, longest first where one begins with another.
@@ -102,12 +118,12 @@ const PARTS: [(&str, Part); 31] = [
     ("5", Part::Second),
     ("PM", Part::Pm),
     ("pm", Part::LowerPm),
-    ("-07:00", offset(false, true, true)),
-    ("-0700", offset(false, false, true)),
-    ("-07", offset(false, false, false)),
-    ("Z07:00", offset(true, true, true)),
-    ("Z0700", offset(true, false, true)),
-    ("Z07", offset(true, false, false)),
+    ("-07:00", numeric(Minutes::AfterColon)),
+    ("-0700", numeric(Minutes::Plain)),
+    ("-07", numeric(Minutes::Omitted)),
+    ("Z07:00", z_or_numeric(Minutes::AfterColon)),
+    ("Z0700", z_or_numeric(Minutes::Plain)),
+    ("Z07", z_or_numeric(Minutes::Omitted)),
     (
         ".0",
         Part::Fraction {
@@ -124,8 +140,12 @@ const PARTS: [(&str, Part); 31] = [
     ),
 ];
 
-const fn offset(z: bool, colon: bool, minutes: bool) -> Part {
-    Part::Offset { z, colon, minutes }
+const fn numeric(minutes: Minutes) -> Part {
+    Part::Offset(Offset { z: false, minutes })
+}
+
+const fn z_or_numeric(minutes: Minutes) -> Part {
+    Part::Offset(Offset { z: true, minutes })
 }
 
 /// Splits a layout at its first part: text before, the part with its own text, the rest.
@@ -217,7 +237,7 @@ fn push_part(time: &Zoned, part: Part, own: &str, out: &mut String) {
         Part::Pm => if pm { "PM" } else { "AM" }.to_owned(),
         Part::LowerPm => if pm { "pm" } else { "am" }.to_owned(),
         Part::Zone => abbreviation(time),
-        Part::Offset { z, colon, minutes } => offset_text(time, z, colon, minutes),
+        Part::Offset(form) => offset_text(time, form),
         Part::Fraction { digits, trim } => fraction_text(time, digits, trim, &own[..1]),
     };
     out.push_str(&text);
@@ -231,26 +251,27 @@ fn abbreviation(time: &Zoned) -> String {
     if name.starts_with(|c: char| c.is_alphabetic()) {
         return name;
     }
-    offset_text(time, false, false, time.offset().seconds() % 3600 != 0)
+    let minutes = if time.offset().seconds() % 3600 == 0 {
+        Minutes::Omitted
+    } else {
+        Minutes::Plain
+    };
+    offset_text(time, Offset { z: false, minutes })
 }
 
-fn offset_text(time: &Zoned, z: bool, colon: bool, minutes: bool) -> String {
+fn offset_text(time: &Zoned, form: Offset) -> String {
     let seconds = time.offset().seconds();
-    if z && seconds == 0 {
+    if form.z && seconds == 0 {
         return "Z".to_owned();
     }
     let sign = if seconds < 0 { '-' } else { '+' };
     let total = seconds.abs() / 60;
-    let mut text = format!("{sign}{:02}", total / 60);
-    if minutes {
-        if colon {
-            text.push(':');
-        }
-        let minute = total % 60;
-        text.push(char::from(b'0' + (minute / 10) as u8));
-        text.push(char::from(b'0' + (minute % 10) as u8));
+    let (hours, minutes) = (total / 60, total % 60);
+    match form.minutes {
+        Minutes::Omitted => format!("{sign}{hours:02}"),
+        Minutes::Plain => format!("{sign}{hours:02}{minutes:02}"),
+        Minutes::AfterColon => format!("{sign}{hours:02}:{minutes:02}"),
     }
-    text
 }
 
 fn fraction_text(time: &Zoned, digits: usize, trim: bool, point: &str) -> String {

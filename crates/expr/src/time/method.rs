@@ -1,3 +1,5 @@
+//! Methods of times, durations, months, weekdays and zones.
+
 use super::layout::{format, weekday_number};
 use crate::Value;
 use crate::ty::Ty;

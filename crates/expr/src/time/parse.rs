@@ -1,4 +1,6 @@
-use super::layout::{Part, months, next_part, weekdays};
+//! Times read by a layout: `time.ParseInLocation`.
+
+use super::layout::{Minutes, Offset, Part, months, next_part, weekdays};
 use super::zone::fixed;
 use crate::go;
 use jiff::Zoned;
@@ -51,7 +53,6 @@ pub(crate) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Result<Zoned, 
     let (whole_layout, whole_text) = (layout, text);
     let (mut layout, mut text) = (layout, text);
     let mut fields = Fields::default();
-    let mut range: Option<&'static str> = None;
     let quoted = go::quote(whole_text);
     let cannot = |rest: &str, part: &str| {
         let (layout, rest, part) = (go::quote(whole_layout), go::quote(rest), go::quote(part));
@@ -68,7 +69,6 @@ pub(crate) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Result<Zoned, 
                 return Err(cannot(text, own));
             }
             Err(Wrong::Range(what)) => {
-                range.get_or_insert(what);
                 return Err(format!("parsing time {quoted}: {what} out of range"));
             }
         }
@@ -205,7 +205,7 @@ fn read_clock<'a>(part: Part, text: &'a str, fields: &mut Fields) -> Result<&'a 
             Ok(&text[2..])
         }
         Part::Zone => read_abbreviation(text, fields),
-        Part::Offset { z, colon, minutes } => read_offset(text, z, colon, minutes, fields),
+        Part::Offset(form) => read_offset(text, form, fields),
         Part::Fraction { digits, trim } => read_fraction(text, digits, trim, fields),
         _ => Err(Wrong::Syntax),
     }
@@ -221,14 +221,10 @@ fn read_abbreviation<'a>(text: &'a str, fields: &mut Fields) -> Result<&'a str, 
     Ok(&text[length..])
 }
 
-fn read_offset<'a>(
-    text: &'a str,
-    z: bool,
-    colon: bool,
-    minutes: bool,
-    fields: &mut Fields,
-) -> Result<&'a str, Wrong> {
-    if z && let Some(rest) = text.strip_prefix('Z') {
+fn read_offset<'a>(text: &'a str, form: Offset, fields: &mut Fields) -> Result<&'a str, Wrong> {
+    if form.z
+        && let Some(rest) = text.strip_prefix('Z')
+    {
         fields.zone = Some(TimeZone::UTC);
         return Ok(rest);
     }
@@ -239,10 +235,10 @@ fn read_offset<'a>(
     };
     let (hours, mut rest) = number(&text[1..], 2, 2)?;
     let mut seconds = hours * 3600;
-    if minutes {
-        if colon {
-            rest = rest.strip_prefix(':').ok_or(Wrong::Syntax)?;
-        }
+    if form.minutes == Minutes::AfterColon {
+        rest = rest.strip_prefix(':').ok_or(Wrong::Syntax)?;
+    }
+    if form.minutes != Minutes::Omitted {
         let (value, after) = number(rest, 2, 2)?;
         seconds += value * 60;
         rest = after;

@@ -1,3 +1,5 @@
+//! Time zones, from data that is compiled in.
+
 use jiff::tz::{Offset, TimeZone};
 
 /// A named zone, from data that is compiled in. `Local` is UTC, as in the peer's container.

@@ -142,11 +142,6 @@ impl Selector {
         })
     }
 
-    /// Whether every object is selected.
-    pub fn is_everything(&self) -> bool {
-        self.requirements.as_ref().is_some_and(Vec::is_empty)
-    }
-
     /// The requirements; none for a selector that selects nothing.
     pub fn requirements(&self) -> &[Requirement] {
         self.requirements.as_deref().unwrap_or_default()

@@ -44,3 +44,15 @@ fn pauses_are_whole_seconds() {
         assert_eq!(duration::pause_seconds(text), seconds, "{text}");
     }
 }
+
+#[test]
+fn a_long_text_is_refused_without_being_repeated() {
+    let error = duration::parse_go(&"1h".repeat(600)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "time: invalid duration: longer than 1024 characters"
+    );
+    assert_eq!(duration::pause_seconds(&"1h".repeat(600)), -1);
+    // Go reads as many terms as there are.
+    assert!(duration::parse_go(&"1h".repeat(500)).is_ok());
+}

@@ -30,3 +30,13 @@ fn text_that_is_no_number_counts_as_zero() {
     assert_eq!(intstr::int_value(IntOrStr::Str("{{args.count}}")), 0);
     assert_eq!(intstr::int_value(IntOrStr::Int(3)), 3);
 }
+
+#[test]
+fn a_long_percentage_is_refused_without_being_repeated() {
+    let long = "0".repeat(1025) + "%";
+    assert_eq!(
+        intstr::percentage(&long).unwrap_err().to_string(),
+        "invalid value for IntOrString: longer than 1024 characters"
+    );
+    assert_eq!(intstr::percentage(&("0".repeat(1000) + "5%")), Ok(5));
+}
