@@ -165,10 +165,13 @@ impl Mirrors {
         self.lock().values().cloned().collect()
     }
 
-    /// Forgets those that nobody asks for. Who has one at this moment keeps it, and its gate.
+    /// Forgets those that nobody asks for, once they are removed: one whose removal has failed
+    /// would count as asked for again. Who has one at this moment keeps it, and its gate.
     pub(super) fn forget(&self) {
         let mut by_name = self.lock();
-        by_name.retain(|_, mirror| Arc::strong_count(mirror) > 1 || !mirror.is_idle());
+        by_name.retain(|_, mirror| {
+            Arc::strong_count(mirror) > 1 || !mirror.is_idle() || mirror.path.exists()
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mirror>>> {
