@@ -155,6 +155,12 @@ fn turn(canary: i32, shared: &mut Shared) -> Option<()> {
         write(shared, &ingress, &patch);
         return Some(());
     }
+    // The route divides nothing where Ingresses do.
+    let rollout = Id::new(Kind::Rollout, setup::ROLLOUT);
+    let rollout = shared.ground.get(&rollout)?.json();
+    if !rollout["spec"]["strategy"]["canary"]["trafficRouting"]["nginx"].is_null() {
+        return None;
+    }
     let route = Id::new(Kind::HttpRoute, setup::ROUTE);
     let mut live = shared.ground.get(&route)?.json();
     let rule = live
