@@ -1,5 +1,5 @@
-//! Rules of custom resources: input is a JSON array `[rule, list type, object, old object]`. The rule
-//! is installed on an object with a list, and both objects are held against it.
+//! Rules of custom resources: input is a JSON array `[rule, list type, object, old object]`. The
+//! rule is installed on an object with a list, and both objects are held against it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
