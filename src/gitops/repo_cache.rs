@@ -47,6 +47,19 @@ struct Look<'a> {
     is_hard: bool,
 }
 
+impl<'a> Look<'a> {
+    /// One that comes round by itself.
+    const fn of(app: &'a str, request: &'a SourceRequest, now: Timestamp) -> Self {
+        Self {
+            app,
+            request,
+            now,
+            caller: Caller::Poll,
+            is_hard: false,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     /// By application and source: the commit that was asked for last, and no other.
@@ -83,14 +96,7 @@ impl Sources {
         request: &SourceRequest,
         now: Timestamp,
     ) -> Result<Arc<Rendered>> {
-        self.look(Look {
-            app,
-            request,
-            now,
-            caller: Caller::Poll,
-            is_hard: false,
-        })
-        .await
+        self.look(Look::of(app, request, now)).await
     }
 
     /// The same for a person who has asked for it. Also a server that is left alone for now is
@@ -102,11 +108,8 @@ impl Sources {
         now: Timestamp,
     ) -> Result<Arc<Rendered>> {
         self.look(Look {
-            app,
-            request,
-            now,
             caller: Caller::Person,
-            is_hard: false,
+            ..Look::of(app, request, now)
         })
         .await
     }
@@ -119,11 +122,9 @@ impl Sources {
         now: Timestamp,
     ) -> Result<Arc<Rendered>> {
         self.look(Look {
-            app,
-            request,
-            now,
             caller: Caller::Person,
             is_hard: true,
+            ..Look::of(app, request, now)
         })
         .await
     }

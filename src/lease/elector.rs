@@ -6,7 +6,6 @@ use super::leadership::Leadership;
 use super::lock::{Failed, Lock};
 use super::newest::Newest;
 use crate::clock::Clock;
-use crate::error::chain;
 use kube::Client;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,17 +57,14 @@ impl Elector {
         // One that is not answered must leave time for another.
         let limit = left.map_or(timing.renew, |left| left.min(timing.renew / 2));
         let limit = limit.max(timing.retry);
-        match tokio::time::timeout(limit, self.attempt(started)).await {
-            Ok(Ok(())) => self.trouble.clear(),
-            Ok(Err(Failed::Conflict)) => self.reread(),
-            Ok(Err(Failed::Api(error))) => {
+        let answer = tokio::time::timeout(limit, self.attempt(started)).await;
+        match self.lock.judge(answer, limit) {
+            Ok(()) => self.trouble.clear(),
+            Err(trouble) => {
                 self.reread();
-                let remedy = self.lock.remedy(&error);
-                self.tell(format!("{}{remedy}", chain(&error)));
-            }
-            Err(_) => {
-                self.reread();
-                self.tell(format!("no answer within {limit:?}"));
+                if let Some(trouble) = trouble {
+                    self.tell(trouble);
+                }
             }
         }
         self.notice_the_end();

@@ -10,6 +10,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 /// As client-go writes when it lets go: the field must be positive.
 const RELEASED_S: i32 = 1;
@@ -136,8 +137,28 @@ impl Lock {
         }
     }
 
+    /// What has come of a try that had `limit` to be answered.
+    ///
+    /// # Errors
+    /// What to log of a failure; `None` where somebody else was faster, which is none. Either way
+    /// what is known of the Lease may be wrong.
+    pub(super) fn judge(
+        &self,
+        answer: Result<Result<(), Failed>, Elapsed>,
+        limit: Duration,
+    ) -> Result<(), Option<String>> {
+        match answer {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Failed::Conflict)) => Err(None),
+            Ok(Err(Failed::Api(error))) => {
+                Err(Some(format!("{}{}", chain(&error), self.remedy(&error))))
+            }
+            Err(_) => Err(Some(format!("no answer within {limit:?}"))),
+        }
+    }
+
     /// What can be done about an error; empty where it says it all.
-    pub(super) fn remedy(&self, error: &kube::Error) -> String {
+    fn remedy(&self, error: &kube::Error) -> String {
         let namespace = &self.election.namespace;
         match code_of(error) {
             Some(401) => {

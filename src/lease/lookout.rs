@@ -13,7 +13,6 @@ use super::leadership::Leadership;
 use super::lock::{Failed, Lock};
 use super::newest::Newest;
 use crate::clock::Clock;
-use crate::error::chain;
 use api::Rollout;
 use kube::api::ListParams;
 use kube::core::{ListMeta, Request};
@@ -83,17 +82,14 @@ impl Lookout {
     /// a leader must renew the Lease, or little more: others take one that is not renewed.
     async fn round(&mut self) -> Duration {
         let limit = self.lock.timing().renew / 2;
-        match timeout(limit, self.look()).await {
-            Ok(Ok(())) => self.trouble.clear(),
-            Ok(Err(Failed::Conflict)) => self.reread(),
-            Ok(Err(Failed::Api(error))) => {
+        let answer = timeout(limit, self.look()).await;
+        match self.lock.judge(answer, limit) {
+            Ok(()) => self.trouble.clear(),
+            Err(trouble) => {
                 self.reread();
-                let remedy = self.lock.remedy(&error);
-                self.tell(format!("{}{remedy}", chain(&error)));
-            }
-            Err(_) => {
-                self.reread();
-                self.tell(format!("no answer within {limit:?}"));
+                if let Some(trouble) = trouble {
+                    self.tell(trouble);
+                }
             }
         }
         let looked = Instant::now();

@@ -29,6 +29,19 @@ fn revive(world: &mut World) {
     }
 }
 
+/// Without a router, both routes keep what they have until there are stable pods, and then nothing
+/// of it is left.
+fn assert_both_are_given_back(world: &mut World) {
+    assert_eq!(given(world), [80, 80]);
+    drop_router(world);
+    world.sleep(5.0);
+    assert_eq!(given(world), [80, 80]);
+    revive(world);
+    world.sleep(60.0);
+    assert_eq!(given(world), [0, 0]);
+    assert_eq!(noted(world), Value::Null);
+}
+
 /// The second route is edited away too, while the first still waits for the stable pods.
 #[test]
 fn the_routes_of_two_edits_are_both_given_back() {
@@ -48,14 +61,7 @@ fn the_routes_of_two_edits_are_both_given_back() {
         &json!({"spec": {"strategy": {"canary": {"trafficRouting": routing}}}}),
     );
     world.sleep(5.0);
-    assert_eq!(given(&world), [80, 80]);
-    drop_router(&mut world);
-    world.sleep(5.0);
-    assert_eq!(given(&world), [80, 80]);
-    revive(&mut world);
-    world.sleep(60.0);
-    assert_eq!(given(&world), [0, 0]);
-    assert_eq!(noted(&world), Value::Null);
+    assert_both_are_given_back(&mut world);
 }
 
 /// A pair of services, the stable one of which leads to the stable pods.
@@ -102,14 +108,7 @@ fn two_pairs_of_services_are_both_given_back() {
         &json!({"spec": {"strategy": {"canary": canary}}}),
     );
     world.sleep(5.0);
-    assert_eq!(given(&world), [80, 80]);
-    drop_router(&mut world);
-    world.sleep(5.0);
-    assert_eq!(given(&world), [80, 80]);
-    revive(&mut world);
-    world.sleep(60.0);
-    assert_eq!(given(&world), [0, 0]);
-    assert_eq!(noted(&world), Value::Null);
+    assert_both_are_given_back(&mut world);
 }
 
 /// The one route gets a second rule, for other services, and then the spec names those.
