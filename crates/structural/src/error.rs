@@ -82,6 +82,8 @@ pub struct FieldError {
     pub value: Option<Value>,
     /// More about it; may be empty.
     pub detail: String,
+    /// How the value is printed, if not as its JSON; empty if it is not.
+    pub printed: Option<String>,
 }
 
 impl FieldError {
@@ -92,6 +94,7 @@ impl FieldError {
             kind,
             value: None,
             detail: detail.into(),
+            printed: None,
         }
     }
 
@@ -117,6 +120,7 @@ impl FieldError {
             kind: ErrorKind::Invalid,
             value,
             detail: detail.into(),
+            printed: None,
         }
     }
 
@@ -186,10 +190,12 @@ impl FieldError {
     pub fn body(&self) -> String {
         let mut text = self.kind.text().to_owned();
         if !self.kind.hides_value() {
-            text.push_str(": ");
-            text.push_str(&go::field_value(
-                self.value.as_ref().unwrap_or(&Value::Null),
-            ));
+            let value = || go::field_value(self.value.as_ref().unwrap_or(&Value::Null));
+            let printed = self.printed.clone().unwrap_or_else(value);
+            if !printed.is_empty() {
+                text.push_str(": ");
+                text.push_str(&printed);
+            }
         }
         if !self.detail.is_empty() {
             text.push_str(": ");

@@ -54,7 +54,7 @@ fn resource(spec: &Value, version: &Value, storage: &str) -> Option<Resource> {
     let group = text(spec, "/group");
     let plural = text(spec, "/names/plural");
     let empty = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let document = version.pointer("/schema/openAPIV3Schema").unwrap_or(&empty);
+    let document = version.pointer(SCHEMA).unwrap_or(&empty);
     let schema = Schema::parse(document, "").ok()?;
     let gvk = Gvk::new(group, text(version, "/name"), text(spec, "/names/kind"));
     let deprecation =
@@ -156,8 +156,9 @@ pub(crate) fn default(definition: &mut Value) {
     }
 }
 
-/// What a definition must satisfy, in the words of apiextensions' validation.
-pub(crate) fn validate(definition: &Value) -> Vec<FieldError> {
+/// What a definition must satisfy, in the words of apiextensions' validation. What an `old` one had
+/// already is judged less strictly.
+pub(crate) fn validate(definition: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let spec = &definition["spec"];
     let (group, plural) = (text(spec, "/group"), text(spec, "/names/plural"));
     let mut errors = Vec::new();
@@ -184,31 +185,56 @@ pub(crate) fn validate(definition: &Value) -> Vec<FieldError> {
             &allowed,
         ));
     }
-    errors.extend(validate_versions(spec));
+    errors.extend(validate_versions(spec, old));
     errors
 }
+
+const SCHEMA: &str = "/schema/openAPIV3Schema";
 
 fn schema_path(version: usize) -> String {
     format!("spec.versions[{version}].schema.openAPIV3Schema")
 }
 
-/// What is told to who installs a definition. Its CEL rules are accepted if they are expressions,
-/// as definitions in use would be no good otherwise; each one that can't be evaluated here gets a
-/// warning, that nobody relies on it.
+/// The schema that all versions have, which the API server takes for that of the definition.
+fn common_schema(versions: &[Value]) -> Option<&Value> {
+    let schema = versions.first()?.pointer(SCHEMA)?;
+    let mut others = versions.iter();
+    others
+        .all(|version| version.pointer(SCHEMA) == Some(schema))
+        .then_some(schema)
+}
+
+fn schema_errors(schema: &Value, path: &str, unchanged: bool) -> Vec<FieldError> {
+    match Schema::parse(schema, path) {
+        Ok(schema) => schema.broken_rules(path, unchanged),
+        Err(errors) => errors,
+    }
+}
+
+/// What is told to who installs a definition. Each of its CEL rules that can't be evaluated here
+/// gets a warning, that nobody relies on it; definitions in use would be no good otherwise.
 pub(crate) fn warnings(definition: &Value) -> Vec<String> {
     let versions = definition["spec"]["versions"].as_array();
     let versions = versions.into_iter().flatten().enumerate();
     let sentences = versions.filter_map(|(index, version)| {
         let at = schema_path(index);
-        let schema = version.pointer("/schema/openAPIV3Schema")?;
+        let schema = version.pointer(SCHEMA)?;
         Some(Schema::parse(schema, &at).ok()?.unsupported_rules(&at))
     });
     sentences.flatten().collect()
 }
 
-fn validate_versions(spec: &Value) -> Vec<FieldError> {
+fn validate_versions(spec: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
+    let before = |name: &str| {
+        let versions = old?.pointer("/spec/versions")?.as_array()?;
+        versions
+            .iter()
+            .find(|version| version["name"] == name)?
+            .pointer(SCHEMA)
+    };
+    let common = common_schema(versions);
     let mut names: Vec<&str> = Vec::new();
     for (index, version) in versions.iter().enumerate() {
         let path = format!("spec.versions[{index}]");
@@ -225,17 +251,12 @@ fn validate_versions(spec: &Value) -> Vec<FieldError> {
             ));
         }
         names.push(name);
-        match version.pointer("/schema/openAPIV3Schema") {
-            None => errors.push(FieldError::required(
-                format!("{path}.schema.openAPIV3Schema"),
-                "",
-            )),
+        match version.pointer(SCHEMA) {
+            None => errors.push(FieldError::required(schema_path(index), "")),
+            Some(_) if common.is_some() => {}
             Some(schema) => {
-                let at = schema_path(index);
-                errors.extend(match Schema::parse(schema, &at) {
-                    Ok(schema) => schema.broken_rules(&at),
-                    Err(errors) => errors,
-                });
+                let unchanged = before(name) == Some(schema);
+                errors.extend(schema_errors(schema, &schema_path(index), unchanged));
             }
         }
     }
@@ -251,6 +272,13 @@ fn validate_versions(spec: &Value) -> Vec<FieldError> {
             spec["versions"].clone(),
             detail,
         ));
+    }
+    if let Some(schema) = common {
+        let path = "spec.validation.openAPIV3Schema";
+        let unchanged = versions
+            .iter()
+            .all(|version| before(text(version, "/name")) == Some(schema));
+        errors.extend(schema_errors(schema, path, unchanged));
     }
     errors
 }

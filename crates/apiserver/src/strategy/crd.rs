@@ -23,9 +23,13 @@ pub(super) fn prepare_create(server: &Inner, resource: &Resource, body: &mut Val
     }
 }
 
-pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
+pub(super) fn validate(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<FieldError> {
     if is(resource) {
-        crd::validate(object)
+        crd::validate(object, old)
     } else {
         Vec::new()
     }

@@ -262,7 +262,7 @@ fn exists(resource: &Resource, taken: &Value) -> Status {
 
 fn check(resource: &Resource, object: &Value) -> Result<(), Status> {
     let mut errors = resource.validate(object, None);
-    errors.extend(crd::validate(resource, object));
+    errors.extend(crd::validate(resource, object, None));
     if errors.is_empty() {
         Ok(())
     } else {

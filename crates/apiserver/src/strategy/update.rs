@@ -126,7 +126,7 @@ pub(super) fn store_owned(
     }
     errors.extend(resource.validate(&new, Some(old)));
     // A definition's name was right when it was made; what may have changed is told by itself.
-    let mut definition = crd::validate(resource, &new);
+    let mut definition = crd::validate(resource, &new, Some(old));
     definition.retain(|error| error.path != "metadata.name");
     errors.extend(definition);
     errors.extend(crd::validate_update(resource, &new, old));

@@ -74,6 +74,20 @@ const ROWS: &[Row] = &[
         &[NAME, col("Containers"), col("Images"), col("Pod Labels")],
     ),
     (
+        "",
+        "replicationcontrollers",
+        &[
+            NAME,
+            int("Desired"),
+            int("Current"),
+            int("Ready"),
+            AGE,
+            CONTAINERS,
+            IMAGES,
+            SELECTOR,
+        ],
+    ),
+    (
         "policy",
         "poddisruptionbudgets",
         &[
@@ -203,6 +217,16 @@ const ROWS: &[Row] = &[
         "networking.k8s.io",
         "networkpolicies",
         &[NAME, col("Pod-Selector"), AGE],
+    ),
+    (
+        "networking.k8s.io",
+        "servicecidrs",
+        &[NAME, col("CIDRs"), AGE],
+    ),
+    (
+        "networking.k8s.io",
+        "ipaddresses",
+        &[NAME, col("ParentRef")],
     ),
     ("", "endpoints", &[NAME, col("Endpoints"), AGE]),
     (

@@ -38,6 +38,15 @@ pub(super) fn cells(
                 selector
             }]
         }
+        ("networking.k8s.io", "servicecidrs") => {
+            let ranges = items(object, "/spec/cidrs").iter();
+            let ranges: Vec<&str> = ranges.filter_map(Value::as_str).collect();
+            vec![ranges.join(",")]
+        }
+        ("networking.k8s.io", "ipaddresses") => {
+            // Without an age.
+            return Some(vec![json!(name(object)), json!(parent(object))]);
+        }
         _ => return None,
     };
     let mut row = vec![json!(name(object))];
@@ -100,6 +109,19 @@ fn parameters(class: &Value) -> String {
         text(parameters, "/kind"),
         text(parameters, "/name")
     )
+}
+
+/// What an address was given to, such as `services/default/web`.
+fn parent(address: &Value) -> String {
+    let parent = &address["spec"]["parentRef"];
+    if !parent.is_object() {
+        return "<none>".to_owned();
+    }
+    let (group, namespace) = (text(parent, "/group"), text(parent, "/namespace"));
+    let dot = if group.is_empty() { "" } else { "." };
+    let kind = format!("{}{dot}{group}", text(parent, "/resource")).to_lowercase();
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    format!("{kind}{slash}{namespace}/{}", text(parent, "/name"))
 }
 
 /// `a=b,c=d`, or `<none>`.

@@ -26,6 +26,19 @@ pub(super) fn cells(
                 json!(labels_text(object, "/template/metadata/labels")),
             ]
         }
+        ("", "replicationcontrollers") => {
+            let count = |pointer: &str| json!(int(object, pointer));
+            let mut row = vec![
+                name,
+                count("/spec/replicas"),
+                count("/status/replicas"),
+                count("/status/readyReplicas"),
+                age(object, now),
+            ];
+            row.extend(containers(object, TEMPLATE_CONTAINERS));
+            row.push(json!(labels_text(object, "/spec/selector")));
+            row
+        }
         ("apps", "controllerrevisions") => {
             let owners = items(object, "/metadata/ownerReferences");
             let owner = owners.iter().find(|owner| owner["controller"] == true);

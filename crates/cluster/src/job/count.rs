@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::index::{self, Indexes};
-use super::{TRACKING_FINALIZER, View};
+use super::{TRACKING_FINALIZER, View, policy};
 use crate::{Kind, Step, Target, Write, meta, pods};
 
 /// What the fold found.
@@ -53,7 +53,9 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
     let mut ended_indexes = false;
     for pod in view.pods.iter().filter(|pod| is_tracked(pod)) {
         let uid = meta::uid(&pod.metadata);
-        let Some(ok) = outcome(pod) else { continue };
+        let Some(ok) = outcome(view.job, pod) else {
+            continue;
+        };
         if index::is_indexed(view.job) && (ok || index::of(view.job, pod).is_none()) {
             ended_indexes = true;
             let released = note_index(view, pod, &stored, &mut completed);
@@ -66,7 +68,8 @@ pub(super) fn fold(view: &View<'_>, status: &mut JobStatus, step: &mut Step) -> 
             .chain(&lists.failed)
             .flatten()
             .any(|noted| noted == uid);
-        if noted {
+        // What counts for nothing need not be noted before it is let go.
+        if noted || (!ok && policy::is_ignored(view.job, pod)) {
             let released = (!held.contains(uid)).then(|| untrack(pod));
             step.writes.extend(released);
         } else {
@@ -149,13 +152,16 @@ pub(super) fn is_tracked(pod: &Pod) -> bool {
         .any(|finalizer| finalizer == TRACKING_FINALIZER)
 }
 
-/// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed), `None` = not
-/// ended.
-pub(super) fn outcome(pod: &Pod) -> Option<bool> {
+/// `Some(true)` = succeeded, `Some(false)` = failed (a deleted pod counts as failed, at once or
+/// when it has ended), `None` = not ended.
+pub(super) fn outcome(job: &Job, pod: &Pod) -> Option<bool> {
     match pods::phase(pod) {
         "Succeeded" => Some(true),
         "Failed" => Some(false),
-        _ => meta::is_deleting(&pod.metadata).then_some(false),
+        _ => {
+            let counts = policy::is_over(pod) || !policy::waits_for_end(job);
+            (counts && meta::is_deleting(&pod.metadata)).then_some(false)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::count::{self, Counted};
 use super::index::{self, Slot};
-use super::{SOURCE, TRACKING_FINALIZER, View, condition};
+use super::{SOURCE, TRACKING_FINALIZER, View, condition, policy};
 use crate::replica_set::BURST;
 use crate::{EventNote, Kind, Step, Target, Write, meta, pods};
 
@@ -38,6 +38,9 @@ pub(super) fn verdict(
     let (succeeded, failed) = tally(status);
     let failed_now =
         |reason, message: &str| Some(condition("Failed", "True", reason, message, now));
+    if let Some(message) = policy::failure(view) {
+        return failed_now("PodFailurePolicy", &message);
+    }
     let limit = spec.backoff_limit.unwrap_or(6);
     if failed > limit || fails_in_place(view, limit) {
         return failed_now(
@@ -57,6 +60,11 @@ pub(super) fn verdict(
     }
     if let Some((reason, message)) = failed_indexes(view.job, status, succeeded) {
         return failed_now(reason, message);
+    }
+    let enough = policy::success(view.job, &index::completed(view.job, Some(status)));
+    if let Some(message) = enough {
+        let reason = "SuccessPolicy";
+        return Some(condition("Complete", "True", reason, &message, now));
     }
     let running = view.pods.iter().any(|pod| pods::is_active(pod));
     let complete = match spec.completions {
@@ -177,9 +185,9 @@ pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &m
         None if counted.succeeded > 0 => active.len() as i32,
         None => parallelism,
     };
-    let missing = wanted - active.len() as i32;
-    if missing < 0 {
-        let surplus = usize::try_from(-missing).unwrap_or(0);
+    let surplus = active.len() as i32 - wanted;
+    if surplus > 0 {
+        let surplus = usize::try_from(surplus).unwrap_or(0);
         let mut order = active;
         order.sort_by_key(|pod| (pods::is_ready(pod), meta::name(&pod.metadata).to_owned()));
         for pod in order.into_iter().take(surplus) {
@@ -187,7 +195,15 @@ pub(super) fn scale(view: &View<'_>, counted: &Counted, now: Timestamp, step: &m
         }
         return;
     }
+    // A pod that waits to be replaced has its place until it has ended.
+    let ending = view.pods.iter().filter(|pod| is_ending(view.job, pod));
+    let missing = (-surplus - ending.count() as i32).max(0);
     create(view, (counted, missing), now, step);
+}
+
+/// Whether a deleted pod is only replaced when it has ended, and has not.
+pub(super) fn is_ending(job: &Job, pod: &Pod) -> bool {
+    meta::is_deleting(&pod.metadata) && policy::waits_for_end(job) && !policy::is_over(pod)
 }
 
 /// Creates the missing pods, unless they have to wait.

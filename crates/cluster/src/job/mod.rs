@@ -3,12 +3,13 @@
 //! Mirrors kube-controller-manager's Job controller for non-indexed and indexed Jobs: finished pods
 //! are counted exactly once through a finalizer (`uncountedTerminatedPods`, or `completedIndexes`,
 //! bridges status write and finalizer removal), failures back off exponentially,
-//! `activeDeadlineSeconds`, `suspend` and `ttlSecondsAfterFinished` hold. `podFailurePolicy` and
-//! `successPolicy` are not looked at.
+//! `activeDeadlineSeconds`, `suspend`, `ttlSecondsAfterFinished`, `podFailurePolicy`,
+//! `podReplacementPolicy` and `successPolicy` hold.
 
 mod count;
 mod index;
 mod manage;
+mod policy;
 
 use std::sync::Arc;
 
@@ -160,6 +161,7 @@ fn ending(job: &Job, verdict: &JobCondition) -> Write {
         (_, Some("BackoffLimitExceeded")) => ("Warning", "BackoffLimitExceeded", ""),
         (_, Some("DeadlineExceeded")) => ("Warning", "DeadlineExceeded", ""),
         (_, Some("FailedIndexes")) => ("Warning", "FailedIndexes", ""),
+        (_, Some("PodFailurePolicy")) => ("Warning", "PodFailurePolicy", ""),
         (_, Some("MaxFailedIndexesExceeded")) => ("Warning", "MaxFailedIndexesExceeded", ""),
         _ => ("Warning", "Failed", ""),
     };

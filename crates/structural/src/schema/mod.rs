@@ -8,6 +8,7 @@
 mod cel;
 mod default;
 mod format;
+mod installed;
 mod lists;
 mod model;
 mod parse;

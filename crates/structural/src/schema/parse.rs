@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::model::{Additional, Checks, ListType, MapType, PatchMeta, Rule, Schema, Type};
 use super::pattern::Pattern;
-use super::{rules, structural};
+use super::{installed, rules, structural};
 use crate::MAX_DEPTH;
 use crate::error::FieldError;
 
@@ -43,12 +43,12 @@ impl Schema {
         Err(errors)
     }
 
-    /// The rules of `x-kubernetes-validations` that are no CEL expressions: one error each, for the
-    /// server to refuse the CRD. `path` as for [`Schema::parse`].
-    pub fn broken_rules(&self, path: &str) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        rules::broken(self, path, &mut errors);
-        errors
+    /// The rules of `x-kubernetes-validations` that an API server refuses: expressions that are
+    /// none or do not fit the schema, and those whose estimated cost is over the limits. `path` as
+    /// for [`Schema::parse`]; `unchanged` for a schema that was installed before as it is, whose
+    /// rules may each cost what they do.
+    pub fn broken_rules(&self, path: &str, unchanged: bool) -> Vec<FieldError> {
+        installed::errors(self, path, unchanged)
     }
 
     /// The rules that [`super::validate`] does not evaluate: one sentence each, to be told as a

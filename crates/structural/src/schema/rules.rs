@@ -9,7 +9,7 @@
 
 use serde_json::Value;
 
-use super::cel::{self, Fault, Program, Scope};
+use super::cel::{Fault, Program, Scope};
 use super::model::{Additional, ListType, MapType, Rule, Schema, Type};
 use super::validate::correlate;
 use crate::FieldError;
@@ -198,7 +198,7 @@ fn field(rule: &Rule, schema: &Schema, path: &str) -> String {
 }
 
 /// The first field of `.a.b` or `['a'].b`, and what follows it.
-fn step(path: &str) -> (String, &str) {
+pub(super) fn step(path: &str) -> (String, &str) {
     if let Some(quoted) = path.strip_prefix("['") {
         let (name, after) = quoted.split_once("']").unwrap_or((quoted, ""));
         return (name.replace("\\'", "'").replace("\\\\", "\\"), after);
@@ -245,26 +245,6 @@ fn each<'s>(schema: &'s Schema, path: &str, visit: &mut impl FnMut(&'s Rule, Str
     if let Some(items) = &schema.items {
         each(items, &format!("{path}.items"), visit);
     }
-}
-
-/// One error per rule that says nothing, or is no expression.
-pub(super) fn broken(schema: &Schema, path: &str, errors: &mut Vec<FieldError>) {
-    each(schema, path, &mut |rule, at| {
-        if rule.rule.trim().is_empty() {
-            let at = format!("{at}.rule");
-            errors.push(FieldError::required(at, "rule is not specified"));
-        } else if let Some(why) = cel::syntax_error(&rule.rule) {
-            let detail = format!("compilation failed: {why}");
-            let at = format!("{at}.rule");
-            errors.push(FieldError::invalid(at, rule.rule.clone(), detail));
-        }
-        let message = rule.message_expression.as_deref();
-        if let Some((message, why)) = message.and_then(|m| Some((m, cel::syntax_error(m)?))) {
-            let detail = format!("messageExpression compilation failed: {why}");
-            let at = format!("{at}.messageExpression");
-            errors.push(FieldError::invalid(at, message, detail));
-        }
-    });
 }
 
 /// One sentence per rule that [`check`] does not evaluate, or not with its message. They go into a

@@ -155,3 +155,109 @@ fn an_indexed_job_says_how_many_indexes_it_has() {
         ["spec.completions: Required value: when completion mode is Indexed"]
     );
 }
+
+#[test]
+fn the_policies_of_a_job_are_checked() {
+    let kind = builtin::kind_of("batch/v1", "Job").unwrap();
+    let told = |spec: Value, restart: &str| -> Vec<String> {
+        let mut job = json!({ "metadata": { "name": "j", "namespace": "n" }, "spec": {
+            "completions": 3,
+            "template": { "spec": {
+                "restartPolicy": restart, "containers": [{ "name": "c", "image": "i" }],
+            } },
+        } });
+        let fields = spec.as_object().unwrap().clone();
+        job["spec"].as_object_mut().unwrap().extend(fields);
+        builtin::default(kind, &mut job);
+        let errors = builtin::validate(kind, &job);
+        errors.iter().map(ToString::to_string).collect()
+    };
+    let failure = |rule: Value| json!({ "podFailurePolicy": { "rules": [rule] } });
+    let codes = |values: Value| {
+        let codes = json!({ "operator": "In", "values": values });
+        failure(json!({ "action": "FailJob", "onExitCodes": codes }))
+    };
+    let at = "spec.podFailurePolicy.rules[0]";
+    assert!(told(codes(json!([1, 2])), "Never").is_empty());
+    assert_eq!(
+        told(codes(json!([1])), "OnFailure"),
+        [
+            "spec.template.spec.restartPolicy: Invalid value: \"OnFailure\": only \"Never\" is supported when podFailurePolicy is specified"
+        ]
+    );
+    assert_eq!(
+        told(codes(json!([2, 0, 2])), "Never"),
+        [
+            format!(
+                "{at}.onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator"
+            ),
+            format!("{at}.onExitCodes.values[2]: Duplicate value: 2"),
+            format!("{at}.onExitCodes.values: Invalid value: [2,0,2]: must be ordered"),
+        ]
+    );
+    let other = json!({ "action": "Ignore",
+        "onExitCodes": { "containerName": "d", "operator": "In", "values": [1] } });
+    assert_eq!(
+        told(failure(other), "Never"),
+        [format!(
+            "{at}.onExitCodes.containerName: Invalid value: \"d\": must be one of the container or initContainer names in the pod template"
+        )]
+    );
+    assert_eq!(
+        told(failure(json!({ "action": "Count" })), "Never"),
+        [format!(
+            "{at}: Invalid value: specifying one of OnExitCodes and OnPodConditions is required"
+        )]
+    );
+    let index =
+        json!({ "action": "FailIndex", "onPodConditions": [{ "type": "A", "status": "True" }] });
+    assert_eq!(
+        told(failure(index), "Never"),
+        [format!(
+            "{at}.action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be set"
+        )]
+    );
+}
+
+#[test]
+fn the_success_of_a_job_is_one_that_it_can_have() {
+    let kind = builtin::kind_of("batch/v1", "Job").unwrap();
+    let told = |rule: Value| -> Vec<String> {
+        let mut job = json!({ "metadata": { "name": "j", "namespace": "n" }, "spec": {
+            "completions": 3, "completionMode": "Indexed",
+            "successPolicy": { "rules": [rule] },
+            "template": { "spec": {
+                "restartPolicy": "Never", "containers": [{ "name": "c", "image": "i" }],
+            } },
+        } });
+        builtin::default(kind, &mut job);
+        let errors = builtin::validate(kind, &job);
+        errors.iter().map(ToString::to_string).collect()
+    };
+    let at = "spec.successPolicy.rules[0]";
+    assert!(told(json!({ "succeededIndexes": "0-2", "succeededCount": 2 })).is_empty());
+    assert_eq!(
+        told(json!({})),
+        [format!(
+            "{at}: Required value: at least one of succeededCount or succeededIndexes must be specified"
+        )]
+    );
+    assert_eq!(
+        told(json!({ "succeededIndexes": "3" })),
+        [format!(
+            "{at}.succeededIndexes: Invalid value: \"3\": error parsing succeededIndexes: too large index: \"3\""
+        )]
+    );
+    assert_eq!(
+        told(json!({ "succeededCount": 4 })),
+        [format!(
+            "{at}.succeededCount: Invalid value: 4: must be less than or equal to 3 (the number of specified completions)"
+        )]
+    );
+    assert_eq!(
+        told(json!({ "succeededIndexes": "0,1", "succeededCount": 3 })),
+        [format!(
+            "{at}.succeededCount: Invalid value: 3: must be less than or equal to 2 (the number of indexes in the specified succeededIndexes field)"
+        )]
+    );
+}

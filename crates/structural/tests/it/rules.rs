@@ -295,6 +295,38 @@ fn the_order_of_sets_and_maps_refuses_no_object() {
 }
 
 #[test]
+fn the_order_of_sets_is_seen_where_the_language_shows_it() {
+    let schema = |rule: &str| {
+        let set = json!({ "type": "array", "x-kubernetes-list-type": "set",
+            "items": { "type": "string" } });
+        parse(
+            &json!({ "type": "object", "x-kubernetes-validations": [{ "rule": rule }],
+            "properties": { "one": set, "other": set } }),
+        )
+    };
+    let spec = json!({ "one": ["a", "b"], "other": ["b", "a"] });
+    for rule in [
+        "self.one != self.other",
+        // A list that is written down has an order.
+        "['b', 'a'] == self.one",
+        "self.one[0] == self.other[0]",
+    ] {
+        assert_eq!(texts(&schema(rule), &spec, None).len(), 1, "{rule}");
+    }
+    let old = json!({ "one": ["b", "a"], "other": ["c"] });
+    for rule in [
+        "self.one == oldSelf.one",
+        "oldSelf.one[0] == 'b'",
+        "[1].all(n, self.one == oldSelf.one)",
+    ] {
+        assert!(texts(&schema(rule), &spec, Some(&old)).is_empty(), "{rule}");
+    }
+    // Of a sum nobody here knows whether it is a set.
+    let sum = schema("self.one + ['c'] == ['c', 'b', 'a']");
+    assert!(texts(&sum, &spec, None).is_empty());
+}
+
+#[test]
 fn rules_that_are_not_evaluated_are_told_when_the_schema_is_installed() {
     let told = |rule: Value| parse(&immutable(&rule)).unsupported_rules("root");
     let at = "root.properties[spec].properties[a].x-kubernetes-validations[0]";
@@ -322,28 +354,189 @@ fn rules_that_are_not_evaluated_are_told_when_the_schema_is_installed() {
     assert!(told(optional).is_empty());
 }
 
+fn broken(spec: &Value) -> Vec<String> {
+    let errors = parse(spec).broken_rules("root", false);
+    errors.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn rules_that_are_no_expressions_are_refused() {
-    let errors = |rule: Value| -> Vec<String> {
-        let errors = parse(&immutable(&rule)).broken_rules("root");
-        errors.iter().map(ToString::to_string).collect()
-    };
+    let errors = |rule: Value| broken(&immutable(&rule));
     let at = "root.properties[spec].properties[a].x-kubernetes-validations[0]";
-    assert_eq!(
-        errors(json!({ "rule": "self.nope ((" })),
-        [format!(
-            "{at}.rule: Invalid value: \"self.nope ((\": compilation failed: ERROR: <input>:1:13: Syntax error: mismatched input '<EOF>' expecting an expression"
-        )]
+    let told = errors(json!({ "rule": "self.nope ((" }));
+    assert_eq!(told.len(), 1);
+    let start = format!(
+        r#"{at}.rule: Invalid value: {{"Rule":"self.nope ((","Message":"","MessageExpression":"","Reason":null,"FieldPath":"","OptionalOldSelf":null}}: compilation failed: ERROR: <input>:1:13: Syntax error: mismatched input '<EOF>' expecting {{'['"#
     );
+    assert!(told[0].starts_with(&start), "{}", told[0]);
+    assert!(told[0].ends_with("\n | self.nope ((\n | ............^"));
     assert_eq!(
         errors(json!({ "rule": " " })),
         [format!("{at}.rule: Required value: rule is not specified")]
     );
     let message = errors(json!({ "rule": "self == oldSelf", "messageExpression": "'" }));
     assert_eq!(message.len(), 1);
-    assert!(message[0].starts_with(&format!(
-        "{at}.messageExpression: Invalid value: \"'\": messageExpression compilation failed: "
-    )));
+    assert!(message[0].starts_with(&format!("{at}.messageExpression: Invalid value: {{")));
+    assert!(message[0].contains("}: messageExpression compilation failed: ERROR: <input>:1:1: "));
+}
+
+#[test]
+fn rules_that_do_not_fit_their_schema_are_refused() {
+    let at = "root.properties[spec].properties[a].x-kubernetes-validations[0]";
+    let errors = |rule: Value| broken(&immutable(&rule));
+    let ends = |rule: Value, field: &str, detail: &str| {
+        let told = errors(rule);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with(&format!("{at}.{field}: ")),
+            "{}",
+            told[0]
+        );
+        assert!(told[0].ends_with(detail), "{}", told[0]);
+    };
+    let words = "compilation failed: ERROR: <input>:1:5: type 'string' does not support field selection\n | self.b\n | ....^";
+    ends(json!({ "rule": "self.b" }), "rule", words);
+    let words = "cel expression must evaluate to a bool";
+    ends(json!({ "rule": "self" }), "rule", words);
+    let rule = json!({ "rule": "self < 'b'", "messageExpression": "1" });
+    let words = "messageExpression must evaluate to a string";
+    ends(rule, "messageExpression", words);
+    let rule = json!({ "rule": "self < 'b'", "optionalOldSelf": true });
+    let words = "Invalid value: true: may not be set if oldSelf is not used in rule";
+    ends(rule, "optionalOldSelf", words);
+    let reason = json!({ "rule": "self < 'b'", "reason": "Other", "messageExpression": "1" });
+    let words = r#"Unsupported value: "Other": supported values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired""#;
+    ends(reason, "reason", words);
+    let words = "message must be specified if rule contains line breaks";
+    ends(json!({ "rule": "self\n< 'b'" }), "message", words);
+    let words = "fieldPath must be a valid path";
+    ends(
+        json!({ "rule": "self < 'b'", "fieldPath": ".c" }),
+        "fieldPath",
+        words,
+    );
+    assert!(errors(json!({ "rule": "self < 'b'", "message": "m" })).is_empty());
+}
+
+/// An object with the sorts of fields that definitions have rules for.
+fn in_use() -> Value {
+    let text = |most: u64| json!({ "type": "string", "maxLength": most });
+    let link = json!({ "type": "object", "required": ["name"], "properties": {
+        "name": text(253), "namespace": text(63), "port": { "type": "integer" },
+        "type": { "type": "string", "enum": ["Path", "Host"] },
+    } });
+    json!({ "type": "object", "properties": {
+        "links": { "type": "array", "maxItems": 32, "items": link },
+        "labels": { "type": "object", "maxProperties": 16, "additionalProperties": text(63) },
+        "limit": { "x-kubernetes-int-or-string": true },
+        "wait": text(16),
+        "address": text(64),
+        "replicas": { "type": "integer" },
+        "ratio": { "type": "number" },
+        "since": { "type": "string", "format": "date-time" },
+        "owner": { "type": "object", "nullable": true, "properties": { "name": text(63) } },
+        "template": { "type": "object", "x-kubernetes-embedded-resource": true,
+            "x-kubernetes-preserve-unknown-fields": true },
+    } })
+}
+
+#[test]
+fn rules_in_the_ways_of_definitions_in_use_are_taken() {
+    for rule in [
+        "self.links.all(a, self.links.exists_one(b, a.name == b.name && (has(a.__namespace__) ? has(b.__namespace__) && a.__namespace__ == b.__namespace__ : !has(b.__namespace__))))",
+        "self.links.filter(l, l.type == 'Path').size() <= 1 && !self.links.exists(l, l.type in ['Host'] && !has(l.port))",
+        "self.links.map(l, l.port) == oldSelf.links.map(l, l.port)",
+        "(self.links.size() > 0 ? self.links[0].name.size() : 0) + (self.links.size() > 1 ? size(self.links[1].name) : 0) <= 128",
+        "[has(self.wait), has(self.address)].filter(x, x == true).size() <= 1",
+        "(has(self.wait) ? 1 : 0) + (has(self.address) ? 1 : 0) <= 1",
+        "self.labels.all(k, !k.startsWith('x/') && self.labels[k] != '') && !('*' in self.labels)",
+        "self.labels.all(k, k in ['a', 'b'] || !k.find('^([^/]+)').endsWith('example.com'))",
+        "self.limit == null || oldSelf.limit == null || quantity(self.limit).compareTo(quantity(oldSelf.limit)) >= 0",
+        "type(self.limit) == int ? self.limit > 0 : self.limit.matches(r'^[0-9]+%$') && int(self.limit.replace('%', '')) <= 100",
+        "self.owner == null || oldSelf.owner == null || self.owner == oldSelf.owner",
+        "!has(self.wait) || duration(self.wait) >= duration('1s') && duration(self.wait) <= duration('1h')",
+        "isIP(self.address) && ip(self.address).family() == 4 || isCIDR(self.address) && cidr(self.address).ip().family() == 6",
+        "!format.dns1123Label().validate(self.address).hasValue()",
+        "has(self.address) && isURL(self.address) ? url(self.address).getScheme() in ['http', 'https'] : true",
+        r#"size(self.address) == 0 || self.address.matches(r"""^[-'a-z0-9]+$""")"#,
+        "self.replicas > 0 && self.ratio < 1 && self.replicas <= self.ratio",
+        "self.?owner.name.orValue('') == '' && self.?labels[?'a'].orValue('b') == 'b'",
+        "self.since < timestamp('2030-01-01T00:00:00Z')",
+        "self.template.metadata.name != '' && self.template.kind == 'Pod'",
+        "self.links.all(i, link, i < 3 || link.name != '')",
+    ] {
+        let mut spec = in_use();
+        spec["x-kubernetes-validations"] = json!([{ "rule": rule }]);
+        let told = broken(&spec);
+        assert!(told.is_empty(), "{rule}: {told:?}");
+    }
+    let mut spec = in_use();
+    let rule = "!oldSelf.hasValue() || self == oldSelf.value() || oldSelf.orValue('') == ''";
+    let optional = json!([{ "rule": rule, "optionalOldSelf": true }]);
+    spec["properties"]["wait"]["x-kubernetes-validations"] = optional;
+    assert!(broken(&spec).is_empty(), "{:?}", broken(&spec));
+}
+
+#[test]
+fn a_transition_rule_needs_values_that_can_be_told_apart() {
+    let list = |kind: &str| {
+        json!({ "type": "array", "maxItems": 5, "x-kubernetes-list-type": kind,
+            "x-kubernetes-list-map-keys": if kind == "map" { json!(["n"]) } else { json!([]) },
+            "items": { "type": "object", "required": ["n"], "x-kubernetes-map-type": "atomic",
+                "properties": { "n": { "type": "string", "maxLength": 5 } },
+                "x-kubernetes-validations": [{ "rule": "self == oldSelf" }] } })
+    };
+    assert!(broken(&list("map")).is_empty());
+    let at = "root.properties[spec]";
+    let words = "oldSelf cannot be used on the uncorrelatable portion of the schema within";
+    assert_eq!(
+        broken(&list("atomic")),
+        [format!(
+            "{at}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": {words} {at}"
+        )]
+    );
+}
+
+#[test]
+fn rules_that_may_cost_too_much_are_refused() {
+    let list = |bound: Value, rule: &str| {
+        let mut list = json!({ "type": "array", "items": { "type": "string", "maxLength": 10 } });
+        list.as_object_mut()
+            .unwrap()
+            .extend(bound.as_object().unwrap().clone());
+        list["x-kubernetes-validations"] = json!([{ "rule": rule }]);
+        list
+    };
+    let hint = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)";
+    let at = "root.properties[spec].x-kubernetes-validations[0].rule";
+    let pairs = "self.all(a, self.all(b, a == b))";
+    assert!(broken(&list(json!({ "maxItems": 10 }), pairs)).is_empty());
+    let whole =
+        "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
+    assert_eq!(
+        broken(&list(json!({}), pairs)),
+        [
+            format!(
+                "{at}: Forbidden: estimated rule cost exceeds budget by factor of more than 100x {hint}"
+            ),
+            format!("{at}: Forbidden: {whole}"),
+            format!(
+                "root: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of more than 100x {hint}"
+            ),
+        ]
+    );
+    let spared = parse(&list(
+        json!({}),
+        "self.all(a, a.contains('01234567890123456789'))",
+    ));
+    // 12 in each of 1,048,575 rounds, and 2 around them.
+    assert_eq!(
+        spared.broken_rules("root", false)[0].to_string(),
+        format!(
+            "{at}: Forbidden: estimated rule cost exceeds budget by factor of 1.258290x {hint}"
+        )
+    );
+    assert!(spared.broken_rules("root", true).is_empty());
 }
 
 #[test]

@@ -92,3 +92,35 @@ fn indexed_jobs_say_which_indexes_are_completed() {
         assert_eq!(pod["metadata"]["finalizers"], Value::Null);
     }
 }
+
+#[test]
+fn a_policy_fails_a_job_at_an_exit_code() {
+    let mut world = World::new();
+    let rule = json!({ "action": "FailJob",
+        "onExitCodes": { "operator": "In", "values": [3] } });
+    let policy = json!({ "podFailurePolicy": { "rules": [rule] } });
+    world.create(job("exit 3", &policy));
+    world.run(120);
+    let job = world.get(&Kind::JOB, "check").unwrap();
+    assert_eq!(
+        job_condition(&job, "Failed")["reason"],
+        "PodFailurePolicy",
+        "{:#}",
+        job["status"]
+    );
+    assert_eq!(job["status"]["failed"], 1);
+}
+
+#[test]
+fn a_policy_calls_a_job_done_before_all_its_indexes_are() {
+    let mut world = World::new();
+    let spec = json!({ "completions": 3, "parallelism": 1, "completionMode": "Indexed",
+        "successPolicy": { "rules": [{ "succeededIndexes": "0" }] } });
+    world.create(job("sleep 3", &spec));
+    world.run(120);
+    let job = world.get(&Kind::JOB, "check").unwrap();
+    let complete = job_condition(&job, "Complete");
+    assert_eq!(complete["reason"], "SuccessPolicy", "{:#}", job["status"]);
+    assert_eq!(complete["message"], "Matched rules at index 0");
+    assert_eq!(job["status"]["completedIndexes"], "0");
+}

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
-use super::{View, count, manage};
+use super::{View, count, manage, policy};
 use crate::{Step, meta, pods};
 
 const ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
 const FAILURES_ANNOTATION: &str = "batch.kubernetes.io/job-index-failure-count";
+const IGNORED_ANNOTATION: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 const VARIABLE: &str = "JOB_COMPLETION_INDEX";
 /// The longest name that an API server puts its five characters after.
 const PREFIX_MAX: usize = 58;
@@ -65,6 +66,11 @@ impl Indexes {
         self.0.len() as i32
     }
 
+    /// How many are in the other ones too.
+    pub(super) fn common(&self, other: &Self) -> i32 {
+        self.0.intersection(&other.0).count() as i32
+    }
+
     pub(super) fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }
@@ -76,6 +82,8 @@ pub(super) struct Slot {
     index: i32,
     /// How often it has failed, if that is counted.
     failures: Option<i32>,
+    /// How often it has failed besides, without that it counts.
+    ignored: i32,
 }
 
 pub(super) fn is_indexed(job: &Job) -> bool {
@@ -120,7 +128,7 @@ pub(super) fn note(view: &View<'_>, completed: Indexes, status: &mut JobStatus) 
     if let Some(limit) = limit(job) {
         let mut failed = failed(job, Some(&*status));
         for (index, failures) in failures(view) {
-            if failures.count > limit && !done.contains(index) {
+            if (failures.count > limit || failures.for_good) && !done.contains(index) {
                 failed.insert(index);
             }
         }
@@ -133,6 +141,10 @@ pub(super) fn note(view: &View<'_>, completed: Indexes, status: &mut JobStatus) 
 #[derive(Clone, Copy, Debug, Default)]
 struct Failures {
     count: i32,
+    /// Those that count for nothing, except for how long the next pod waits.
+    ignored: i32,
+    /// Whether one of them fails the index whatever their count.
+    for_good: bool,
     last: Option<Timestamp>,
 }
 
@@ -144,11 +156,16 @@ fn failures(view: &View<'_>) -> BTreeMap<i32, Failures> {
             // Dismissed by the Job itself, or counted before it was let go.
             continue;
         }
-        let (Some(index), Some(false)) = (of(view.job, pod), count::outcome(pod)) else {
+        let (Some(index), Some(false)) = (of(view.job, pod), count::outcome(view.job, pod)) else {
             continue;
         };
         let known = all.entry(index).or_default();
-        known.count = known.count.max(failed_before(pod).saturating_add(1));
+        let ignored = i32::from(policy::is_ignored(view.job, pod));
+        let failed = failed_before(pod).saturating_add(1 - ignored);
+        known.count = known.count.max(failed);
+        let ignored = ignored_before(pod).saturating_add(ignored);
+        known.ignored = known.ignored.max(ignored);
+        known.for_good |= policy::fails_index(view.job, pod);
         known.last = known.last.max(manage::ended_at(pod));
     }
     all
@@ -156,8 +173,17 @@ fn failures(view: &View<'_>) -> BTreeMap<i32, Failures> {
 
 /// How often the index of a pod had failed before it.
 fn failed_before(pod: &Pod) -> i32 {
-    let before = meta::annotation(&pod.metadata, FAILURES_ANNOTATION);
-    before.and_then(|text| text.parse().ok()).unwrap_or(0)
+    number(pod, FAILURES_ANNOTATION)
+}
+
+/// How often it had failed without that it counts.
+fn ignored_before(pod: &Pod) -> i32 {
+    number(pod, IGNORED_ANNOTATION)
+}
+
+fn number(pod: &Pod, annotation: &str) -> i32 {
+    let text = meta::annotation(&pod.metadata, annotation);
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// The uids of failed pods that must not be let go yet: the last of each open index that nobody
@@ -174,14 +200,15 @@ pub(super) fn held<'a>(view: &View<'a>) -> BTreeSet<&'a str> {
     let taken: BTreeSet<i32> = active.filter_map(|pod| of(view.job, pod)).collect();
     let mut last = BTreeMap::new();
     for pod in view.pods.iter().filter(|pod| count::is_tracked(pod)) {
-        let (Some(index), Some(false)) = (of(view.job, pod), count::outcome(pod)) else {
+        let (Some(index), Some(false)) = (of(view.job, pod), count::outcome(view.job, pod)) else {
             continue;
         };
         if closed.contains(index) || taken.contains(&index) {
             continue;
         }
         let uid = meta::uid(&pod.metadata);
-        let place = (failed_before(pod), manage::ended_at(pod), uid);
+        let before = failed_before(pod).saturating_add(ignored_before(pod));
+        let place = (before, manage::ended_at(pod), uid);
         let known = last.entry(index).or_insert(place);
         *known = place.max(*known);
     }
@@ -209,8 +236,9 @@ pub(super) fn free(
     now: Timestamp,
     step: &mut Step,
 ) -> Vec<Slot> {
-    let active = view.pods.iter().filter(|pod| pods::is_active(pod));
-    let taken: BTreeSet<i32> = active.filter_map(|pod| of(view.job, pod)).collect();
+    let there = |pod: &Pod| pods::is_active(pod) || manage::is_ending(view.job, pod);
+    let there = view.pods.iter().filter(|pod| there(pod));
+    let taken: BTreeSet<i32> = there.filter_map(|pod| of(view.job, pod)).collect();
     let counts = limit(view.job).is_some();
     let failures = if counts {
         failures(view)
@@ -221,7 +249,8 @@ pub(super) fn free(
         (0..completions(view.job)).filter(|index| !taken.contains(index) && !done.contains(*index));
     let slots = open.filter_map(|index| {
         let known = failures.get(&index).copied().unwrap_or_default();
-        let at = known.last.map(|last| manage::delayed(last, known.count));
+        let times = known.count.saturating_add(known.ignored);
+        let at = known.last.map(|last| manage::delayed(last, times));
         if let Some(at) = at.filter(|at| *at > now) {
             step.wake(at);
             return None;
@@ -229,6 +258,7 @@ pub(super) fn free(
         Some(Slot {
             index,
             failures: counts.then_some(known.count),
+            ignored: known.ignored,
         })
     });
     slots.take(most).collect()
@@ -250,6 +280,9 @@ pub(super) fn assign(pod: &mut Pod, job: &str, slot: Slot) {
     annotations.insert(ANNOTATION.to_owned(), index.clone());
     if let Some(failures) = slot.failures {
         annotations.insert(FAILURES_ANNOTATION.to_owned(), failures.to_string());
+    }
+    if slot.ignored > 0 {
+        annotations.insert(IGNORED_ANNOTATION.to_owned(), slot.ignored.to_string());
     }
     let Some(spec) = &mut pod.spec else { return };
     spec.hostname = Some(format!("{job}-{index}")).filter(|name| name.len() <= HOSTNAME_MAX);

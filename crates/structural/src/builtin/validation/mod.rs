@@ -3,6 +3,7 @@
 //! Not every rule of Kubernetes is here: required fields and enumerations of the whole table, names
 //! and labels, pod and workload specs, services, and what must not change on update.
 
+mod job_policy;
 mod metadata;
 mod names;
 mod pod;

@@ -29,6 +29,7 @@ pub fn validate_update(kind: &Kind, object: &Value, old: &Value) -> Vec<FieldErr
             same("/spec/selector", "spec.selector");
             same("/spec/completionMode", "spec.completionMode");
             same("/spec/podFailurePolicy", "spec.podFailurePolicy");
+            same("/spec/successPolicy", "spec.successPolicy");
             same("/spec/backoffLimitPerIndex", "spec.backoffLimitPerIndex");
             let suspended = old.pointer("/spec/suspend") == Some(&Value::Bool(true))
                 && old.pointer("/status/startTime").is_none();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{at, entries, items, names, non_negative, pod, port, text};
+use super::{at, entries, items, job_policy, names, non_negative, pod, port, text};
 use crate::FieldError;
 
 pub(super) fn deployment(spec: &Value, errors: &mut Vec<FieldError>) {
@@ -150,6 +150,8 @@ pub(super) fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
         "completions",
         "activeDeadlineSeconds",
         "backoffLimit",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
         "ttlSecondsAfterFinished",
     ] {
         non_negative(spec, key, path, errors);
@@ -158,6 +160,7 @@ pub(super) fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let at = format!("{path}.completions");
         errors.push(FieldError::required(at, "when completion mode is Indexed"));
     }
+    job_policy::check(spec, path, errors);
     if !at(spec, "selector").is_null() {
         mismatch(spec, path, errors);
     }
@@ -172,6 +175,12 @@ pub(super) fn job(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
         } else {
             FieldError::not_supported(at, policy, &["OnFailure", "Never"])
         });
+    } else if let Some(policy) = policy.filter(|policy| *policy != "Never")
+        && !at(spec, "podFailurePolicy").is_null()
+    {
+        let at = format!("{path}.template.spec.restartPolicy");
+        let detail = "only \"Never\" is supported when podFailurePolicy is specified";
+        errors.push(FieldError::invalid(at, policy, detail));
     }
 }
 

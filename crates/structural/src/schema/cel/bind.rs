@@ -1,6 +1,5 @@
 //! Objects as values of the language, typed by their schema: what `self` and `oldSelf` stand for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,6 +10,10 @@ use serde_json::{Number, Value as Json};
 
 use crate::schema::model::{Additional, ListType, Schema, Type};
 
+/// The step of a shape to the items of a list, and to the values of a map.
+pub(super) const BELOW: &str = "[]";
+/// Of a shape, what tells the items of a list apart: the names of fields, none for the whole items.
+pub(super) const KEYS: &str = "keys";
 /// Field names that are words of the language.
 const WORDS: [&str; 21] = [
     "as",
@@ -36,17 +39,20 @@ const WORDS: [&str; 21] = [
     "while",
 ];
 
-/// The value of `json`. `like` is what stands at the same place in the object that this one will be
-/// compared with: sets and maps follow its order, as their order makes no difference to the API
-/// server's `==`.
-pub(super) fn bind(schema: Option<&Schema>, json: &Json, like: Option<&Json>) -> Value {
+/// The value of `json`.
+pub(super) fn bind(schema: Option<&Schema>, json: &Json) -> Value {
     let schema = schema.map(Schema::resolve);
     match json {
         Json::Null => Value::Null,
         Json::Bool(flag) => Value::Bool(*flag),
         Json::Number(amount) => number(schema, amount),
         Json::String(text) => string(schema, text),
-        Json::Array(items) => list(schema, items, like),
+        Json::Array(items) => {
+            let item = schema.and_then(Schema::item);
+            Value::List(Arc::new(
+                items.iter().map(|json| bind(item, json)).collect(),
+            ))
+        }
         Json::Object(map) => {
             let free = schema.is_some_and(|schema| {
                 matches!(
@@ -56,7 +62,7 @@ pub(super) fn bind(schema: Option<&Schema>, json: &Json, like: Option<&Json>) ->
             });
             let entries = map.iter().map(|(name, json)| {
                 let below = schema.and_then(|schema| schema.property(name));
-                let value = bind(below, json, like.and_then(|like| like.get(name)));
+                let value = bind(below, json);
                 // Keys of a map are data, names of fields are part of the language.
                 let key = if free { name.clone() } else { escape(name) };
                 (Key::String(Arc::new(key)), value)
@@ -100,45 +106,6 @@ fn string(schema: Option<&Schema>, text: &str) -> Value {
     }
 }
 
-fn list(schema: Option<&Schema>, items: &[Json], like: Option<&Json>) -> Value {
-    let item = schema.and_then(Schema::item);
-    let others = like.and_then(Json::as_array);
-    let (Some(schema), Some(others)) = (schema, others) else {
-        return Value::List(Arc::new(
-            items.iter().map(|json| bind(item, json, None)).collect(),
-        ));
-    };
-    let identity = |json: &Json| match schema.effective_list_type() {
-        ListType::Atomic => None,
-        ListType::Set => Some(json.to_string()),
-        ListType::Map => Some(
-            schema
-                .list_map_keys
-                .iter()
-                .map(|key| json.get(key).unwrap_or(&Json::Null).to_string() + ",")
-                .collect(),
-        ),
-    };
-    let places: BTreeMap<String, usize> = others
-        .iter()
-        .enumerate()
-        .filter_map(|(place, other)| Some((identity(other)?, place)))
-        .collect();
-    let mut ordered: Vec<(usize, &Json)> = items
-        .iter()
-        .map(|json| {
-            let place = identity(json).and_then(|identity| places.get(&identity).copied());
-            (place.unwrap_or(usize::MAX), json)
-        })
-        .collect();
-    // Stable: what has no counterpart, and atomic lists, keep their order.
-    ordered.sort_by_key(|(place, _)| *place);
-    let values = ordered
-        .into_iter()
-        .map(|(place, json)| bind(item, json, others.get(place)));
-    Value::List(Arc::new(values.collect()))
-}
-
 /// Whether there is a list whose order the API server's `==` does not look at.
 pub(super) fn is_unordered(schema: &Schema, json: &Json) -> bool {
     match json {
@@ -154,8 +121,45 @@ pub(super) fn is_unordered(schema: &Schema, json: &Json) -> bool {
     }
 }
 
+/// Where the lists are whose order the API server's `==` does not look at, for functions to find
+/// by the steps that lead there: `.field`, and `[]` to the items of a list or the values of a map.
+/// Null where there are none. Counts what it makes.
+pub(super) fn shape(schema: &Schema, size: &mut u64) -> Value {
+    if schema.link.is_some() {
+        return Value::Null;
+    }
+    let mut parts = Vec::new();
+    let mut put = |name: String, part: Value| {
+        if part != Value::Null {
+            parts.push((Key::String(Arc::new(name)), part));
+        }
+    };
+    for (name, property) in &schema.properties {
+        put(format!(".{}", escape(name)), shape(property, size));
+    }
+    if let Additional::Schema(values) = &schema.additional {
+        put(BELOW.to_owned(), shape(values, size));
+    }
+    if let Some(item) = &schema.items {
+        put(BELOW.to_owned(), shape(item, size));
+        let keys = match schema.effective_list_type() {
+            ListType::Atomic => Value::Null,
+            ListType::Set => Value::from(Vec::<String>::new()),
+            ListType::Map => Value::from(schema.list_map_keys.clone()),
+        };
+        put(KEYS.to_owned(), keys);
+    }
+    if parts.is_empty() {
+        return Value::Null;
+    }
+    *size += parts.len() as u64;
+    Value::Map(Map {
+        map: Arc::new(parts.into_iter().collect()),
+    })
+}
+
 /// The name of a field as expressions write it.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     if WORDS.contains(&name) {
         return format!("__{name}__");
     }
@@ -175,6 +179,8 @@ pub(super) struct Size {
     pub(super) whole: u64,
     /// Of the longest list or map.
     pub(super) longest: u64,
+    /// Of the shape that says which lists have no order.
+    pub(super) shape: u64,
 }
 
 impl Size {
@@ -205,7 +211,7 @@ impl Size {
 mod tests {
     use serde_json::json;
 
-    use super::{Key, Schema, Size, Value, bind, escape};
+    use super::{BELOW, KEYS, Key, Schema, Size, Value, bind, escape, shape};
 
     fn schema(json: &serde_json::Value) -> Schema {
         let root = json!({ "type": "object", "properties": { "a": json } });
@@ -218,9 +224,8 @@ mod tests {
 
     #[test]
     fn values_have_the_types_of_their_schema() {
-        let bound = |kind: serde_json::Value, value: serde_json::Value| {
-            bind(Some(&schema(&kind)), &value, None)
-        };
+        let bound =
+            |kind: serde_json::Value, value: serde_json::Value| bind(Some(&schema(&kind)), &value);
         assert_eq!(
             bound(json!({"type": "number"}), json!(1))
                 .type_of()
@@ -258,7 +263,7 @@ mod tests {
             ["a_b", "a__underscores__b"]
         );
         let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
-        let value = bind(Some(&schema(&map)), &json!({ "a-b": "c" }), None);
+        let value = bind(Some(&schema(&map)), &json!({ "a-b": "c" }));
         let Value::Map(value) = value else {
             panic!("a map")
         };
@@ -266,14 +271,27 @@ mod tests {
     }
 
     #[test]
-    fn sets_and_maps_take_the_order_of_what_they_are_compared_with() {
+    fn a_shape_leads_to_the_lists_without_an_order() {
         let set =
             json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}});
-        let atomic = json!({"type": "array", "items": {"type": "string"}});
-        let (old, new) = (json!(["c", "a", "b"]), json!(["a", "b", "d"]));
-        let bound = |kind: &serde_json::Value| bind(Some(&schema(kind)), &old, Some(&new));
-        assert_eq!(bound(&set), Value::from(vec!["a", "b", "c"]));
-        assert_eq!(bound(&atomic), Value::from(vec!["c", "a", "b"]));
+        let whole = json!({ "type": "object", "properties": {
+            "a": { "type": "array", "items": { "type": "object", "properties": { "x-y": set } } },
+            "b": { "type": "string" },
+        } });
+        let mut size = 0;
+        let mut place = shape(&schema(&whole), &mut size);
+        assert_eq!(size, 4);
+        for step in [".a", BELOW, ".x__dash__y", KEYS] {
+            let Value::Map(map) = &place else {
+                panic!("{step}: {place:?}")
+            };
+            place = map.map.get(&Key::from(step)).unwrap().clone();
+        }
+        assert_eq!(place, Value::from(Vec::<String>::new()));
+        assert_eq!(
+            shape(&schema(&json!({ "type": "string" })), &mut size),
+            Value::Null
+        );
     }
 
     #[test]
@@ -284,6 +302,7 @@ mod tests {
         let wanted = Size {
             whole: 10,
             longest: 3,
+            shape: 0,
         };
         assert_eq!(size, wanted);
     }

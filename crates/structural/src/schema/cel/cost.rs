@@ -67,7 +67,8 @@ pub(super) fn cost(expression: &Expression, size: Size) -> u64 {
         object,
         variables: Vec::new(),
     };
-    cost.of(expression).0
+    // The shape was made once; comparisons only look it up along the values that they compare.
+    cost.of(expression).0.saturating_add(size.shape)
 }
 
 /// A bound to the size of a value. Texts are counted as in [`Size`].

@@ -1,26 +1,33 @@
 //! What an expression may call: the functions of `cel` and `kube-cel`, and those that stand in for
 //! operators which the interpreter takes otherwise than the API server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::common::ast::{CallExpr, Expr};
 use kube_cel::cel::extractors::This;
-use kube_cel::cel::objects::{KeyRef, OptionalValue, Value};
+use kube_cel::cel::objects::{Key, KeyRef, OptionalValue, Value};
 use kube_cel::cel::parser::Expression;
 use kube_cel::cel::{Context, ExecutionError};
 
+use super::bind::{BELOW, KEYS};
+
 /// `a == b`, with numbers compared across their types. The last argument of this, and of the two
-/// that follow, is [`UNORDERED`].
+/// that follow, is a list: [`UNORDERED`], what is known of `a` ([`PLACED`], [`MADE`] or nothing),
+/// and the steps to the place that it is from.
 pub(super) const EQUALS: &str = "@equals";
 /// `a != b`.
 pub(super) const DIFFERS: &str = "@differs";
 /// `a in b`.
 pub(super) const CONTAINS: &str = "@contains";
-/// The variable that says whether there are lists among the values of a scope whose order the API
-/// server's `==` does not look at; no expression can name it.
+/// The variable that says which lists among the values of a scope the API server's `==` compares
+/// without their order; null if there are none. No expression can name it.
 pub(super) const UNORDERED: &str = "@unordered";
+/// A value is from a place of the object.
+pub(super) const PLACED: &str = "/";
+/// A value was written down: its lists have an order.
+pub(super) const MADE: &str = "=";
 /// `a.?b`, `a[?b]`, and what follows them.
 pub(super) const PICK: &str = "@pick";
 /// The list of the one value that an optional has, or of none.
@@ -52,21 +59,17 @@ pub(super) static ROOT: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut root = Context::default().with_all();
     root.add_function(
         EQUALS,
-        |left: Value, right: Value, unordered: Value| -> Answer<bool> {
-            equals(&left, &right, &unordered)
-        },
+        |left: Value, right: Value, known: Value| -> Answer<bool> { equals(&left, &right, &known) },
     );
     root.add_function(
         DIFFERS,
-        |left: Value, right: Value, unordered: Value| -> Answer<bool> {
-            equals(&left, &right, &unordered).map(|equal| !equal)
+        |left: Value, right: Value, known: Value| -> Answer<bool> {
+            equals(&left, &right, &known).map(|equal| !equal)
         },
     );
     root.add_function(
         CONTAINS,
-        |item: Value, all: Value, unordered: Value| -> Answer<bool> {
-            contains(&all, &item, &unordered)
-        },
+        |item: Value, all: Value, known: Value| -> Answer<bool> { contains(&all, &item, &known) },
     );
     root.add_function(PICK, |from: Value, key: Value| -> Answer<Value> {
         Ok(optional(pick(&from, &key)))
@@ -120,19 +123,122 @@ pub(super) fn optional(value: Option<Value>) -> Value {
 }
 
 /// Values do not know whether they are sets or maps of the API server, where order makes no
-/// difference. If it is all that differs, and there are such lists, nobody can say.
-fn equals(left: &Value, right: &Value, unordered: &Value) -> Answer<bool> {
-    if left == right {
-        return Ok(true);
+/// difference; the place that the left one is from does. If it is from none, order is all that
+/// differs, and there are such lists, nobody can say.
+fn equals(left: &Value, right: &Value, known: &Value) -> Answer<bool> {
+    let parts = match known {
+        Value::List(parts) => parts.as_slice(),
+        _ => &[],
+    };
+    let shape = parts.first().filter(|shape| **shape != Value::Null);
+    match (shape, parts.get(1)) {
+        (None, _) => Ok(left == right),
+        (Some(shape), Some(Value::String(mark))) if **mark == PLACED => {
+            let steps = parts.get(2..).unwrap_or_default();
+            let shape = steps.iter().try_fold(shape, below);
+            Ok(same(left, right, shape))
+        }
+        (Some(_), Some(Value::String(mark))) if **mark == MADE => Ok(left == right),
+        (Some(_), _) if left == right => Ok(true),
+        (Some(_), _) => {
+            let differ = !have_parts(left, right) || in_any_order(left) != in_any_order(right);
+            differ
+                .then_some(false)
+                .ok_or(ExecutionError::NoSuchOverload)
+        }
     }
-    if is_true(unordered) && have_parts(left, right) && in_any_order(left) == in_any_order(right) {
-        return Err(ExecutionError::NoSuchOverload);
-    }
-    Ok(false)
 }
 
-fn is_true(flag: &Value) -> bool {
-    matches!(flag, Value::Bool(true))
+/// The shape one step below another. What looks like a field may be an entry of a map.
+fn below<'s>(shape: &'s Value, step: &Value) -> Option<&'s Value> {
+    match step {
+        Value::String(step) => part(shape, step).or_else(|| part(shape, BELOW)),
+        _ => None,
+    }
+}
+
+fn part<'s>(shape: &'s Value, step: &str) -> Option<&'s Value> {
+    let Value::Map(map) = shape else { return None };
+    map.get(&KeyRef::String(step))
+}
+
+/// Whether two values are the same where the first one has a shape.
+fn same(left: &Value, right: &Value, shape: Option<&Value>) -> bool {
+    let Some(shape) = shape else {
+        return left == right;
+    };
+    match (left, right) {
+        (Value::List(left), Value::List(right)) => {
+            left.len() == right.len() && same_items(left, right, shape)
+        }
+        (Value::Map(left), Value::Map(right)) => {
+            left.map.len() == right.map.len()
+                && left.map.iter().all(|(key, value)| {
+                    let own = match key {
+                        Key::String(name) => part(shape, &format!(".{name}")),
+                        _ => None,
+                    };
+                    let own = own.or_else(|| part(shape, BELOW));
+                    right
+                        .map
+                        .get(key)
+                        .is_some_and(|other| same(value, other, own))
+                })
+        }
+        _ => left == right,
+    }
+}
+
+/// The same for as many items.
+fn same_items(left: &[Value], right: &[Value], shape: &Value) -> bool {
+    let item = part(shape, BELOW);
+    let Some(Value::List(keys)) = part(shape, KEYS) else {
+        let mut pairs = left.iter().zip(right);
+        return pairs.all(|(left, right)| same(left, right, item));
+    };
+    let identity = |value: &Value| match value {
+        Value::Map(map) if !keys.is_empty() => {
+            let fields = keys.iter().map(|key| {
+                let key = KeyRef::try_from(key).ok();
+                key.and_then(|key| map.get(&key)).map(in_order)
+            });
+            format!("{:?}", fields.collect::<Vec<_>>())
+        }
+        value => in_order(value),
+    };
+    let known: BTreeMap<String, &Value> = left.iter().map(|own| (identity(own), own)).collect();
+    right.iter().all(|other| {
+        let own = known.get(&identity(other));
+        own.is_some_and(|own| keys.is_empty() || same(own, other, item))
+    })
+}
+
+/// A text that two values share if they are the same.
+fn in_order(value: &Value) -> String {
+    match value {
+        Value::List(items) => {
+            let items: Vec<String> = items.iter().map(in_order).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Map(map) => {
+            let entries = map.map.iter();
+            let entries: BTreeSet<String> = entries
+                .map(|(key, value)| format!("{key:?}: {}", in_order(value)))
+                .collect();
+            format!("{entries:?}")
+        }
+        scalar => scalar_text(scalar),
+    }
+}
+
+/// Numbers are equal across their types.
+fn scalar_text(value: &Value) -> String {
+    match value {
+        Value::Int(number) => number.to_string(),
+        Value::UInt(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        scalar => format!("{scalar:?}"),
+    }
 }
 
 fn have_parts(left: &Value, right: &Value) -> bool {
@@ -153,24 +259,20 @@ fn in_any_order(value: &Value) -> String {
                 .map(|(key, value)| format!("{key:?}: {}", in_any_order(value)))
                 .collect()
         }
-        // Numbers are equal across their types.
-        Value::Int(number) => return number.to_string(),
-        Value::UInt(number) => return number.to_string(),
-        Value::Float(number) => return number.to_string(),
-        scalar => return format!("{scalar:?}"),
+        scalar => return scalar_text(scalar),
     };
     let parts: Vec<String> = parts.into_iter().collect();
     format!("[{}]", parts.join(", "))
 }
 
-fn contains(all: &Value, item: &Value, unordered: &Value) -> Answer<bool> {
+fn contains(all: &Value, item: &Value, known: &Value) -> Answer<bool> {
     match all {
         Value::List(items) if items.contains(item) => Ok(true),
         // If one may be it, nobody can say.
         Value::List(items) => items
             .iter()
             .try_fold(false, |found, other| -> Answer<bool> {
-                Ok(found || equals(item, other, unordered)?)
+                Ok(found || equals(item, other, known)?)
             }),
         Value::Map(map) => Ok(KeyRef::try_from(item).is_ok_and(|key| map.get(&key).is_some())),
         _ => Err(ExecutionError::NoSuchOverload),
@@ -228,15 +330,61 @@ fn type_value(name: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use kube_cel::cel::objects::Value;
+    use std::sync::Arc;
 
-    use super::{contains, equals, exists};
+    use kube_cel::cel::objects::{Key, Map, Value};
+
+    use super::{BELOW, KEYS, MADE, PLACED, contains, equals, exists};
+
+    /// A shape of the parts given.
+    fn shape(parts: &[(&str, Value)]) -> Value {
+        let entries = parts.iter().cloned();
+        let entries = entries.map(|(name, part)| (Key::from(name), part));
+        Value::Map(Map {
+            map: Arc::new(entries.collect()),
+        })
+    }
+
+    /// What a comparison is told: the shape of the scope, and what is known of its left side.
+    fn told(shape: &Value, known: &[&str]) -> Value {
+        let mut parts = vec![shape.clone()];
+        parts.extend(known.iter().map(|part| Value::from(*part)));
+        Value::from(parts)
+    }
+
+    #[test]
+    fn sets_and_maps_have_no_order_and_other_lists_have_one() {
+        let [one, other] = [["a", "b"], ["b", "a"]].map(|texts| Value::from(texts.to_vec()));
+        let third = Value::from(vec!["a", "c"]);
+        let none = || Value::from(Vec::<String>::new());
+        let set = shape(&[(KEYS, none())]);
+        let entries = shape(&[(BELOW, set.clone())]);
+        let entry = told(&entries, &[PLACED, ".key"]);
+        assert_eq!(equals(&one, &other, &entry), Ok(true));
+        let whole = shape(&[(".set", set)]);
+        let placed = told(&whole, &[PLACED, ".set"]);
+        assert_eq!(equals(&one, &other, &placed), Ok(true));
+        assert_eq!(equals(&one, &third, &placed), Ok(false));
+        assert_eq!(equals(&one, &Value::from(vec!["a"]), &placed), Ok(false));
+        let elsewhere = told(&whole, &[PLACED, ".list"]);
+        assert_eq!(equals(&one, &other, &elsewhere), Ok(false));
+        assert_eq!(equals(&one, &other, &told(&whole, &[MADE])), Ok(false));
+        let item = |n: &str, v: i64| shape(&[("n", Value::from(n)), ("v", Value::Int(v))]);
+        let map = shape(&[(KEYS, Value::from(vec!["n"]))]);
+        let [one, other] = [["a", "b"], ["b", "a"]]
+            .map(|names| Value::from(names.map(|name| item(name, 1)).to_vec()));
+        let known = told(&map, &[PLACED]);
+        assert_eq!(equals(&one, &other, &known), Ok(true));
+        let changed = Value::from(vec![item("b", 1), item("a", 2)]);
+        assert_eq!(equals(&one, &changed, &known), Ok(false));
+    }
 
     #[test]
     fn an_order_that_may_make_no_difference_is_not_judged() {
         let [one, other] = [["a", "b"], ["b", "a"]].map(|texts| Value::from(texts.to_vec()));
         let third = Value::from(vec!["a", "c"]);
-        let [ordered, unordered] = [Value::Bool(false), Value::Bool(true)];
+        let ordered = told(&Value::Null, &[]);
+        let unordered = told(&shape(&[(KEYS, Value::from(Vec::<String>::new()))]), &[]);
         assert_eq!(equals(&one, &one, &unordered), Ok(true));
         assert_eq!(equals(&one, &other, &ordered), Ok(false));
         assert!(equals(&one, &other, &unordered).is_err());

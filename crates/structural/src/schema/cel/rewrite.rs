@@ -6,8 +6,10 @@ use kube_cel::cel::common::ast::{
 };
 use kube_cel::cel::parser::Expression;
 
+use super::bind::BELOW;
 use super::functions::{
-    CONTAINS, DIFFERS, EQUALS, LIST_TO_OPTIONAL, OPTIONAL_TO_LIST, PICK, TYPES, UNORDERED, exists,
+    CONTAINS, DIFFERS, EQUALS, LIST_TO_OPTIONAL, MADE, OPTIONAL_TO_LIST, PICK, PLACED, TYPES,
+    UNORDERED, exists,
 };
 
 /// The deepest tree.
@@ -45,8 +47,9 @@ pub(super) fn rewrite(expression: &mut Expression, optional_old: bool) -> Option
 
 struct Rewriter {
     optional_old: bool,
-    /// The variables of the macros around the node.
-    bound: Vec<String>,
+    /// The variables of the macros around the node, each with the steps to the place that it is
+    /// from, if that is known.
+    bound: Vec<(String, Option<Vec<String>>)>,
     uses_old: bool,
 }
 
@@ -100,7 +103,7 @@ impl Rewriter {
     fn variable(&mut self, name: &str) -> Option<()> {
         self.uses_old |= name == "oldSelf";
         let known = ["self", "oldSelf", RESULT].contains(&name)
-            || self.bound.iter().any(|bound| bound == name)
+            || self.bound.iter().any(|(bound, _)| bound == name)
             || TYPES.contains(&name);
         known.then_some(())
     }
@@ -111,7 +114,8 @@ impl Rewriter {
         }
         self.node(&mut node.iter_range, depth)?;
         self.node(&mut node.accu_init, depth)?;
-        self.bound.push(node.iter_var.clone());
+        let item = self.place(&node.iter_range).map(item_of);
+        self.bound.push((node.iter_var.clone(), item));
         self.node(&mut node.loop_cond, depth)?;
         self.node(&mut node.loop_step, depth)?;
         self.bound.pop();
@@ -135,6 +139,7 @@ impl Rewriter {
 
     /// A call without a target: an operator, or a function.
     fn function(&self, call: &mut CallExpr) -> Option<()> {
+        let known = self.known(call);
         let other = match call.func_name.as_str() {
             operators::EQUALS => EQUALS,
             operators::NOT_EQUALS => DIFFERS,
@@ -155,9 +160,53 @@ impl Rewriter {
         other.clone_into(&mut call.func_name);
         if other != PICK {
             // What compares must know whether order may make no difference.
-            call.args.push(node(Expr::Ident(UNORDERED.to_owned())));
+            let mut parts = vec![node(Expr::Ident(UNORDERED.to_owned()))];
+            parts.extend(known.iter().map(|part| text(part)));
+            call.args.push(node(Expr::List(ListExpr::new(parts))));
         }
         Some(())
+    }
+
+    /// What is known of the value that a comparison starts from.
+    fn known(&self, call: &CallExpr) -> Vec<String> {
+        let place = match call.args.as_slice() {
+            [_, all] if call.func_name == operators::IN => self.place(all).map(item_of),
+            _ => None,
+        };
+        let Some(first) = call.args.first() else {
+            return Vec::new();
+        };
+        if let Some(steps) = place.or_else(|| self.place(first)) {
+            return std::iter::once(PLACED.to_owned()).chain(steps).collect();
+        }
+        if is_made(first) {
+            return vec![MADE.to_owned()];
+        }
+        Vec::new()
+    }
+
+    /// The steps to the place that a value is from, if it is from one.
+    fn place(&self, node: &Expression) -> Option<Vec<String>> {
+        match &node.expr {
+            Expr::Ident(name) => {
+                let mut bound = self.bound.iter().rev();
+                match bound.find(|(bound, _)| bound == name) {
+                    Some((_, steps)) => steps.clone(),
+                    None if name == "self" => Some(Vec::new()),
+                    None if name == "oldSelf" && !self.optional_old => Some(Vec::new()),
+                    None => None,
+                }
+            }
+            Expr::Select(select) if !select.test => {
+                let mut steps = self.place(&select.operand)?;
+                steps.push(format!(".{}", select.field));
+                Some(steps)
+            }
+            Expr::Call(call) if call.func_name == operators::INDEX => {
+                self.place(call.args.first()?).map(item_of)
+            }
+            _ => None,
+        }
     }
 
     /// Whether a node, rewritten already, is an optional value for sure, so that what is selected
@@ -169,6 +218,29 @@ impl Rewriter {
             _ => false,
         }
     }
+}
+
+/// One step further: to an item of a list, or a value of a map.
+fn item_of(mut steps: Vec<String>) -> Vec<String> {
+    steps.push(BELOW.to_owned());
+    steps
+}
+
+/// Whether a value is written down as a whole.
+fn is_made(node: &Expression) -> bool {
+    match &node.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.iter().all(is_made),
+        Expr::Map(map) => map.entries.iter().all(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => is_made(&entry.value),
+            EntryExpr::StructField(_) => false,
+        }),
+        _ => false,
+    }
+}
+
+fn text(text: &str) -> Expression {
+    node(Expr::Literal(LiteralValue::String(text.into())))
 }
 
 fn node(expr: Expr) -> Expression {
@@ -188,11 +260,7 @@ fn optional_select(select: &mut SelectExpr) -> Option<Expr> {
     if select.test {
         return None;
     }
-    let field = LiteralValue::String(select.field.as_str().into());
-    let args = vec![
-        std::mem::take(&mut *select.operand),
-        node(Expr::Literal(field)),
-    ];
+    let args = vec![std::mem::take(&mut *select.operand), text(&select.field)];
     Some(call(PICK, args).expr)
 }
 
