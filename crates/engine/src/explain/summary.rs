@@ -129,7 +129,9 @@ fn said(action: &Action) -> String {
                 name.unwrap_or_default()
             )
         }
-        Action::Patch { target, .. } => format!("patch {} {}", target.kind, target.name),
+        Action::Replace { target, .. } | Action::Patch { target, .. } => {
+            format!("patch {} {}", target.kind, target.name)
+        }
         Action::Delete { target, .. } => format!("delete {} {}", target.kind, target.name),
         Action::Evict { pod, .. } => format!("evict Pod {}", pod.name),
         Action::Attempt(_) | Action::Measure(_) => "measure".to_owned(),

@@ -76,19 +76,11 @@ fn name(run: &AnalysisRun) -> &str {
 
 impl Context<'_> {
     /// The AnalysisRuns that this Rollout controls.
-    pub(crate) fn owned_runs(&self) -> Vec<Arc<AnalysisRun>> {
-        let owned = |run: &&Arc<AnalysisRun>| {
-            let owners = run.metadata.owner_references.iter().flatten();
-            owners
-                .into_iter()
-                .any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
-        };
-        self.snapshot
-            .analysis_runs
-            .iter()
-            .filter(owned)
-            .cloned()
-            .collect()
+    pub(crate) fn owned_runs(&self) -> impl Iterator<Item = &Arc<AnalysisRun>> {
+        self.snapshot.analysis_runs.iter().filter(|run| {
+            let mut owners = run.metadata.owner_references.iter().flatten();
+            owners.any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
+        })
     }
 
     pub(super) fn stored_run_status(&self, role: Role) -> Option<&RolloutAnalysisRunStatus> {
@@ -105,8 +97,8 @@ impl Context<'_> {
     pub(crate) fn current_run(&self, role: Role) -> Option<Arc<AnalysisRun>> {
         let status = self.stored_run_status(role)?;
         self.owned_runs()
-            .into_iter()
             .find(|run| name(run) == status.name)
+            .cloned()
     }
 
     /// Nothing is left to analyse: promoted, aborted, or on the fast way.
@@ -353,11 +345,17 @@ impl Context<'_> {
                 Outcome::None | Outcome::Created(_) => None,
             })
             .collect();
-        for run in self.owned_runs() {
-            let uid = run.metadata.uid.clone().unwrap_or_default();
-            if !current.contains(&uid) {
-                self.terminate(&run);
-            }
+        let is_over = |run: &AnalysisRun| {
+            let uid = run.metadata.uid.as_ref();
+            !is_finished(run) && uid.is_none_or(|uid| !current.contains(uid))
+        };
+        let over: Vec<_> = self
+            .owned_runs()
+            .filter(|run| is_over(run))
+            .cloned()
+            .collect();
+        for run in over {
+            self.terminate(&run);
         }
         self.forget_old_runs(&current);
     }

@@ -23,7 +23,7 @@ impl Context<'_> {
             "namespaces": [self.namespace()],
             "topologyKey": "kubernetes.io/hostname",
         });
-        let preferred = strategy.preferred_during_scheduling_ignored_during_execution;
+        let preferred = &strategy.preferred_during_scheduling_ignored_during_execution;
         let (list, entry) = match preferred {
             Some(preferred) => (
                 "preferredDuringSchedulingIgnoredDuringExecution",
@@ -44,10 +44,11 @@ impl Context<'_> {
     /// A ReplicaSet from an earlier update keeps away from pods that are no longer the stable ones:
     /// its term is pointed at those that are (§2.5).
     pub(crate) fn refresh_anti_affinity(&mut self, index: usize) {
-        let stable = self.stored_stable().to_owned();
+        let stable = self.stored_stable();
         if stable.is_empty() || stable == self.current_hash || self.anti_affinity().is_none() {
             return;
         }
+        let stable = stable.to_owned();
         let set = &mut self.sets[index];
         let affinity = set
             .live
@@ -78,10 +79,10 @@ impl Context<'_> {
         }
     }
 
-    fn anti_affinity(&self) -> Option<AntiAffinity> {
+    fn anti_affinity(&self) -> Option<&AntiAffinity> {
         let spec = &self.rollout.spec;
-        let of_blue_green = spec.blue_green().and_then(|s| s.anti_affinity.clone());
-        of_blue_green.or_else(|| spec.canary().and_then(|s| s.anti_affinity.clone()))
+        let of_blue_green = spec.blue_green().and_then(|s| s.anti_affinity.as_ref());
+        of_blue_green.or_else(|| spec.canary().and_then(|s| s.anti_affinity.as_ref()))
     }
 }
 

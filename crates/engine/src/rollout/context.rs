@@ -24,21 +24,26 @@ pub(crate) struct Context<'a> {
     pub(crate) snapshot: &'a RolloutSnapshot,
     pub(crate) config: &'a Config,
     pub(crate) now: Timestamp,
-    /// The Rollout with the template and selector of `spec.workloadRef` filled in.
+    /// The Rollout with the template and selector of `spec.workloadRef` filled in. Its status need
+    /// not be the one that the pass begins with: that is `seen`.
     pub(crate) rollout: Arc<Rollout>,
+    /// The status that the pass begins with, as it is stored, or will be by the pass before.
+    pub(crate) seen: Option<&'a RolloutStatus>,
     /// What follows from its spec alone.
     pub(crate) digest: Arc<Digest>,
     /// Services that it has to do with because of a spec that it had.
     pub(crate) remembered: Vec<String>,
     /// What the Rollout has on record of routes.
-    pub(crate) stored_record: Option<Record>,
+    pub(crate) stored_record: Option<Arc<Record>>,
+    /// What has to stay on record, since something is left of routes that were given up.
+    pub(crate) left_record: Option<Record>,
     /// Objects of routers that the spec no longer names, as they are.
     pub(crate) former: Vec<Former>,
     /// What the routers give the arms; see [`Self::observed_weights`].
     pub(crate) observed: OnceCell<Option<Observed>>,
     /// The services that a router weighs against each other; see [`Self::arm_services`].
     pub(crate) arms: OnceCell<Rc<ArmServices>>,
-    /// The status as stored; [`Self::sync_pause_conditions`] brings its conditions up to date
+    /// The status as seen; [`Self::sync_pause_conditions`] brings its conditions up to date
     /// first.
     pub(crate) stored: Cow<'a, RolloutStatus>,
     /// The status being made.

@@ -3,7 +3,7 @@
 use super::{canary, references};
 use crate::traffic::Record;
 use crate::validate;
-use api::Rollout;
+use api::{Rollout, RolloutStatus};
 use plan::ObjectKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,19 +24,32 @@ pub struct Digest {
     pub(super) services: BTreeSet<String>,
     /// The routers' objects.
     pub(super) objects: BTreeSet<ObjectKey>,
-    /// What is to be on record of the routes.
+    /// The routes that it names, with their services.
     pub(super) record: Option<Record>,
+    /// What of them is to be on record.
+    pub(super) noted: Option<Noted>,
     /// Nothing is wrong with it, but for what the API server checks in the template.
     pub(super) is_sound: bool,
 }
 
+/// A record of routes, and how it is stored: who finds that text need not read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) record: Arc<Record>,
+    pub(super) text: String,
+}
+
 impl Digest {
     /// `rollout` as it is stored, or with the template of its workload filled in.
-    fn of(rollout: &Rollout) -> Self {
-        let collisions = collisions(rollout);
+    fn of(rollout: &Rollout, collisions: Option<i32>) -> Self {
         let template = rollout.spec.pod_template().as_value();
         let canary = rollout.spec.canary();
         let named = references::named(rollout);
+        let record = Record::named(rollout);
+        let noted = record.as_ref().and_then(Record::kept).map(|record| Noted {
+            text: record.text(),
+            record: Arc::new(record),
+        });
         Self {
             uid: rollout.metadata.uid.clone(),
             generation: rollout.metadata.generation,
@@ -45,30 +58,43 @@ impl Digest {
             step_hash: canary.map_or_else(String::new, canary::step_hash),
             services: named.services,
             objects: named.objects,
-            record: Record::named(rollout),
+            record,
+            noted,
             is_sound: validate::spec_of_accepted(rollout).is_none(),
         }
     }
 
     /// Whether it is that of a Rollout as it is now.
-    fn is_of(&self, rollout: &Rollout) -> bool {
+    fn is_of(&self, rollout: &Rollout, status: Option<&RolloutStatus>) -> bool {
         is_constant(rollout)
             && self.generation.is_some()
             && self.generation == rollout.metadata.generation
             && self.uid == rollout.metadata.uid
-            && self.collisions == collisions(rollout)
+            && self.is_for(status)
+    }
+
+    /// Whether it is that of a status, if it is that of the spec: a hash that is taken makes
+    /// another one.
+    pub(super) fn is_for(&self, status: Option<&RolloutStatus>) -> bool {
+        self.collisions == collisions(status)
     }
 
     /// The one to keep: that which is known if it is still right, or a new one. `None` if there is
     /// none that is worth it.
     pub fn kept(known: Option<&Arc<Self>>, rollout: &Rollout) -> Option<Arc<Self>> {
-        is_constant(rollout).then(|| Self::renewed(known, rollout))
+        let status = rollout.status.as_ref();
+        is_constant(rollout).then(|| Self::renewed(known, rollout, status))
     }
 
-    /// The one that is known if it is still right, or a new one.
-    pub(super) fn renewed(known: Option<&Arc<Self>>, rollout: &Rollout) -> Arc<Self> {
-        let known = known.filter(|known| known.is_of(rollout));
-        known.map_or_else(|| Arc::new(Self::of(rollout)), Arc::clone)
+    /// The one that is known if it is still right for the spec with that status, or a new one.
+    pub(super) fn renewed(
+        known: Option<&Arc<Self>>,
+        rollout: &Rollout,
+        status: Option<&RolloutStatus>,
+    ) -> Arc<Self> {
+        let known = known.filter(|known| known.is_of(rollout, status));
+        let new = || Arc::new(Self::of(rollout, collisions(status)));
+        known.map_or_else(new, Arc::clone)
     }
 }
 
@@ -77,6 +103,6 @@ fn is_constant(rollout: &Rollout) -> bool {
     rollout.spec.workload_ref.is_none()
 }
 
-fn collisions(rollout: &Rollout) -> Option<i32> {
-    rollout.status.as_ref()?.collision_count
+fn collisions(status: Option<&RolloutStatus>) -> Option<i32> {
+    status?.collision_count
 }

@@ -46,7 +46,7 @@ impl Context<'_> {
     fn starts_record(&self, changed: bool) -> bool {
         let current = &self.status.current_pod_hash;
         let at_stable = !self.stored_stable().is_empty() && self.status.stable_rs == *current;
-        let was_aborted = self.snapshot.rollout.status.as_ref().is_some_and(|status| {
+        let was_aborted = self.seen.is_some_and(|status| {
             conditions::find(status, condition::PROGRESSING)
                 .is_some_and(|found| found.reason == reason::ROLLOUT_ABORTED)
         });

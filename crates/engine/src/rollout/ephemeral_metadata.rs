@@ -5,11 +5,12 @@
 
 use super::context::Context;
 use super::replica_set::merge;
-use api::PodTemplateMetadata;
 use api::constants::EPHEMERAL_METADATA_ANNOTATION;
+use api::{PodTemplateMetadata, RolloutSpec};
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The annotation that remembers what was injected.
 pub(crate) fn record(metadata: &PodTemplateMetadata) -> Option<(String, String)> {
@@ -52,46 +53,53 @@ fn change(live: &Value, old: &PodTemplateMetadata, new: &PodTemplateMetadata) ->
     (patch != json!({})).then_some(patch)
 }
 
+/// (canary or preview, stable or active).
+type Metadata<'s> = (
+    Option<&'s PodTemplateMetadata>,
+    Option<&'s PodTemplateMetadata>,
+);
+
+fn arm_metadata(spec: &RolloutSpec) -> Metadata<'_> {
+    match (spec.blue_green(), spec.canary()) {
+        (Some(strategy), _) => (
+            strategy.preview_metadata.as_ref(),
+            strategy.active_metadata.as_ref(),
+        ),
+        (None, Some(strategy)) => (
+            strategy.canary_metadata.as_ref(),
+            strategy.stable_metadata.as_ref(),
+        ),
+        (None, None) => (None, None),
+    }
+}
+
 impl Context<'_> {
     /// What the pods of a new ReplicaSet begin with: the canary's metadata if there is a stable
     /// ReplicaSet, that of the stable one otherwise.
-    pub(crate) fn first_metadata(&self) -> Option<PodTemplateMetadata> {
-        let (new, stable) = self.arm_metadata();
+    pub(crate) fn first_metadata(&self) -> Option<&PodTemplateMetadata> {
+        let (new, stable) = arm_metadata(&self.rollout.spec);
         let first = if self.stable.is_some() { new } else { stable };
-        first.filter(|metadata| *metadata != PodTemplateMetadata::default())
-    }
-
-    /// (canary or preview, stable or active).
-    fn arm_metadata(&self) -> (Option<PodTemplateMetadata>, Option<PodTemplateMetadata>) {
-        let spec = &self.rollout.spec;
-        match (spec.blue_green(), spec.canary()) {
-            (Some(strategy), _) => (
-                strategy.preview_metadata.clone(),
-                strategy.active_metadata.clone(),
-            ),
-            (None, Some(strategy)) => (
-                strategy.canary_metadata.clone(),
-                strategy.stable_metadata.clone(),
-            ),
-            (None, None) => (None, None),
-        }
+        first.filter(|metadata| **metadata != PodTemplateMetadata::default())
     }
 
     /// Gives each arm's ReplicaSet and pods the metadata of that arm, and takes it from all others.
     /// What an earlier configuration injected is taken back too, even if nothing is configured any
     /// more.
     pub(crate) fn sync_metadata(&mut self) {
-        let (of_new, of_stable) = self.arm_metadata();
+        // Held beside the plan that goes on being made.
+        let rollout = Arc::clone(&self.rollout);
+        let (of_new, of_stable) = arm_metadata(&rollout.spec);
+        let none = PodTemplateMetadata::default();
         let promoted = self.stored_stable().is_empty() || self.stable == self.new;
         for index in 0..self.sets.len() {
             let wanted = if Some(index) == self.new && !promoted {
-                of_new.clone()
+                of_new
             } else if Some(index) == self.new || Some(index) == self.stable {
-                of_stable.clone()
+                of_stable
             } else {
                 None
             };
-            self.sync_set_metadata(index, &wanted.unwrap_or_default());
+            self.sync_set_metadata(index, wanted.unwrap_or(&none));
         }
     }
 

@@ -5,6 +5,7 @@
 //! reservations: what takes all of the traffic grows to all pods, no ReplicaSet gets fewer than its
 //! part of the traffic needs ([`Context::scale`]), and services move by what they are given.
 
+use super::conditions::{self, Change};
 use super::context::Context;
 use super::replica_set::OwnedSet;
 use super::services::Gate;
@@ -14,6 +15,10 @@ use api::constants::{ROUTES_ANNOTATION, reason};
 use plan::{Action, ObjectKey, WaitingOn};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The reason of the condition that has the copy of the record.
+const RECORDED: &str = "RoutesRecorded";
 
 /// How long to wait before a write that was refused is tried again.
 const RETRY_S: i64 = 10;
@@ -29,15 +34,16 @@ impl Context<'_> {
     pub(crate) fn hand_over(&mut self) {
         let mut left = self.former.clone();
         left.retain(|former| self.take_back(former));
-        let Some(stored) = self.stored_record.as_ref().filter(|_| !left.is_empty()) else {
+        let Some(stored) = self.stored_record.clone().filter(|_| !left.is_empty()) else {
             self.record_routes();
             return;
         };
         // As long as something is left of a route, the record says which.
         let kept = stored.keeping(&left, self.digest.record.as_ref());
-        if kept.as_ref() != Some(stored) {
+        if kept.as_ref() != Some(&*stored) || self.is_record_lost() {
             self.write_record(kept.as_ref());
         }
+        self.left_record = kept;
     }
 
     /// Whether anything is left of it after this pass, or before.
@@ -170,7 +176,8 @@ impl Context<'_> {
         let hash = self.selector(&former.canary_service);
         let canary = self.set_by_hash(hash);
         let is_dead = !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0);
-        available >= replicas || (is_dead && available > 0)
+        let is_counted = behind.is_none_or(|index| !self.sets[index].is_outdated());
+        (is_counted && available >= replicas) || (is_dead && available > 0)
     }
 
     fn wait_for_taker(&mut self, former: &Former) {
@@ -219,19 +226,68 @@ impl Context<'_> {
     /// before there is nothing to give back.
     pub(crate) fn record_routes(&mut self) {
         let is_first = self.stored_record.is_none();
-        let is_update = !self.stored_stable().is_empty() && self.new != self.stable;
-        if (is_first && !is_update) || self.digest.record == self.stored_record {
+        let is_lost = self.is_record_lost();
+        let is_known = self.digest.record.as_ref() == self.stored_record.as_deref();
+        if (is_first && !self.is_updating()) || (is_known && !is_lost) {
             return;
         }
         // Of more routes than can be remembered, the first are on record already.
-        let kept = self.digest.record.as_ref().and_then(Record::kept);
-        if kept != self.stored_record {
-            self.write_record(kept.as_ref());
+        let noted = self.digest.noted.as_ref();
+        let kept = noted.map(|noted| Arc::clone(&noted.record));
+        if kept != self.stored_record || is_lost {
+            self.write_record(kept.as_deref());
         }
     }
 
+    /// There is a stable revision, and another one is to take its place.
+    fn is_updating(&self) -> bool {
+        !self.stored_stable().is_empty() && self.new != self.stable
+    }
+
+    /// Only the status still knows what was on record: somebody has taken the annotation away.
+    fn is_record_lost(&self) -> bool {
+        let annotations = self.rollout.metadata.annotations.as_ref();
+        let is_noted = annotations.is_some_and(|all| all.contains_key(ROUTES_ANNOTATION));
+        self.stored_record.is_some() && !is_noted
+    }
+
     fn write_record(&mut self, wanted: Option<&Record>) {
+        if wanted.is_none() && self.is_record_lost() {
+            return;
+        }
         let text = wanted.map(Record::text);
         self.patch_root(json!({"metadata": {"annotations": {ROUTES_ANNOTATION: text}}}));
+    }
+
+    /// The status has a copy of the record as long as routes may have something of an update: who
+    /// replaces the whole Rollout takes the annotation away, perhaps together with the router. It
+    /// is a condition, since those are kept by whichever definition of Rollouts the cluster has.
+    pub(crate) fn tell_routes(&mut self) {
+        let weights = self.status.canary.weights.as_ref();
+        let divides = weights.is_some_and(|weights| weights.canary.weight > 0);
+        let digest = Arc::clone(&self.digest);
+        let left = self.left_record.as_ref().map(Record::text);
+        let named = || {
+            let noted = digest.noted.as_ref();
+            noted.filter(|_| divides || self.is_updating())
+        };
+        let wanted = left
+            .as_deref()
+            .or_else(|| named().map(|noted| noted.text.as_str()));
+        let told = conditions::find(&self.status, ROUTES_ANNOTATION);
+        if told.map(|told| told.message.as_str()) == wanted {
+            return;
+        }
+        let wanted = wanted.map(str::to_owned);
+        conditions::remove(&mut self.status, ROUTES_ANNOTATION);
+        if let Some(message) = wanted {
+            let change = Change {
+                kind: ROUTES_ANNOTATION,
+                status: "True",
+                reason: RECORDED,
+                message,
+            };
+            conditions::set(&mut self.status, change, self.now);
+        }
     }
 }

@@ -8,7 +8,9 @@ use api::constants::{
     HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL, STEP_INDEX_LABEL,
     condition,
 };
-use api::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, RolloutAnalysis};
+use api::{
+    AnalysisPhase, AnalysisRun, AnalysisRunArgument, AnalysisRunSpec, Argument, RolloutAnalysis,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -105,17 +107,38 @@ impl Context<'_> {
     /// say so: it goes on when the steps begin again during a rollback.
     pub(super) fn is_untold(&self, created: Timestamp) -> bool {
         // As stored: this pass may have begun to change its own copy.
-        let status = self.snapshot.rollout.status.as_ref();
-        let progressing =
-            status.and_then(|status| conditions::find(status, condition::PROGRESSING));
+        let progressing = self
+            .seen
+            .and_then(|status| conditions::find(status, condition::PROGRESSING));
         progressing.is_some_and(|progressing| created >= progressing.last_update_time.0)
+    }
+
+    /// The values of an analysis's arguments. A field of the status is one of the status that this
+    /// pass begins with.
+    pub(super) fn arguments(
+        &self,
+        args: &[AnalysisRunArgument],
+    ) -> Result<Vec<Argument>, TemplateError> {
+        let stable = self.stable_set().map_or("", |set| set.hash());
+        let latest = self.current_hash.as_str();
+        let is_of_status = |arg: &AnalysisRunArgument| {
+            let field = arg
+                .value_from
+                .as_ref()
+                .and_then(|from| from.field_ref.as_ref());
+            field.is_some_and(|field| field.field_path.contains("status"))
+        };
+        if self.rollout.status.as_ref() == self.seen || !args.iter().any(is_of_status) {
+            return template::rollout_args(args, &self.rollout, stable, latest);
+        }
+        let mut rollout = (*self.rollout).clone();
+        rollout.status = self.seen.cloned();
+        template::rollout_args(args, &rollout, stable, latest)
     }
 
     fn run_spec(&self, analysis: &RolloutAnalysis) -> Result<AnalysisRunSpec, TemplateError> {
         let flat = template::flatten(&analysis.templates, &self.snapshot.templates)?;
-        let stable = self.stable_set().map_or("", |set| set.hash());
-        let args =
-            template::rollout_args(&analysis.args, &self.rollout, stable, &self.current_hash)?;
+        let args = self.arguments(&analysis.args)?;
         template::run_spec(
             &flat,
             &args,

@@ -4,7 +4,7 @@
 use super::conditions::{self, Change};
 use super::context::Context;
 use super::digest::Digest;
-use super::{blue_green, bounds, canary, image_tags, revision, workload};
+use super::{blue_green, bounds, canary, claim, image_tags, workload};
 use crate::config::Config;
 use crate::snapshot::RolloutSnapshot;
 use crate::validate;
@@ -29,12 +29,16 @@ const MAX_PASSES: usize = 8;
 pub fn plan(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
     let bounded = bounds::bounded(snapshot);
     let snapshot = bounded.as_ref().unwrap_or(snapshot);
-    let plan = pass(snapshot, config, now);
     let stored = snapshot.rollout.status.as_ref();
+    if snapshot.rollout.metadata.deletion_timestamp.is_some() {
+        return Plan::idle(stored.cloned().unwrap_or_default());
+    }
+    let mut planner = Planner::new(snapshot, config, now);
+    let plan = planner.pass(stored);
     if !is_of_status_only(&plan) || stored == Some(&plan.status) {
         return plan;
     }
-    look_ahead(plan, snapshot.clone(), (config, now))
+    planner.look_ahead(plan, stored)
 }
 
 /// What a pass does to others waits until the status that leads to it is stored, so that whoever
@@ -43,79 +47,108 @@ fn is_of_status_only(plan: &Plan<RolloutStatus>) -> bool {
     plan.actions.is_empty() && plan.root.patch.is_none()
 }
 
-fn current_step(snapshot: &RolloutSnapshot) -> Option<i32> {
-    snapshot.rollout.status.as_ref()?.current_step_index
+/// What all passes of one plan have in common: they differ in the status that they begin with.
+#[derive(Debug)]
+struct Planner<'a> {
+    snapshot: &'a RolloutSnapshot,
+    config: &'a Config,
+    now: Timestamp,
+    /// With what its workload says filled in, if that is known.
+    rollout: Arc<Rollout>,
+    /// Why that is not known.
+    unresolved: Option<String>,
+    digest: Arc<Digest>,
+    /// The first thing that is wrong with the Rollout or with what it refers to.
+    error: Option<String>,
 }
 
-/// The last of the passes from `plan` on that change the status only, with what all of them tell.
-fn look_ahead(
-    mut plan: Plan<RolloutStatus>,
-    mut snapshot: RolloutSnapshot,
-    (config, now): (&Config, Timestamp),
-) -> Plan<RolloutStatus> {
-    let first = current_step(&snapshot);
-    for _ in 1..MAX_PASSES {
-        Arc::make_mut(&mut snapshot.rollout).status = Some(plan.status.clone());
-        let mut next = pass(&snapshot, config, now);
-        // What a pass would tell again as long as nothing changes was told.
-        next.releases
-            .retain(|release| !plan.releases.contains(release));
-        let step = plan.status.current_step_index;
-        let is_second_step = step != first && next.status.current_step_index != step;
-        if is_second_step || !is_of_status_only(&next) {
-            break;
-        }
-        let is_at_rest = next.status == plan.status && next.releases.is_empty();
-        plan.status = next.status;
-        plan.next = next.next;
-        plan.releases.extend(next.releases);
-        plan.trace.decisions.extend(next.trace.decisions);
-        plan.trace.waiting_on = next.trace.waiting_on;
-        if is_at_rest {
-            break;
-        }
+impl<'a> Planner<'a> {
+    fn new(snapshot: &'a RolloutSnapshot, config: &'a Config, now: Timestamp) -> Self {
+        let (rollout, unresolved) = match workload::resolve(snapshot) {
+            Ok(rollout) => (rollout, None),
+            Err(message) => (Arc::clone(&snapshot.rollout), Some(message)),
+        };
+        let status = snapshot.rollout.status.as_ref();
+        let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout, status);
+        let mut planner = Self {
+            snapshot,
+            config,
+            now,
+            rollout,
+            unresolved,
+            digest,
+            error: None,
+        };
+        planner.error = planner.find_error();
+        planner
     }
-    plan
-}
 
-fn pass(snapshot: &RolloutSnapshot, config: &Config, now: Timestamp) -> Plan<RolloutStatus> {
-    if snapshot.rollout.metadata.deletion_timestamp.is_some() {
-        return Plan::idle(snapshot.rollout.status.clone().unwrap_or_default());
+    fn find_error(&self) -> Option<String> {
+        let unresolved = self.unresolved.clone();
+        unresolved.or_else(|| spec_error((&self.rollout, &self.digest), self.snapshot, self.config))
     }
-    let rollout = match workload::resolve(snapshot) {
-        Ok(rollout) => rollout,
-        Err(message) => {
-            let rollout = Arc::clone(&snapshot.rollout);
-            let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout);
-            return invalid(
-                Context::new(snapshot, config, now, (rollout, digest)),
-                &message,
-            );
+
+    /// The last of the passes from `plan` on that change the status only, with what all of them
+    /// tell.
+    fn look_ahead(
+        &mut self,
+        mut plan: Plan<RolloutStatus>,
+        stored: Option<&RolloutStatus>,
+    ) -> Plan<RolloutStatus> {
+        let first = stored.and_then(|status| status.current_step_index);
+        for _ in 1..MAX_PASSES {
+            let mut next = self.pass(Some(&plan.status));
+            // What a pass would tell again as long as nothing changes was told.
+            next.releases
+                .retain(|release| !plan.releases.contains(release));
+            let step = plan.status.current_step_index;
+            let is_second_step = step != first && next.status.current_step_index != step;
+            if is_second_step || !is_of_status_only(&next) {
+                break;
+            }
+            let is_at_rest = next.status == plan.status && next.releases.is_empty();
+            plan.status = next.status;
+            plan.next = next.next;
+            plan.releases.extend(next.releases);
+            plan.trace.decisions.extend(next.trace.decisions);
+            plan.trace.waiting_on = next.trace.waiting_on;
+            if is_at_rest {
+                break;
+            }
         }
-    };
-    let digest = Digest::renewed(snapshot.digest.as_ref(), &rollout);
-    let error = spec_error((&rollout, &digest), snapshot, config);
-    let mut cx = Context::new(snapshot, config, now, (rollout, digest));
-    if let Some(message) = error.or_else(|| cx.unfit_template()) {
-        return invalid(cx, &message);
+        plan
     }
-    cx.note_workload_generation();
-    if cx.write_default_replicas() || cx.create_new_set() {
-        return cx.done();
+
+    /// One pass that begins with a status.
+    fn pass(&mut self, status: Option<&RolloutStatus>) -> Plan<RolloutStatus> {
+        if !self.digest.is_for(status) {
+            self.digest = Digest::renewed(None, &self.rollout, status);
+            self.error = self.find_error();
+        }
+        let of_spec = (Arc::clone(&self.rollout), Arc::clone(&self.digest));
+        let mut cx = Context::new(self.snapshot, status, (self.config, self.now), of_spec);
+        let error = self.error.clone();
+        if let Some(message) = error.or_else(|| cx.unfit_template()) {
+            return invalid(cx, &message);
+        }
+        cx.note_workload_generation();
+        if cx.write_default_replicas() || cx.create_new_set() {
+            return cx.done();
+        }
+        cx.forgive_abort_of_stable();
+        cx.prefer_abort_to_promotion();
+        cx.forget_check_point_at_retry();
+        cx.sync_pause_conditions();
+        cx.sync_revision();
+        cx.hand_over();
+        if cx.rollout.spec.blue_green().is_some() {
+            blue_green::advance(&mut cx);
+        } else {
+            canary::advance(&mut cx);
+        }
+        cx.scale_down_workload();
+        cx.done()
     }
-    cx.forgive_abort_of_stable();
-    cx.prefer_abort_to_promotion();
-    cx.forget_check_point_at_retry();
-    cx.sync_pause_conditions();
-    cx.sync_revision();
-    cx.hand_over();
-    if cx.rollout.spec.blue_green().is_some() {
-        blue_green::advance(&mut cx);
-    } else {
-        canary::advance(&mut cx);
-    }
-    cx.scale_down_workload();
-    cx.done()
 }
 
 /// The first thing that is wrong with the Rollout or with what it refers to.
@@ -138,7 +171,7 @@ fn spec_error(
         })
     };
     let of_spec = || {
-        if revision::is_accepted(snapshot, &digest.hash) {
+        if claim::is_accepted(snapshot, &digest.hash) {
             if digest.is_sound {
                 return None;
             }

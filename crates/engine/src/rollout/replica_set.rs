@@ -147,6 +147,19 @@ impl OwnedSet {
         observed.unwrap_or(0) >= self.live.metadata.generation.unwrap_or(0)
     }
 
+    /// Whether the counts may be of pods that are on their way out: it was scaled up since they
+    /// were taken, perhaps after it was scaled down. (Of one that was only scaled down, those are
+    /// left out that have to go: see [`Self::lasting`].) Nobody gets traffic for such pods.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let status = self.live.status.as_ref();
+        let Some(observed) = status.and_then(|status| status.observed_generation) else {
+            return false;
+        };
+        let generation = self.live.metadata.generation.unwrap_or(0);
+        let behind = generation.saturating_sub(observed);
+        behind > 1 || (behind == 1 && self.live_replicas() >= self.pods())
+    }
+
     /// `spec.replicas` of the Rollout when this ReplicaSet was last scaled.
     pub(crate) fn desired_annotation(&self) -> Option<i32> {
         self.annotations()

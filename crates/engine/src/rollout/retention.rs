@@ -43,7 +43,7 @@ impl Context<'_> {
     /// Deletes finished AnalysisRuns beyond the history limits, and those of revisions that are
     /// gone. `current` are the uids of runs that the status refers to.
     pub(crate) fn forget_old_runs(&mut self, current: &[String]) {
-        let owned = self.owned_runs();
+        let owned: Vec<_> = self.owned_runs().cloned().collect();
         let runs = owned
             .iter()
             .map(|run| Record::new("AnalysisRun", &run.metadata, phase(run)));

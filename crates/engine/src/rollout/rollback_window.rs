@@ -97,8 +97,7 @@ impl Context<'_> {
     /// Whether the last analysis of a revision that came to an end found it bad: it is tried again,
     /// however warm its pods are.
     fn has_failed(&self, hash: &str) -> bool {
-        let runs = self.owned_runs();
-        let of_revision = runs.iter().filter(|run| {
+        let of_revision = self.owned_runs().filter(|run| {
             let labels = run.metadata.labels.as_ref();
             labels
                 .and_then(|all| all.get(HASH_LABEL))

@@ -137,7 +137,8 @@ impl Context<'_> {
             }
             None => {
                 self.sync_desired_annotation(new);
-                let stable_available = self.stable_set().map_or(0, OwnedSet::lasting);
+                let stable = self.stable_set().filter(|stable| !stable.is_outdated());
+                let stable_available = stable.map_or(0, OwnedSet::lasting);
                 if stable_available < self.replicas() {
                     return false;
                 }

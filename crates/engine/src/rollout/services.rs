@@ -69,14 +69,18 @@ impl Context<'_> {
     /// for.
     fn is_open(&self, gate: Gate, (service, managed): (&str, bool), index: usize) -> bool {
         let set = &self.sets[index];
+        let is_ready = || !set.is_outdated() && is_ready_for_service(set, managed);
         match gate {
             Gate::Open => true,
-            Gate::Available => is_ready_for_service(set, managed),
+            Gate::Available => is_ready(),
             Gate::Serving(needed) => {
                 let left = self.pods_behind(service);
-                is_ready_for_service(set, managed) && set.lasting() >= needed.min(left)
+                is_ready() && set.lasting() >= needed.min(left)
             }
-            Gate::Relieving(needed) => set.lasting() >= needed.min(self.pods_behind(service)),
+            Gate::Relieving(needed) => {
+                let needed = needed.min(self.pods_behind(service));
+                needed <= 0 || (!set.is_outdated() && set.lasting() >= needed)
+            }
         }
     }
 

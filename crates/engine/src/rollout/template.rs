@@ -7,7 +7,26 @@
 
 use api::constants::{EPHEMERAL_METADATA_ANNOTATION, HASH_LABEL};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Container;
 use serde_json::{Map, Value, json};
+
+/// Whether a ReplicaSet runs the images of a template. One that does not was not made from it,
+/// which takes much longer to find out with [`is_same`].
+pub(crate) fn has_images_of(set: &ReplicaSet, template: &Value) -> bool {
+    let spec = set.spec.as_ref();
+    let live = spec.and_then(|spec| spec.template.as_ref());
+    let pod = live.and_then(|template| template.spec.as_ref());
+    let live = pod.map_or(&[][..], |pod| &pod.containers);
+    let wanted = template
+        .pointer("/spec/containers")
+        .and_then(Value::as_array);
+    let wanted = wanted.map_or(&[][..], Vec::as_slice);
+    let is_same_image = |(live, wanted): (&Container, &Value)| {
+        let image = wanted.get("image").and_then(Value::as_str);
+        live.image.as_deref().unwrap_or_default() == image.unwrap_or_default()
+    };
+    live.len() == wanted.len() && live.iter().zip(wanted).all(is_same_image)
+}
 
 /// Whether a ReplicaSet was made from a template, of which `wanted` is the [`canonical`] form.
 pub(crate) fn is_same(set: &ReplicaSet, wanted: &Value) -> bool {
@@ -238,7 +257,8 @@ fn prune(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, has_images_of};
+    use k8s_openapi::api::apps::v1::ReplicaSet;
     use serde_json::{Value, json};
 
     /// A template with these fields in its only container, and others beside it.
@@ -308,6 +328,34 @@ mod tests {
         ] {
             assert_eq!(canonical(&written), canonical(&kept), "{written}");
         }
+    }
+
+    #[test]
+    fn another_image_is_seen_at_once_and_an_absent_one_is_an_empty_one() {
+        let set = |template: Value| -> ReplicaSet {
+            serde_json::from_value(json!({"spec": {"selector": {}, "template": template}})).unwrap()
+        };
+        let none = json!({});
+        let web = template(&none, &none);
+        let other = template(&json!({"image": "web:2"}), &none);
+        let absent = json!({"spec": {"containers": [{"name": "web"}]}});
+        let empty = json!({"spec": {"containers": [{"name": "web", "image": ""}]}});
+        let two = json!({"spec": {"containers": [
+            {"name": "web", "image": "web:1"},
+            {"name": "side", "image": "side:1"},
+        ]}});
+        assert!(has_images_of(&set(web.clone()), &web));
+        assert!(has_images_of(&set(absent.clone()), &empty));
+        for (live, wanted) in [(&web, &other), (&web, &two), (&two, &web), (&web, &absent)] {
+            assert!(
+                !has_images_of(&set(live.clone()), wanted),
+                "{live} {wanted}"
+            );
+        }
+        assert!(!has_images_of(
+            &set(web),
+            &json!({"spec": {"containers": "none"}})
+        ));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //!
 //! A canary Ingress belongs to its Rollout, and is known by that. A route of the Gateway API
 //! belongs to somebody else, and nothing at it says whose weights it has: there the Rollout keeps a
-//! record of the routes and services that its spec named, from the first update on.
+//! record of the routes and services that its spec named, from the first update on. During an
+//! update its status has a copy.
 
 use super::router::{Share, Want};
 use super::{gateway_api, nginx};
-use api::constants::ROUTES_ANNOTATION;
-use api::{PingPongType, Rollout};
+use api::constants::{HASH_LABEL, ROUTES_ANNOTATION};
+use api::{PingPongType, Rollout, RolloutStatus};
+use k8s_openapi::api::core::v1::Service;
 use plan::{Action, ObjectKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -113,10 +115,25 @@ impl Record {
         })
     }
 
-    /// What the Rollout has on record; `None` if nothing, or nothing of its own.
-    pub fn stored(rollout: &Rollout) -> Option<Self> {
-        let annotations = rollout.metadata.annotations.as_ref()?;
-        let record: Self = serde_json::from_str(annotations.get(ROUTES_ANNOTATION)?).ok()?;
+    /// What the Rollout has on record, as text: in its annotation, or else in the condition of the
+    /// same name. Who replaces a whole Rollout (`kubectl replace`) takes its annotations away, and
+    /// may take the router away in the same write; the status stays.
+    pub fn stored_text<'r>(
+        rollout: &'r Rollout,
+        status: Option<&'r RolloutStatus>,
+    ) -> Option<&'r str> {
+        let annotations = rollout.metadata.annotations.as_ref();
+        let noted = annotations.and_then(|all| all.get(ROUTES_ANNOTATION));
+        noted.map(String::as_str).or_else(|| {
+            let mut conditions = status?.conditions.iter();
+            let told = conditions.find(|condition| condition.type_ == ROUTES_ANNOTATION)?;
+            Some(told.message.as_str())
+        })
+    }
+
+    /// A record that was stored; `None` if it is none of this Rollout.
+    pub fn read(text: &str, rollout: &Rollout) -> Option<Self> {
+        let record: Self = serde_json::from_str(text).ok()?;
         (rollout.metadata.uid.as_ref() == Some(&record.uid)).then_some(record)
     }
 
@@ -190,29 +207,63 @@ impl Pair {
             && self.ping_pong == other.ping_pong
     }
 
-    /// The services in the roles that they have: ping and pong change theirs at each promotion.
-    fn roles(&self, rollout: &Rollout) -> (&str, &str) {
-        let status = rollout.status.as_ref();
-        let stable = status.and_then(|status| status.canary.stable_ping_pong);
-        if self.ping_pong && stable == Some(PingPongType::Ping) {
-            (&self.stable_service, &self.canary_service)
+    /// The canary's service and the stable one, in the roles that they have. Ping and pong change
+    /// theirs at each promotion, and the status says of the pair that is in use which is stable.
+    /// One that was given up goes by its pods: the promotion may have come after that.
+    fn roles(&self, seen: Seen<'_>) -> (&str, &str) {
+        let (ping, pong) = (&*self.canary_service, &*self.stable_service);
+        let leading = (seen.leads_to_stable(ping), seen.leads_to_stable(pong));
+        let is_ping_stable = match leading {
+            _ if !self.ping_pong => false,
+            (true, false) => true,
+            (false, true) => false,
+            _ => {
+                let told = seen
+                    .status
+                    .and_then(|status| status.canary.stable_ping_pong);
+                told == Some(PingPongType::Ping)
+            }
+        };
+        if is_ping_stable {
+            (pong, ping)
         } else {
-            (&self.canary_service, &self.stable_service)
+            (ping, pong)
         }
+    }
+}
+
+/// A Rollout as a pass sees it: with the status that the pass begins with, and its services.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    pub rollout: &'a Rollout,
+    pub status: Option<&'a RolloutStatus>,
+    pub services: &'a BTreeMap<String, Arc<Service>>,
+}
+
+impl Seen<'_> {
+    /// Whether a service selects the pods of the stable revision.
+    fn leads_to_stable(&self, service: &str) -> bool {
+        let stable = self.status.map_or("", |status| &*status.stable_rs);
+        let spec = self.services.get(service).and_then(|own| own.spec.as_ref());
+        let selector = spec.and_then(|spec| spec.selector.as_ref());
+        let hash = selector.and_then(|selector| selector.get(HASH_LABEL));
+        !stable.is_empty() && hash.is_some_and(|hash| hash == stable)
     }
 }
 
 /// Routes and services that a Rollout still has to do with, beside those that its spec names.
 pub fn remembered(rollout: &Rollout) -> (Vec<ObjectKey>, Vec<String>) {
-    let stored = Record::stored(rollout);
+    let status = rollout.status.as_ref();
+    let text = Record::stored_text(rollout, status);
+    let stored = text.and_then(|text| Record::read(text, rollout));
     // What the spec names matters only to what is on record.
     let named = stored.as_ref().and_then(|_| Record::named(rollout));
-    remembered_by(rollout, (stored.as_ref(), named.as_ref()))
+    remembered_by(status, (stored.as_ref(), named.as_ref()))
 }
 
 /// The same, for whoever has both records: what is stored, and what the spec names.
 pub fn remembered_by(
-    rollout: &Rollout,
+    status: Option<&RolloutStatus>,
     (stored, named): (Option<&Record>, Option<&Record>),
 ) -> (Vec<ObjectKey>, Vec<String>) {
     let mut services = Vec::new();
@@ -223,7 +274,6 @@ pub fn remembered_by(
         services.extend(pair.services().into_iter().map(str::to_owned));
     }
     // As long as the status holds weights, traffic may be divided between these.
-    let status = rollout.status.as_ref();
     let weights = status.and_then(|status| status.canary.weights.as_ref());
     if let Some(weights) = weights {
         services.push(weights.canary.service_name.clone());
@@ -285,20 +335,20 @@ impl Former {
 /// The objects of routers that the spec does not name: `wanted` are those that it does. The records
 /// are what is stored, and what the spec names.
 pub fn former(
-    rollout: &Rollout,
+    seen: Seen<'_>,
     (stored, named): (Option<&Record>, Option<&Record>),
     live: &BTreeMap<ObjectKey, Arc<Value>>,
     wanted: &BTreeSet<ObjectKey>,
 ) -> Vec<Former> {
-    let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+    let uid = seen.rollout.metadata.uid.as_deref().unwrap_or_default();
     let mut found: Vec<Former> = nginx::leftovers(live, wanted, uid)
         .into_iter()
-        .map(|(key, ingress)| of_ingress(rollout, key, ingress))
+        .map(|(key, ingress)| of_ingress(seen, key, ingress))
         .collect();
     let given_up = stored.into_iter().flat_map(|stored| stored.given_up(named));
     for (pair, key) in given_up {
         let Some(route) = live.get(key) else { continue };
-        let services = pair.roles(rollout);
+        let services = pair.roles(seen);
         let shares = gateway_api::shares(route, services);
         let part =
             |share: &Share| i128::from(share.canary) * 1_000_000 / i128::from(share.total.max(1));
@@ -315,10 +365,11 @@ pub fn former(
 
 /// A canary Ingress names the service that it leads to, among others; the one beside it is known by
 /// the status.
-fn of_ingress(rollout: &Rollout, key: ObjectKey, ingress: &Value) -> Former {
-    let status = rollout.status.as_ref();
-    let weights = status.and_then(|status| status.canary.weights.as_ref());
-    let spec = rollout.spec.canary();
+fn of_ingress(seen: Seen<'_>, key: ObjectKey, ingress: &Value) -> Former {
+    let weights = seen
+        .status
+        .and_then(|status| status.canary.weights.as_ref());
+    let spec = seen.rollout.spec.canary();
     let told = |service: Option<&String>| {
         service
             .filter(|name| !name.is_empty())

@@ -12,7 +12,7 @@ mod managed_rules;
 pub mod nginx;
 mod router;
 
-pub use former::{Former, Record, former, give_back, remembered, remembered_by};
+pub use former::{Former, Record, Seen, former, give_back, remembered, remembered_by};
 pub use managed_rules::ManagedRoute;
 pub use router::{
     Arms, Change, Observed, RouteError, Want, apply, has_router, objects, observed, unsupported,

@@ -7,6 +7,7 @@ use crate::operations::{
 use crate::swarm::manifests;
 use crate::world::{Script, World};
 use engine::snapshot::{RolloutSnapshot, RouteRefusal};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -101,6 +102,34 @@ fn broken_stable_pods_do_not_keep_the_fix_of_a_fix_out() {
         world.sleep(60.0);
         assert_eq!(status(&world, "phase"), "Paused", "{:?}", world.sizes());
         assert!(world.ready_of(&current(&world)) > 0, "{replicas}");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Healthy");
+    }
+}
+
+/// What serves in the place of stable pods that do not answer leaves them no room to come back.
+#[test]
+fn stable_pods_some_of_which_answer_do_not_keep_the_fix_of_a_fix_out() {
+    for ready in [1, 2] {
+        let mut strategy = basic(&json!([{"setWeight": 40}, {"pause": {}}]));
+        strategy["canary"]["maxSurge"] = json!(1);
+        strategy["canary"]["maxUnavailable"] = json!(0);
+        let mut world = paused(&strategy);
+        world.sleep(5.0);
+        let first = stable(&world);
+        assert_eq!(size(&world, &first), 3);
+        world.dead_images.insert("demo:blue".to_owned());
+        let pods = world.keys("Pod").into_iter();
+        for pod in pods.filter(|key| key.name.contains(&first)).skip(ready) {
+            world.ready_at.insert(pod, Timestamp::MAX);
+        }
+        world.settle();
+        assert_eq!(world.ready_of(&first), ready as i64);
+        update(&mut world, 2);
+        world.sleep(30.0);
+        let page = format!("{:?} {:#}", world.sizes(), world.rollout()["status"]);
+        assert_eq!(status(&world, "phase"), "Paused", "{page}");
+        assert_eq!(world.ready_of(&current(&world)), 2, "{page}");
         user(&mut world, &json!({"status": {"pauseConditions": null}}));
         until(&mut world, "Healthy");
     }

@@ -118,3 +118,30 @@ fn an_abort_of_a_third_revision_frees_the_second() {
     assert_eq!(world.selected("canary"), Some(first));
     assert_eq!(size(&world, &second), 0);
 }
+
+/// Its canary is promoted while it still divides the traffic: the other service is the one that is
+/// to have nothing then.
+#[test]
+fn a_pair_that_is_given_up_gives_its_traffic_to_the_pods_that_are_stable_by_then() {
+    let mut strategy = ping_pong();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["steps"] = json!([{"setWeight": 80}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let second = current(&world);
+    assert_eq!(weights(&world), (20, 80));
+    // One stable pod answers, and no other one comes.
+    world.dead_images.insert("demo:blue".to_owned());
+    let canary = json!({"pingPong": null, "trafficRouting": null, "dynamicStableScale": null});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": canary}}}),
+    );
+    world.sleep(5.0);
+    assert_eq!(weights(&world), (20, 80));
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    world.sleep(60.0);
+    assert_eq!(weights(&world), (0, 100));
+    assert_eq!(world.selected("stable"), Some(second));
+}

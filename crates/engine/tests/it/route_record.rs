@@ -1,7 +1,9 @@
 //! What a Rollout has on record of routes that are somebody else's, in its annotation: which they
 //! are, and between which services they divide the traffic.
 
-use crate::operations::{current, deployed, paused, routed, until, update, user, weight};
+use crate::operations::{
+    current, deployed, paused, routed, size, status, until, update, user, weight,
+};
 use crate::router_changes::{RECORD, drop_router, dynamic, stable};
 use crate::world::{NAMESPACE, World};
 use plan::ObjectKey;
@@ -9,6 +11,14 @@ use serde_json::{Value, json};
 
 fn noted(world: &World) -> Value {
     world.rollout()["metadata"]["annotations"][RECORD].clone()
+}
+
+/// The copy of it in the status.
+fn copied(world: &World) -> Value {
+    let conditions = status(world, "conditions");
+    let mut conditions = conditions.as_array().unwrap().iter();
+    let copy = conditions.find(|one| one["type"] == RECORD);
+    copy.map_or(Value::Null, |copy| copy["message"].clone())
 }
 
 /// What the first rule of each route gives its second backend.
@@ -164,6 +174,56 @@ fn two_pairs_of_services_at_one_route_are_both_given_back() {
     world.sleep(60.0);
     assert_eq!(weights(&world), [(100, 0), (100, 0)]);
     assert_eq!(noted(&world), Value::Null);
+}
+
+/// `kubectl replace`, with a manifest that has neither the router nor what the controller noted.
+#[test]
+fn a_route_is_given_back_whose_record_is_gone_with_the_router() {
+    let mut world = paused(&dynamic());
+    world.sleep(5.0);
+    assert_eq!((weight(&world), size(&world, &stable(&world))), (80, 1));
+    let canary = json!({"trafficRouting": null, "dynamicStableScale": null});
+    user(
+        &mut world,
+        &json!({"metadata": {"annotations": null}, "spec": {"strategy": {"canary": canary}}}),
+    );
+    world.settle();
+    // Not before its stable pods are there.
+    assert_eq!(weight(&world), 80);
+    assert!(noted(&world).is_string(), "{:#}", world.rollout());
+    world.sleep(60.0);
+    assert_eq!(weight(&world), 0);
+    let route = world.keys("HTTPRoute").remove(0);
+    assert_eq!(world.objects[&route]["metadata"]["labels"], json!({}));
+    assert_eq!(
+        (noted(&world), copied(&world)),
+        (Value::Null, Value::Null),
+        "{:#}",
+        world.rollout()
+    );
+    assert_eq!(status(&world, "canary")["weights"], Value::Null);
+}
+
+#[test]
+fn a_record_that_somebody_takes_away_during_an_update_comes_back() {
+    let mut world = deployed(&routed(), 5);
+    assert_eq!(copied(&world), Value::Null);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let record = noted(&world);
+    assert!(record.is_string(), "{record}");
+    assert_eq!(copied(&world), record);
+    user(
+        &mut world,
+        &json!({"metadata": {"annotations": {RECORD: null}}}),
+    );
+    world.settle();
+    assert_eq!(noted(&world), record);
+    // At rest nothing is divided, and the annotation alone says what there was.
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    world.sleep(60.0);
+    assert_eq!((noted(&world), copied(&world)), (record, Value::Null));
 }
 
 /// As the first versions wrote it.

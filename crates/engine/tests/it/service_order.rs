@@ -1,7 +1,7 @@
 //! The services of a canary without a router: at every moment they lead to pods that answer, and
 //! the last of those behind one go when it has left them.
 
-use crate::operations::{current, deployed, paused, size, status, until, update, user};
+use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
 use crate::router_changes::stable;
 use crate::world::World;
 use jiff::SignedDuration;
@@ -121,6 +121,54 @@ fn an_abort_leads_no_service_to_pods_that_are_leaving() {
         (size(world, &old), size(world, &new)) == (5, 0)
     });
     assert_eq!(world.selected("canary"), Some(old));
+}
+
+/// The second revision has the stable service from its last step, and the third begins: no stable
+/// pod comes, and the second one's go.
+#[test]
+fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_has_one() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]);
+    let mut strategy = basic(&steps);
+    strategy["canary"]["maxSurge"] = json!(0);
+    strategy["canary"]["maxUnavailable"] = json!(1);
+    let mut world = deployed(&strategy, 2);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    let second = current(&world);
+    assert_eq!(status(&world, "currentStepIndex"), 3);
+    assert_eq!(world.selected("stable").as_ref(), Some(&second));
+    world.dead_images.insert("demo:blue".to_owned());
+    update(&mut world, 2);
+    watch(&mut world, |world| {
+        status(world, "phase") == "Paused" && status(world, "currentStepIndex") == 1
+    });
+    assert_eq!(size(&world, &second), 0);
+    assert_eq!(world.selected("stable"), Some(current(&world)));
+}
+
+/// Scaled to one pod and back, before anybody has counted again.
+#[test]
+fn pods_that_were_counted_before_the_last_growth_take_no_traffic() {
+    let mut world = paused(&routed());
+    user(&mut world, &json!({"status": {"abort": true}}));
+    let moved = |world: &World| {
+        let actions = world.plan().actions.into_iter();
+        let targets = actions.filter_map(|action| action.target());
+        let kinds = ["Service", "HTTPRoute"];
+        targets.filter(|key| kinds.contains(&&*key.kind)).count()
+    };
+    assert_eq!(moved(&world), 2);
+    let old = stable(&world);
+    let mut sets = world.keys("ReplicaSet").into_iter();
+    let of_old = sets.find(|key| key.name.ends_with(&old)).unwrap();
+    let generation = world.objects[&of_old]["metadata"]["generation"].as_i64();
+    let set = world.objects.get_mut(&of_old).unwrap();
+    set["metadata"]["generation"] = json!(generation.unwrap() + 2);
+    assert_eq!(moved(&world), 0);
+    world.run_replica_sets();
+    assert_eq!(moved(&world), 2);
 }
 
 /// The stable ReplicaSet was deleted: there is nothing to go back to.

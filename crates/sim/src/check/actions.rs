@@ -82,7 +82,10 @@ impl Checks {
                 }
             }
             Action::Evict { pod, .. } => self.evict(at_ms, change, &pod.name),
-            Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+            Action::Apply { .. }
+            | Action::Replace { .. }
+            | Action::Attempt(_)
+            | Action::Measure(_) => {
                 self.report(at_ms, "an action that is none of a Rollout", String::new());
             }
         }

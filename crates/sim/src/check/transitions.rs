@@ -240,11 +240,26 @@ impl Change<'_> {
         let new = self.seen.set(&self.after.current_pod_hash);
         let scale = super::rules::scale_in_force(self.planned, before);
         let starved = scale.is_some() && new.is_none_or(|set| set.size == 0);
-        // With the stable pods gone for good the canary has everything, whatever the step says; and
-        // while none of them answers, it may have more.
+        // With the stable pods gone for good the canary has everything, whatever the step says.
+        // While none of them answers it may have more; and while too few do for what the step
+        // leaves them, more than its steps have given it: what it has taken over.
+        let replicas = self.seen.replicas();
+        let canary = self.planned.spec.canary();
+        let whole = canary
+            .map_or(100, CanaryStrategy::max_traffic_weight)
+            .max(1);
+        let needed = (replicas * (whole - weight) / whole).max(1);
+        let steps = self.planned.spec.canary_steps();
+        let index = usize::try_from(before.current_step_index.unwrap_or(0)).unwrap_or(0);
+        let done = steps.iter().take(index.saturating_add(1));
+        let given = done.filter_map(|step| step.set_weight).max();
+        let most = given.map_or(weight, |given| given.max(weight));
         let stable = self.seen.set(&before.stable_rs);
-        let alone = stable.is_none_or(|set| set.ready == 0 && live > Some(weight));
-        starved || alone || self.seen.replicas() == 0
+        let alone = stable.is_none_or(|set| match set.ready {
+            0 => live > Some(weight),
+            ready => ready < needed && live > Some(most),
+        });
+        starved || alone || replicas == 0
     }
 
     /// Whether the step may end now.

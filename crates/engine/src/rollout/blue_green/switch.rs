@@ -90,7 +90,7 @@ impl Context<'_> {
         self.own_service(&active);
         let saturated = self
             .new_set()
-            .is_some_and(|new| new.is_saturated(self.replicas()));
+            .is_some_and(|new| new.is_saturated(self.replicas()) && !new.is_outdated());
         // A pause keeps traffic where it is; where nobody answers any more there is nothing to
         // keep.
         let held = self.is_halted() && !(self.is_stable_lost() && self.is_active_lost());
@@ -129,7 +129,9 @@ impl Context<'_> {
             }
             return;
         }
-        let stable_has_pods = self.stable_set().is_some_and(|set| set.lasting() > 0);
+        let stable_has_pods = self
+            .stable_set()
+            .is_some_and(|set| set.lasting() > 0 && !set.is_outdated());
         if stable_has_pods || !self.is_active_answering() {
             let active = self.blue_green().active_service.clone();
             self.ensure_target(&active, self.stable, Gate::Open);

@@ -1,10 +1,9 @@
 //! The Experiment of a step: its name, labels and spec (rollouts.md §3.11).
 
 use super::experiment::{is_going_on, phase};
-use crate::analysis::template;
 use crate::experiment::has_ports;
 use crate::rollout::context::Context;
-use crate::rollout::replica_set::{OwnedSet, merge};
+use crate::rollout::replica_set::merge;
 use crate::rollout::template::canonical;
 use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION};
 use api::{
@@ -90,12 +89,11 @@ impl Context<'_> {
         let templates: Result<_, String> = templates
             .map(|template| self.experiment_template(template))
             .collect();
-        let stable = self.stable_set().map_or("", OwnedSet::hash);
         let mut analyses = Vec::with_capacity(step.analyses.len());
         for analysis in &step.analyses {
-            let args =
-                template::rollout_args(&analysis.args, &self.rollout, stable, &self.current_hash)
-                    .map_err(|error| error.to_string())?;
+            let args = self
+                .arguments(&analysis.args)
+                .map_err(|error| error.to_string())?;
             analyses.push(ExperimentAnalysisTemplateRef {
                 name: analysis.name.clone(),
                 template_name: analysis.template_name.clone(),

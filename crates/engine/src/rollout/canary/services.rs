@@ -1,6 +1,6 @@
 //! The services of a canary (rollouts.md §3.12).
 
-use super::traffic::share;
+use super::share;
 use crate::rollout::context::Context;
 use crate::rollout::services::Gate;
 use api::PingPongType;
@@ -50,7 +50,8 @@ impl Context<'_> {
     fn target_of_stable_service(&self) -> Option<usize> {
         let canary = self.canary();
         let service = canary.stable_service.as_deref().unwrap_or_default();
-        if service.is_empty() || !self.is_stable_leaving() {
+        let may_leave = self.is_stable_leaving() || self.is_left_to_others(service);
+        if service.is_empty() || !may_leave {
             return self.stable;
         }
         let may_move = |new: usize| {
@@ -79,6 +80,23 @@ impl Context<'_> {
             && !self.is_going_back()
             && !self.is_handing_over()
             && self.basic_split().desired().stable == 0
+    }
+
+    /// Without a router: whether a service leads to a superseded revision, whose pods go, and no
+    /// stable pod is there to lead to, but a new one is. (It came there while that revision was at
+    /// its last step.)
+    fn is_left_to_others(&self, service: &str) -> bool {
+        let has_pods = |index: usize| self.sets[index].lasting() > 0;
+        let hash = self.live_selector(service);
+        self.is_basic_canary()
+            && self.stable != self.new
+            && !self.is_handing_over()
+            && !self.stable.is_some_and(has_pods)
+            && self.new.is_some_and(has_pods)
+            && self
+                .others()
+                .into_iter()
+                .any(|index| !hash.is_empty() && self.sets[index].hash() == hash)
     }
 
     /// Without a router: `size`, or the one pod that a ReplicaSet keeps as long as a service is
@@ -151,7 +169,8 @@ impl Context<'_> {
         if self.is_fully_promoted() || self.stable == self.new {
             return;
         }
-        if !self.is_stable_out() && self.is_given_too_much(&services.canary) {
+        let is_taken_over = self.is_stable_out() || self.weight_taken_over() > 0;
+        if !is_taken_over && self.is_given_too_much(&services.canary) {
             self.wait(WaitingOn::Object {
                 object: format!("Service {}", services.canary),
                 why: "the route gives it what the stable pods shall have".to_owned(),

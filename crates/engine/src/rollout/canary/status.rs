@@ -81,7 +81,8 @@ impl Context<'_> {
             return None;
         }
         let available = self.new_set().map_or(0, OwnedSet::lasting);
-        if available < self.replicas() && !self.is_past_threshold() {
+        let is_outdated = self.new_set().is_some_and(OwnedSet::is_outdated);
+        if is_outdated || (available < self.replicas() && !self.is_past_threshold()) {
             return None;
         }
         if self.is_promote_full() {

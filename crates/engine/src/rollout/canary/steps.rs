@@ -294,7 +294,8 @@ impl Context<'_> {
         let weights = if fresh { self.weights.clone() } else { None };
         let desired = self.desired_split(weights.as_ref());
         let threshold = self.threshold();
-        if !meets(threshold.as_ref(), self.new_set(), desired.new) {
+        let is_outdated = fresh && self.new_set().is_some_and(OwnedSet::is_outdated);
+        if is_outdated || !meets(threshold.as_ref(), self.new_set(), desired.new) {
             if let Some(new) = self.new {
                 let available = self.sets[new].available();
                 self.wait_for_size(new, (available, desired.new));
@@ -304,6 +305,9 @@ impl Context<'_> {
         if let Some(stable) = self.stable.filter(|_| self.stable != self.new)
             && !self.is_dynamic_stable()
         {
+            if self.is_stood_in_for(stable, desired.stable) {
+                return true;
+            }
             let set = &self.sets[stable];
             if set.replicas != desired.stable || set.pods() != desired.stable {
                 let available = set.available();
@@ -311,8 +315,7 @@ impl Context<'_> {
                 return false;
             }
         }
-        // Superseded pods that answer in the place of stable ones, none of which can, stay until
-        // the new ones do.
+        // So it is with all that are there while no stable pod is ready.
         let is_broken = |set: &OwnedSet| set.replicas > 0 && set.ready() == 0;
         !self.is_basic_canary()
             || self.stable_set().is_some_and(is_broken)
@@ -320,6 +323,24 @@ impl Context<'_> {
                 .others()
                 .into_iter()
                 .all(|index| self.sets[index].available() == 0)
+    }
+
+    /// Without a router: whether superseded pods serve in the place of stable ones of which some
+    /// are not ready, and no more of them than it takes. The floor keeps them until those are, and
+    /// they may leave them no room to come: the fix of a bad stable revision waits for neither.
+    fn is_stood_in_for(&self, stable: usize, wanted: i32) -> bool {
+        let set = &self.sets[stable];
+        let is_settled = set.is_observed() && set.replicas == set.live_replicas();
+        let is_bad = set.ready() < set.replicas && set.replicas <= wanted;
+        if !self.is_basic_canary() || !is_settled || !is_bad {
+            return false;
+        }
+        let others = self.others().into_iter();
+        let serving: i32 = others.map(|index| self.sets[index].lasting()).sum();
+        let all: i32 = self.sets.iter().map(OwnedSet::lasting).sum();
+        let (_, unavailable) = self.surge_and_unavailable();
+        let missing = wanted - set.available();
+        (1..=missing).contains(&serving) && all <= self.replicas() - unavailable
     }
 
     pub(super) fn wait_for_size(&mut self, index: usize, (have, want): (i32, i32)) {

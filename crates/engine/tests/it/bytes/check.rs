@@ -66,7 +66,7 @@ fn check_action(snapshot: &RolloutSnapshot, action: &Action) {
             );
         }
         Action::Evict { .. } => {}
-        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+        Action::Apply { .. } | Action::Replace { .. } | Action::Attempt(_) | Action::Measure(_) => {
             panic!("no action of a Rollout: {action:?}")
         }
     }

@@ -190,7 +190,10 @@ impl World {
                 self.ready_at.remove(pod);
                 self.evicted += 1;
             }
-            Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+            Action::Apply { .. }
+            | Action::Replace { .. }
+            | Action::Attempt(_)
+            | Action::Measure(_) => {
                 panic!("a Rollout plan has no such action: {action:?}")
             }
         }

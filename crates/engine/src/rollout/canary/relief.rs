@@ -1,0 +1,119 @@
+//! Whether the stable pods can take what a weight leaves them, and what happens to the weight until
+//! they can (rollouts.md §3.13).
+
+use super::share;
+use super::steps::meets;
+use crate::rollout::context::Context;
+use crate::traffic::Observed;
+
+impl Context<'_> {
+    /// The weight stays where it is until the stable pods can take what the wanted one leaves them.
+    pub(super) fn hold(&mut self, weight: i32) {
+        self.held_weight = Some(weight);
+        self.decide(
+            "hold-weight",
+            format!("the stable pods cannot take what a canary weight of {weight} leaves"),
+        );
+        let Some(stable) = self.stable else { return };
+        let set = &self.sets[stable];
+        let have = set.lasting();
+        if have < set.replicas.max(1) || set.is_outdated() {
+            self.wait_for_pods(stable);
+            return;
+        }
+        // It has all pods that it is to have now: more are needed, or its service is on its way to
+        // it, which says so itself.
+        let max_weight = self.canary().max_traffic_weight();
+        let rest = max_weight - weight - self.weight_of_experiments();
+        let needed = share(rest, self.replicas(), max_weight);
+        if have < needed {
+            self.wait_for_size(stable, (have, needed));
+        }
+    }
+
+    /// Whether the stable pods can take what is left for them. Less than they have now they can
+    /// take in any case, so that bad ones do not stand in the way of an update (the peer waits for
+    /// them). If the new pods are all gone and some stable ones are there, anything is better than
+    /// staying.
+    pub(super) fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
+        let max_weight = self.canary().max_traffic_weight().max(1);
+        let Some(stable) = self.stable_set() else {
+            return self.is_stable_lost() && weight == max_weight;
+        };
+        let rest = max_weight - weight - self.weight_of_experiments();
+        if observed.is_some_and(|observed| rest < observed.stable) {
+            return true;
+        }
+        // A service that has not come to them yet leads elsewhere, or nowhere.
+        let leads_to = self.selector(&self.arm_services().stable);
+        if !leads_to.is_empty() && leads_to != stable.hash() {
+            return false;
+        }
+        // What an experiment leaves behind is given back while its pods are there, or nobody is.
+        if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
+            return stable.available() > 0;
+        }
+        // However little is left: somebody has to answer it.
+        let least = i32::from(rest > 0 && self.replicas() > 0);
+        let needed = share(rest, self.replicas(), max_weight).max(least);
+        let available = stable.lasting();
+        let recorded = self.stored.canary.weights.as_ref();
+        let has = recorded.is_some_and(|weights| weights.canary.weight > 0);
+        if available > 0 && has && self.is_canary_dead() {
+            return true;
+        }
+        let is_more = observed.is_none_or(|observed| rest > observed.stable);
+        if is_more && stable.is_outdated() {
+            return false;
+        }
+        let threshold = self.threshold();
+        available >= needed
+            || (threshold.is_some() && meets(threshold.as_ref(), Some(stable), needed))
+    }
+
+    /// What the templates of a running experiment get.
+    pub(super) fn weight_of_experiments(&self) -> i32 {
+        let additional = self.experiment_destinations();
+        additional.iter().map(|one| one.weight).sum()
+    }
+
+    /// The arms get what they have. In numbers that may be something else: after an edit of
+    /// `maxTrafficWeight` the same parts are of another whole, and to write those down moves
+    /// nothing.
+    pub(super) fn is_kept(&self, weight: i32, observed: Observed) -> bool {
+        let max_weight = self.canary().max_traffic_weight();
+        let rest = max_weight - weight - self.weight_of_experiments();
+        weight > 0 && observed.canary == weight && observed.stable == rest
+    }
+
+    /// The stable arm would get no more than it has, but for destinations that nobody wants any
+    /// more.
+    fn is_left_behind(&self, rest: i32, observed: Observed) -> bool {
+        let all = self.canary().max_traffic_weight();
+        let left = all - observed.canary - observed.stable - self.weight_of_experiments();
+        left > 0 && rest <= observed.stable + left
+    }
+
+    /// While the canary's weight is held, an experiment may end, and its pods go: its share can't
+    /// wait.
+    pub(super) fn can_take_shares_back(&self, observed: Observed) -> bool {
+        let all = self.canary().max_traffic_weight();
+        let rest = all - observed.canary - self.weight_of_experiments();
+        let is_there = self
+            .stable_set()
+            .is_some_and(|stable| stable.available() > 0);
+        // A backend of somebody else's in the rule is none of these shares.
+        let recorded = self.stored.canary.weights.as_ref();
+        let given = recorded.is_some_and(|weights| !weights.additional.is_empty());
+        given && is_there && self.is_left_behind(rest, observed)
+    }
+
+    /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are
+    /// not available yet answer all the same, and so do those of all revisions behind a service
+    /// that nobody has pointed at one.
+    pub(super) fn is_canary_dead(&self) -> bool {
+        let hash = self.selector(&self.arm_services().canary);
+        let selected = self.set_by_hash(hash);
+        !hash.is_empty() && selected.is_none_or(|selected| selected.ready() == 0)
+    }
+}

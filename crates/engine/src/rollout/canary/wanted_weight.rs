@@ -1,0 +1,206 @@
+//! The weight that the canary should have, by what the Rollout is doing, and what of it may be
+//! given now (rollouts.md §3.13).
+
+use super::share;
+use super::steps::meets;
+use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
+use crate::traffic::Observed;
+
+impl Context<'_> {
+    /// Back to the stable template while its ReplicaSet still has too few pods to take all traffic.
+    pub(super) fn is_rolling_back_dynamically(&self) -> bool {
+        let Some(weights) = &self.stored.canary.weights else {
+            return false;
+        };
+        let new = self.new_set();
+        self.is_fully_promoted()
+            && self.is_dynamic_stable()
+            && new.is_some_and(|new| {
+                weights.canary.pod_template_hash != new.hash() && new.available() < self.replicas()
+            })
+    }
+
+    /// What the steps want, as far as it may be given now.
+    pub(super) fn weight_of_this_moment(&mut self, observed: Option<Observed>) -> i32 {
+        let weight = self.wanted_weight();
+        let weight = self.weight_that_arrives(weight);
+        let weight = self.weight_that_is_served(weight, observed);
+        self.weight_in_a_halt(weight)
+    }
+
+    /// The weight for the canary, by what the Rollout is doing (§3.13 a–f).
+    pub(super) fn wanted_weight(&mut self) -> i32 {
+        let max_weight = self.canary().max_traffic_weight();
+        if self.is_rolling_back_dynamically() {
+            // What nobody answers has nothing to wait for.
+            let is_dead = self.is_canary_dead();
+            return if is_dead { 0 } else { self.rollback_weight() };
+        }
+        if self.is_fully_promoted() {
+            return 0;
+        }
+        let available = self.new_set().map_or(0, OwnedSet::lasting);
+        if available == 0 {
+            return 0;
+        }
+        if self.is_stable_lost() {
+            // Whatever the steps say: nobody else can answer (the peer leaves the routes alone).
+            return max_weight;
+        }
+        if self.is_aborted() {
+            return self.rollback_weight();
+        }
+        if self.is_promote_full() {
+            let recorded = self.stored.canary.weights.as_ref();
+            return if self.is_dynamic_stable() && !self.is_halted() {
+                share(max_weight, available.min(self.replicas()), self.replicas())
+            } else {
+                recorded.map_or(0, |weights| weights.canary.weight)
+            };
+        }
+        if self.step_count() == 0 {
+            // Nothing asks for a share: the stable service leads to the new pods when they are all
+            // there.
+            return self.rollback_weight().min(self.recorded_weight());
+        }
+        if self.current_step().is_none() {
+            return if self.is_new_at(self.replicas()) {
+                max_weight
+            } else {
+                self.regained_weight(self.weight_before_step())
+            };
+        }
+        if self.routed_split(None).new == 0 {
+            // `setCanaryScale` wants no pods: whatever the steps' weight, nobody could serve it.
+            return 0;
+        }
+        if self.is_at_desired_sizes(false) || self.has_to_give_back() {
+            self.step_weight()
+        } else {
+            // A step that lowers the weight takes the traffic away before the pods go.
+            self.regained_weight(self.weight_before_step().min(self.step_weight()))
+        }
+    }
+
+    /// The canary gets no more while its service selects other pods, or none: a service that was
+    /// not ours yet, or that somebody has pointed elsewhere, follows when all its pods are
+    /// available.
+    fn weight_that_arrives(&self, weight: i32) -> i32 {
+        let services = self.arm_services();
+        let Some(new) = self.new_set().filter(|_| !services.canary.is_empty()) else {
+            return weight;
+        };
+        let elsewhere = self.selector(&services.canary) != new.hash();
+        let given_back = self.is_aborted() && !self.is_stable_lost();
+        if !elsewhere || given_back || self.is_fully_promoted() {
+            return weight;
+        }
+        let recorded = self.stored.canary.weights.as_ref();
+        weight.min(recorded.map_or(0, |weights| weights.canary.weight))
+    }
+
+    /// The canary gets more than it has only with the pods for it. What the status says it has may
+    /// be older than its pods: a pass may have taken weight and pods away, and ended before its
+    /// status.
+    fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
+        let has = observed.map_or(0, |observed| observed.canary);
+        let Some(new) = self.new_set() else {
+            return weight.min(has);
+        };
+        if weight <= has || self.is_stable_lost() || self.canary_scale().is_some() {
+            return weight;
+        }
+        let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
+        let threshold = self.threshold();
+        let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
+        // A status from before the last change counts pods that are on their way out.
+        if new.is_observed() && (new.lasting() >= needed || few_do) {
+            weight
+        } else {
+            has
+        }
+    }
+
+    /// While nothing may move, the canary gets no more than it has, or than the steps before have
+    /// given it: that comes back with its pods.
+    fn weight_in_a_halt(&self, weight: i32) -> i32 {
+        let goes_back = self.is_aborted() || self.is_fully_promoted() || self.is_stable_lost();
+        if goes_back || !self.is_halted() {
+            return weight;
+        }
+        weight.min(self.recorded_weight().max(self.weight_before_step()))
+    }
+
+    /// What the status says that the pods of the new revision get.
+    fn recorded_weight(&self) -> i32 {
+        let recorded = self.stored.canary.weights.as_ref();
+        let hash = self.new_set().map_or("", OwnedSet::hash);
+        recorded
+            .filter(|weights| weights.canary.pod_template_hash == hash)
+            .map_or(0, |weights| weights.canary.weight)
+    }
+
+    /// Whether the new revision has more than the step gives it, which it has taken over, while
+    /// stable pods are not ready: those that are may be enough for what the step leaves them, but
+    /// not for what the step before did. It has the pods, and more.
+    fn has_to_give_back(&self) -> bool {
+        let is_whole = |stable: &OwnedSet| stable.ready() >= self.replicas();
+        self.recorded_weight() > self.step_weight()
+            && self.is_canary_service_ours()
+            && !self.stable_set().is_some_and(is_whole)
+    }
+
+    /// A weight that earlier steps have given. Pods that were all lost on the way lost their
+    /// traffic too; they get it back when there are enough of them again, not with the first.
+    fn regained_weight(&self, weight: i32) -> i32 {
+        let Some(new) = self.new_set() else {
+            return 0;
+        };
+        let share = share(self.replicas(), weight, self.canary().max_traffic_weight());
+        let needed = share.min(self.routed_split(None).new);
+        let threshold = self.threshold();
+        if new.lasting() >= needed
+            || (threshold.is_some() && meets(threshold.as_ref(), Some(new), needed))
+        {
+            return weight;
+        }
+        self.recorded_weight().min(weight)
+    }
+
+    /// After an abort, or on the way back: what the stable pods cannot take yet stays where it is.
+    pub(super) fn rollback_weight(&self) -> i32 {
+        let replicas = self.replicas();
+        // Of ping and pong, none can be turned to the stable pods; an ordinary canary service is.
+        let in_portions = self.is_dynamic_stable() || self.canary().ping_pong.is_some();
+        let Some(stable) = self.stable_set().filter(|_| in_portions) else {
+            return 0;
+        };
+        if self.new.is_none() || replicas == 0 {
+            return 0;
+        }
+        let max_weight = self.canary().max_traffic_weight();
+        // Back at the stable template, the steps say nothing about what the canary keeps.
+        let is_back = self.new == self.stable;
+        let desired = if is_back {
+            0
+        } else {
+            self.desired_canary_weight()
+        };
+        let able = share(max_weight, stable.lasting(), replicas);
+        let unable = (max_weight - able).max(0);
+        let Some(weights) = &self.stored.canary.weights else {
+            // The canary never got anything, so nothing has to come back in portions (the peer
+            // would give it what the stable pods cannot take).
+            return 0;
+        };
+        let recorded = weights.canary.weight;
+        if desired <= 0 {
+            unable.min(recorded)
+        } else if able < max_weight - desired {
+            recorded
+        } else {
+            desired.min(recorded)
+        }
+    }
+}
