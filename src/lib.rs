@@ -15,14 +15,15 @@
 //!
 //! Around that: [`gitops`] runs `git` and Kustomize, [`sandbox`] and [`demo`] run the controller in
 //! an embedded cluster, [`setup`] installs it and checks what a cluster lacks, [`explain`] builds a
-//! snapshot for `weir explain`, [`args`] and [`run`] are the command line.
+//! snapshot for `weir explain`, [`args`] and [`run`] are the command line. What all of them use:
+//! [`clock`] is the only source of the time, [`error`] says of every failure when to try again,
+//! [`telemetry`] sets the log up.
 
 pub mod act;
 pub mod args;
 pub mod cache;
 pub mod clock;
 pub mod demo;
-pub mod diff;
 pub mod driver;
 pub mod error;
 pub mod explain;

@@ -1,4 +1,4 @@
-//! Shows the API server what an operation is about to apply, before anything is applied in earnest:
+//! Shows the API server what an operation is about to send, before anything is sent in earnest:
 //! each object once for each attempt, a few at a time, in the background. What is to be shown, and
 //! what follows from the answers, is for the planner to say
 //! ([`sync::dry_run_objects`](gitops::sync::dry_run_objects)).
@@ -8,18 +8,17 @@
 //! counts as refused in the end.
 
 use super::Kinds;
+use super::kubernetes::{Built, replacement, replacing};
 use crate::error::{Error, Result, Verb};
 use crate::lease::Lead;
 use crate::queue::{Key, Queue};
-use api::constants::gitops::FIELD_MANAGER;
 use futures::{StreamExt, stream};
 use gitops::ResourceId;
 use gitops::sync::DryRun;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, Request};
 use kube::{Api, Client};
-use plan::ObjectKey;
-use serde_json::Value;
+use plan::{Action, ObjectKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,13 +83,13 @@ impl DryRuns {
         }
     }
 
-    /// What the API server says of the objects of an attempt. It is asked if it was not yet; the
+    /// What the API server says of the actions of an attempt. It is asked if it was not yet; the
     /// key is woken when it has said everything.
-    pub async fn of(&self, key: &Key, attempt: &str, objects: Vec<Value>) -> DryRun {
-        if objects.is_empty() {
+    pub async fn of(&self, key: &Key, attempt: &str, actions: Vec<Action>) -> DryRun {
+        if actions.is_empty() {
             return DryRun::Done(Refused::new());
         }
-        if let Some(mut answer) = self.begin(key, attempt, objects) {
+        if let Some(mut answer) = self.begin(key, attempt, actions) {
             // What it is by then is looked at below.
             let _ = tokio::time::timeout(FIRST_WAIT, answer.wait_for(Option::is_some)).await;
         }
@@ -110,7 +109,7 @@ impl DryRuns {
         &self,
         key: &Key,
         attempt: &str,
-        objects: Vec<Value>,
+        actions: Vec<Action>,
     ) -> Option<watch::Receiver<Option<Arc<Refused>>>> {
         let mut entries = self.lock();
         let known = entries.get(key);
@@ -120,7 +119,7 @@ impl DryRuns {
         let (tell, answer) = watch::channel(None);
         let (judge, queue, woken) = (self.judge.clone(), self.queue.clone(), key.clone());
         let work = tokio::spawn(async move {
-            let refused = judge.all(objects).await;
+            let refused = judge.all(actions).await;
             tell.send_replace(Some(Arc::new(refused)));
             queue.add(woken);
         });
@@ -173,14 +172,14 @@ enum Answer {
     Missing(String),
 }
 
-/// Objects that have no answer yet, by their place.
-type Open = BTreeMap<usize, Arc<Value>>;
+/// Actions that have no answer yet, by their place.
+type Open = BTreeMap<usize, Arc<Action>>;
 
 impl Judge {
-    /// Asks until there is an answer for each object, or none is to be had.
-    async fn all(self: Arc<Self>, objects: Vec<Value>) -> Refused {
+    /// Asks until there is an answer for each action, or none is to be had.
+    async fn all(self: Arc<Self>, actions: Vec<Action>) -> Refused {
         let deadline = Instant::now() + TOTAL_MAX;
-        let mut open: Open = objects.into_iter().map(Arc::new).enumerate().collect();
+        let mut open: Open = actions.into_iter().map(Arc::new).enumerate().collect();
         let mut refused = Refused::new();
         let mut tries = 0;
         loop {
@@ -197,9 +196,8 @@ impl Judge {
                 None
             };
             if let Some(end) = end {
-                let left = open.get(&at);
-                let left = left.map(|object| (ResourceId::of(object), format!("{why} ({end})")));
-                refused.extend(left);
+                let left = open.get(&at).and_then(|action| id_of(action));
+                refused.extend(left.map(|id| (id, format!("{why} ({end})"))));
                 return refused;
             }
             tokio::time::sleep(pause(tries)).await;
@@ -213,38 +211,38 @@ impl Judge {
         open: &mut Open,
         refused: &mut Refused,
     ) -> Option<(usize, String)> {
-        let asked: Vec<(usize, Arc<Value>)> = open
+        let asked: Vec<(usize, Arc<Action>)> = open
             .iter()
-            .map(|(at, object)| (*at, object.clone()))
+            .map(|(at, action)| (*at, action.clone()))
             .collect();
         let judge = self.clone();
         let mut answers = stream::iter(asked)
-            .map(move |(at, object)| {
+            .map(move |(at, action)| {
                 let judge = judge.clone();
-                async move { (at, judge.ask(&object).await) }
+                async move { (at, judge.ask(&action).await) }
             })
             .buffer_unordered(OF_ONE_MAX);
         while let Some((at, answer)) = answers.next().await {
             if let Answer::Missing(why) = answer {
                 return Some((at, why));
             }
-            if let (Some(object), Answer::Refused(why)) = (open.remove(&at), answer) {
-                refused.push((ResourceId::of(&object), why));
+            if let (Some(action), Answer::Refused(why)) = (open.remove(&at), answer) {
+                refused.extend(id_of(&action).map(|id| (id, why)));
             }
         }
         None
     }
 
-    async fn ask(&self, object: &Value) -> Answer {
+    async fn ask(&self, action: &Action) -> Answer {
         // It is never closed.
         let _turn = self.turns.acquire().await;
-        let error = match tokio::time::timeout(ANSWER_MAX, self.show(object)).await {
+        let error = match tokio::time::timeout(ANSWER_MAX, self.show(action)).await {
             Err(_) => return Answer::Missing("the API server does not answer in time".to_owned()),
             Ok(Ok(())) => return Answer::Taken,
             Ok(Err(error)) => error,
         };
         let why = error.words();
-        if UNABLE.iter().any(|words| why.contains(words)) {
+        if UNABLE.iter().any(|words| why.contains(words)) || is_of_former(action, &error) {
             Answer::Taken
         } else if error.is_verdict() || is_impossible(&error) {
             Answer::Refused(why)
@@ -253,9 +251,11 @@ impl Judge {
         }
     }
 
-    /// Applies an object as it will be in earnest, but for that nothing is stored.
-    async fn show(&self, object: &Value) -> Result<()> {
-        let target = ObjectKey::of_manifest(object);
+    /// Does what will be done in earnest, but for that nothing is stored.
+    async fn show(&self, action: &Action) -> Result<()> {
+        let Some(target) = action.target() else {
+            return Ok(());
+        };
         let kinds = self.kinds.resolve(&target.api_version, &target.kind);
         let served = kinds.await?;
         if !self.lead.holds() {
@@ -267,19 +267,69 @@ impl Judge {
             Some(namespace) => api.constrain(namespace),
             None => api,
         };
-        let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
-        let request =
-            Request::new(api.resource_url()).patch(&target.name, &params, &Patch::Apply(object));
-        let answer = match request {
-            Ok(request) => self.client.request_text(request).await.map(drop),
-            Err(error) => Err(kube::Error::BuildRequest(error)),
+        let answer = match request_of(action, &target, &api)? {
+            Some(Ok(request)) => self.client.request_text(request).await.map(drop),
+            Some(Err(error)) => Err(kube::Error::BuildRequest(error)),
+            None => Ok(()),
         };
         answer.map_err(|source| Error::Write {
-            verb: Verb::Apply,
+            verb: verb_of(action),
             object: target,
             source: Box::new(source),
         })
     }
+}
+
+/// The request of an action; `None` if nothing can be said of it without doing it.
+fn request_of(
+    action: &Action,
+    target: &ObjectKey,
+    api: &Api<DynamicObject>,
+) -> Result<Option<Built>> {
+    let request = Request::new(api.resource_url());
+    Ok(Some(match action {
+        Action::Apply { object, manager } => {
+            let params = PatchParams::apply(manager).force().dry_run();
+            request.patch(&target.name, &params, &Patch::Apply(object))
+        }
+        Action::Replace {
+            patch,
+            manager,
+            guard,
+            ..
+        } => replacement(api, target, patch, guard, &replacing(manager).dry_run()),
+        Action::Create { object } => {
+            let params = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
+            let body = serde_json::to_vec(object).map_err(|source| Error::Encode {
+                object: target.to_string(),
+                source,
+            })?;
+            request.create(&params, body)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn verb_of(action: &Action) -> Verb {
+    match action {
+        Action::Replace { .. } => Verb::Replace,
+        Action::Create { .. } => Verb::Create,
+        _ => Verb::Apply,
+    }
+}
+
+fn id_of(action: &Action) -> Option<ResourceId> {
+    action.target().map(|target| ResourceId::from(&target))
+}
+
+/// Whether an object is refused for nothing but the one that is there: its name is taken, or it has
+/// been written since. Both are looked at again when it is written in earnest.
+fn is_of_former(action: &Action, error: &Error) -> bool {
+    let minds = matches!(action, Action::Create { .. } | Action::Replace { .. });
+    minds && error.code() == Some(409)
 }
 
 /// Whether the request can't even be made, as for a name that is none.

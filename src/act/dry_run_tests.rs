@@ -3,7 +3,8 @@ use crate::lease::Leadership;
 use crate::queue::{Kind, Outcome};
 use http::{Request as HttpRequest, Response, StatusCode};
 use kube::client::Body;
-use serde_json::json;
+use plan::Guard;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 /// An API server that serves ConfigMaps, and answers an apply by the name of the object.
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 struct Fake {
     /// Codes and messages, first come first served; then 200. Code 0 is no answer at all.
     answers: Mutex<BTreeMap<String, VecDeque<(u16, &'static str)>>>,
-    /// Paths and queries of what was applied.
+    /// Methods, paths, queries and content types of what was asked.
     asked: Mutex<Vec<String>>,
 }
 
@@ -43,10 +44,16 @@ impl Fake {
                 "resources": [map]});
             return response(200, &list);
         }
-        let Some((_, name)) = path.split_once("/configmaps/") else {
+        let Some((_, name)) = path.split_once("/configmaps") else {
             return response(404, &status(404, "the server could not find it"));
         };
-        self.asked.lock().unwrap().push(request.uri().to_string());
+        // What is created has its name in the body.
+        let name = name.trim_start_matches('/');
+        let content = request.headers().get(http::header::CONTENT_TYPE);
+        let content = content.and_then(|content| content.to_str().ok());
+        let content = content.unwrap_or_default();
+        let asked = format!("{} {} {content}", request.method(), request.uri());
+        self.asked.lock().unwrap().push(asked);
         match self.next(name) {
             (0, _) => std::future::pending().await,
             (200, _) => response(200, &map(name)),
@@ -71,8 +78,15 @@ fn map(name: &str) -> Value {
         "metadata": {"name": name, "namespace": "demo"}})
 }
 
-fn maps(names: &[&str]) -> Vec<Value> {
-    names.iter().map(|name| map(name)).collect()
+fn maps(names: &[&str]) -> Vec<Action> {
+    names.iter().map(|name| applied(map(name))).collect()
+}
+
+fn applied(object: Value) -> Action {
+    Action::Apply {
+        object: Box::new(object),
+        manager: api::constants::gitops::FIELD_MANAGER.into(),
+    }
 }
 
 fn refused(name: &str, why: &str) -> DryRun {
@@ -146,6 +160,49 @@ async fn each_object_is_shown_once_for_an_attempt_and_nothing_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_replaced_or_created_anew_is_judged_as_such() {
+    let setup = Setup::new().await;
+    let replaced = |name: &str| Action::Replace {
+        target: ObjectKey::namespaced("v1", "ConfigMap", "demo", name),
+        patch: Box::new(json!({"data": {"k": "v", "other": null}})),
+        manager: "weir-replace".into(),
+        guard: Guard::default(),
+    };
+    let created = Action::Create {
+        object: Box::new(map("new")),
+    };
+    // That it is there, or another version of it, says nothing of what it is to be.
+    setup
+        .fake
+        .say("old", 409, "the object has been modified", 99);
+    setup
+        .fake
+        .say("", 409, "configmaps \"new\" already exists", 99);
+    setup.fake.say("bad", 422, "it is invalid", 99);
+    let actions = vec![replaced("old"), created, replaced("bad")];
+    let said = setup.runs.of(&key(), "1/0", actions).await;
+    assert_eq!(said, refused("bad", "it is invalid"));
+    let mut asked = setup.fake.asked.lock().unwrap().clone();
+    asked.sort();
+    let of_maps = "/api/v1/namespaces/demo/configmaps";
+    // There is no right to PUT.
+    let begins = [
+        format!("PATCH {of_maps}/bad?"),
+        format!("PATCH {of_maps}/old?"),
+        format!("POST {of_maps}?"),
+    ];
+    assert_eq!(asked.len(), begins.len(), "{asked:?}");
+    for (asked, begin) in asked.iter().zip(begins) {
+        assert!(asked.starts_with(&begin), "{asked}");
+        assert!(asked.contains("dryRun=All"), "{asked}");
+        for part in ["fieldManager=weir-replace", "application/merge-patch+json"] {
+            let is_patch = asked.starts_with("PATCH");
+            assert_eq!(asked.contains(part), is_patch, "{part} in {asked}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_no_answer_is_asked_again_and_what_has_one_is_not() {
     let setup = Setup::new().await;
     setup.fake.say("a", 429, "too many requests", 1);
@@ -192,7 +249,7 @@ async fn a_kind_that_is_not_served_is_a_refusal() {
     let setup = Setup::new().await;
     let gadget = json!({"apiVersion": "example.org/v1", "kind": "Gadget",
         "metadata": {"name": "g", "namespace": "demo"}});
-    let DryRun::Done(said) = setup.runs.of(&key(), "1/0", vec![gadget]).await else {
+    let DryRun::Done(said) = setup.runs.of(&key(), "1/0", vec![applied(gadget)]).await else {
         panic!("it is not done");
     };
     let [(id, why)] = said.as_slice() else {

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The field manager of everything that is not server-side apply.
 const FIELD_MANAGER: &str = "weir";
 
+/// A request, if it can be made.
+pub(super) type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
+
 /// See the module's documentation.
 pub struct Kubernetes {
     client: Client,
@@ -58,6 +61,12 @@ impl Kubernetes {
         match action {
             Action::Create { object } => self.create(object).await,
             Action::Apply { object, manager } => self.apply(object, manager).await,
+            Action::Replace {
+                target,
+                patch,
+                manager,
+                guard,
+            } => self.replace(target, patch, manager, guard).await,
             Action::Patch {
                 target,
                 kind,
@@ -123,10 +132,7 @@ impl Kubernetes {
     }
 
     /// The answer as it came: each cache decodes it as what it holds, and nothing else does.
-    async fn send(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<String, kube::Error> {
+    async fn send(&self, request: Built) -> Result<String, kube::Error> {
         let request = request.map_err(kube::Error::BuildRequest)?;
         self.client.request_text(request).await
     }
@@ -203,6 +209,24 @@ impl Kubernetes {
             source: Box::new(source),
         })?;
         self.caches.absorb(&target, &answer);
+        Ok(())
+    }
+
+    async fn replace(
+        &self,
+        target: &ObjectKey,
+        patch: &Value,
+        manager: &str,
+        guard: &Guard,
+    ) -> Result<()> {
+        let api = self.api(target).await?;
+        let request = replacement(&api, target, patch, guard, &replacing(manager));
+        let answer = self.send(request).await.map_err(|source| Error::Write {
+            verb: Verb::Replace,
+            object: target.clone(),
+            source: Box::new(source),
+        })?;
+        self.caches.absorb(target, &answer);
         Ok(())
     }
 
@@ -292,6 +316,26 @@ impl Kubernetes {
             Some(namespace) => api.constrain(namespace),
             None => api,
         })
+    }
+}
+
+/// The request that replaces an object by a merge patch, if it is still the one that is guarded.
+pub(super) fn replacement(
+    api: &Api<DynamicObject>,
+    target: &ObjectKey,
+    patch: &Value,
+    guard: &Guard,
+    params: &PatchParams,
+) -> Built {
+    let body = guarded(patch, PatchKind::Merge, guard);
+    Request::new(api.resource_url()).patch(&target.name, params, &Patch::Merge(&body))
+}
+
+/// How this manager replaces an object.
+pub(super) fn replacing(manager: &str) -> PatchParams {
+    PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
     }
 }
 

@@ -55,8 +55,8 @@ impl Driver for AnalysisRunDriver {
 
     /// A Job that the API server will not create is a measurement that failed, not a reason to try
     /// the same again at once. So is one that it failed to create, unless it turns out to be there.
-    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, AnalysisRunStatus>) -> bool {
-        let mut taken = false;
+    fn record(&self, cx: &Context, key: &Key, pass: &Pass<'_, AnalysisRunStatus>) -> bool {
+        let mut is_news = false;
         for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
             let (Action::Create { object }, Err(failure)) = (action.deed(), outcome) else {
                 continue;
@@ -78,9 +78,9 @@ impl Driver for AnalysisRunDriver {
                 RefusalKind::Failed => analysis::jobs::failed(&failure.message, now),
             };
             cx.measurer.inbox.put(id, run, measurement);
-            taken = true;
+            is_news = true;
         }
-        taken
+        is_news
     }
 
     async fn gone(&self, cx: &Context, key: &Key) {

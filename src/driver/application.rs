@@ -1,6 +1,6 @@
 //! The pass of an Application.
 
-use super::{Context, Driver, Pass, is_ours};
+use super::{Context, Driver, Pass, application_orphans, is_ours};
 use crate::error::{Error, Result, Retry};
 use crate::observe;
 use crate::queue::Key;
@@ -31,7 +31,9 @@ impl Driver for ApplicationDriver {
     }
 
     async fn observe(&self, cx: &Context, root: Arc<Application>) -> Result<ApplicationSnapshot> {
-        observe::application(cx, root).await
+        let mut snapshot = observe::application(cx, root).await?;
+        application_orphans::look(cx, &mut snapshot).await;
+        Ok(snapshot)
     }
 
     fn plan(
@@ -43,7 +45,7 @@ impl Driver for ApplicationDriver {
         sync::plan(snapshot, &cx.gitops, now)
     }
 
-    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ApplicationStatus>) -> bool {
+    fn record(&self, cx: &Context, key: &Key, pass: &Pass<'_, ApplicationStatus>) -> bool {
         // What could not be done is no result: it is done again, and with it what comes after.
         let results = pass.outcomes.iter().map_while(|outcome| match outcome {
             Ok(()) => Some(Ok(())),

@@ -52,7 +52,7 @@ impl Driver for ExperimentDriver {
 
     /// What the API server will not have is something for the status to tell, not a reason to try
     /// again at once.
-    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, ExperimentStatus>) -> bool {
+    fn record(&self, cx: &Context, key: &Key, pass: &Pass<'_, ExperimentStatus>) -> bool {
         let known = cx.experiment_refusals.of(key).unwrap_or_default();
         let (refused, is_new) = learn(known, pass, cx.clock.now());
         if refused.is_empty() {

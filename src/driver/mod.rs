@@ -1,14 +1,19 @@
 //! The one place where observe → plan → act is sequenced.
 //!
 //! A pass: find the object, build its snapshot, plan, carry out. Within a pass the order is: the
-//! object itself (annotations, labels), the actions, the status, and then what may be told only
-//! once the status is stored. The first failure ends the pass; the next one plans anew from what
-//! the world has become. A pass that wrote anything is followed by another at once, until a plan
-//! is empty.
+//! object itself (annotations, labels), the actions, the status, and then the events, metrics and
+//! log lines that may be told only once the status is stored. The first failure that is not one of
+//! an attempt ends the pass; the next one plans anew from what the world has become. A pass that
+//! wrote anything is followed by another at once, until a plan is empty.
+//!
+//! What holds whatever a plan says: a planner that panics costs its own object a pass and nothing
+//! else, and nothing is written against a version that was not planned with, or once another
+//! controller may lead.
 
 mod analysis_run;
 mod announce;
 mod application;
+mod application_orphans;
 mod experiment;
 mod kept;
 mod known;
@@ -19,8 +24,8 @@ mod service;
 mod status;
 
 pub use kept::Kept;
-pub use projects::let_projects_go;
-pub use report::Complaints;
+pub use projects::remove_project_finalizers;
+pub use report::FailureLog;
 
 use crate::act::{DryRuns, Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::Caches;
@@ -63,8 +68,8 @@ pub struct Context {
     pub experiment_refusals: Kept<engine::experiment::Refusals>,
     /// Uids of the Rollouts that were met.
     pub known: Kept<String>,
-    /// What was said of objects whose passes fail.
-    pub complaints: Complaints,
+    /// Which failures of passes were logged, so that each is logged once.
+    pub failures: FailureLog,
     /// Cancelled when the term is over: a pass ends after the action that it is at.
     pub over: CancellationToken,
     pub metrics: Arc<Metrics>,
@@ -109,15 +114,14 @@ pub trait Driver: Send + Sync {
 
     fn plan(&self, cx: &Context, snapshot: &Self::Snapshot, now: Timestamp) -> Plan<Self::Status>;
 
-    /// What came of the plan's actions, in order and up to the first failure. True: failures are
-    /// results that a next plan has to see, and that the last one has not seen; those that would
-    /// only repeat themselves are then no reason to back off. One that has seen them would do the
-    /// same once more.
-    fn acted(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
+    /// Takes note of what came of the plan's actions. True if there is a result among them that the
+    /// next plan has to see and this one has not seen: then it is made at once, and a failure that
+    /// [is a result](Self::is_result) is no reason to back off.
+    fn record(&self, _cx: &Context, _key: &Key, _pass: &Pass<'_, Self::Status>) -> bool {
         false
     }
 
-    /// Whether an error is an answer to go by, or one after which the same is tried again.
+    /// Whether an error is an answer that a plan can go by. After another the same is tried again.
     fn is_result(&self, error: &Error) -> bool {
         error.refusal() != RefusalKind::Failed
     }
@@ -145,6 +149,7 @@ pub trait Driver: Send + Sync {
 #[derive(Debug)]
 pub struct Pass<'a, S> {
     pub plan: &'a Plan<S>,
+    /// Of the plan's actions, in order and up to the failure that ended the pass.
     pub outcomes: Vec<Result<(), Failure>>,
 }
 
@@ -169,7 +174,7 @@ pub async fn reconcile(cx: &Context, key: &Key) -> Outcome {
         Kind::Service => reconcile_once(&service::ServiceDriver, cx, key).await,
         Kind::Application => reconcile_once(&application::ApplicationDriver, cx, key).await,
     };
-    let verdict = cx.complaints.judge(key, &result);
+    let verdict = cx.failures.judge(key, &result);
     let failed = matches!(verdict, Verdict::Failed { .. });
     let server = server_of(cx, key);
     cx.metrics.pass(key, started.elapsed(), failed, &server);
@@ -192,7 +197,7 @@ fn server_of(cx: &Context, key: &Key) -> String {
 async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Result<Outcome> {
     let Some(root) = driver.root(cx, key) else {
         driver.gone(cx, key).await;
-        cx.complaints.forget(key);
+        cx.failures.forget(key);
         cx.metrics.gone(key);
         return Ok(Outcome::AwaitChange);
     };
@@ -209,9 +214,9 @@ async fn reconcile_once<D: Driver>(driver: &D, cx: &Context, key: &Key) -> Resul
         driver.stored(cx, &snapshot);
     }
     Ok(match plan.next {
-        _ if written != Written::Nothing => Outcome::Again,
+        _ if written != Written::Nothing => Outcome::Requeue,
         Next::OnChange => Outcome::AwaitChange,
-        Next::At(at) => Outcome::At(cx.clock.instant_of(at)),
+        Next::At(at) => Outcome::RequeueAt(cx.clock.instant_of(at)),
     })
 }
 
@@ -223,7 +228,7 @@ pub(crate) fn guarded<T>(key: &Key, plan: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// How far a plan was carried out.
+/// How far a plan was carried out. Unless nothing was written, another pass follows at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
     Nothing,
@@ -263,10 +268,10 @@ async fn carry_out<D: Driver>(
         }
         done.extend(action.target());
     }
-    let taken = driver.acted(cx, key, &Pass { plan, outcomes });
+    let is_news = driver.record(cx, key, &Pass { plan, outcomes });
     if let Some(error) = failure {
         announce::writes(cx, key, root, (&plan.releases, &done)).await?;
-        let is_result = taken && driver.is_result(&error);
+        let is_result = is_news && driver.is_result(&error);
         return if is_result {
             Ok(Written::Partly)
         } else {
@@ -274,7 +279,7 @@ async fn carry_out<D: Driver>(
         };
     }
     // What has come of an attempt may be a result as well.
-    if taken {
+    if is_news {
         written = Written::Everything;
     }
     match status::store(driver, cx, key, (root, version.as_deref()), &plan.status).await? {
@@ -345,7 +350,7 @@ async fn act(
         }
         attempts.push(error);
     }
-    cx.complaints.attempted(key, &attempts);
+    cx.failures.attempted(key, &attempts);
     (outcomes, failure)
 }
 

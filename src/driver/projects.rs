@@ -39,8 +39,8 @@ struct Waiting {
     is_listed: bool,
 }
 
-/// Lets projects go until the term is over.
-pub async fn let_projects_go(cx: Arc<Context>, over: CancellationToken) {
+/// Takes our finalizer off projects that are being deleted and not used, until the term is over.
+pub async fn remove_project_finalizers(cx: Arc<Context>, over: CancellationToken) {
     let mut memory = Memory::default();
     loop {
         tokio::select! {

@@ -13,9 +13,9 @@ const STALE_MAX: u32 = 5;
 const STAYS_STALE: &str = "the view of the cluster does not catch up with it: see whether a watch \
                            fails, and who else writes this object";
 
-/// What was said of each object.
+/// Which failures of each object were logged.
 #[derive(Debug, Default)]
-pub struct Complaints {
+pub struct FailureLog {
     /// Of its passes, last.
     told: Kept<String>,
     /// Passes in a row whose view of the cluster was old.
@@ -47,7 +47,7 @@ pub(super) enum Verdict {
     },
 }
 
-impl Complaints {
+impl FailureLog {
     /// Takes note of what has come of a pass.
     pub(super) fn judge(&self, key: &Key, result: &Result<Outcome>) -> Verdict {
         let error = match result {
@@ -170,34 +170,34 @@ mod tests {
 
     #[test]
     fn a_view_that_stays_old_is_a_failure() {
-        let complaints = Complaints::default();
+        let failures = FailureLog::default();
         let conflict = |version: u32| failed(409, "a", &format!("it is at {version}"));
-        let verdict = |version| complaints.judge(&key(), &Err(conflict(version)));
+        let verdict = |version| failures.judge(&key(), &Err(conflict(version)));
         for version in 1..STALE_MAX {
             assert_eq!(verdict(version), Verdict::Overtaken);
         }
         assert_eq!(verdict(5), fails(false));
         assert_eq!(verdict(6), fails(true), "told once");
         assert_eq!(tell(&key(), &conflict(6), fails(true)), Outcome::Retry);
-        let well = complaints.judge(&key(), &Ok(Outcome::AwaitChange));
+        let well = failures.judge(&key(), &Ok(Outcome::AwaitChange));
         assert_eq!(well, Verdict::Good);
         assert_eq!(verdict(7), Verdict::Overtaken);
     }
 
     #[test]
     fn who_does_not_lead_any_more_has_no_old_view() {
-        let complaints = Complaints::default();
+        let failures = FailureLog::default();
         for _ in 0..2 * STALE_MAX {
             let object = ObjectKey::cluster("v1", "Namespace", "shop");
-            let left = complaints.judge(&key(), &Err(Error::NotLeading { object }));
+            let left = failures.judge(&key(), &Err(Error::NotLeading { object }));
             assert_eq!(left, Verdict::Overtaken);
         }
     }
 
     #[test]
     fn another_failure_is_told_and_the_same_is_not() {
-        let complaints = Complaints::default();
-        let verdict = |message| complaints.judge(&key(), &Err(failed(403, "a", message)));
+        let failures = FailureLog::default();
+        let verdict = |message| failures.judge(&key(), &Err(failed(403, "a", message)));
         assert_eq!(verdict("no right"), fails(false));
         assert_eq!(verdict("no right"), fails(true));
         assert_eq!(verdict("no quota"), fails(false));
@@ -205,8 +205,8 @@ mod tests {
 
     #[test]
     fn each_attempt_that_fails_is_told_of_once() {
-        let complaints = Complaints::default();
-        let news = |failed: &[Error]| -> usize { complaints.news(&key(), failed).len() };
+        let failures = FailureLog::default();
+        let news = |failed: &[Error]| -> usize { failures.news(&key(), failed).len() };
         let forbidden = |name| failed(403, name, "no right");
         assert_eq!(news(&[forbidden("a")]), 1);
         assert_eq!(news(&[forbidden("a"), forbidden("b")]), 1);

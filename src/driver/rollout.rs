@@ -1,6 +1,6 @@
 //! The pass of a Rollout.
 
-use super::{Context, Driver, Pass, is_ours, known};
+use super::{Context, Driver, Failure, Pass, is_ours, known};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
@@ -68,47 +68,11 @@ impl Driver for RolloutDriver {
 
     /// A ReplicaSet that the API server will not or could not create is something to tell of, and
     /// so is a route that it will not have.
-    fn acted(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
-        for (action, outcome) in pass.plan.actions.iter().zip(&pass.outcomes) {
-            if is_of_router(action) {
-                match outcome {
-                    Ok(()) => drop(cx.route_refusals.forget(key)),
-                    Err(failure) if failure.kind == RefusalKind::Failed => {}
-                    Err(failure) => {
-                        let refusal = RouteRefusal {
-                            action: action.clone(),
-                            message: failure.message.clone(),
-                            at: cx.clock.now(),
-                        };
-                        cx.route_refusals.note(key, refusal);
-                        return true;
-                    }
-                }
-            }
-            let Action::Create { object } = action else {
-                continue;
-            };
-            if object["kind"] != "ReplicaSet" {
-                continue;
-            }
-            match outcome {
-                Ok(()) => {
-                    cx.refusals.forget(key);
-                }
-                Err(failure) => {
-                    let name = object.pointer("/metadata/name").and_then(Value::as_str);
-                    let refusal = Refusal {
-                        replica_set: name.unwrap_or_default().to_owned(),
-                        message: failure.message.clone(),
-                        kind: failure.kind,
-                        at: cx.clock.now(),
-                    };
-                    cx.refusals.note(key, refusal);
-                    return true;
-                }
-            }
-        }
-        false
+    fn record(&self, cx: &Context, key: &Key, pass: &Pass<'_, RolloutStatus>) -> bool {
+        let mut acted = pass.plan.actions.iter().zip(&pass.outcomes);
+        acted.any(|(action, outcome)| {
+            note_route(cx, key, action, outcome) || note_replica_set(cx, key, action, outcome)
+        })
     }
 
     async fn met(&self, cx: &Context, key: &Key, root: &Rollout) {
@@ -120,6 +84,61 @@ impl Driver for RolloutDriver {
         cx.route_refusals.forget(key);
         cx.digests.forget(key);
         known::gone(cx, key).await;
+    }
+}
+
+/// Takes note of whether the API server had a route as it was written. True if it refused it.
+fn note_route(cx: &Context, key: &Key, action: &Action, outcome: &Result<(), Failure>) -> bool {
+    if !is_of_router(action) {
+        return false;
+    }
+    match outcome {
+        Ok(()) => {
+            cx.route_refusals.forget(key);
+            false
+        }
+        Err(failure) if failure.kind == RefusalKind::Failed => false,
+        Err(failure) => {
+            let refusal = RouteRefusal {
+                action: action.clone(),
+                message: failure.message.clone(),
+                at: cx.clock.now(),
+            };
+            cx.route_refusals.note(key, refusal);
+            true
+        }
+    }
+}
+
+/// Takes note of whether a ReplicaSet was created. True if it was not.
+fn note_replica_set(
+    cx: &Context,
+    key: &Key,
+    action: &Action,
+    outcome: &Result<(), Failure>,
+) -> bool {
+    let Action::Create { object } = action else {
+        return false;
+    };
+    if object["kind"] != "ReplicaSet" {
+        return false;
+    }
+    match outcome {
+        Ok(()) => {
+            cx.refusals.forget(key);
+            false
+        }
+        Err(failure) => {
+            let name = object.pointer("/metadata/name").and_then(Value::as_str);
+            let refusal = Refusal {
+                replica_set: name.unwrap_or_default().to_owned(),
+                message: failure.message.clone(),
+                kind: failure.kind,
+                at: cx.clock.now(),
+            };
+            cx.refusals.note(key, refusal);
+            true
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! the hash goes from its selector.
 
 use super::{Context, Driver};
-use crate::cache::Stored;
+use crate::cache::{Referent, Stored};
 use crate::error::{Error, Result};
 use crate::queue::Key;
 use api::Rollout;
@@ -33,21 +33,27 @@ impl Driver for ServiceDriver {
 
     async fn observe(&self, cx: &Context, root: Arc<Service>) -> Result<ServiceSnapshot> {
         let namespace = root.namespace().unwrap_or_default();
-        let mut rollouts = match service::owner(&root) {
+        let name = root.name_any();
+        let referenced_by = match service::owner(&root) {
             // Nothing would be done with it.
             _ if !service::has_hash(&root) => Vec::new(),
-            Some(owner) => match cx.caches.rollouts.get(&namespace, owner) {
-                Some(rollout) => vec![rollout],
-                None => unwatched(cx, &namespace, owner).await?,
-            },
-            None => cx.caches.rollouts.in_namespace(&namespace),
+            Some(owner) if !cx.caches.rollouts.holds(&namespace, owner) => {
+                let mut rollouts = unwatched(cx, &namespace, owner).await?;
+                rollouts.retain(|rollout| references(rollout).services.contains(&name));
+                rollouts.iter().map(|rollout| rollout.name_any()).collect()
+            }
+            owner => {
+                let service = Referent::Service((namespace, name));
+                let rollouts = cx.caches.referents.of(&service).into_iter();
+                rollouts
+                    .map(|(_, rollout)| rollout)
+                    .filter(|rollout| owner.is_none_or(|owner| owner == rollout))
+                    .collect()
+            }
         };
-        let name = root.name_any();
-        rollouts.retain(|rollout| references(rollout).services.contains(&name));
-        let rollouts = rollouts.iter().map(|rollout| rollout.name_any()).collect();
         Ok(ServiceSnapshot {
             service: root,
-            referenced_by: rollouts,
+            referenced_by,
         })
     }
 

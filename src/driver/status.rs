@@ -5,7 +5,7 @@ use super::{Context, Driver, at_version, encode, key_of};
 use crate::error::{Error, Result};
 use crate::queue::Key;
 use kube::ResourceExt;
-use plan::{ObjectKey, PatchKind};
+use plan::{ObjectKey, PatchKind, merge_diff};
 use serde_json::{Value, json};
 
 /// So many fields are named of a status that is not stored as it was sent.
@@ -86,7 +86,7 @@ fn difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<V
         return Ok(None);
     }
     // A kind without a status of ours (a Service) plans none.
-    Ok(crate::diff::merge_diff(&stored, &planned).filter(|_| planned.is_object()))
+    Ok(merge_diff(&stored, &planned).filter(|_| planned.is_object()))
 }
 
 /// The fields that the API server has not stored as they were sent: the next pass would send them

@@ -1,7 +1,7 @@
 //! Plain manifests: the files of a folder.
 
 use super::error::{Result, SourceError};
-use super::tree::{canonical, entries, relative, visit};
+use super::tree::{canonical, entries, is_submodule, relative, visit};
 use api::ApplicationSourceDirectory;
 use gitops::glob;
 use gitops::manifest::{Document, Origin};
@@ -88,10 +88,17 @@ fn files(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) -> Re
             out.push(path.to_owned());
         }
     };
+    let mut submodule = None;
     if recurse {
         visit(root, folder, &mut |path, kind| {
             if !kind.is_dir() && path.is_file() {
                 take(path);
+            } else if kind.is_dir() && is_submodule(root, path) {
+                // Unless no manifest in it would be taken.
+                let name = relative(folder, path);
+                if !is_excluded(&format!("{name}/x.yaml"), options) {
+                    submodule.get_or_insert(name);
+                }
             }
         })?;
     } else {
@@ -103,6 +110,10 @@ fn files(root: &Path, folder: &Path, options: &ApplicationSourceDirectory) -> Re
     }
     if let Some(name) = jsonnet {
         return unsupported(format!("Jsonnet ({name})"));
+    }
+    // What is in it is not here: passed over, it would be pruned.
+    if let Some(name) = submodule {
+        return unsupported(format!("a submodule ({name})"));
     }
     if out.len() > FILES_MAX {
         return unsupported(format!("a folder with more than {FILES_MAX} manifests"));

@@ -77,6 +77,9 @@ pub struct Git {
 /// is given up when there is nothing at all for [`SILENCE`]: a server that packs a large repository
 /// says little more than that it is there. A large file is passed on, never held in memory as a
 /// whole.
+///
+/// `git submodule`, which Kustomize runs for each remote base, is a script for a shell. Where it is
+/// not installed, as in our image, the alias holds: what the script runs is a part of git itself.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
@@ -99,6 +102,8 @@ const CONFIG: &str = "\
 \tdetachedHead = false
 [init]
 \tdefaultBranch = main
+[alias]
+\tsubmodule = submodule--helper
 ";
 
 /// Nobody is there to be asked for a password.

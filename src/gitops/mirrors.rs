@@ -1,8 +1,5 @@
 //! Mirrors: what is kept of repositories, one bare mirror for each URL, under the cache directory.
-//!
-//! A commit is fetched alone, without history, where the server allows that, else with all branches
-//! and tags. Every commit that was asked for is kept under a ref of its own, so a branch that is
-//! rewound or deleted takes nothing away from us, for as long as [`super::upkeep`] leaves it.
+//! How they are filled is in `fetch.rs`.
 //!
 //! The gate of a mirror lets in many who read, or one who writes: fetches, or removes all of it.
 //! Who reads has a [`Held`]: the commit stays where it is until that is dropped. Behind a gate
@@ -13,19 +10,15 @@
 //! anew: at once when `git` can't read what should be there, or after a look at all of it when a
 //! fetch fails. Both at most once in [`DOUBT_EVERY`]: it may be the repository that is like that.
 
-use super::disk;
 use super::error::{Result, SourceError};
-use super::git::{Git, blocking, complaint, no_such_revision, reason, unreachable};
-use super::hosts::Caller;
+use super::git::{blocking, complaint, reason, unreachable};
 use super::leftovers;
-use super::process::{Output, without_credentials};
+use super::process::Output;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -40,10 +33,8 @@ pub(super) const IDLE: Duration = Duration::from_hours(6);
 /// How often a mirror is doubted, and a repository tried that is too large.
 const DOUBT_EVERY: Duration = Duration::from_hours(1);
 
-/// Written last, so a mirror that has it is complete. It goes before all that repositories say of
-/// their files: they come out byte for byte, and are as large as they are said to be.
-const ATTRIBUTES: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
-const ATTRIBUTES_FILE: &str = "info/attributes";
+/// Written last, so a mirror that has it is complete.
+pub(super) const ATTRIBUTES_FILE: &str = "info/attributes";
 
 /// What `git` says when it is not the mirror that is in a bad way, but the machine, or a tree that
 /// nobody can check out.
@@ -63,7 +54,7 @@ const OF_MACHINE: [&str; 10] = [
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Mirrors {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     by_name: Mutex<BTreeMap<String, Arc<Mirror>>>,
 }
 
@@ -83,11 +74,11 @@ pub(super) struct State {
     /// When each of its commits was last asked for, as far as this process knows.
     pub(super) commits: BTreeMap<String, Instant>,
     /// When it was last looked at as a whole because a fetch had failed.
-    doubted: Option<Instant>,
+    pub(super) doubted: Option<Instant>,
     /// When it was last removed because it was damaged.
-    removed: Option<Instant>,
+    pub(super) removed: Option<Instant>,
     /// When the repository turned out to take more than it may.
-    too_large: Option<Instant>,
+    pub(super) too_large: Option<Instant>,
 }
 
 /// A mirror that has a commit, and keeps it.
@@ -99,6 +90,15 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// `since`: when the commit was seen to be there.
+    pub(super) fn new(mirror: Arc<Mirror>, since: Instant, read: OwnedRwLockReadGuard<()>) -> Self {
+        Self {
+            mirror,
+            since,
+            read,
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.mirror.path
     }
@@ -166,17 +166,33 @@ impl Mirrors {
     }
 
     /// Forgets those that nobody asks for, once they are removed: one whose removal has failed
-    /// would count as asked for again. Who has one at this moment keeps it, and its gate.
-    pub(super) fn forget(&self) {
-        let mut by_name = self.lock();
-        by_name.retain(|_, mirror| {
-            Arc::strong_count(mirror) > 1 || !mirror.is_idle() || mirror.path.exists()
+    /// would count as asked for again. Who has one at this moment keeps it, and its gate. The disk
+    /// is asked in between, when nobody has to wait for it.
+    pub(super) async fn forget(&self) {
+        let idle: Vec<(String, PathBuf)> = self
+            .lock()
+            .iter()
+            .filter(|(_, mirror)| is_unused(mirror))
+            .map(|(name, mirror)| (name.clone(), mirror.path.clone()))
+            .collect();
+        let removed = blocking(move || {
+            let removed = idle.into_iter().filter(|(_, path)| !path.exists());
+            Ok(removed.map(|(name, _)| name).collect::<BTreeSet<String>>())
         });
+        let removed = removed.await.unwrap_or_default();
+        // Somebody may have come for one meanwhile.
+        self.lock()
+            .retain(|name, mirror| !removed.contains(name) || !is_unused(mirror));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mirror>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether nobody has a mirror but the map that it is in, nor has asked for it lately.
+fn is_unused(mirror: &Arc<Mirror>) -> bool {
+    Arc::strong_count(mirror) == 1 && mirror.is_idle()
 }
 
 /// How the folder of a mirror is called.
@@ -250,6 +266,10 @@ impl Mirror {
         old
     }
 
+    pub(super) async fn read(&self) -> OwnedRwLockReadGuard<()> {
+        self.gate.clone().read_owned().await
+    }
+
     pub(super) async fn write(&self) -> OwnedRwLockWriteGuard<()> {
         self.gate.clone().write_owned().await
     }
@@ -294,7 +314,7 @@ impl Mirror {
 }
 
 /// Whether `since` is less than [`DOUBT_EVERY`] ago.
-fn is_recent(since: Option<Instant>) -> bool {
+pub(super) fn is_recent(since: Option<Instant>) -> bool {
     since.is_some_and(|since| since.elapsed() < DOUBT_EVERY)
 }
 
@@ -303,212 +323,6 @@ pub(super) fn is_damage(failed: &Output) -> bool {
     let is_said = complaint(&failed.stderr).is_some();
     let text = failed.stderr.to_lowercase();
     !failed.success && is_said && !OF_MACHINE.iter().any(|words| text.contains(words))
-}
-
-impl Git {
-    /// A commit is in use, though nothing is read of it now.
-    pub(super) fn mark(&self, url: &str, commit: &str) {
-        self.mirrors.of(url).mark(commit);
-    }
-
-    /// Makes sure that a commit is in the mirror, and stays there.
-    pub(super) async fn ensure(&self, url: &str, commit: &str, caller: Caller) -> Result<Held> {
-        self.check(url).await?;
-        let mirror = self.mirrors.of(url);
-        let read = mirror.gate.clone().read_owned().await;
-        let since = Instant::now();
-        if self.has(&mirror, commit).await? {
-            mirror.mark(commit);
-            return Ok(Held {
-                mirror,
-                since,
-                read,
-            });
-        }
-        drop(read);
-        let write = mirror.write().await;
-        if let Some(error) = self.bring(url, &mirror, commit, caller).await? {
-            if !self.remove_if_broken(&mirror).await? {
-                return Err(error);
-            }
-            if let Some(error) = self.bring(url, &mirror, commit, caller).await? {
-                return Err(error);
-            }
-        }
-        mirror.mark(commit);
-        Ok(Held {
-            mirror,
-            since: Instant::now(),
-            read: write.downgrade(),
-        })
-    }
-
-    /// Whether a commit is kept in a mirror.
-    async fn has(&self, mirror: &Mirror, commit: &str) -> Result<bool> {
-        if !mirror.is_complete().await {
-            return Ok(false);
-        }
-        let kept = format!("{KEPT}/{commit}^{{commit}}");
-        let output = self.in_mirror(&mirror.path, ["cat-file", "-e", &kept]);
-        Ok(output.await?.success)
-    }
-
-    /// Fetches a commit. `Ok(Some)` is why it can't be had, as `git` sees it.
-    async fn bring(
-        &self,
-        url: &str,
-        mirror: &Mirror,
-        commit: &str,
-        caller: Caller,
-    ) -> Result<Option<SourceError>> {
-        self.make(url, mirror).await?;
-        // Somebody else may have been quicker.
-        if self.has(mirror, commit).await? {
-            return Ok(None);
-        }
-        let (object, name) = (format!("{commit}^{{commit}}"), format!("{KEPT}/{commit}"));
-        let known = self.in_mirror(&mirror.path, ["cat-file", "-e", &object]);
-        if !known.await?.success {
-            let kept = format!("+{commit}:{name}");
-            let alone = ["--no-tags", "--depth=1", "--", url, &kept];
-            if self.fetch(url, mirror, &alone, caller).await?.success {
-                return Ok(None);
-            }
-            let output = self.fetch_all(url, mirror, caller).await?;
-            if !output.success {
-                return Ok(Some(unreachable(url, &output)));
-            }
-        }
-        let kept = self.in_mirror(&mirror.path, ["update-ref", &name, &object]);
-        let is_kept = kept.await?.success;
-        Ok((!is_kept).then(|| no_such_revision(url, commit)))
-    }
-
-    /// Makes an empty mirror where there is no complete one.
-    async fn make(&self, url: &str, mirror: &Mirror) -> Result<()> {
-        if mirror.is_complete().await {
-            return Ok(());
-        }
-        mirror.remove().await?;
-        self.folder(&self.mirrors.folder).await?;
-        let arguments = ["init", "--quiet", "--bare", "--template="].map(OsStr::new);
-        let place = [mirror.path.as_os_str()];
-        let command = self.command(arguments.into_iter().chain(place)).await?;
-        let output = self.run(command, Stdio::null()).await?;
-        if !output.success {
-            return Err(unreachable(url, &output));
-        }
-        let path = mirror.path.clone();
-        blocking(move || {
-            let failed = || SourceError::io(format!("{} can't be written", path.display()));
-            std::fs::create_dir_all(path.join("info")).map_err(failed())?;
-            std::fs::write(path.join(ATTRIBUTES_FILE), ATTRIBUTES).map_err(failed())
-        })
-        .await
-    }
-
-    async fn fetch_all(&self, url: &str, mirror: &Mirror, caller: Caller) -> Result<Output> {
-        let everything = [
-            "--force",
-            "--prune",
-            // As much as there is, also where the mirror has single commits so far.
-            "--depth=2147483647",
-            "--",
-            url,
-            "+refs/heads/*:refs/remotes/origin/*",
-            "+refs/tags/*:refs/tags/*",
-        ];
-        self.fetch(url, mirror, &everything, caller).await
-    }
-
-    /// Fetches into a mirror whose gate is held for writing: whatever git left there is nobody's.
-    /// One that has grown over the years and takes too much is begun anew.
-    async fn fetch(
-        &self,
-        url: &str,
-        mirror: &Mirror,
-        arguments: &[&str],
-        caller: Caller,
-    ) -> Result<Output> {
-        let max = self.limits().mirror_bytes_max;
-        let too_large = || SourceError::Unreachable {
-            url: without_credentials(url),
-            reason: format!("it takes more than the {max} bytes that are allowed"),
-        };
-        if caller == Caller::Poll && is_recent(mirror.state().too_large) {
-            return Err(too_large());
-        }
-        for again in [false, true] {
-            mirror.clean().await?;
-            let before = disk::size_of(&mirror.path).await;
-            mirror.state().grown = true;
-            let mut all = vec![OsStr::new("--git-dir"), mirror.path.as_os_str()];
-            all.extend(["fetch", "--quiet"].map(OsStr::new));
-            all.extend(arguments.iter().map(OsStr::new));
-            let asked = self.ask(url, caller, all);
-            if let Some(result) = disk::within(&mirror.path, max, asked).await {
-                mirror.state().too_large = None;
-                return result;
-            }
-            mirror.remove().await?;
-            if again || before <= max / 2 {
-                break;
-            }
-            self.make(url, mirror).await?;
-        }
-        mirror.state().too_large = Some(Instant::now());
-        Err(too_large())
-    }
-
-    /// A commit by its first digits: only a mirror with all commits can tell.
-    pub(super) async fn resolve_short(
-        &self,
-        url: &str,
-        revision: &str,
-        caller: Caller,
-    ) -> Result<String> {
-        let mirror = self.mirrors.of(url);
-        let _write = mirror.write().await;
-        for fetched in [false, true] {
-            self.make(url, &mirror).await?;
-            if fetched {
-                let mut output = self.fetch_all(url, &mirror, caller).await?;
-                if !output.success && self.remove_if_broken(&mirror).await? {
-                    self.make(url, &mirror).await?;
-                    output = self.fetch_all(url, &mirror, caller).await?;
-                }
-                if !output.success {
-                    return Err(unreachable(url, &output));
-                }
-            }
-            let name = format!("{revision}^{{commit}}");
-            let output = self
-                .in_mirror(&mirror.path, ["rev-parse", "--verify", "--quiet", &name])
-                .await?;
-            if output.success {
-                return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-            }
-        }
-        Err(no_such_revision(url, revision))
-    }
-
-    /// Looks at all of a mirror, whose gate is held for writing, and removes it if that can't be
-    /// read.
-    async fn remove_if_broken(&self, mirror: &Mirror) -> Result<bool> {
-        if is_recent(mirror.state().doubted) {
-            return Ok(false);
-        }
-        mirror.state().doubted = Some(Instant::now());
-        let all = ["rev-list", "--quiet", "--objects", "--all"];
-        match self.in_mirror(&mirror.path, all).await {
-            Ok(output) if is_damage(&output) => {
-                remove_damaged(mirror, &output).await?;
-                Ok(true)
-            }
-            // One that is too large to be looked at in time is not broken for that.
-            _ => Ok(false),
-        }
-    }
 }
 
 /// Removes a mirror whose gate is held for writing, and says so.
@@ -560,9 +374,23 @@ mod tests {
         tokio::time::advance(IDLE).await;
         mirrors.of("used");
         assert_eq!(mirrors.all().await.len(), 3);
-        mirrors.forget();
+        mirrors.forget().await;
         assert_eq!(mirrors.all().await.len(), 2);
         assert!(Arc::ptr_eq(&held, &mirrors.of("held")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mirror_that_is_still_on_disk_is_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors::new(folder.path().to_owned());
+        let path = mirrors.of("left").path.clone();
+        std::fs::create_dir(&path).unwrap();
+        tokio::time::advance(IDLE).await;
+        mirrors.forget().await;
+        assert_eq!(mirrors.lock().len(), 1);
+        std::fs::remove_dir(&path).unwrap();
+        mirrors.forget().await;
+        assert_eq!(mirrors.lock().len(), 0);
     }
 
     #[tokio::test(start_paused = true)]

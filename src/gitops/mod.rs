@@ -2,7 +2,8 @@
 //! is for `crates/gitops` to say.
 //!
 //! - [`git`]: runs `git` with a configuration of our own ([`process`]), a few at a time for each
-//!   server (`hosts.rs`), and resolves a revision. `mirrors.rs`: a bare mirror for each repository.
+//!   server (`hosts.rs`), and resolves a revision. `mirrors.rs`: a bare mirror for each repository;
+//!   `fetch.rs`: how commits get there.
 //! - `checkouts.rs`: the files of a commit, which all Applications share that want them at the same
 //!   time.
 //! - `changes.rs`: the files that differ between two commits, for those who name theirs.
@@ -23,6 +24,7 @@ mod checkouts;
 pub mod directory;
 mod disk;
 pub mod error;
+mod fetch;
 pub mod git;
 mod hosts;
 pub mod kustomize;

@@ -64,6 +64,7 @@ impl<'a> Look<'a> {
 struct Kept {
     /// By application and source: the commit that was asked for last, and no other.
     renderings: BTreeMap<String, Entry>,
+    /// How often something was kept: the time, as far as it matters here.
     uses: u64,
 }
 
@@ -74,6 +75,9 @@ struct Entry {
     /// Those that it was carried over commits by.
     paths: Option<GeneratePaths>,
     used: u64,
+    /// When it was rendered for the sake of a hard refresh; what was carried over from that keeps
+    /// it. A look that began before that may go by what was kept then.
+    hard: Option<u64>,
 }
 
 impl Sources {
@@ -136,6 +140,7 @@ impl Sources {
         let commit = self.git.resolve(url, &request.revision, look.caller);
         let commit = commit.await?;
         let key = key_of(look.app, &request.source)?;
+        let began = self.lock().uses;
         let known = self.still_good(look, &key, &commit).await;
         let (rendered, bytes) = if let Some(known) = known {
             known
@@ -152,8 +157,13 @@ impl Sources {
         // It may be rendered anew at any time, as when the Application is changed.
         self.git.mark(url, &rendered.revision);
         let rendered = Arc::new(rendered);
+        let mut kept = self.lock();
+        if !look.is_hard && kept.is_outdated(&key, began) {
+            return Ok(kept.newer(&key, &rendered).unwrap_or(rendered));
+        }
         let paths = request.generate_paths.clone();
-        self.lock().keep(key, rendered.clone(), bytes, paths);
+        kept.keep(key, rendered.clone(), bytes, (paths, look.is_hard));
+        drop(kept);
         Ok(rendered)
     }
 
@@ -290,19 +300,38 @@ impl Kept {
         })
     }
 
+    /// Whether a hard refresh has rendered a source since a look at it began, at `began`. What that
+    /// look has found must not take the place of it.
+    fn is_outdated(&self, key: &str, began: u64) -> bool {
+        let hard = self.renderings.get(key).and_then(|entry| entry.hard);
+        hard.is_some_and(|hard| hard > began)
+    }
+
+    /// What is kept of the same commit as this one.
+    fn newer(&self, key: &str, rendered: &Rendered) -> Option<Arc<Rendered>> {
+        let entry = self.renderings.get(key)?;
+        let is_same = entry.rendered.revision == rendered.revision;
+        is_same.then(|| entry.rendered.clone())
+    }
+
+    /// `how`: the paths that it may be carried over commits by, and whether it was rendered for a
+    /// hard refresh.
     fn keep(
         &mut self,
         key: String,
         rendered: Arc<Rendered>,
         bytes: usize,
-        paths: Option<GeneratePaths>,
+        how: (Option<GeneratePaths>, bool),
     ) {
         self.uses += 1;
+        let (paths, is_hard) = how;
+        let before = self.renderings.get(&key).and_then(|entry| entry.hard);
         let entry = Entry {
             rendered,
             bytes,
             paths,
             used: self.uses,
+            hard: if is_hard { Some(self.uses) } else { before },
         };
         self.renderings.insert(key, entry);
         self.shrink();
@@ -377,9 +406,9 @@ mod tests {
     #[test]
     fn a_source_is_kept_at_its_newest_commit_alone() {
         let mut kept = Kept::default();
-        kept.keep("a".to_owned(), rendered("1"), 10, None);
-        kept.keep("b".to_owned(), rendered("1"), 10, None);
-        kept.keep("a".to_owned(), rendered("2"), 10, None);
+        kept.keep("a".to_owned(), rendered("1"), 10, (None, false));
+        kept.keep("b".to_owned(), rendered("1"), 10, (None, false));
+        kept.keep("a".to_owned(), rendered("2"), 10, (None, false));
         assert_eq!(kept.renderings.len(), 2);
         assert!(!has(&kept, "a", "1") && has(&kept, "a", "2") && has(&kept, "b", "1"));
     }
@@ -388,15 +417,18 @@ mod tests {
     fn what_nobody_holds_is_bounded_by_bytes() {
         let mut kept = Kept::default();
         let held = rendered("1");
-        kept.keep("held".to_owned(), held.clone(), 10 * IDLE_BYTES_MAX, None);
-        kept.keep("old".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2, None);
-        kept.keep("new".to_owned(), rendered("1"), IDLE_BYTES_MAX / 2, None);
+        let keep = |kept: &mut Kept, key: &str, rendered: Arc<Rendered>, bytes: usize| {
+            kept.keep(key.to_owned(), rendered, bytes, (None, false));
+        };
+        keep(&mut kept, "held", held.clone(), 10 * IDLE_BYTES_MAX);
+        keep(&mut kept, "old", rendered("1"), IDLE_BYTES_MAX / 2);
+        keep(&mut kept, "new", rendered("1"), IDLE_BYTES_MAX / 2);
         assert_eq!(kept.renderings.len(), 3);
-        kept.keep("newer".to_owned(), rendered("1"), 1, None);
+        keep(&mut kept, "newer", rendered("1"), 1);
         assert!(!has(&kept, "old", "1") && has(&kept, "new", "1") && has(&kept, "newer", "1"));
         assert!(has(&kept, "held", "1"));
         drop(held);
-        kept.keep("newest".to_owned(), rendered("1"), 1, None);
+        keep(&mut kept, "newest", rendered("1"), 1);
         assert!(!has(&kept, "held", "1") && has(&kept, "new", "1"));
     }
 
@@ -414,7 +446,7 @@ mod tests {
         let (own, other) = (paths("/app"), paths("/app;/shared"));
         let mut kept = Kept::default();
         let first = rendered("1");
-        kept.keep("a".to_owned(), first.clone(), 10, own.clone());
+        kept.keep("a".to_owned(), first.clone(), 10, (own.clone(), false));
         for by in [None, own.as_ref(), other.as_ref()] {
             assert!(kept.last("a", by).is_some(), "it was rendered: {by:?}");
         }
@@ -424,10 +456,31 @@ mod tests {
             subject: "Two".to_owned(),
         };
         let second = Arc::new(first.carried_to("2", commit, Timestamp::UNIX_EPOCH));
-        kept.keep("a".to_owned(), second, 10, own.clone());
+        kept.keep("a".to_owned(), second, 10, (own.clone(), false));
         assert!(kept.last("a", own.as_ref()).is_some());
         assert!(kept.last("a", other.as_ref()).is_none());
         assert!(kept.last("a", None).is_none());
+    }
+
+    #[test]
+    fn a_look_that_began_before_a_hard_refresh_does_not_undo_it() {
+        let mut kept = Kept::default();
+        let keep = |kept: &mut Kept, commit: &str, is_hard: bool| {
+            kept.keep("a".to_owned(), rendered(commit), 10, (None, is_hard));
+        };
+        keep(&mut kept, "1", false);
+        let before = kept.uses;
+        assert!(!kept.is_outdated("a", before));
+        keep(&mut kept, "1", true);
+        assert!(kept.is_outdated("a", before) && !kept.is_outdated("b", before));
+        // Of the same commit the newer rendering is the answer.
+        assert!(kept.newer("a", &rendered("1")).is_some());
+        assert!(kept.newer("a", &rendered("0")).is_none());
+        // Who has begun since goes by it; who has not is still too late when others have.
+        let after = kept.uses;
+        assert!(!kept.is_outdated("a", after));
+        keep(&mut kept, "1", false);
+        assert!(kept.is_outdated("a", before) && !kept.is_outdated("a", after));
     }
 
     #[test]
@@ -436,7 +489,8 @@ mod tests {
         let sources = Sources::new(cache.path(), Limits::default());
         let source = ApplicationSource::default();
         let key = key_of("shop", &source).unwrap();
-        sources.lock().keep(key.clone(), rendered("1"), 10, None);
+        let how = (None, false);
+        sources.lock().keep(key.clone(), rendered("1"), 10, how);
         sources.forget("other", &source);
         assert!(has(&sources.lock(), &key, "1"));
         sources.forget("shop", &source);

@@ -152,6 +152,19 @@ pub(super) fn relative(root: &Path, path: &Path) -> String {
         .join("/")
 }
 
+/// What there is to say of a path below the place of a submodule.
+const IN_SUBMODULE: &str =
+    "it is in a submodule, and these are not fetched: name the submodule's repository in repoURL";
+
+/// Whether a folder of a tree is the place of a submodule: Git keeps no empty folders of its own.
+pub(super) fn is_submodule(root: &Path, folder: &Path) -> bool {
+    let is_empty = |folder: &Path| {
+        let entries = folder.read_dir();
+        entries.is_ok_and(|mut entries| entries.next().is_none())
+    };
+    folder != root && folder.starts_with(root) && is_empty(folder)
+}
+
 /// The folder that a source's `path` names. It must be inside the tree, links included.
 pub(super) fn folder_of(root: &Path, path: &str) -> Result<Option<PathBuf>> {
     let bad = |problem: &str| SourceError::Path {
@@ -169,14 +182,22 @@ pub(super) fn folder_of(root: &Path, path: &str) -> Result<Option<PathBuf>> {
         return Err(bad("it must not lead out of the repository"));
     }
     let root = canonical(root)?;
-    let Ok(folder) = root.join(asked).canonicalize() else {
-        return Ok(None);
+    let found = |path: &Path| root.join(path).canonicalize().ok();
+    let Some(folder) = found(asked) else {
+        return match asked.ancestors().skip(1).find_map(found) {
+            Some(above) if is_submodule(&root, &above) => Err(bad(IN_SUBMODULE)),
+            _ => Ok(None),
+        };
     };
     if !folder.starts_with(&root) {
         return Err(bad("it must not lead out of the repository"));
     }
     if !folder.is_dir() {
         return Err(bad("it is no folder"));
+    }
+    // Nothing in it would be nothing that Git asks for, and all that runs would be pruned.
+    if is_submodule(&root, &folder) {
+        return Err(bad(IN_SUBMODULE));
     }
     Ok(Some(folder))
 }
@@ -226,6 +247,23 @@ mod tests {
         assert!(leads_out(&root, &root.join("a/../../x")));
         assert!(!leads_out(&root, &root.join("a/../x")));
         assert!(leads_out(&root, Path::new("/etc")));
+    }
+
+    #[test]
+    fn the_place_of_a_submodule_is_not_a_folder_without_manifests() {
+        let tree = tempfile::tempdir().unwrap();
+        let root = tree.path();
+        assert!(folder_of(root, "").unwrap().is_some());
+        std::fs::create_dir_all(root.join("a/base")).unwrap();
+        std::fs::write(root.join("a/file"), "x").unwrap();
+        for path in ["a/base", "./a/base/", "a/base/b/c"] {
+            let error = folder_of(root, path).unwrap_err().to_string();
+            assert_eq!(error, format!("path '{path}': {IN_SUBMODULE}"));
+        }
+        assert!(folder_of(root, "a").unwrap().is_some());
+        for path in ["a/none", "a/file/b", "none/b"] {
+            assert_eq!(folder_of(root, path).unwrap(), None, "{path}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Git {
         }
         self.shrink(&mirrors).await;
         drop(mirrors);
-        self.mirrors.forget();
+        self.mirrors.forget().await;
     }
 
     /// Drops what is not needed of a mirror, and packs the rest.

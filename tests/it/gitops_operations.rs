@@ -319,3 +319,89 @@ async fn deletion_with_a_controller_that_crashes_ends_all_the_same() {
     assert!(world.find("Application", CONTROL, "plain").is_none());
     assert_eq!((value(&world, "a"), value(&world, "b")), (None, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_replaces_leaves_nothing_of_what_git_is_silent_about() {
+    let (world, commit) = of_maps("{syncOptions: [Replace=true]}");
+    let sync = json!({"operation": {"sync": {"syncOptions": ["Replace=true"]}}});
+    world.patch_app("plain", sync.clone());
+    world.until_synced("plain", &commit).await;
+    let by_hand = json!({"data": {"by-hand": "x"},
+        "metadata": {"annotations": {"example.com/note": "x", "weir.dev/routes": "kept"}}});
+    world.merge_in("demo", "ConfigMap", "a", by_hand);
+    world.repo.write("plain/a.yaml", &config_map("a", "two"));
+    let commit = world.repo.commit("Change a");
+    world
+        .until_app("plain", |app| app["status"]["sync"]["revision"] == commit)
+        .await;
+    let uid = world.get("ConfigMap", "a").unwrap()["metadata"]["uid"].clone();
+    world.patch_app("plain", sync);
+    world.until_synced("plain", &commit).await;
+    let map = world.get("ConfigMap", "a").unwrap();
+    assert_eq!(map["data"], json!({"k": "two"}));
+    assert_eq!(map["metadata"]["uid"], uid);
+    let annotations = &map["metadata"]["annotations"];
+    assert_eq!(annotations.get("example.com/note"), None);
+    assert_eq!(annotations["weir.dev/routes"], json!("kept"));
+    // What is declared is ours as if it had only ever been applied.
+    let entries = map["metadata"]["managedFields"].as_array().unwrap();
+    let managers: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect();
+    assert!(managers.contains(&"argocd-controller"), "{managers:?}");
+    assert!(!managers.contains(&"weir-replace"), "{managers:?}");
+    world.sleep(10).await;
+    let before = world.api.revision();
+    world.sleep(30).await;
+    assert_eq!(world.api.revision(), before, "it is at rest");
+}
+
+fn deployment(app: &str) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: {app}}}}}
+  template:
+    metadata: {{labels: {{app: {app}}}}}
+    spec: {{containers: [{{name: web, image: 'web:v1'}}]}}
+"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_changed_is_created_anew_when_somebody_forces_it() {
+    let world = GitWorld::start();
+    world.repo.write("plain/web.yaml", &deployment("one"));
+    let commit = world.repo.commit("Add web");
+    world.apply(&application("plain", "plain", "{}"));
+    world.patch_app("plain", json!({"operation": {"sync": {}}}));
+    world.until_synced("plain", &commit).await;
+    let before = world.get("Deployment", "web").unwrap();
+    world.repo.write("plain/web.yaml", &deployment("two"));
+    let commit = world.repo.commit("Select others");
+    world
+        .until_app("plain", |app| app["status"]["sync"]["revision"] == commit)
+        .await;
+    world.patch_app("plain", json!({"operation": {"sync": {}}}));
+    let failed = |app: &Value| app["status"]["operationState"]["phase"] == "Failed";
+    let app = world.until_app("plain", failed).await;
+    let message = app["status"]["operationState"]["message"].as_str().unwrap();
+    assert!(message.contains("field is immutable"), "{message}");
+    assert_eq!(
+        world.get("Deployment", "web").unwrap()["metadata"]["uid"],
+        before["metadata"]["uid"]
+    );
+    let forced = json!({"operation": {"sync": {"syncStrategy": {"apply": {"force": true}}}}});
+    world.patch_app("plain", forced);
+    world.until_synced("plain", &commit).await;
+    let after = world.get("Deployment", "web").unwrap();
+    assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(
+        after["spec"]["selector"]["matchLabels"]["app"],
+        json!("two")
+    );
+}

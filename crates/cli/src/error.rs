@@ -160,9 +160,12 @@ pub(crate) fn is_not_found(error: &kube::Error) -> bool {
 
 /// What was read, if it is there.
 ///
-/// `kube::Api::get_opt` knows an answer by its reason, and that for a group which is not served at
-/// all has none.
-pub(crate) fn if_found<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+/// `kube::Api::get_opt` goes by the reason of the answer, and a 404 in plain text has none: that
+/// for a group which is not served at all, and that of a proxy.
+///
+/// # Errors
+/// Any answer but a 404, and none at all.
+pub fn if_found<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_not_found(&error) => Ok(None),

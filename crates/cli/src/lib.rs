@@ -4,8 +4,9 @@
 //! client that already exists. Every verb is a file of [`commands`] with two functions, `cli()` and
 //! `exec()`. What is printed is made by pure functions in [`render`]; only [`term`] writes. What
 //! `explain` knows of a cluster comes through an [`Observer`], which the program brings along: it
-//! is the controller's. Which cluster the flags mean is [`cluster_config`]'s to say, for the
-//! controller too; how a flag is turned on and off is [`Switch`]'s.
+//! is the controller's. Three things are the controller's as well: which cluster the flags mean
+//! ([`cluster_config`]), how a flag is turned on and off ([`Switch`]), and which answer says that
+//! an object is not there ([`if_found`]).
 
 mod clock;
 mod cluster;
@@ -29,7 +30,7 @@ mod watch;
 
 pub use cluster::cluster_config;
 pub use context::Context;
-pub use error::Error;
+pub use error::{Error, if_found};
 pub use flags::CLUSTER_FLAGS;
 pub use observe::{Observed, Observer};
 pub use program::Program;

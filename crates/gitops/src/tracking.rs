@@ -36,12 +36,17 @@ pub fn is_tracked(id: &ResourceId) -> bool {
 /// The Application that a live object says it belongs to, if its id is about the object itself: an
 /// annotation that was copied along with the object from elsewhere counts for nothing.
 pub fn owner(object: &Value) -> Option<&str> {
-    let (app, rest) = annotation(object, TRACKING_ANNOTATION)?.split_once(':')?;
+    let text = annotation(object, TRACKING_ANNOTATION)?;
+    owner_by_id(&ResourceId::of(object), text)
+}
+
+/// The same of an object of which the id is known and its tracking id.
+pub fn owner_by_id<'t>(id: &ResourceId, tracking_id: &'t str) -> Option<&'t str> {
+    let (app, rest) = tracking_id.split_once(':')?;
     let (kind, name) = rest.split_once(':')?;
     let (group, kind) = kind.split_once('/')?;
     let (namespace, name) = name.split_once('/')?;
-    let id = ResourceId::of(object);
-    let own = is_tracked(&id)
+    let own = is_tracked(id)
         && id.group == group
         && id.kind == kind
         && id.name == name

@@ -17,6 +17,15 @@ pub enum Action {
         object: Box<Value>,
         manager: Cow<'static, str>,
     },
+    /// Replaces an object that is there, field manager `manager` (GitOps). `patch` is a merge patch
+    /// of all that differs ([`merge_diff`](crate::merge_diff)): what a PUT would leave, without the
+    /// right to `update` that a PUT needs.
+    Replace {
+        target: ObjectKey,
+        patch: Box<Value>,
+        manager: Cow<'static, str>,
+        guard: Guard,
+    },
     /// Patches an object or its subresource.
     Patch {
         target: ObjectKey,
@@ -58,7 +67,9 @@ impl Action {
                 let key = ObjectKey::of_manifest(object);
                 (!key.name.is_empty()).then_some(key)
             }
-            Self::Patch { target, .. } | Self::Delete { target, .. } => Some(target.clone()),
+            Self::Replace { target, .. }
+            | Self::Patch { target, .. }
+            | Self::Delete { target, .. } => Some(target.clone()),
             Self::Evict { pod, .. } => Some(pod.clone()),
             Self::Attempt(_) | Self::Measure(_) => None,
         }

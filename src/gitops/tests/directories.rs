@@ -1,5 +1,6 @@
 //! Which files of a path are manifests, and how they are read.
 
+use super::repository::Repository;
 use super::setup::{Setup, map, values};
 use serde_json::json;
 
@@ -207,4 +208,33 @@ async fn files_come_out_as_they_were_put_in() {
         .write("app/.gitattributes", "*.yaml ident\n");
     setup.repository.commit("With its own name in it");
     assert_eq!(values(&setup.at("main").await.unwrap()), ["$Id$"]);
+}
+
+/// Else what was deployed from it would be taken for what Git does not have any more.
+#[tokio::test]
+async fn a_submodule_is_refused_and_not_taken_for_an_empty_folder() {
+    let (setup, base) = (Setup::new(), Repository::new());
+    base.write("base.yaml", &map("base"));
+    base.commit("Base");
+    let repository = &setup.repository;
+    repository.write("app/map.yaml", &map("one"));
+    let allow = "protocol.file.allow=always";
+    repository.git(&["-c", allow, "submodule", "add", &base.url(), "app/base"]);
+    repository.commit("With a submodule");
+    for (source, problem) in [
+        (json!({"path": "app/base"}), "it is in a submodule"),
+        (json!({"path": "app/base/x"}), "it is in a submodule"),
+        (
+            json!({"path": "app", "directory": {"recurse": true}}),
+            "a submodule (base) is not supported",
+        ),
+    ] {
+        let error = setup.fetch(setup.source(source), "main").await.unwrap_err();
+        assert!(error.contains(problem), "{error}");
+    }
+    for directory in [json!({}), json!({"recurse": true, "exclude": "base/*"})] {
+        let source = setup.source(json!({"path": "app", "directory": directory}));
+        let rendered = setup.fetch(source, "main").await.unwrap();
+        assert_eq!(values(&rendered), ["one"]);
+    }
 }

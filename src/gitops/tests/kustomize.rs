@@ -1,8 +1,10 @@
 //! Against the real tool; where there is none, the tests say so and pass.
 
+use super::repository::Repository;
 use super::setup::Setup;
 use gitops::sync::Rendered;
 use serde_json::{Value, json};
+use std::process::Stdio;
 
 async fn is_there() -> bool {
     for (program, argument) in [("kustomize", "version"), ("kubectl", "kustomize")] {
@@ -305,7 +307,7 @@ async fn bases_are_in_the_repository_or_on_a_server() {
     if !is_there().await {
         return;
     }
-    let (setup, other) = (Setup::new(), super::repository::Repository::new());
+    let (setup, other) = (Setup::new(), Repository::new());
     other.write("kustomization.yaml", "resources: [all.yaml]\n");
     other.write("all.yaml", BASE);
     other.commit("Not for everybody");
@@ -343,4 +345,28 @@ async fn a_failure_is_told_in_the_same_words_each_time() {
     }
     setup.sources.checkouts.forget_all();
     assert_eq!(setup.at("main").await.unwrap_err(), first);
+}
+
+/// Kustomize asks for them with each remote base; our image has no shell for that script.
+#[tokio::test]
+async fn submodules_are_fetched_without_the_script_of_git() {
+    let setup = Setup::new();
+    let (repository, base) = (&setup.repository, Repository::new());
+    base.write("map.yaml", "one");
+    base.commit("Base");
+    let allow = "protocol.file.allow=always";
+    repository.git(&["-c", allow, "submodule", "add", &base.url(), "base"]);
+    repository.commit("With a submodule");
+    repository.git(&["submodule", "deinit", "--force", "base"]);
+    let file = repository.path().join("base/map.yaml");
+    assert!(!file.exists());
+    // As if none of the programs were installed that git has beside itself.
+    let place = repository.path().display().to_string();
+    let arguments = ["--exec-path=/nowhere/at/all", "-C", &place];
+    let verb = ["submodule", "update", "--init", "--recursive"];
+    let git = &setup.sources.git;
+    let command = git.command(arguments.into_iter().chain(verb)).await;
+    let output = git.run(command.unwrap(), Stdio::null()).await.unwrap();
+    assert!(output.success, "{}", output.stderr);
+    assert!(file.exists());
 }

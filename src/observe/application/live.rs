@@ -2,13 +2,10 @@
 //! are its own, and the Rollouts that write to either.
 
 use super::named::Named;
-use crate::cache::Cache;
+use crate::cache::{Cache, Referent};
 use crate::driver::Context;
 use crate::error::{Error, Result};
-use api::Rollout;
-use engine::snapshot::references;
 use gitops::{LiveTree, ResourceId, Scopes, tracking};
-use kube::ResourceExt;
 use kube::core::DynamicObject;
 use kube::discovery::Scope;
 use serde_json::{Value, json};
@@ -45,7 +42,7 @@ impl Live {
             };
             seen.insert((group, kind));
             let names = self.named.of_kind(group, kind);
-            for object in cache.all() {
+            for object in cache.each() {
                 let is_destination =
                     kind == "Namespace" && object.metadata.name.as_ref() == Some(&self.namespace);
                 if is_destination || self.wants(names, &object) {
@@ -69,34 +66,34 @@ impl Live {
     }
 
     /// Rollouts that write to objects of the Application without being a part of it, in whichever
-    /// namespace they are: which of their fields are theirs must be known. Only those are encoded,
-    /// however many there are.
+    /// namespace they are: which of their fields are theirs must be known. Only those are looked
+    /// at, however many there are.
     fn collect_rollouts(&self, cx: &Context, tree: &mut LiveTree) {
-        for rollout in cx.caches.rollouts.all() {
-            let namespace = rollout.namespace().unwrap_or_default();
-            if !self.may_be_written_by(&rollout, &namespace) {
+        let is_meant = |referent: &Referent, namespace: &str| self.is_meant(referent, namespace);
+        for (namespace, name) in cx.caches.referents.of_any(is_meant) {
+            let id = ResourceId::new("argoproj.io", "Rollout", &namespace, &name);
+            if tree.get(&id).is_some() {
                 continue;
             }
-            let id = ResourceId::new("argoproj.io", "Rollout", &namespace, &rollout.name_any());
-            if tree.get(&id).is_none() {
-                tree.insert(Arc::new(
-                    serde_json::to_value(rollout.as_ref()).unwrap_or_default(),
-                ));
+            if let Some(rollout) = cx.caches.rollouts.get(&namespace, &name) {
+                let rollout = serde_json::to_value(rollout.as_ref());
+                tree.insert(Arc::new(rollout.unwrap_or_default()));
             }
         }
     }
 
-    fn may_be_written_by(&self, rollout: &Rollout, namespace: &str) -> bool {
-        let is_near = self.named.namespaces.contains(namespace);
-        // From elsewhere only routes are written to.
-        if !is_near && rollout.spec.traffic_routing().is_none() {
-            return false;
+    /// Whether what a Rollout of `namespace` refers to, and so may write to, is one of the
+    /// Application's objects.
+    fn is_meant(&self, referent: &Referent, namespace: &str) -> bool {
+        match referent {
+            Referent::Service((place, name)) => {
+                let names = self.named.of_kind("", "Service");
+                self.named.namespaces.contains(place)
+                    && names.is_some_and(|names| names.contains(name))
+            }
+            Referent::Object(key) => self.named.has(key, namespace),
+            Referent::Template(_) | Referent::ClusterTemplate(_) => false,
         }
-        let used = references(rollout);
-        let services = self.named.of_kind("", "Service").filter(|_| is_near);
-        let writes_service = services.is_some_and(|names| !names.is_disjoint(&used.services));
-        let mut objects = used.objects.iter().chain(&used.workload);
-        writes_service || objects.any(|key| self.named.has(key, namespace))
     }
 
     /// Asked for every object of a kind: nothing is copied here.
@@ -166,7 +163,7 @@ fn typed(object: &DynamicObject, api_version: &str, kind: &str) -> Arc<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api::Application;
+    use api::{Application, Rollout};
 
     fn application() -> Application {
         serde_json::from_value(json!({
@@ -200,6 +197,10 @@ mod tests {
                 named,
             }
         };
+        let writes = |live: &Live, rollout: Rollout| {
+            let referents = Referent::all_of(&Arc::new(rollout));
+            referents.iter().any(|one| live.is_meant(one, "team"))
+        };
         let route = |namespace: Option<&str>| {
             json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
                 "metadata": {"name": "shared", "namespace": namespace}})
@@ -211,14 +212,14 @@ mod tests {
         // The route is in the namespace of the Application, by name or by default.
         for namespace in [None, Some("production")] {
             let live = with(route(namespace));
-            assert!(live.may_be_written_by(&rollout("production"), "team"));
-            assert!(!live.may_be_written_by(&rollout("elsewhere"), "team"));
-            assert!(!live.may_be_written_by(&rollout(""), "team"));
+            assert!(writes(&live, rollout("production")));
+            assert!(!writes(&live, rollout("elsewhere")));
+            assert!(!writes(&live, rollout("")));
         }
         // Or the Application reaches out to that of the Rollout.
-        assert!(with(route(Some("team"))).may_be_written_by(&rollout(""), "team"));
-        assert!(with(service("team")).may_be_written_by(&rollout(""), "team"));
+        assert!(writes(&with(route(Some("team"))), rollout("")));
+        assert!(writes(&with(service("team")), rollout("")));
         // A Service of that name somewhere else is another one.
-        assert!(!with(service("production")).may_be_written_by(&rollout(""), "team"));
+        assert!(!writes(&with(service("production")), rollout("")));
     }
 }

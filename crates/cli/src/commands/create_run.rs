@@ -2,7 +2,7 @@
 
 use super::create::{Kind, Manifest, create};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, if_found};
 use crate::strict::unknown_fields;
 use crate::switch::switch;
 use api::constants::{API_VERSION, INSTANCE_ID_LABEL};
@@ -235,18 +235,33 @@ impl Templates {
         let what = || Error::api(format!("read analysis template \"{name}\""));
         if is_global && !self.set.cluster.contains_key(name) {
             let all: Api<ClusterAnalysisTemplate> = Api::all(cx.client().await?);
-            if let Some(found) = all.get_opt(name).await.map_err(what())? {
-                self.set.cluster.insert(found.name_any(), Arc::new(found));
+            match if_found(all.get(name).await).map_err(what())? {
+                Some(found) => {
+                    self.set.cluster.insert(found.name_any(), Arc::new(found));
+                }
+                None => require_kind(cx, "cluster analysis template", name).await?,
             }
         }
         if !is_global && !self.set.namespaced.contains_key(name) {
             let all = cx.objects::<AnalysisTemplate>().await?;
-            if let Some(found) = all.get_opt(name).await.map_err(what())? {
-                self.set
-                    .namespaced
-                    .insert(found.name_any(), Arc::new(found));
+            match if_found(all.get(name).await).map_err(what())? {
+                Some(found) => {
+                    self.set
+                        .namespaced
+                        .insert(found.name_any(), Arc::new(found));
+                }
+                None => require_kind(cx, "analysis template", name).await?,
             }
         }
         Ok(())
+    }
+}
+
+/// That there is no template of a name is for flattening to say; that the cluster does not know
+/// the kind is another mistake.
+async fn require_kind(cx: &mut Context, kind: &'static str, name: &str) -> Result<(), Error> {
+    match cx.not_found(kind, name).await {
+        error @ Error::NotServed { .. } => Err(error),
+        _ => Ok(()),
     }
 }

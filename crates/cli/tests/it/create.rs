@@ -296,3 +296,24 @@ async fn a_run_is_of_one_template_that_is_there() {
         assert_eq!(world.run(&args).await.failed(), said);
     }
 }
+
+#[tokio::test]
+async fn a_cluster_that_does_not_know_the_kind_of_the_template_is_told_apart() {
+    // The answer of a group that is not served is plain text.
+    let bare = apiserver::ApiServer::builder().build();
+    for (flag, kind) in [
+        (None, "analysis template"),
+        (Some("--global"), "cluster analysis template"),
+    ] {
+        let mut args = vec!["create", "analysisrun", "--from", "a"];
+        args.extend(flag);
+        let done = World::run_in(World::cli_with(bare.client()), &args).await;
+        let failed = done.failed();
+        assert!(
+            failed.starts_with(&format!(
+                "{kind} \"a\": this cluster does not know the kind"
+            )),
+            "{failed}"
+        );
+    }
+}

@@ -1,10 +1,14 @@
-//! Objects that client-side apply made before they came to us (gitops.md item 64). Server-side
-//! apply only removes what its own manager owns, so that is handed over first.
+//! What we own without having applied it: objects that client-side apply made before they came to
+//! us (gitops.md item 64), and what we have replaced. Server-side apply only removes what its own
+//! manager owns, so that is handed over first.
 
 use super::FIELD_MANAGER;
 use super::fields::{FieldSet, owned_by};
 use crate::resource::{list, string};
 use serde_json::{Map, Value};
+
+/// Who replaces objects; what this one owns is ours, and of nobody else's making.
+pub(crate) const REPLACE_MANAGER: &str = "weir-replace";
 
 /// Where client-side apply keeps what it applied last. It is no field of any manifest.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -22,24 +26,22 @@ pub(super) fn owned(live: &Value, managers: &[String]) -> Option<FieldSet> {
 }
 
 /// The managed fields of a live object once they are handed over to us; `None` if there is nothing
-/// to hand over, or if we have applied the object already: what others have written since is
-/// theirs.
+/// to hand over. Once we have applied the object, what others have written by client-side apply
+/// since is theirs.
 pub(super) fn handed_over(live: &Value, managers: &[String]) -> Option<Value> {
     let entries = list(live, "/metadata/managedFields");
     let is_ours = |entry: &Value| {
         string(entry, "/manager") == Some(FIELD_MANAGER)
             && string(entry, "/operation") == Some("Apply")
     };
-    if entries.iter().any(is_ours) {
-        return None;
-    }
-    let first = entries
-        .iter()
-        .find(|entry| is_client_side(entry, managers))?;
+    let is_new = !entries.iter().any(is_ours);
+    let is_due =
+        |entry: &Value| is_replacement(entry) || (is_new && is_client_side(entry, managers));
+    let first = entries.iter().find(|entry| is_due(entry))?;
     // Field names are those of one version of the API.
     let version = string(first, "/apiVersion");
     let (taken, kept): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(|entry| {
-        is_client_side(entry, managers) && string(entry, "/apiVersion") == version
+        (is_due(entry) || is_ours(entry)) && string(entry, "/apiVersion") == version
     });
     let mut fields = Value::Object(Map::new());
     for entry in taken {
@@ -55,6 +57,11 @@ pub(super) fn handed_over(live: &Value, managers: &[String]) -> Option<Value> {
     let mut out: Vec<Value> = kept.into_iter().cloned().collect();
     out.push(own);
     Some(Value::Array(out))
+}
+
+fn is_replacement(entry: &Value) -> bool {
+    string(entry, "/operation") == Some("Update")
+        && string(entry, "/manager") == Some(REPLACE_MANAGER)
 }
 
 fn is_client_side(entry: &Value, managers: &[String]) -> bool {

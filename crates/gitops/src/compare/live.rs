@@ -2,7 +2,7 @@
 
 use crate::ResourceId;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Live objects around one Application: at least those that Git names, those whose tracking id
@@ -13,6 +13,10 @@ pub struct LiveTree {
     objects: BTreeMap<ResourceId, Arc<Value>>,
     /// Why the objects of a kind can't be seen, by its group and name.
     hidden: BTreeMap<(String, String), String>,
+    /// Objects in the namespace of the Application that may be nobody's. They are not looked into.
+    bystanders: BTreeSet<ResourceId>,
+    /// Whether some of these could not be looked for.
+    misses_bystanders: bool,
 }
 
 impl LiveTree {
@@ -30,6 +34,24 @@ impl LiveTree {
 
     pub fn remove(&mut self, id: &ResourceId) {
         self.objects.remove(id);
+    }
+
+    /// Adds an object that may be nobody's, which is not compared.
+    pub fn stand_by(&mut self, id: ResourceId) {
+        self.bystanders.insert(id);
+    }
+
+    /// Records that there may be more of these than can be seen now.
+    pub fn miss_bystanders(&mut self) {
+        self.misses_bystanders = true;
+    }
+
+    pub fn misses_bystanders(&self) -> bool {
+        self.misses_bystanders
+    }
+
+    pub fn bystanders(&self) -> impl Iterator<Item = &ResourceId> {
+        self.bystanders.iter()
     }
 
     /// Records that the objects of a kind can't be seen, and why: that none of them is in the tree

@@ -28,6 +28,7 @@ mod rules;
 mod scalar;
 mod writing;
 
+pub(crate) use client_side::REPLACE_MANAGER;
 pub use diff::{Difference, FieldDiff};
 pub use fields::{FieldSet, owned_by};
 pub use live::LiveTree;

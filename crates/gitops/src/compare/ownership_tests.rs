@@ -3,7 +3,7 @@
 
 use super::resource::handed_over;
 use super::tests::{UNCLAIMED, applied, deployment, deployment_owned, diff, manifest, rules};
-use super::{DiffRules, FIELD_MANAGER, IgnoreRule};
+use super::{DiffRules, FIELD_MANAGER, IgnoreRule, REPLACE_MANAGER};
 use crate::tracking::TRACKING_ANNOTATION;
 use serde_json::{Value, json};
 
@@ -140,6 +140,28 @@ fn what_client_side_apply_owns_is_handed_over_in_one_entry() {
     assert_eq!(handed_over(&live, &rules()), None);
     live["metadata"]["managedFields"] = json!("garbage");
     assert_eq!(handed_over(&live, &migrating()), None);
+}
+
+#[test]
+fn what_we_have_replaced_is_handed_over_to_what_we_have_applied() {
+    let entry = |manager: &str, operation: &str, fields: Value| {
+        let mut entry = updated(manager, json!({"f:spec": fields}));
+        entry["operation"] = json!(operation);
+        entry
+    };
+    let own = entry(FIELD_MANAGER, "Apply", json!({"f:selector": {}}));
+    let replaced = entry(REPLACE_MANAGER, "Update", json!({"f:paused": {}}));
+    let theirs = entry(KUBECTL, "Update", json!({"f:replicas": {}}));
+    let mut live = deployment();
+    live["metadata"]["managedFields"] = json!([own, theirs]);
+    assert_eq!(handed_over(&live, &migrating()), None);
+    entries(&mut live).push(replaced);
+    let both = json!({"f:selector": {}, "f:paused": {}});
+    let all = entry(FIELD_MANAGER, "Apply", both);
+    // Also where nothing is to be taken over of what others have made.
+    for rules in [migrating(), rules()] {
+        assert_eq!(handed_over(&live, &rules), Some(json!([theirs, all])));
+    }
 }
 
 #[test]

@@ -83,20 +83,6 @@ impl<'a> ProjectRules<'a> {
         .collect()
     }
 
-    /// What the project wants its Applications to be told of and nothing here looks for; a
-    /// sentence.
-    pub fn unwatched(&self) -> Option<String> {
-        let orphans = self.spec.orphaned_resources.as_ref()?;
-        // To be warned is the default.
-        (orphans.warn != Some(false)).then(|| {
-            format!(
-                "project '{}': orphanedResources is not supported: objects that belong to no application are \
-                 not looked for",
-                self.name
-            )
-        })
-    }
-
     /// Whether manifests may come from `url`.
     pub fn permit_source(&self, url: &str) -> Result<(), String> {
         if let Some(problem) = url_problem(url) {

@@ -373,18 +373,3 @@ fn fields_that_restrict_and_are_not_followed_are_named() {
         Vec::<&str>::new()
     );
 }
-
-#[test]
-fn a_warning_of_orphans_that_nobody_gives_is_told_of() {
-    let unwatched = |orphans: serde_json::Value| {
-        let spec: AppProjectSpec =
-            serde_json::from_value(json!({"orphanedResources": orphans})).unwrap();
-        ProjectRules::new("p", &spec).unwatched()
-    };
-    let text = "project 'p': orphanedResources is not supported: objects that belong to no application are not \
-                looked for";
-    assert_eq!(unwatched(json!({"warn": true})).as_deref(), Some(text));
-    assert_eq!(unwatched(json!({})).as_deref(), Some(text));
-    assert_eq!(unwatched(json!({"warn": false})), None);
-    assert_eq!(unwatched(json!(null)), None);
-}

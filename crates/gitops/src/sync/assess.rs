@@ -1,6 +1,6 @@
 //! What Git says, what lives, and what is wrong with either.
 
-use super::options::{FORCE, SyncOptions, object_unsupported};
+use super::options::{SyncOptions, object_unsupported};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered};
 use super::unseen::{self, Unseen};
 use crate::compare::{
@@ -90,7 +90,6 @@ pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> 
         let text = format!("syncOptions: not supported: {}", unsupported.join(", "));
         findings.push((UNSUPPORTED_WARNING, text));
     }
-    findings.extend(rules.unwatched().map(|text| (UNSUPPORTED_WARNING, text)));
     findings
 }
 
@@ -98,15 +97,12 @@ pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> 
 /// has hold for every sync of it, and are told of in a condition.
 pub(super) fn refusal(app: &Application, operation: &Operation) -> Option<String> {
     let sync = operation.sync.as_ref()?;
-    let strategy = sync.sync_strategy.clone().unwrap_or_default();
-    let hook = strategy.hook.and_then(|hook| hook.force);
-    let is_forced = [hook, strategy.apply.and_then(|apply| apply.force)].contains(&Some(true));
-    let mut asked: Vec<String> = is_forced.then(|| FORCE.to_owned()).into_iter().collect();
     // What was begun by itself has the options that the Application had then.
-    if operation.initiated_by.automated != Some(true) {
-        let known = SyncOptions(sync_options(app));
-        asked.extend(SyncOptions(&sync.sync_options).unsupported_beside(known));
+    if operation.initiated_by.automated == Some(true) {
+        return None;
     }
+    let known = SyncOptions(sync_options(app));
+    let asked = SyncOptions(&sync.sync_options).unsupported_beside(known);
     (!asked.is_empty()).then(|| {
         format!(
             "Invalid operation request: not supported: {}",

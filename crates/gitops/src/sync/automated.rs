@@ -28,8 +28,7 @@ enum Attempt {
 /// Starts a sync if the policy wants one, or says why not.
 pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: &Rendered) {
     let app = &cx.snapshot.app;
-    let policy = app.spec.sync_policy.clone().unwrap_or_default();
-    let Some(automated) = policy.automated.filter(|on| on.enabled.unwrap_or(true)) else {
+    let Some(automated) = policy_of(app).cloned() else {
         return;
     };
     let is_busy = app.operation.is_some()
@@ -94,6 +93,12 @@ pub(super) fn consider(cx: &mut Context<'_>, assessment: &Assessment, rendered: 
             format!("{revision} was synced already, and selfHeal is off"),
         ),
     }
+}
+
+/// The policy by which syncs start by themselves, if they do.
+pub(super) fn policy_of(app: &Application) -> Option<&SyncPolicyAutomated> {
+    let automated = app.spec.sync_policy.as_ref()?.automated.as_ref()?;
+    automated.enabled.unwrap_or(true).then_some(automated)
 }
 
 /// Whether the metadata of the namespace is to be other than it was to be in the last operation.
@@ -198,10 +203,7 @@ pub(super) fn last_attempted<'a>(
     app: &'a Application,
     source: &ApplicationSource,
 ) -> Option<&'a str> {
-    let automated = app.spec.sync_policy.as_ref()?.automated.as_ref()?;
-    if !automated.enabled.unwrap_or(true) {
-        return None;
-    }
+    policy_of(app)?;
     let status = app.status.as_ref()?;
     let state = status
         .operation_state

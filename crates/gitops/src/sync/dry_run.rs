@@ -11,7 +11,7 @@ use super::options::{SyncOptions, object_has};
 use super::planner::{later, operation_target};
 use super::run::{Pass, Running, failures, id_of, record};
 use super::snapshot::{ApplicationSnapshot, Config, DryRun, Target};
-use super::tasks::{Task, Todo, apply, tasks};
+use super::tasks::{Task, Todo, tasks};
 use super::{definitions, finish, namespace, webhooks};
 use crate::manifest::Manifest;
 use crate::resource::{ResourceId, child_map};
@@ -20,7 +20,6 @@ use api::constants::gitops::condition::INVALID_SPEC_ERROR;
 use api::{OperationPhase, OperationState, ResultCode};
 use jiff::Timestamp;
 use plan::Action;
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Objects of kinds that the cluster does not serve yet are not shown.
@@ -28,8 +27,10 @@ const SKIP_MISSING: &str = "SkipDryRunOnMissingResource=true";
 /// How often it is looked for an answer; whoever asks tells when it is there. Seconds.
 const LOOK_S: i64 = 5;
 
-/// The objects of the running operation that a server-side dry run can say something about, without
-/// the versions that they may be good for alone. `None` if nothing is to be asked now: no operation
+/// What the running operation sends and a server-side dry run can say something about: applies
+/// without the versions that they may be good for alone, replacements, and new objects in the place
+/// of what may have to be created anew, which are valid if all that is said of them is that the
+/// name is taken. `None` if nothing is to be asked now: no operation
 /// runs, the next try of it is not due, or it is refused whatever the API server says. The answer
 /// goes into [`ApplicationSnapshot::dry_run`], good for as long as
 /// `status.operationState.startedAt` and `retryCount` stay the same.
@@ -37,7 +38,7 @@ pub fn dry_run_objects(
     snapshot: &ApplicationSnapshot,
     config: &Config,
     now: Timestamp,
-) -> Option<Vec<Value>> {
+) -> Option<Vec<Action>> {
     let app = &snapshot.app;
     let state = app.status.as_ref()?.operation_state.as_ref()?;
     if state.phase != OperationPhase::Running || is_left_alone(snapshot) {
@@ -102,7 +103,7 @@ fn is_left_alone(snapshot: &ApplicationSnapshot) -> bool {
 
 impl<'a> Running<'a> {
     /// See [`dry_run_objects`].
-    fn to_be_shown(self, state: &OperationState) -> Option<Vec<Value>> {
+    fn to_be_shown(self, state: &OperationState) -> Option<Vec<Action>> {
         if self.has_begun(state) {
             return None;
         }
@@ -115,12 +116,8 @@ impl<'a> Running<'a> {
             return None;
         }
         let shown = tasks.iter().filter(|task| self.can_be_judged(task, &tasks));
-        let objects = shown.filter_map(|task| apply(self.snapshot, self.assessment, task));
-        let objects = objects.filter_map(|action| match action {
-            Action::Apply { object, .. } => Some(unversioned(*object)),
-            _ => None,
-        });
-        Some(objects.collect())
+        let actions = shown.filter_map(|task| self.rehearsal(task));
+        Some(actions.map(unversioned).collect())
     }
 
     /// Whether something of this attempt was sent already, its own namespace apart: what was said
@@ -144,7 +141,7 @@ impl<'a> Running<'a> {
         !self.awaits_namespace(&task.id) && !self.awaits_kind(manifest, task, tasks)
     }
 
-    fn manifest_of(self, task: &Task) -> Option<&'a Manifest> {
+    pub(super) fn manifest_of(self, task: &Task) -> Option<&'a Manifest> {
         match task.todo {
             Todo::Apply { manifest } => self.assessment.manifests.get(manifest),
             _ => None,
@@ -200,12 +197,17 @@ impl<'a> Running<'a> {
 
     /// Whether a refusal is for the lack of something that the same sync brings: of another object,
     /// by its name (the ServiceAccount of a Pod, the Role of a RoleBinding), or of room that it
-    /// makes; or is that of a webhook that it may mend. What comes in a later wave is of no help:
-    /// that wave is not reached once this one has failed.
+    /// makes, if only by the deletion of what is created anew; or is that of a webhook that it may
+    /// mend, which is not bet on for what is deleted before that shows. What comes in a later wave
+    /// is of no help: that wave is not reached once this one has failed.
     fn is_premature(self, why: &str, task: &Task, tasks: &[Task]) -> bool {
+        if self.makes_room(task, why) {
+            return true;
+        }
         let wave = task.wave;
         let mut in_time = tasks.iter().filter(move |other| other.wave <= wave);
-        if webhooks::may_be_mended(self, why, task, in_time.clone()) {
+        let is_tried = !self.is_recreated(task);
+        if is_tried && webhooks::may_be_mended(self, why, task, in_time.clone()) {
             return true;
         }
         let is_sent = |other: &Task| matches!(other.todo, Todo::Apply { .. });
@@ -307,9 +309,11 @@ const ABSENT: [&str; 2] = ["not found", "was found"];
 
 /// Whether an object is valid does not depend on the version that it is good for; that it is
 /// another one by now would be taken for a refusal.
-fn unversioned(mut object: Value) -> Value {
-    if let Some(metadata) = child_map(&mut object, &["metadata"]) {
+fn unversioned(mut action: Action) -> Action {
+    if let Action::Apply { object, .. } = &mut action
+        && let Some(metadata) = child_map(object, &["metadata"])
+    {
         metadata.remove("resourceVersion");
     }
-    object
+    action
 }

@@ -20,6 +20,8 @@
 //! status of a later pass was stored. Writes that the API server has no answer for (429, 503) come
 //! back the same way: the plan says how long they are tried again, and what is waited for.
 //!
+//! Objects that are to be replaced, or forced, take several passes (`replace`).
+//!
 //! An Application whose kinds can't all be seen is planned for all the same (`unseen`).
 
 mod assess;
@@ -30,10 +32,12 @@ mod dry_run;
 mod finish;
 mod namespace;
 mod options;
+mod orphans;
 mod outcome;
 mod planner;
 mod refresh;
 mod removal;
+mod replace;
 mod retire;
 mod run;
 mod snapshot;
@@ -44,6 +48,7 @@ mod webhooks;
 
 pub use assess::{Assessment, assess, may_fetch, project_name, stranger};
 pub use dry_run::dry_run_objects;
+pub use orphans::{asks_for_orphans, may_be_orphan};
 pub use outcome::{Inbox, Outcome};
 pub use planner::plan;
 pub use refresh::Refresh;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Options that are followed, or that are met by how things are done here anyway: everything is
 /// applied by server-side apply, validated by the API server, and only where it is out of sync.
-const FOLLOWED: [&str; 19] = [
+const FOLLOWED: [&str; 20] = [
     "Prune=true",
     "Prune=false",
     "Prune=confirm",
@@ -19,6 +19,7 @@ const FOLLOWED: [&str; 19] = [
     "PrunePropagationPolicy=foreground",
     "PrunePropagationPolicy=background",
     "PrunePropagationPolicy=orphan",
+    "Replace=true",
     "Validate=true",
     "SkipDryRunOnMissingResource=true",
     "ServerSideApply=true",
@@ -28,6 +29,9 @@ const FOLLOWED: [&str; 19] = [
     "FailOnSharedResource=true",
     "RespectIgnoreDifferences=true",
 ];
+
+/// Followed where an object asks for it, and nowhere else.
+const FORCE: &str = "Force=true";
 
 /// The options of an Application or an operation.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,18 @@ impl SyncOptions<'_> {
         }
     }
 
+    /// How an object that is created anew is deleted before: as `kubectl` does it, unless a policy
+    /// is named.
+    pub(super) fn recreation(self) -> Propagation {
+        if self.has("PrunePropagationPolicy=foreground") {
+            return Propagation::Foreground;
+        }
+        match self.propagation() {
+            Propagation::Foreground => Propagation::Background,
+            named => named,
+        }
+    }
+
     /// Options that are not followed. `X=false` of a known switch asks for nothing.
     pub(super) fn unsupported(self) -> Vec<String> {
         self.0
@@ -65,19 +81,13 @@ impl SyncOptions<'_> {
     }
 }
 
-/// What the strategy of an operation may ask for, said as options are.
-pub(super) const FORCE: &str = "force (objects are not deleted and made anew)";
-
 /// An option that is not followed, with the reason; `None` if it is.
 fn unsupported(option: &str) -> Option<String> {
-    const KNOWN: [(&str, &str); 5] = [
+    const KNOWN: [(&str, &str); 4] = [
         (
-            "Replace=true",
-            "Replace=true (objects are applied, not replaced)",
-        ),
-        (
-            "Force=true",
-            "Force=true (objects are not deleted and made anew)",
+            FORCE,
+            "Force=true (it counts in the annotation of an object; an operation forces by its \
+             syncStrategy)",
         ),
         (
             "Validate=false",
@@ -123,6 +133,8 @@ pub(super) fn object_unsupported(object: &Value) -> Vec<String> {
     annotation(object, SYNC_OPTIONS_ANNOTATION)
         .into_iter()
         .flat_map(|list| list.split(','))
-        .filter_map(|option| unsupported(option.trim()))
+        .map(str::trim)
+        .filter(|option| *option != FORCE)
+        .filter_map(unsupported)
         .collect()
 }

@@ -21,6 +21,8 @@ pub enum Outcome {
     Applied,
     /// What client-side apply owned of it is ours.
     HandedOver,
+    /// It was replaced; the apply follows.
+    Replaced,
     /// With the version of the API that it was deleted at, and what was deleted.
     Deleted {
         version: String,
@@ -212,6 +214,7 @@ fn success(action: &Action) -> Option<(ResourceId, Outcome)> {
         Action::Apply { object, .. } | Action::Create { object } => {
             (ResourceId::of(object), Outcome::Applied)
         }
+        Action::Replace { target, .. } => (ResourceId::from(target), Outcome::Replaced),
         Action::Patch { target, .. } => (ResourceId::from(target), Outcome::HandedOver),
         Action::Delete { target, guard, .. } => {
             let (version, uid) = (target.version().to_owned(), guard.uid.clone());

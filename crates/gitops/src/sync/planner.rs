@@ -5,14 +5,16 @@ use super::assess::{
     windows,
 };
 use super::options::SyncOptions;
-use super::run::{Pass, Running};
+use super::run::{Pass, Running, waiting_text};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered, Target, operation_request};
 use super::status::stamp;
 use super::unseen::{self, LIVE_STATE};
-use super::{automated, delete, finish, namespace, status};
+use super::{automated, delete, finish, namespace, orphans, replace, status};
 use crate::resource::child_map;
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR, SYNC_ERROR};
-use api::constants::gitops::{REFRESH_ANNOTATION, SKIP_RECONCILE_ANNOTATION};
+use api::constants::gitops::{
+    REFRESH_ANNOTATION, REFRESH_TIMESTAMP_ANNOTATION, SKIP_RECONCILE_ANNOTATION,
+};
 use api::{
     ApplicationCondition, ApplicationStatus, OperationPhase, OperationState, SyncOperation,
     SyncOperationResult, SyncStatusCode,
@@ -135,6 +137,8 @@ impl Context<'_> {
             Target::Rendered(rendered) => {
                 let assessment = assess(snapshot, rendered, self.config);
                 self.findings.extend(assessment.findings.iter().cloned());
+                self.findings
+                    .extend(orphans::finding(snapshot, &assessment));
                 self.tell_of_unseen(&assessment);
                 status::compared(&mut self.plan.status, snapshot, rendered, &assessment);
                 self.compare_namespace(&assessment);
@@ -211,12 +215,8 @@ impl Context<'_> {
         let state = self.plan.status.operation_state.clone();
         match state {
             Some(state) if state.phase == OperationPhase::Terminating => {
-                finish::end(
-                    self,
-                    state,
-                    OperationPhase::Failed,
-                    "Operation terminated".to_owned(),
-                );
+                let text = self.terminated(&state);
+                finish::end(self, state, OperationPhase::Failed, text);
             }
             Some(state) if state.phase == OperationPhase::Running => self.carry_on(state, compared),
             _ => {
@@ -225,6 +225,17 @@ impl Context<'_> {
                 }
             }
         }
+    }
+
+    /// What is said of an operation that somebody has ended, and of what it leaves behind.
+    fn terminated(&self, state: &OperationState) -> String {
+        let mut text = "Operation terminated".to_owned();
+        let missing = replace::missing(self.snapshot, state);
+        if !missing.is_empty() {
+            text.push_str(" while ");
+            text.push_str(&waiting_text("the creation of", &missing));
+        }
+        text
     }
 
     fn carry_on(&mut self, mut state: OperationState, compared: Option<&Assessment>) {
@@ -252,7 +263,9 @@ impl Context<'_> {
             return finish::fail(self, state, OperationPhase::Error, text);
         }
         let is_manual = !finish::is_automated(&state.operation);
-        if self.is_held_by_window(is_manual, Some(state.started_at.0)) {
+        // What was deleted to be created anew is not left out for as long as a window lasts.
+        let is_missing = !replace::missing(self.snapshot, &state).is_empty();
+        if !is_missing && self.is_held_by_window(is_manual, Some(state.started_at.0)) {
             return self.hold(state, BLOCKED_BY_WINDOW.to_owned());
         }
         if state.message == BLOCKED_BY_WINDOW {
@@ -345,6 +358,13 @@ impl Context<'_> {
                 self.wake_at(self.now);
             }
             Pass::Wait(why) => self.hold(state, why),
+            Pass::Unconfirmed(why) => match self.successor(&state, compared) {
+                Some(revision) => {
+                    let text = format!("superseded by {revision} while {why}");
+                    finish::end(self, state, OperationPhase::Failed, text);
+                }
+                None => self.hold(state, why),
+            },
             Pass::WaitUntil(why, at) => {
                 self.wake_at(at);
                 self.hold(state, why);
@@ -391,6 +411,24 @@ impl Context<'_> {
         Some(Pass::End(text))
     }
 
+    /// The newer commit, or source, that a sync which was started by itself holds back for as long
+    /// as nobody confirms what it prunes. A sync of that one is to start in its place, and asks for
+    /// a confirmation of its own if it has to.
+    fn successor(&self, state: &OperationState, compared: Option<&Assessment>) -> Option<String> {
+        let Target::Rendered(newest) = &self.snapshot.target else {
+            return None;
+        };
+        let begun = state.sync_result.as_ref()?;
+        let is_newer =
+            !newest.is_of(&begun.revision) || begun.source.as_ref() != Some(&newest.source);
+        let is_by_itself = finish::is_automated(&state.operation)
+            && automated::policy_of(&self.snapshot.app).is_some();
+        let is_whole = compared.is_some_and(|compared| !compared.incomplete);
+        let mut findings = self.findings.iter();
+        let has_errors = findings.any(|(kind, _)| kind.ends_with("Error"));
+        (is_newer && is_by_itself && is_whole && !has_errors).then(|| newest.revision.clone())
+    }
+
     /// The operation goes on when something has happened.
     fn hold(&mut self, mut state: OperationState, why: String) {
         self.wait_for(&why);
@@ -399,16 +437,17 @@ impl Context<'_> {
     }
 
     /// A request for a comparison is taken off when it was met, or can't be: there is nothing to
-    /// fetch.
+    /// fetch. The time that it was made at goes with it, or it would be taken for that of the next
+    /// one.
     fn take_off_refresh(&mut self) {
         let is_in_vain = self.has_invalid_spec() && matches!(self.snapshot.target, Target::Pending);
         let is_met = self.snapshot.refreshed || is_in_vain;
         if self.annotation(REFRESH_ANNOTATION).is_some() && is_met {
-            self.patch_root(
-                &["metadata", "annotations"],
-                REFRESH_ANNOTATION,
-                Value::Null,
-            );
+            for key in [REFRESH_ANNOTATION, REFRESH_TIMESTAMP_ANNOTATION] {
+                if self.annotation(key).is_some() {
+                    self.patch_root(&["metadata", "annotations"], key, Value::Null);
+                }
+            }
         }
     }
 

@@ -5,11 +5,11 @@ use super::options::SyncOptions;
 use super::outcome::Outcome;
 use super::removal::Removal;
 use super::snapshot::ApplicationSnapshot;
-use super::tasks::{Task, Todo, action, tasks};
-use super::{definitions, removal, webhooks};
+use super::tasks::{Task, Todo, tasks};
+use super::{definitions, removal, replace, webhooks};
 use crate::health::{HealthCode, health};
 use crate::order::kind_rank;
-use crate::resource::{self, ResourceId, is_deleting};
+use crate::resource::{ResourceId, is_deleting};
 use api::constants::gitops::condition::{COMPARISON_ERROR, INVALID_SPEC_ERROR};
 use api::{
     OperationPhase, OperationState, ResourceResult, ResultCode, SyncOperation, SyncOperationResult,
@@ -29,6 +29,8 @@ pub(super) enum Pass {
     Wait(String),
     /// The same, and what comes then depends on the time.
     WaitUntil(String, Timestamp),
+    /// Nothing to send before somebody has confirmed something.
+    Unconfirmed(String),
     Done(OperationPhase, String),
     /// Failed, and not to be tried again.
     End(String),
@@ -136,15 +138,24 @@ impl Running<'_> {
     /// Writes down what is known of each task by now.
     fn collect(self, tasks: &[Task], state: &mut OperationState) {
         for task in tasks {
+            // It could not be changed: that is no failure yet.
+            if self.is_made_anew(task, state) {
+                continue;
+            }
             let outcome = self.snapshot.inbox.get(state, &task.id).cloned();
             let live = self.snapshot.live.get(&task.id);
             let (code, message) = match (&task.todo, outcome) {
                 (Todo::Keep(why), _) => (ResultCode::PruneSkipped, (*why).to_owned()),
-                (_, Some(Outcome::Failed(message))) => (ResultCode::SyncFailed, message),
-                (Todo::Apply { .. } | Todo::Nothing, Some(Outcome::Applied)) => (
-                    ResultCode::Synced,
-                    format!("{} serverside-applied", task.shown()),
-                ),
+                (_, Some(Outcome::Failed(why))) => {
+                    (ResultCode::SyncFailed, self.explained(task, why))
+                }
+                (Todo::Apply { .. } | Todo::Nothing, Some(Outcome::Applied)) => {
+                    (ResultCode::Synced, applied(task))
+                }
+                // Who has created it anew has died before that was told.
+                (Todo::Nothing, _) if replace::is_begun(state, &task.id) => {
+                    (ResultCode::Synced, applied(task))
+                }
                 (Todo::Nothing, _) if result_of(state, &task.id).is_none() => {
                     (ResultCode::Synced, format!("{} unchanged", task.shown()))
                 }
@@ -159,7 +170,12 @@ impl Running<'_> {
             record(state, task, code, message);
         }
         // A pruned object is in no task any more once it is gone.
-        for (id, version) in self.snapshot.inbox.deleted(state) {
+        let is_task = |id: &ResourceId| {
+            let mut tasks = tasks.iter();
+            tasks.any(|task| task.id == *id && !task.is_prune())
+        };
+        let deleted = self.snapshot.inbox.deleted(state).into_iter();
+        for (id, version) in deleted.filter(|(id, _)| !is_task(id)) {
             let task = Task {
                 id,
                 version,
@@ -179,6 +195,9 @@ impl Running<'_> {
                 return pass;
             }
             if let Some(pass) = self.unfinished(&of_wave, state) {
+                if let Pass::Act(actions) = &pass {
+                    replace::remember(actions, &of_wave, state);
+                }
                 return pass;
             }
             if let Some(waiting) = self.deletions(state) {
@@ -215,13 +234,14 @@ impl Running<'_> {
             .map(|task| task.id.short())
             .collect();
         let text = waiting_text("pruning confirmation of", &waiting);
-        (!waiting.is_empty()).then_some(Pass::Wait(text))
+        (!waiting.is_empty()).then_some(Pass::Unconfirmed(text))
     }
 
     /// What is still to be sent of a wave, or the failure of it. After a failure the objects of the
     /// same kind still go out, the next kinds do not, unless one of them may mend what has refused
-    /// it: then all do, for that one may need any of them. Definitions hold back what comes after
-    /// them until the API server knows their kinds.
+    /// it: then all do, for that one may need any of them. What was deleted to be created anew is
+    /// created in any case. Definitions hold back what comes after them until the API server knows
+    /// their kinds.
     fn unfinished(self, of_wave: &[&Task], state: &OperationState) -> Option<Pass> {
         let held = definitions::hold(self, of_wave, state.started_at.0);
         let is_held = |task: &Task| {
@@ -232,19 +252,34 @@ impl Running<'_> {
         let failed = self
             .failed(of_wave, state)
             .map(|task| (task.is_prune(), kind_rank(&task.id.kind)));
-        let (handed_over, others): (Vec<Action>, Vec<Action>) = of_wave
+        let open: Vec<&Task> = of_wave
             .iter()
+            .copied()
             .filter(|task| code(task).is_none())
             .filter(|task| {
-                failed.is_none_or(|batch| batch == (task.is_prune(), kind_rank(&task.id.kind)))
+                replace::is_begun(state, &task.id)
+                    || failed
+                        .is_none_or(|batch| batch == (task.is_prune(), kind_rank(&task.id.kind)))
             })
             .filter(|task| !is_held(task))
-            .filter_map(|task| action(self.snapshot, self.assessment, task, self.options))
+            .collect();
+        let barrier = self.barrier(&open, state);
+        let (handed_over, others): (Vec<Action>, Vec<Action>) = open
+            .iter()
+            .filter(|task| {
+                task.is_prune() || barrier.is_none_or(|rank| kind_rank(&task.id.kind) <= rank)
+            })
+            .filter_map(|task| self.action(task, state))
             .partition(|action| matches!(action, Action::Patch { .. }));
         // What is handed over first is applied next, and in its order.
         let first = [handed_over, others];
         if let Some(actions) = first.into_iter().find(|actions| !actions.is_empty()) {
             return Some(Pass::Act(actions));
+        }
+        let leaving = open.iter().filter(|task| self.is_made_anew(task, state));
+        let leaving: Vec<String> = leaving.map(|task| task.id.short()).collect();
+        if !leaving.is_empty() {
+            return Some(Pass::Wait(waiting_text("deletion of", &leaving)));
         }
         let is_open = of_wave
             .iter()
@@ -292,23 +327,13 @@ impl Running<'_> {
     /// Objects that were pruned and are still there: on their way out, or in a view that is older
     /// than the deletion. What has taken the name of one since is not waited for.
     fn deletions(self, state: &OperationState) -> Option<String> {
-        let is_left = |id: &ResourceId| {
-            let Some(live) = self.snapshot.live.get(id) else {
-                return false;
-            };
-            let deleted = match self.snapshot.inbox.get(state, id) {
-                Some(Outcome::Deleted { uid, .. }) => uid.as_deref(),
-                _ => None,
-            };
-            is_deleting(live) || (deleted.is_some() && deleted == resource::uid(live))
-        };
         let left: Vec<String> = state
             .sync_result
             .iter()
             .flat_map(|result| &result.resources)
             .filter(|result| result.status == Some(ResultCode::Pruned))
             .map(id_of)
-            .filter(is_left)
+            .filter(|id| self.is_leaving(id, state))
             .map(|id| id.short())
             .collect();
         (!left.is_empty()).then(|| waiting_text("deletion of", &left))
@@ -354,6 +379,10 @@ impl Running<'_> {
         }
         definitions::waiting_until(&waiting, until)
     }
+}
+
+fn applied(task: &Task) -> String {
+    format!("{} serverside-applied", task.shown())
 }
 
 pub(super) fn unsuccessful(reasons: &[String]) -> Pass {

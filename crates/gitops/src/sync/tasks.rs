@@ -162,32 +162,24 @@ fn place_prunes(snapshot: &ApplicationSnapshot, tasks: &mut [Task], options: Syn
     }
 }
 
-/// The action of a task; `None` if there is nothing to send (any more).
-pub(super) fn action(
+/// The deletion of what is to be pruned; `None` if it is on its way, or gone.
+pub(super) fn prune_action(
     snapshot: &ApplicationSnapshot,
-    assessment: &Assessment,
     task: &Task,
     options: SyncOptions<'_>,
 ) -> Option<Action> {
-    match task.todo {
-        Todo::Apply { .. } => {
-            hand_over(snapshot, assessment, &task.id).or_else(|| apply(snapshot, assessment, task))
-        }
-        Todo::Prune => {
-            let live = snapshot.live.get(&task.id)?;
-            (!resource::is_deleting(live)).then(|| Action::Delete {
-                target: task.id.key(&task.version),
-                guard: guard(live),
-                propagation: options.propagation(),
-            })
-        }
-        Todo::Nothing | Todo::Keep(_) => None,
-    }
+    let live = snapshot.live.get(&task.id)?;
+    (!resource::is_deleting(live)).then(|| Action::Delete {
+        target: task.id.key(&task.version),
+        guard: guard(live),
+        propagation: options.propagation(),
+    })
 }
 
-/// What client-side apply owns of an object that was never applied here becomes ours. The apply
-/// itself follows in the next pass: this changes the version that it may depend on.
-fn hand_over(
+/// What client-side apply owns of an object that was never applied here becomes ours, and so does
+/// what we have replaced. The apply itself follows in the next pass: this changes the version that
+/// it may depend on.
+pub(super) fn hand_over(
     snapshot: &ApplicationSnapshot,
     assessment: &Assessment,
     id: &ResourceId,

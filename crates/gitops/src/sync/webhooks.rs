@@ -5,12 +5,16 @@
 //! the second. It is tried again after that, as the operation says.
 //!
 //! A webhook without an answer may want for anything that is near it. One that has said no is at
-//! work, and most likely right: only a change of what it consists of may make it say another thing.
+//! work, and most likely right: only a change of what it consists of may make it say another thing:
+//! its configuration, its Service, the workloads that this selects, and the ConfigMaps and Secrets
+//! of its namespace. Which of these it reads can't be told: some programs ask the API server for
+//! them.
 
 use super::run::Running;
 use super::tasks::{Task, Todo};
 use crate::resource::{self, ResourceId};
-use serde_json::Value;
+use api::constants::HASH_LABEL;
+use serde_json::{Map, Value};
 
 const GROUP: &str = "admissionregistration.k8s.io";
 const CONFIGURATIONS: [&str; 2] = [
@@ -51,7 +55,7 @@ pub(super) fn may_be_mended<'t>(
     let is_sent = |task: &Task| matches!(task.todo, Todo::Apply { .. } | Todo::Prune);
     let may_mend = |id: &ResourceId| {
         if has_denied(why) {
-            webhook.consists_of(id) && is_changed(running, id)
+            webhook.consists_of(running, id) && is_changed(running, id)
         } else {
             webhook.depends_on(id)
         }
@@ -65,6 +69,8 @@ struct Webhook {
     configuration: Option<ResourceId>,
     /// Where those are who answer, if they are in the cluster.
     namespace: Option<String>,
+    /// The Service that they are behind.
+    service: Option<ResourceId>,
 }
 
 impl Webhook {
@@ -87,9 +93,13 @@ impl Webhook {
         let mut webhooks = resource::list(object, "/webhooks").iter();
         let webhook = webhooks.find(|one| resource::string(one, "/name") == Some(name))?;
         let namespace = resource::string(webhook, "/clientConfig/service/namespace");
+        let name = resource::string(webhook, "/clientConfig/service/name");
+        let service = namespace.zip(name);
         Some(Self {
             configuration: Some(id.clone()),
             namespace: namespace.map(str::to_owned),
+            service: service
+                .map(|(namespace, name)| ResourceId::new("", "Service", namespace, name)),
         })
     }
 
@@ -106,6 +116,7 @@ impl Webhook {
             .then(|| Self {
                 configuration: None,
                 namespace: Some(namespace.to_owned()),
+                service: Some(service),
             })
     }
 
@@ -116,10 +127,68 @@ impl Webhook {
     }
 
     /// Whether it depends on this object for what it says, and not for an answer alone.
-    fn consists_of(&self, id: &ResourceId) -> bool {
+    fn consists_of(&self, running: Running<'_>, id: &ResourceId) -> bool {
         let is_part = PARTS.iter().any(|(group, kind)| id.is(group, kind));
-        self.configuration.as_ref() == Some(id) || (is_part && self.depends_on(id))
+        self.configuration.as_ref() == Some(id)
+            || (is_part && self.depends_on(id) && self.may_use(running, id))
     }
+
+    /// Whether an object near the webhook may be one of those who answer, or be read by them.
+    fn may_use(&self, running: Running<'_>, id: &ResourceId) -> bool {
+        let Some(service) = &self.service else {
+            return true;
+        };
+        if id.is("", "ConfigMap") || id.is("", "Secret") {
+            return true;
+        }
+        if id.is("", "Service") {
+            return id == service;
+        }
+        let selectors: Vec<Map<String, Value>> =
+            versions(running, service).map(selector_of).collect();
+        // Whom one without a selector leads to is for somebody else to say.
+        if selectors.is_empty() || selectors.iter().any(Map::is_empty) {
+            return true;
+        }
+        versions(running, id).any(|object| {
+            pod_labels(object).is_none_or(|labels| {
+                let is_in = |selector: &Map<String, Value>| {
+                    let mut wanted = selector.iter();
+                    wanted.all(|(key, value)| labels.get(key) == Some(value))
+                };
+                selectors.iter().any(is_in)
+            })
+        })
+    }
+}
+
+/// An object as Git declares it, and as it is.
+fn versions<'a>(running: Running<'a>, id: &ResourceId) -> impl Iterator<Item = &'a Value> {
+    let mut manifests = running.assessment.manifests.iter();
+    let declared = manifests.find(|manifest| manifest.id == *id);
+    let live = running.snapshot.live.get(id).map(AsRef::as_ref);
+    declared
+        .map(|manifest| &manifest.object)
+        .into_iter()
+        .chain(live)
+}
+
+/// What a Service selects by, but for the hash that a rollout controller puts there.
+fn selector_of(service: &Value) -> Map<String, Value> {
+    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+    let mut selector = selector.cloned().unwrap_or_default();
+    selector.remove(HASH_LABEL);
+    selector
+}
+
+/// The labels of the pods of a workload; `None` if it does not say itself what they are.
+fn pod_labels(object: &Value) -> Option<&Value> {
+    let meta = if resource::kind(object) == "Pod" {
+        object.get("metadata")?
+    } else {
+        object.pointer("/spec/template/metadata")?
+    };
+    Some(meta.get("labels").unwrap_or(&Value::Null))
 }
 
 /// Whether a webhook has looked at the object, and said no.

@@ -150,7 +150,7 @@ pub fn write(
         Action::Delete { guard, .. } | Action::Evict { guard, .. } => {
             ground.delete(now_ms, id, guard, 0).map(|()| None)
         }
-        Action::Apply { .. } | Action::Attempt(_) | Action::Measure(_) => {
+        Action::Apply { .. } | Action::Replace { .. } | Action::Attempt(_) | Action::Measure(_) => {
             Err(Refused::Invalid("no such action here".to_owned()))
         }
     }

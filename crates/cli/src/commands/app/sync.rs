@@ -20,6 +20,9 @@ use tokio::time::sleep;
 /// How often the operation is looked at. A sync takes seconds at least.
 const POLL: Duration = Duration::from_millis(500);
 
+/// The sync option that `--replace` stands for.
+const REPLACE: &str = "Replace=true";
+
 pub(super) fn cli() -> Command {
     Command::new("sync")
         .about("Bring an application to what Git has, and wait for the result")
@@ -32,7 +35,11 @@ pub(super) fn cli() -> Command {
         )
         .arg(switch("prune", "Delete what Git doesn't have any more"))
         .arg(switch("dry-run", "Only see what would happen"))
-        .arg(switch("force", "Replace what can't be changed in place (not supported yet: the operation says so)"))
+        .arg(switch("force", "Delete what can't be changed in place, and create it anew"))
+        .arg(switch(
+            "replace",
+            "Replace whole objects by what Git has, instead of applying that",
+        ))
         .arg(
             Arg::new("strategy")
                 .long("strategy")
@@ -101,6 +108,10 @@ fn operation(app: &Application, args: &ArgMatches) -> Operation {
     };
     let resources = args.get_many::<SyncOperationResource>("resource");
     let policy = app.spec.sync_policy.as_ref();
+    let mut options = policy.map_or_else(Vec::new, |policy| policy.sync_options.clone());
+    if args.get_flag("replace") && !options.iter().any(|option| option == REPLACE) {
+        options.push(REPLACE.to_owned());
+    }
     Operation {
         sync: Some(SyncOperation {
             revision: args.get_one::<String>("revision").cloned(),
@@ -108,7 +119,7 @@ fn operation(app: &Application, args: &ArgMatches) -> Operation {
             dry_run: set("dry-run"),
             sync_strategy: strategy,
             resources: resources.into_iter().flatten().cloned().collect(),
-            sync_options: policy.map_or_else(Vec::new, |policy| policy.sync_options.clone()),
+            sync_options: options,
             ..SyncOperation::default()
         }),
         retry: policy
@@ -233,6 +244,14 @@ mod tests {
         let asked = serde_json::to_value(operation(&app(&policy), &args)).unwrap();
         assert_eq!(asked["sync"], json!({"syncOptions": ["Prune=false"]}));
         assert_eq!(asked["retry"]["limit"], 3);
+        let asked_to_replace = |policy: &serde_json::Value| {
+            let args = cli().try_get_matches_from(["sync", "shop", "--replace"]);
+            operation(&app(policy), &args.unwrap()).sync.unwrap()
+        };
+        let sync = asked_to_replace(&policy);
+        assert_eq!(sync.sync_options, ["Prune=false", "Replace=true"]);
+        let sync = asked_to_replace(&json!({"syncOptions": ["Replace=true"]}));
+        assert_eq!(sync.sync_options, ["Replace=true"]);
     }
 
     #[test]

@@ -68,6 +68,71 @@ fn a_sync_waits_for_the_confirmation_of_what_it_prunes() {
     assert_eq!(to_confirm(&world), Vec::<&str>::new());
 }
 
+/// The next commit, while the operation keeps the one that it was started with.
+fn commit_beside(world: &mut World, revision: &str, objects: Vec<Value>) {
+    world.operation_target = Some(world.target.clone());
+    world.commit(revision, objects);
+}
+
+#[test]
+fn a_later_commit_is_not_held_back_by_what_nobody_confirms() {
+    let mut world = dropping();
+    world.settle();
+    assert!(world.summary().ends_with(WAITING), "{}", world.summary());
+    // It drops one of the two, and keeps the one that somebody has to be asked about.
+    let asked = with_option("asked", "Prune=confirm");
+    commit_beside(&mut world, "ccccccc", vec![config_map("a", "2"), asked]);
+    world.settle();
+    assert_eq!(world.applied, ["-ConfigMap/gone", "ConfigMap/a"]);
+    assert!(
+        world.summary().starts_with("Synced Healthy Succeeded"),
+        "{}",
+        world.summary()
+    );
+    let told = "OperationCompleted Sync operation to bbbbbbb failed: superseded by ccccccc while \
+                waiting for pruning confirmation of /ConfigMap/asked";
+    assert!(
+        world.events.iter().any(|event| event == told),
+        "{:?}",
+        world.events
+    );
+}
+
+#[test]
+fn a_confirmation_is_about_what_was_asked_and_not_about_what_comes_later() {
+    let mut world = dropping();
+    world.settle();
+    let objects = vec![config_map("a", "2"), config_map("new", "1")];
+    commit_beside(&mut world, "ccccccc", objects);
+    world.settle();
+    assert!(world.summary().ends_with(WAITING), "{}", world.summary());
+    assert_eq!(world.applied, Vec::<String>::new());
+    world.now += SignedDuration::from_secs(60);
+    approve(&mut world);
+    world.settle();
+    let applied = [
+        "-ConfigMap/gone",
+        "-ConfigMap/asked",
+        "ConfigMap/a",
+        "ConfigMap/new",
+    ];
+    assert_eq!(world.applied, applied);
+}
+
+#[test]
+fn what_somebody_has_asked_for_waits_whatever_is_committed() {
+    let mut world = dropping();
+    let options = ["CreateNamespace=true"];
+    world.policy(json!({"syncOptions": options}));
+    world.ask(json!({"sync": {"prune": true, "syncOptions": options}}));
+    world.settle();
+    assert!(world.summary().ends_with(WAITING), "{}", world.summary());
+    commit_beside(&mut world, "ccccccc", vec![config_map("a", "2")]);
+    world.settle();
+    assert!(world.summary().ends_with(WAITING), "{}", world.summary());
+    assert_eq!(world.applied, Vec::<String>::new());
+}
+
 #[test]
 fn a_sync_that_waits_for_a_confirmation_can_be_ended() {
     let mut world = dropping();

@@ -4,13 +4,14 @@ use super::world::{World, config_map, rollout};
 use crate::ResourceId;
 use crate::sync::{DryRun, dry_run_objects};
 use jiff::SignedDuration;
+use plan::Action;
 use serde_json::{Value, json};
 
 /// The kinds of what is shown; `None` if nothing is asked.
 fn shown(world: &World) -> Option<Vec<String>> {
-    let objects = dry_run_objects(&world.snapshot(), &world.config, world.now)?;
-    let kind = |object: &Value| object["kind"].as_str().unwrap().to_owned();
-    Some(objects.iter().map(kind).collect())
+    let actions = dry_run_objects(&world.snapshot(), &world.config, world.now)?;
+    let kind = |action: &Action| action.target().unwrap().kind;
+    Some(actions.iter().map(kind).collect())
 }
 
 fn refusal(kind: &str, name: &str, why: &str) -> DryRun {

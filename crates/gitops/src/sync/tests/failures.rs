@@ -248,15 +248,15 @@ fn hooks_are_reported_and_nothing_is_synced_past_them() {
 fn options_that_are_not_followed_are_said() {
     let mut map = config_map("a", "1");
     map["metadata"]["annotations"] =
-        json!({"argocd.argoproj.io/sync-options": "Replace=true,Prune=false"});
+        json!({"argocd.argoproj.io/sync-options": "Validate=false,Prune=false"});
     let mut world = World::new(vec![map]);
     world.policy(json!({"automated": {}, "syncOptions": ["CreateNamespace=true", "Force=true", "Bogus=1", "Replace=false"]}));
     world.settle();
     assert_eq!(
         world.conditions(),
         [
-            "UnsupportedFeatureWarning: syncOptions: not supported: Force=true (objects are not deleted and made anew), Bogus=1 (an option that is not known)",
-            "UnsupportedFeatureWarning: ConfigMap a (0.yaml, document 1): sync options not supported: Replace=true (objects are applied, not replaced)",
+            "UnsupportedFeatureWarning: syncOptions: not supported: Force=true (it counts in the annotation of an object; an operation forces by its syncStrategy), Bogus=1 (an option that is not known)",
+            "UnsupportedFeatureWarning: ConfigMap a (0.yaml, document 1): sync options not supported: Validate=false (the API server always validates)",
         ]
     );
     assert!(world.summary().starts_with("Synced"), "{}", world.summary());

@@ -9,6 +9,7 @@ mod namespaces;
 mod operation;
 mod permissions;
 mod protection;
+mod replace;
 mod requests;
 mod retries;
 mod sequences;

@@ -322,6 +322,30 @@ fn a_met_refresh_is_taken_off() {
 }
 
 #[test]
+fn the_time_of_a_refresh_is_taken_off_with_it_and_not_before() {
+    let mut world = World::new(vec![config_map("a", "1")]);
+    world.settle();
+    let texts = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect::<std::collections::BTreeMap<String, String>>()
+    };
+    let time = (
+        "argocd.argoproj.io/refresh-timestamp",
+        "2026-01-01T00:00:00Z",
+    );
+    world.app.metadata.annotations = Some(texts(&[time, ("argocd.argoproj.io/refresh", "hard")]));
+    world.refreshed = false;
+    world.settle();
+    let annotations = world.app.metadata.annotations.clone();
+    assert_eq!(annotations.unwrap().len(), 2, "it is not met yet");
+    world.refreshed = true;
+    world.settle();
+    assert!(world.has_no_annotations());
+}
+
+#[test]
 fn a_deleted_application_takes_its_objects_along_in_reverse() {
     let mut first = config_map("first", "1");
     first["metadata"]["annotations"] = json!({"argocd.argoproj.io/sync-wave": "-1"});

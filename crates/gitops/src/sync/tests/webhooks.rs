@@ -67,6 +67,26 @@ fn what_mends_a_webhook_goes_out_though_others_are_refused_by_it() {
     }
 }
 
+/// It would be too late to learn that the webhook still says no.
+#[test]
+fn what_would_be_deleted_first_waits_for_a_webhook_to_be_mended() {
+    let mut world = World::new(vec![config_map("a", "1"), configuration("Fail")]);
+    world.settle();
+    world.applied.clear();
+    world.policy(json!({}));
+    world.commit(
+        "bbbbbbb",
+        vec![config_map("a", "2"), configuration("Ignore")],
+    );
+    keep_out(&mut world, DENIED);
+    let strategy = json!({"hook": {"force": true}});
+    world.ask(json!({"sync": {"syncOptions": ["Replace=true"], "syncStrategy": strategy}}));
+    world.settle();
+    assert_eq!(world.applied, [""; 0]);
+    let summary = world.summary();
+    assert!(summary.contains(IN_DRY_RUN), "{summary}");
+}
+
 #[test]
 fn who_answers_for_a_webhook_may_be_mended_as_well() {
     // Somebody else has registered it: its address tells whose it is.
@@ -108,6 +128,63 @@ fn what_a_webhook_has_denied_is_mended_by_its_own_parts_alone() {
         world.commit(revision, objects);
         world.settle();
         assert_eq!(world.applied, sent, "{revision} {why}");
+    }
+}
+
+fn selecting(app: &str) -> Value {
+    let mut service = service();
+    service["spec"]["selector"] = json!({"app": app});
+    service
+}
+
+fn deployment(name: &str, app: &str, image: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": app}}, "template": {
+            "metadata": {"labels": {"app": app}},
+            "spec": {"containers": [{"name": "c", "image": image}]}}}})
+}
+
+#[test]
+fn what_has_nothing_to_do_with_who_answers_mends_no_webhook_that_has_denied() {
+    let other = |port: u16| {
+        let mut service = service_at(port);
+        service["metadata"]["name"] = json!("other");
+        service
+    };
+    let cases = [
+        (
+            deployment("guard", "guard", "x:1"),
+            deployment("guard", "guard", "x:2"),
+            true,
+        ),
+        (
+            deployment("other", "other", "x:1"),
+            deployment("other", "other", "x:2"),
+            false,
+        ),
+        // It becomes one of them.
+        (
+            deployment("late", "other", "x:1"),
+            deployment("late", "guard", "x:1"),
+            true,
+        ),
+        (other(443), other(8443), false),
+        // Who answers may ask the API server for it.
+        (config_map("rules", "1"), config_map("rules", "2"), true),
+    ];
+    for (before, after, mends) in cases {
+        let objects = |value: &str, near: &Value| {
+            let map = config_map("a", value);
+            vec![map, near.clone(), selecting("guard"), configuration("Fail")]
+        };
+        let mut world = World::new(objects("1", &before));
+        world.settle();
+        world.policy(json!({"automated": {}, "retry": {"limit": 0}}));
+        world.applied.clear();
+        keep_out(&mut world, DENIED);
+        world.commit("bbbbbbb", objects("2", &after));
+        world.settle();
+        assert_eq!(world.applied.len(), usize::from(mends), "{after}");
     }
 }
 

@@ -10,7 +10,7 @@ const BLOCKED: &str = "Running: Sync operation blocked by sync window";
 const OPTIONS: &str = "CreateNamespace=true";
 
 /// The project `default`, which permits everything but for its windows.
-fn project(windows: &Value) -> AppProject {
+pub(super) fn project(windows: &Value) -> AppProject {
     serde_json::from_value(json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "default"},
         "spec": {"destinations": [{"namespace": "*", "server": "*"}], "sourceRepos": ["*"],
@@ -20,7 +20,7 @@ fn project(windows: &Value) -> AppProject {
 }
 
 /// A window of an hour.
-fn window(kind: &str, schedule: &str) -> Value {
+pub(super) fn window(kind: &str, schedule: &str) -> Value {
     json!({"kind": kind, "schedule": schedule, "duration": "1h", "applications": ["*"]})
 }
 

@@ -1,16 +1,16 @@
 //! A cluster of one map, just enough to carry out plans: what is applied is merged over what was
 //! there, the field manager owns the leaves of it.
 
-use crate::compare::FIELD_MANAGER;
+use crate::compare::{FIELD_MANAGER, REPLACE_MANAGER};
 use crate::manifest::{Document, Origin, Scopes};
 use crate::resource::{self, ResourceId};
 use crate::sync::{ApplicationSnapshot, Config, DryRun, Inbox, Rendered, Target, plan};
 use crate::{LiveTree, tracking};
 use api::{AppProject, Application, ApplicationStatus, OperationPhase};
 use jiff::{SignedDuration, Timestamp};
-use plan::{Action, Next, Plan, Release};
+use plan::{Action, Guard, Next, ObjectKey, Plan, Release};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(super) struct World {
@@ -22,6 +22,14 @@ pub(super) struct World {
     pub(super) refuse: BTreeMap<String, String>,
     /// Objects that the API server has no answer for, and what it says instead.
     pub(super) busy: BTreeMap<String, String>,
+    /// Objects that can't be changed while they are there.
+    pub(super) sealed: BTreeSet<String>,
+    /// Objects beside those of the Application.
+    pub(super) bystanders: Vec<ResourceId>,
+    /// How many kinds of these can't be listed.
+    pub(super) unlisted: usize,
+    /// Objects that stay for a while when they are deleted.
+    pub(super) lingering: BTreeSet<String>,
     /// Kinds that can't be listed, by group and name, and why.
     pub(super) hidden: BTreeMap<(String, String), String>,
     pub(super) config: Config,
@@ -96,6 +104,11 @@ impl World {
         );
     }
 
+    /// The controller has died since: what came of its last writes is not known any more.
+    pub(super) fn forget_results(&mut self) {
+        self.inbox = Inbox::default();
+    }
+
     /// The project denies what most of these worlds consist of.
     pub(super) fn deny_config_maps(&mut self) {
         let project = json!({
@@ -121,6 +134,10 @@ impl World {
             live: LiveTree::default(),
             refuse: BTreeMap::new(),
             busy: BTreeMap::new(),
+            sealed: BTreeSet::new(),
+            lingering: BTreeSet::new(),
+            bystanders: Vec::new(),
+            unlisted: 0,
             hidden: BTreeMap::new(),
             config: Config::default(),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -190,6 +207,12 @@ impl World {
         let mut seen: LiveTree = objects.map(|(_, object)| object.clone()).collect();
         for ((group, kind), why) in &self.hidden {
             seen.hide(group, kind, why);
+        }
+        for id in &self.bystanders {
+            seen.stand_by(id.clone());
+        }
+        if self.unlisted > 0 {
+            seen.miss_bystanders();
         }
         seen
     }
@@ -340,6 +363,9 @@ impl World {
                 if let Some(why) = self.refuse.get(&id.name) {
                     return Err(why.clone());
                 }
+                if self.sealed.contains(&id.name) && self.live.get(&id).is_some() {
+                    return Err(sealed(&id));
+                }
                 if !id.namespace.is_empty() && !self.live.has_namespace(&id.namespace) {
                     return Err(format!("namespaces {:?} not found", id.namespace));
                 }
@@ -347,6 +373,12 @@ impl World {
                 self.apply(&id, object);
                 Ok(())
             }
+            Action::Replace {
+                target,
+                patch,
+                guard,
+                ..
+            } => self.replace(target, patch, guard),
             Action::Patch {
                 target,
                 patch,
@@ -374,12 +406,43 @@ impl World {
                 }
                 let live = self.live.get(&id).expect("deletes what is there");
                 assert_eq!(guard.uid.as_deref(), resource::uid(live));
-                self.live.remove(&id);
+                if self.lingering.contains(&id.name) {
+                    let mut leaving = (**live).clone();
+                    leaving["metadata"]["deletionTimestamp"] = json!(self.now.to_string());
+                    self.live.insert(Arc::new(leaving));
+                } else {
+                    self.live.remove(&id);
+                }
                 self.applied.push(format!("-{}/{}", id.kind, id.name));
                 Ok(())
             }
             other => panic!("unexpected {other:?}"),
         }
+    }
+
+    fn replace(&mut self, target: &ObjectKey, patch: &Value, guard: &Guard) -> Result<(), String> {
+        let id = ResourceId::from(target);
+        if let Some(why) = self.refuse.get(&id.name) {
+            return Err(why.clone());
+        }
+        if self.sealed.contains(&id.name) {
+            return Err(sealed(&id));
+        }
+        let live = self.live.get(&id).expect("replaces what is there");
+        let seen = resource::resource_version(live).map(str::to_owned);
+        assert_eq!(guard.resource_version, seen);
+        let mut new = (**live).clone();
+        merge(&mut new, patch);
+        let entry = json!({"manager": REPLACE_MANAGER, "operation": "Update",
+            "fieldsV1": {"f:spec": leaves(new.get("spec")), "f:data": leaves(new.get("data"))}});
+        if let Some(entries) = new["metadata"]["managedFields"].as_array_mut() {
+            entries.push(entry);
+        }
+        self.serial += 1;
+        new["metadata"]["resourceVersion"] = json!(self.serial.to_string());
+        self.live.insert(Arc::new(new));
+        self.applied.push(format!("={}/{}", id.kind, id.name));
+        Ok(())
     }
 
     fn apply(&mut self, id: &ResourceId, object: &Value) {
@@ -490,6 +553,12 @@ impl World {
         resource::set_annotation(&mut object, tracking::TRACKING_ANNOTATION, &id);
         self.live.insert(Arc::new(object));
     }
+}
+
+/// How the API server refuses to change what can't be changed.
+pub(super) fn sealed(id: &ResourceId) -> String {
+    let ResourceId { kind, name, .. } = id;
+    format!("{kind} \"{name}\" is invalid: data: Forbidden: field is immutable")
 }
 
 pub(super) fn establish(definition: &mut Value) {
