@@ -67,6 +67,7 @@ async fn fill(caches: &Caches, client: &Client, rollout: &Rollout) -> Result<Vec
             "{why}: whether another one refers to its workload is not known."
         ));
     }
+    caches.index_rollouts();
     let templates = caches.analysis_templates.in_namespace(&namespace);
     if leads_to_cluster(wanted.templates, &templates) {
         let cluster = &caches.cluster_analysis_templates;

@@ -5,10 +5,13 @@ mod causes;
 mod dynamic;
 mod follow;
 mod lean;
+mod objects;
 mod one;
+mod referents;
 mod select;
 mod slim;
 mod standing;
+mod state;
 mod stored;
 mod triggers;
 mod trouble;
@@ -17,6 +20,7 @@ mod unread;
 pub use dynamic::{Dynamic, json_of};
 pub use follow::{watch, watch_stored};
 pub use one::{Cache, Change, Name, controller_ref};
+pub use referents::{Referent, Referents};
 pub use select::Selected;
 pub use stored::Stored;
 pub use triggers::Triggers;
@@ -32,11 +36,11 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::Resource;
-use one::Origin;
 use plan::ObjectKey;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use standing::Standing;
+use state::Origin;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,25 +63,28 @@ pub struct Caches {
     pub job_pods: Arc<Cache<Pod>>,
     /// Kinds that are watched once somebody refers to one.
     pub dynamic: Dynamic,
+    /// Which Rollouts refer to an object.
+    pub referents: Arc<Referents>,
 }
 
 impl Caches {
     pub fn new(dynamic: Dynamic) -> Self {
         let causes = dynamic.causes();
         Self {
-            rollouts: Cache::sharing(causes),
-            analysis_runs: Cache::sharing(causes),
+            rollouts: Cache::packing(causes),
+            analysis_runs: Cache::packing(causes),
             analysis_templates: Cache::sharing(causes),
             cluster_analysis_templates: Cache::sharing(causes),
-            experiments: Cache::sharing(causes),
+            experiments: Cache::packing(causes),
             applications: Cache::sharing(causes),
             projects: Cache::sharing(causes),
-            replica_sets: Cache::sharing(causes),
-            services: Cache::sharing(causes),
-            pods: Cache::sharing(causes),
+            replica_sets: Cache::packing(causes),
+            services: Cache::packing(causes),
+            pods: Cache::packing(causes),
             jobs: Cache::sharing(causes),
-            job_pods: Cache::sharing(causes),
+            job_pods: Cache::packing(causes),
             dynamic,
+            referents: Arc::default(),
         }
     }
 
@@ -85,11 +92,11 @@ impl Caches {
     pub fn holds(&self, key: &Key) -> bool {
         let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         match key.kind {
-            Kind::Rollout => self.rollouts.get(namespace, name).is_some(),
-            Kind::AnalysisRun => self.analysis_runs.get(namespace, name).is_some(),
-            Kind::Experiment => self.experiments.get(namespace, name).is_some(),
-            Kind::Service => self.services.get(namespace, name).is_some(),
-            Kind::Application => self.applications.get(namespace, name).is_some(),
+            Kind::Rollout => self.rollouts.holds(namespace, name),
+            Kind::AnalysisRun => self.analysis_runs.holds(namespace, name),
+            Kind::Experiment => self.experiments.holds(namespace, name),
+            Kind::Service => self.services.holds(namespace, name),
+            Kind::Application => self.applications.holds(namespace, name),
         }
     }
 
@@ -145,6 +152,15 @@ impl Caches {
     pub fn absorb_eviction(&self, pod: &ObjectKey, uid: Option<&str>) {
         let namespace = pod.namespace.as_deref().unwrap_or_default();
         self.pods.absorb_leaving(namespace, &pod.name, uid);
+    }
+
+    /// Takes note of what the Rollouts refer to, for who has no [`Triggers`] that do.
+    pub fn index_rollouts(&self) {
+        for rollout in self.rollouts.each() {
+            let name = one::key_of(&rollout.metadata);
+            let refers_to = Referent::all_of(&rollout);
+            self.referents.update(&name, &BTreeSet::new(), &refers_to);
+        }
     }
 
     /// What is watched from the start, by its name for those who read of it.
@@ -209,13 +225,13 @@ impl Caches {
     /// `apiVersion` and kind of what Rollouts refer to and Applications consist of.
     fn kinds_in_use(&self) -> BTreeSet<(String, String)> {
         let mut kinds = BTreeSet::new();
-        for rollout in self.rollouts.all() {
+        for rollout in self.rollouts.each() {
             let wanted = references(&rollout);
             let objects = wanted.objects.into_iter().chain(wanted.workload);
             kinds.extend(objects.map(|object| (object.api_version, object.kind)));
             kinds.extend(wanted.owned_kinds);
         }
-        for app in self.applications.all() {
+        for app in self.applications.each() {
             let resources = app.status.iter().flat_map(|status| &status.resources);
             kinds.extend(resources.map(|part| {
                 let api_version = match part.group.as_str() {
@@ -338,6 +354,28 @@ mod tests {
         ];
         let wanted = wanted.map(|(version, kind)| (version.to_owned(), kind.to_owned()));
         assert_eq!(caches.kinds_in_use(), BTreeSet::from(wanted));
+    }
+
+    #[tokio::test]
+    async fn rollouts_are_found_by_their_workload_without_triggers() {
+        let client = Client::new(tower::service_fn(nothing), "default");
+        let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), None);
+        let caches = Caches::new(dynamic);
+        for (name, workload) in [("one", "web"), ("two", "web"), ("three", "other")] {
+            let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": workload});
+            let refers = json!({
+                "metadata": {"namespace": "demo", "name": name, "resourceVersion": "7"},
+                "spec": {"workloadRef": workload, "strategy": {"canary": {}}},
+            });
+            let refers = serde_json::from_value(refers).unwrap();
+            caches.rollouts.absorb(refers);
+        }
+        let workload = ObjectKey::namespaced("apps/v1", "Deployment", "demo", "web");
+        let found = || caches.referents.of(&Referent::Object(workload.clone()));
+        assert!(found().is_empty());
+        caches.index_rollouts();
+        let named = |name: &str| ("demo".to_owned(), name.to_owned());
+        assert_eq!(found(), BTreeSet::from([named("one"), named("two")]));
     }
 
     #[tokio::test]

@@ -13,15 +13,27 @@
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
 use super::causes::Causes;
+use super::objects::{Objects, Sealed};
 use super::select::Selected;
 use super::standing::Standing;
+use super::state::{Origin, State, name_of};
 use super::trouble::Trouble;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::runtime::watcher::Event;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// So many objects of a kind are kept as values: more than are worked on at any one time.
+const VALUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
+/// Of so many at once each becomes a value. More would drive out what others work on, and be driven
+/// out themselves before anybody asks for them again.
+const KEPT_AT_ONCE: usize = 64;
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Name = (String, String);
@@ -44,7 +56,10 @@ type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
 
 /// See the module's documentation.
 pub struct Cache<K> {
-    state: RwLock<State<K>>,
+    state: Mutex<State<K>>,
+    /// Held from before a change until it is told: else of two changes of one object, by the watch
+    /// and by a write of our own, the later one might be told first. Nobody who reads waits for it.
+    telling: Mutex<()>,
     listener: OnceLock<Listener<K>>,
     /// What its watch selects; everything before that is known.
     selected: OnceLock<Selected>,
@@ -53,171 +68,10 @@ pub struct Cache<K> {
     causes: Arc<Causes>,
 }
 
-#[derive(Debug)]
-struct State<K> {
-    objects: BTreeMap<Name, Arc<K>>,
-    /// Names by namespace and the uid of the controller, which is empty for those without one.
-    by_owner: BTreeMap<(String, String), BTreeSet<String>>,
-    /// The list that is under way.
-    listing: Option<Listing>,
-    /// How many lists have begun.
-    lists: u64,
-    /// Uids of objects that were seen to be deleted, newest last: the answer to a write that comes
-    /// in after the deletion must not bring the object back. A watch may: what has left its
-    /// selector comes back when somebody puts the label right.
-    buried: VecDeque<Buried>,
-    /// Objects that our own writes have sent on their way out, newest last.
-    leaving: VecDeque<Leaving>,
-}
-
-/// What is known while everything is listed.
-#[derive(Debug, Default)]
-struct Listing {
-    /// What it has named so far, plus what was absorbed meanwhile.
-    named: BTreeSet<Name>,
-    /// What was absorbed meanwhile: it may be newer than the list.
-    absorbed: BTreeSet<Name>,
-}
-
-/// An object that is gone, as far as is known.
-#[derive(Debug)]
-struct Buried {
-    uid: String,
-    /// Our own deletion has been answered: it is gone, whatever a watch that lags has to say.
-    by_us: bool,
-    /// What is older was read before it went.
-    version: u64,
-    /// How many lists had begun by then: a later one is right.
-    lists: u64,
-}
-
-/// An object that is on its way out, as a write has answered.
-#[derive(Debug)]
-struct Leaving {
-    uid: String,
-    /// As that of [`Buried`].
-    lists: u64,
-}
-
-/// Where news of an object come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The answer to a write of our own.
-    Answer,
-    /// A look at this one object.
-    Read,
-    /// A list of all.
-    List,
-    Watch,
-}
-
-const BURIED_MAX: usize = 1024;
-
-impl<K: Resource> State<K> {
-    fn insert(&mut self, key: Name, object: Arc<K>) -> Option<Arc<K>> {
-        let owner = (key.0.clone(), controller_uid(object.as_ref()).to_owned());
-        let name = key.1.clone();
-        let old = self.objects.insert(key, object);
-        if let Some(old) = &old {
-            self.forget_owner(old);
-        }
-        self.by_owner.entry(owner).or_default().insert(name);
-        old
-    }
-
-    fn forget_owner(&mut self, object: &K) {
-        let (namespace, name) = name_of(object);
-        let owner = (namespace, controller_uid(object).to_owned());
-        if let Some(names) = self.by_owner.get_mut(&owner) {
-            names.remove(&name);
-            if names.is_empty() {
-                self.by_owner.remove(&owner);
-            }
-        }
-    }
-
-    /// `version` is that of [`Buried`].
-    fn remove(&mut self, key: &Name, origin: Origin, version: u64) -> Option<Arc<K>> {
-        let removed = self.objects.remove(key)?;
-        self.forget_owner(&removed);
-        if let Some(uid) = removed.meta().uid.clone() {
-            if self.buried.len() == BURIED_MAX {
-                self.buried.pop_front();
-            }
-            let by_us = origin == Origin::Answer;
-            self.buried.push_back(Buried {
-                uid,
-                by_us,
-                version,
-                lists: self.lists,
-            });
-        }
-        Some(removed)
-    }
-
-    /// Whether news of an object come too late. What a watch has buried may have left its selector
-    /// alone: a watch digs it up, and so does a look that has found it there since. A list that
-    /// began after we had deleted it and still names it is of a cluster that was put back.
-    fn is_buried(&mut self, object: &K, origin: Origin) -> bool {
-        let uid = object.meta().uid.as_deref();
-        let is_it = |buried: &Buried| Some(buried.uid.as_str()) == uid;
-        let Some(at) = self.buried.iter().position(is_it) else {
-            return false;
-        };
-        let Buried {
-            by_us,
-            version: gone_at,
-            lists,
-            ..
-        } = self.buried[at];
-        let digs = match origin {
-            Origin::Answer => false,
-            Origin::Read => !by_us && version(object) >= gone_at,
-            Origin::List => !by_us || lists < self.lists,
-            Origin::Watch => !by_us,
-        };
-        if digs {
-            self.buried.remove(at);
-        }
-        !digs
-    }
-
-    /// Whether an object is on its way out, though its news do not say so yet. A list that began
-    /// later says so, or it is not.
-    fn is_leaving(&mut self, object: &K, origin: Origin) -> bool {
-        let uid = object.meta().uid.as_deref();
-        let is_it = |leaving: &Leaving| Some(leaving.uid.as_str()) == uid;
-        let Some(at) = self.leaving.iter().position(is_it) else {
-            return false;
-        };
-        if origin == Origin::List && self.leaving[at].lists < self.lists {
-            self.leaving.remove(at);
-            return false;
-        }
-        true
-    }
-
-    /// Whether an object replaces what is held under its name.
-    fn is_news(&self, key: &Name, object: &K, origin: Origin) -> bool {
-        let Some(held) = self.objects.get(key) else {
-            return true;
-        };
-        if version(object) > version(held.as_ref()) {
-            return true;
-        }
-        let absorbed = |listing: &Listing| listing.absorbed.contains(key);
-        if origin != Origin::List || self.listing.as_ref().is_some_and(absorbed) {
-            return false;
-        }
-        // What was held before the list began is as it is listed, down to the version.
-        object.meta() != held.meta()
-    }
-}
-
 impl<K> Debug for Cache<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache")
-            .field("objects", &self.read().objects.len())
+            .field("objects", &self.lock().objects.len())
             .finish_non_exhaustive()
     }
 }
@@ -225,14 +79,8 @@ impl<K> Debug for Cache<K> {
 impl<K> Default for Cache<K> {
     fn default() -> Self {
         Self {
-            state: RwLock::new(State {
-                objects: BTreeMap::new(),
-                by_owner: BTreeMap::new(),
-                listing: None,
-                lists: 0,
-                buried: VecDeque::new(),
-                leaving: VecDeque::new(),
-            }),
+            state: Mutex::new(State::new(Objects::default())),
+            telling: Mutex::new(()),
             listener: OnceLock::new(),
             selected: OnceLock::new(),
             standing: Arc::default(),
@@ -250,55 +98,102 @@ impl<K> Cache<K> {
         })
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State<K>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    /// The same for a kind of which there are many: all but those that were asked for last are kept
+    /// as text.
+    pub(super) fn packing(causes: &Arc<Causes>) -> Arc<Self>
+    where
+        K: Serialize + DeserializeOwned,
+    {
+        let objects = Objects::packing(VALUES);
+        Arc::new(Self {
+            causes: causes.clone(),
+            state: Mutex::new(State::new(objects)),
+            ..Self::default()
+        })
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State<K>> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Taken before the state is. So a listener must not change the cache that it listens to.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read()
-            .objects
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().objects.get(&key)
+    }
+
+    /// Whether there is an object of that name.
+    pub fn holds(&self, namespace: &str, name: &str) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().objects.facts(&key).is_some()
     }
 
     /// The objects of a namespace, by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let sealed = self.sealed_in(namespace).into_iter();
+        sealed.filter_map(Sealed::open).collect()
+    }
+
+    /// The objects of a namespace that have one of these words anywhere, by name, and others:
+    /// whoever asks has a closer look. Of what is packed the rest stays so, however much there is.
+    /// The words must be such as JSON has them, without anything to escape.
+    pub fn mentioning(&self, namespace: &str, words: &BTreeSet<String>) -> Vec<Arc<K>> {
+        let sealed = self.sealed_in(namespace).into_iter();
+        let meant = sealed.filter(|sealed| sealed.may_have(words));
+        meant.filter_map(Sealed::open).collect()
+    }
+
+    fn sealed_in(&self, namespace: &str) -> Vec<Sealed<K>> {
         let from = (namespace.to_owned(), String::new());
-        let state = self.read();
-        let tail = state.objects.range(from..);
+        let state = self.lock();
+        let tail = state.objects.from(from);
         tail.take_while(|((ns, _), _)| ns == namespace)
-            .map(|(_, object)| object.clone())
+            .map(|(_, sealed)| sealed)
             .collect()
     }
 
     /// The objects of a namespace that one with this uid controls, by name; that nobody controls,
     /// for an empty uid.
     pub fn controlled_by(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
-        let state = self.read();
-        let names = state.by_owner.get(&(namespace.to_owned(), uid.to_owned()));
-        let keys = names.into_iter().flatten();
-        keys.filter_map(|name| state.objects.get(&(namespace.to_owned(), name.clone())))
-            .cloned()
-            .collect()
+        let state = self.lock();
+        let names = state.controlled_by(namespace, uid);
+        values(state, &names)
     }
 
     /// The objects of a namespace whose names begin so, by name.
     pub fn named(&self, namespace: &str, prefix: &str) -> Vec<Arc<K>> {
         let from = (namespace.to_owned(), prefix.to_owned());
-        let state = self.read();
-        let tail = state.objects.range(from..);
-        tail.take_while(|((ns, name), _)| ns == namespace && name.starts_with(prefix))
-            .map(|(_, object)| object.clone())
-            .collect()
+        let state = self.lock();
+        let tail = state.objects.from(from);
+        let names: Vec<Name> = tail
+            .take_while(|((ns, name), _)| ns == namespace && name.starts_with(prefix))
+            .map(|(name, _)| name.clone())
+            .collect();
+        values(state, &names)
+    }
+
+    /// The names of all objects, in order.
+    pub fn names(&self) -> Vec<Name> {
+        self.lock().objects.names().cloned().collect()
+    }
+
+    /// All objects, by namespace and name, as they are now. Of those that are packed there is one
+    /// value at a time, as long as nobody collects them.
+    pub fn each(&self) -> impl Iterator<Item = Arc<K>> + use<K> {
+        let state = self.lock();
+        let all = state.objects.from(Name::default());
+        let sealed: Vec<Sealed<K>> = all.map(|(_, sealed)| sealed).collect();
+        drop(state);
+        sealed.into_iter().filter_map(Sealed::open)
     }
 
     /// All objects, by namespace and name.
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.read().objects.values().cloned().collect()
+        self.each().collect()
     }
 
     /// Whether the first list is complete.
@@ -339,11 +234,24 @@ impl<K> Cache<K> {
         let _ = self.listener.set(Box::new(listener));
     }
 
-    fn tell(&self, change: &Change<K>) {
+    /// `change` is asked for only if somebody wants to hear of it.
+    fn tell(&self, change: impl FnOnce() -> Change<K>) {
         if let Some(listener) = self.listener.get() {
-            listener(change);
+            listener(&change());
         }
     }
+}
+
+/// The objects of these names. Many are opened when nothing is locked any more.
+fn values<K>(mut state: MutexGuard<'_, State<K>>, names: &[Name]) -> Vec<Arc<K>> {
+    if names.len() <= KEPT_AT_ONCE {
+        let objects = names.iter().filter_map(|name| state.objects.get(name));
+        return objects.collect();
+    }
+    let sealed = names.iter().filter_map(|name| state.objects.look(name));
+    let sealed: Vec<Sealed<K>> = sealed.collect();
+    drop(state);
+    sealed.into_iter().filter_map(Sealed::open).collect()
 }
 
 impl<K: Resource> Cache<K> {
@@ -356,20 +264,17 @@ impl<K: Resource> Cache<K> {
     /// with another uid, stays.
     pub fn absorb_deletion(&self, namespace: &str, name: &str, uid: Option<&str>) {
         let key = (namespace.to_owned(), name.to_owned());
-        let mut state = self.write();
-        let same = state
-            .objects
-            .get(&key)
-            .is_some_and(|held| uid.is_none_or(|uid| held.meta().uid.as_deref() == Some(uid)));
+        let _turn = self.turn();
+        let mut state = self.lock();
+        let held = state.objects.facts(&key);
+        let same = held.is_some_and(|held| uid.is_none_or(|uid| held.uid.as_deref() == Some(uid)));
         let old = if same {
             state.remove(&key, Origin::Answer, u64::MAX)
         } else {
             None
         };
         drop(state);
-        if old.is_some() {
-            self.tell(&Change { old, new: None });
-        }
+        self.tell_gone(old);
     }
 
     /// Takes over that an object is on its way out, as a write has answered. So it stays, whatever
@@ -379,35 +284,30 @@ impl<K: Resource> Cache<K> {
         K: Clone,
     {
         let key = (namespace.to_owned(), name.to_owned());
-        let mut state = self.write();
-        let Some(held) = state.objects.get_mut(&key) else {
+        let mut state = self.lock();
+        let Some(held) = state.objects.facts(&key) else {
             return;
         };
-        let own = held.meta().uid.clone();
+        let own = held.uid.clone();
         if uid.is_some() && own.as_deref() != uid {
             return;
         }
-        leave(Arc::make_mut(held));
-        if state.leaving.len() == BURIED_MAX {
-            state.leaving.pop_front();
-        }
-        let lists = state.lists;
-        let marks = own.into_iter().map(|uid| Leaving { uid, lists });
-        state.leaving.extend(marks);
+        state.objects.change(&key, leave);
+        state.mark_leaving(own);
     }
 
     /// Whether an event of a watch tells nothing new: that version, or a later one, has been taken
     /// over.
     pub(super) fn has(&self, metadata: &ObjectMeta) -> bool {
-        let state = self.read();
-        let held = state.objects.get(&key_of(metadata));
-        let is_known = held.is_some_and(|held| version_of(metadata) <= version(held.as_ref()));
-        is_known && state.listing.is_none()
+        let state = self.lock();
+        let held = state.version(&key_of(metadata));
+        held.is_some_and(|held| version_of(metadata) <= held) && state.listing.is_none()
     }
 
     pub(super) fn apply(&self, mut object: K, origin: Origin) {
         let key = name_of(&object);
-        let mut state = self.write();
+        let turn = self.turn();
+        let mut state = self.lock();
         if state.is_leaving(&object, origin) {
             leave(&mut object);
         }
@@ -415,14 +315,15 @@ impl<K: Resource> Cache<K> {
             return;
         }
         if origin == Origin::Answer && !self.selects(object.meta()) {
-            let Some(held) = state.objects.get(&key) else {
+            let Some(held) = state.objects.look(&key).and_then(Sealed::open) else {
                 // It is none of those that the watch will ever tell of.
                 return;
             };
+            // What was found by a look at it is kept up to date.
             if self.selects(held.meta()) {
-                let is_newer = version(&object) > version(held.as_ref());
                 drop(state);
-                if is_newer {
+                drop(turn);
+                if version(&object) > version(held.as_ref()) {
                     self.delete(&object);
                 }
                 return;
@@ -440,8 +341,8 @@ impl<K: Resource> Cache<K> {
         let new = Arc::new(object);
         let old = state.insert(key, new.clone());
         drop(state);
-        self.tell(&Change {
-            old,
+        self.tell(|| Change {
+            old: old.and_then(Sealed::open),
             new: Some(new),
         });
     }
@@ -449,60 +350,55 @@ impl<K: Resource> Cache<K> {
     /// It is gone, as the watch says or will say.
     fn delete(&self, object: &K) {
         let key = name_of(object);
-        let mut state = self.write();
-        let held_is_newer = state
-            .objects
-            .get(&key)
-            .is_some_and(|held| version(held.as_ref()) > version(object));
+        let _turn = self.turn();
+        let mut state = self.lock();
+        let held_is_newer = state.version(&key) > Some(version(object));
         let old = if held_is_newer {
             None
         } else {
             state.remove(&key, Origin::Watch, version(object))
         };
         drop(state);
-        if old.is_some() {
-            self.tell(&Change { old, new: None });
+        self.tell_gone(old);
+    }
+
+    fn tell_gone(&self, old: Option<Sealed<K>>) {
+        if let Some(old) = old {
+            self.tell(|| Change {
+                old: old.open(),
+                new: None,
+            });
         }
     }
 
     /// Something of that name is there, though it can't be read: what was known of it stays.
     pub(super) fn keep(&self, name: Name) {
-        if let Some(listing) = &mut self.write().listing {
+        if let Some(listing) = &mut self.lock().listing {
             listing.named.insert(name);
         }
     }
 
     /// Before the list is asked for: it can't be older than what is known now.
     fn list_started(&self) {
-        let mut state = self.write();
-        state.listing = Some(Listing::default());
-        state.lists += 1;
+        self.lock().begin_list();
     }
 
     fn list_done(&self) {
-        let mut state = self.write();
-        let Listing { named, .. } = state.listing.take().unwrap_or_default();
-        let gone: Vec<Name> = state
-            .objects
-            .keys()
-            .filter(|key| !named.contains(*key))
-            .cloned()
-            .collect();
-        let gone: Vec<Arc<K>> = gone
+        let _turn = self.turn();
+        let mut state = self.lock();
+        let gone = state.end_list();
+        let gone: Vec<Sealed<K>> = gone
             .iter()
             .filter_map(|key| {
                 // A list does not tell when it went. As it is held it may be there still, if a look
                 // has found it outside of the selector.
-                let held = state.objects.get(key).map(|held| version(held.as_ref()));
-                state.remove(key, Origin::Watch, held.unwrap_or_default())
+                let held = state.version(key).unwrap_or_default();
+                state.remove(key, Origin::Watch, held)
             })
             .collect();
         drop(state);
         for old in gone {
-            self.tell(&Change {
-                old: Some(old),
-                new: None,
-            });
+            self.tell_gone(Some(old));
         }
         self.standing.set_ready();
     }
@@ -527,12 +423,8 @@ fn leave<K: Resource>(object: &mut K) {
 }
 
 /// Empty without a controller.
-fn controller_uid<K: Resource>(object: &K) -> &str {
+pub(super) fn controller_uid<K: Resource>(object: &K) -> &str {
     controller_ref(object).map_or("", |owner| owner.uid.as_str())
-}
-
-fn name_of<K: Resource>(object: &K) -> Name {
-    key_of(object.meta())
 }
 
 pub(super) fn key_of(metadata: &ObjectMeta) -> Name {

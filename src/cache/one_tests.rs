@@ -355,3 +355,69 @@ fn what_was_looked_at_is_kept_up_to_date_though_the_watch_does_not_select_it() {
     cache.absorb(of_instance("", 2));
     assert_eq!(held(&cache, "a"), Some(2));
 }
+
+#[test]
+fn a_change_is_told_before_the_next_one() {
+    let cache = Cache::default();
+    let (begins, begun) = std::sync::mpsc::channel();
+    let told: Arc<Mutex<Vec<Versions>>> = Arc::default();
+    let sink = told.clone();
+    cache.on_change(move |change: &Change<ConfigMap>| {
+        let of = |object: &Option<Arc<ConfigMap>>| object.as_ref().map(|o| version(o.as_ref()));
+        let versions = (of(&change.old), of(&change.new));
+        if versions.1 == Some(1) {
+            begins.send(()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        sink.lock().unwrap().push(versions);
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| cache.take(Event::Apply(object("a", "1", 1))));
+        begun.recv().unwrap();
+        assert_eq!(held(&cache, "a"), Some(1), "who reads does not wait");
+        cache.absorb(object("a", "1", 2));
+    });
+    assert_eq!(*told.lock().unwrap(), [(None, Some(1)), (Some(1), Some(2))]);
+}
+
+#[test]
+fn what_is_packed_is_told_of_found_and_listed_as_what_is_not() {
+    let cache = Cache::packing(&Arc::default());
+    let name = |number: u64| format!("app-{number}");
+    for number in 1..=300 {
+        cache.take(Event::Apply(controlled(&name(number), number, Some("u"))));
+    }
+    let told: Arc<Mutex<Vec<Versions>>> = Arc::default();
+    let sink = told.clone();
+    cache.on_change(move |change: &Change<ConfigMap>| {
+        let of = |object: &Option<Arc<ConfigMap>>| object.as_ref().map(|o| version(o.as_ref()));
+        sink.lock()
+            .unwrap()
+            .push((of(&change.old), of(&change.new)));
+    });
+    cache.take(Event::Apply(controlled("app-1", 400, None)));
+    cache.take(Event::Init);
+    cache.take(Event::InitApply(controlled("app-1", 400, None)));
+    for number in (2..300).filter(|number| *number != 9) {
+        cache.take(Event::InitApply(controlled(
+            &name(number),
+            number,
+            Some("u"),
+        )));
+    }
+    cache.take(Event::InitDone);
+    let gone = [(Some(300), None), (Some(9), None)];
+    assert_eq!(
+        *told.lock().unwrap(),
+        [(Some(1), Some(400)), gone[0], gone[1]]
+    );
+    assert_eq!(cache.controlled_by("ns", "u").len(), 297);
+    assert_eq!(cache.named("ns", "app-").len(), 298);
+    assert_eq!(cache.all().len(), 298);
+    assert_eq!(held(&cache, "app-2"), Some(2));
+    assert_eq!(held(&cache, "app-9"), None);
+    let words = ["app-77".to_owned()].into();
+    let found = cache.mentioning("ns", &words);
+    assert!(found.iter().any(|object| object.name_any() == "app-77"));
+    assert!(found.len() < 298, "what is packed stays so");
+}

@@ -18,12 +18,13 @@
 //! A ReplicaSet of which nothing has changed that a plan reads sets nothing in motion.
 
 use super::one::version;
+use super::referents::{Referent, Referents};
 use super::{Caches, Change, Name, controller_ref};
 use crate::queue::{Key, Kind, Queue};
 use api::constants::gitops::TRACKING_ID_ANNOTATION;
 use api::constants::{ANALYSIS_RUN_NAME_ANNOTATION, ANALYSIS_RUN_NAMESPACE_ANNOTATION};
 use api::{AppProject, Application, Rollout};
-use engine::snapshot::{References, TemplateName, references};
+use engine::snapshot::references;
 use engine::traffic::remembered;
 use gitops::sync::project_name;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
@@ -31,19 +32,10 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::core::DynamicObject;
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const DEFINITION: &str = "CustomResourceDefinition";
-
-/// What a Rollout can be found by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Referent {
-    Service(Name),
-    Template(Name),
-    ClusterTemplate(String),
-    Object(ObjectKey),
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -51,15 +43,16 @@ pub struct Triggers {
     queue: Arc<Queue>,
     /// The namespace whose Applications are named without it in tracking ids.
     control_namespace: String,
-    index: RwLock<BTreeMap<Referent, BTreeSet<Name>>>,
+    index: Arc<Referents>,
 }
 
 impl Triggers {
-    pub fn new(queue: Arc<Queue>, control_namespace: String) -> Self {
+    /// `index` is kept up to date.
+    pub fn new(queue: Arc<Queue>, control_namespace: String, index: Arc<Referents>) -> Self {
         Self {
             queue,
             control_namespace,
-            index: RwLock::default(),
+            index,
         }
     }
 
@@ -226,23 +219,11 @@ impl Triggers {
     /// Takes note of what a Rollout refers to now.
     fn refers(&self, change: &Change<Rollout>, name: &Name) {
         let referents =
-            |object: Option<&Arc<Rollout>>| object.map(referents_of).unwrap_or_default();
+            |object: Option<&Arc<Rollout>>| object.map(Referent::all_of).unwrap_or_default();
         let before = referents(change.old.as_ref());
         let after = referents(change.new.as_ref());
         if before != after {
-            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-            for gone in before.difference(&after) {
-                let Some(rollouts) = index.get_mut(gone) else {
-                    continue;
-                };
-                rollouts.remove(name);
-                if rollouts.is_empty() {
-                    index.remove(gone);
-                }
-            }
-            for new in after.difference(&before) {
-                index.entry(new.clone()).or_default().insert(name.clone());
-            }
+            self.index.update(name, &before, &after);
         }
         // A Service that is no longer referred to has its selector cleaned up.
         let services = before
@@ -263,10 +244,7 @@ impl Triggers {
     }
 
     fn add_referring(&self, referent: &Referent) {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let rollouts = index.get(referent).cloned().unwrap_or_default();
-        drop(index);
-        for rollout in rollouts {
+        for rollout in self.index.of(referent) {
             self.add(Kind::Rollout, rollout);
         }
     }
@@ -377,26 +355,6 @@ fn concerns_plans(change: &Change<ReplicaSet>) -> bool {
 
 fn is_going(rollout: Option<&Arc<Rollout>>) -> bool {
     rollout.is_some_and(|rollout| rollout.metadata.deletion_timestamp.is_some())
-}
-
-fn referents_of(rollout: &Arc<Rollout>) -> BTreeSet<Referent> {
-    let namespace = rollout.namespace().unwrap_or_default();
-    let References {
-        services,
-        templates,
-        objects,
-        workload,
-        ..
-    } = references(rollout);
-    let services = services
-        .into_iter()
-        .map(|name| Referent::Service((namespace.clone(), name)));
-    let templates = templates.into_iter().map(|template| match template {
-        TemplateName::Namespaced(name) => Referent::Template((namespace.clone(), name)),
-        TemplateName::Cluster(name) => Referent::ClusterTemplate(name),
-    });
-    let objects = objects.into_iter().chain(workload).map(Referent::Object);
-    services.chain(templates).chain(objects).collect()
 }
 
 #[cfg(test)]

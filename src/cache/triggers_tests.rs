@@ -65,9 +65,9 @@ fn rollout(generation: i64, service: &str) -> Arc<Rollout> {
 
 /// Names of the Services that are known to be referred to.
 fn referred(triggers: &Triggers) -> Vec<String> {
-    let index = triggers.index.read().unwrap();
-    let services = index.keys().map(|referent| match referent {
-        Referent::Service((_, name)) => name.clone(),
+    let index = triggers.index.known().into_iter();
+    let services = index.map(|referent| match referent {
+        Referent::Service((_, name)) => name,
         other => format!("{other:?}"),
     });
     services.collect()
@@ -76,7 +76,7 @@ fn referred(triggers: &Triggers) -> Vec<String> {
 #[tokio::test]
 async fn what_nobody_refers_to_any_more_is_forgotten() {
     let queue = Arc::new(Queue::default());
-    let triggers = Triggers::new(queue.clone(), "argocd".to_owned());
+    let triggers = Triggers::new(queue.clone(), "argocd".to_owned(), Arc::default());
     let tell = |old: Option<Arc<Rollout>>, new: Option<Arc<Rollout>>| {
         triggers.rollout(&Change { old, new });
     };
@@ -105,7 +105,7 @@ fn dividing(generation: i64, service: &str, by: &str) -> Arc<Rollout> {
 #[tokio::test]
 async fn a_service_of_a_former_spec_is_let_go_once_the_status_does() {
     let queue = Arc::new(Queue::default());
-    let triggers = Triggers::new(queue.clone(), "argocd".to_owned());
+    let triggers = Triggers::new(queue.clone(), "argocd".to_owned(), Arc::default());
     let tell = |old: Option<Arc<Rollout>>, new: Option<Arc<Rollout>>| {
         triggers.rollout(&Change { old, new });
     };
@@ -159,7 +159,7 @@ async fn a_project_sets_its_applications_in_motion_and_the_default_one_those_tha
     ];
     let moved = |name: &str| {
         let queue = Arc::new(Queue::default());
-        let triggers = Triggers::new(queue.clone(), "argocd".to_owned());
+        let triggers = Triggers::new(queue.clone(), "argocd".to_owned(), Arc::default());
         let project = json!({"metadata": {"namespace": "argocd", "name": name}, "spec": {}});
         let project: AppProject = serde_json::from_value(project).unwrap();
         let new = Some(Arc::new(project));
@@ -179,7 +179,7 @@ async fn a_definition_sets_those_in_motion_that_list_it() {
         application("none", "default", &[("ConfigMap", "things.example.com")]),
     ];
     let queue = Arc::new(Queue::default());
-    let triggers = Triggers::new(queue.clone(), "argocd".to_owned());
+    let triggers = Triggers::new(queue.clone(), "argocd".to_owned(), Arc::default());
     let definition = json!({"metadata": {"name": "things.example.com"}});
     let definition: DynamicObject = serde_json::from_value(definition).unwrap();
     let new = Some(Arc::new(definition));

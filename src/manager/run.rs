@@ -82,6 +82,7 @@ pub async fn run(client: Client, options: Options, shutdown: CancellationToken) 
     Arc::new(Triggers::new(
         queue.clone(),
         options.gitops.control_namespace.clone(),
+        caches.referents.clone(),
     ))
     .subscribe(&caches);
     let (leadership, election_limit) = match &options.election {

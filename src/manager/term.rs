@@ -4,10 +4,10 @@
 use super::{Only, Options};
 use crate::act::{DryRuns, Events, Kinds, Kubernetes, Measurer, Outcomes, Renderer};
 use crate::cache::{Cache, Caches};
-use crate::driver::{self, Complaints, Context, Kept};
+use crate::driver::{self, Context, FailureLog, Kept};
 use crate::lease::Lead;
 use crate::queue::{Key, Kind, Outcome, Queue};
-use kube::{Client, Resource, ResourceExt};
+use kube::Client;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Term {
             workers.spawn(work(cx.clone(), self.options.only, over.clone()));
         }
         workers.spawn(resync(cx.clone(), over.clone()));
-        workers.spawn(driver::let_projects_go(cx, over.clone()));
+        workers.spawn(driver::remove_project_finalizers(cx, over.clone()));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = lead.lost() => over.cancel(),
@@ -71,7 +71,7 @@ impl Term {
             digests: Kept::default(),
             experiment_refusals: Kept::default(),
             known: Kept::default(),
-            complaints: Complaints::default(),
+            failures: FailureLog::default(),
             over,
             metrics: options.monitor.metrics.clone(),
             caches: self.caches.clone(),
@@ -142,10 +142,9 @@ fn for_each_key(caches: &Caches, mut with: impl FnMut(Key)) {
     of_kind(&caches.services, Kind::Service, &mut with);
 }
 
-fn of_kind<K: Resource>(cache: &Cache<K>, kind: Kind, with: &mut impl FnMut(Key)) {
-    for object in cache.all() {
-        let namespace = object.namespace().unwrap_or_default();
-        with(Key::new(kind, namespace, object.name_any()));
+fn of_kind<K>(cache: &Cache<K>, kind: Kind, with: &mut impl FnMut(Key)) {
+    for (namespace, name) in cache.names() {
+        with(Key::new(kind, namespace, name));
     }
 }
 

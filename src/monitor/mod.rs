@@ -6,6 +6,7 @@
 //! out of the caches when somebody asks ([`objects`]): there is nothing to keep, and nothing to
 //! forget.
 
+mod analyses;
 mod ended;
 mod families;
 mod health;

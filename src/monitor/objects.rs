@@ -1,13 +1,11 @@
 //! What is: gauges of all objects, out of the caches (rollouts.md §9.1).
 
+use super::analyses;
 use super::page::Page;
 use crate::cache::Caches;
 use api::constants::gitops::DEFAULT_PROJECT;
 use api::constants::{condition, condition_status, reason};
-use api::{
-    AnalysisPhase, AnalysisRun, Application, HealthStatusCode, Metric, Rollout,
-    RolloutTrafficRouting,
-};
+use api::{Application, HealthStatusCode, Rollout, RolloutStatus, RolloutTrafficRouting};
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 
@@ -24,46 +22,48 @@ const PHASES: [&str; 7] = [
 
 /// Writes the families of all kinds.
 pub fn write(page: &mut Page, caches: &Caches) {
-    rollouts(page, &caches.rollouts.all());
-    analysis_runs(page, &caches.analysis_runs.all());
-    templates(page, caches);
-    let experiments: Vec<Phased> = caches
-        .experiments
-        .all()
-        .iter()
-        .map(|experiment| {
-            let status = experiment.status.as_ref();
-            Phased::new(experiment.as_ref(), status.and_then(|status| status.phase))
-        })
-        .collect();
-    phases(page, "experiment_info", "experiment_phase", &experiments);
+    rollouts(page, caches.rollouts.each());
+    analyses::write(page, caches);
     applications(page, &caches.applications.all());
 }
 
 /// Namespace and name.
-fn name_of<K: Resource>(object: &K) -> (String, String) {
+pub(super) fn name_of<K: Resource>(object: &K) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// As much of a Rollout as is told of it: a page has all of them at once.
 struct RolloutView {
     name: (String, String),
     strategy: &'static str,
     router: &'static str,
     phase: &'static str,
-    rollout: Arc<Rollout>,
+    available: i32,
+    unavailable: i32,
+    desired: i32,
+    updated: i32,
 }
 
-fn rollouts(page: &mut Page, rollouts: &[Arc<Rollout>]) {
-    let views: Vec<RolloutView> = rollouts
-        .iter()
-        .map(|rollout| RolloutView {
-            name: name_of(rollout.as_ref()),
+impl RolloutView {
+    fn of(rollout: &Rollout) -> Self {
+        let status = rollout.status.as_ref();
+        let count = |field: fn(&RolloutStatus) -> i32| status.map_or(0, field);
+        Self {
+            name: name_of(rollout),
             strategy: strategy(rollout),
             router: router(rollout),
             phase: phase(rollout),
-            rollout: rollout.clone(),
-        })
-        .collect();
+            available: count(|status| status.available_replicas),
+            unavailable: count(|status| status.replicas - status.available_replicas),
+            desired: rollout.spec.replicas_or_default(),
+            updated: count(|status| status.updated_replicas),
+        }
+    }
+}
+
+fn rollouts(page: &mut Page, rollouts: impl IntoIterator<Item = Arc<Rollout>>) {
+    let rollouts = rollouts.into_iter();
+    let views: Vec<RolloutView> = rollouts.map(|own| RolloutView::of(&own)).collect();
     let mut info = page.gauge("rollout_info", "Rollouts and where they stand: always 1.");
     for view in &views {
         let labels = [
@@ -94,44 +94,36 @@ fn rollouts(page: &mut Page, rollouts: &[Arc<Rollout>]) {
 }
 
 fn replicas(page: &mut Page, views: &[RolloutView]) {
-    let mut family = |name, help, value: fn(&Rollout) -> i32| {
+    let mut family = |name, help, value: fn(&RolloutView) -> i32| {
         let mut family = page.gauge(name, help);
         for view in views {
             let labels = [
                 ("namespace", view.name.0.as_str()),
                 ("name", view.name.1.as_str()),
             ];
-            family.sample(&labels, value(&view.rollout));
+            family.sample(&labels, value(view));
         }
     };
     family(
         "rollout_info_replicas_available",
         "Pods that are available.",
-        |rollout| of_status(rollout, |status| status.available_replicas),
+        |view| view.available,
     );
     family(
         "rollout_info_replicas_unavailable",
         "Pods that are not available.",
-        |rollout| {
-            of_status(rollout, |status| {
-                status.replicas - status.available_replicas
-            })
-        },
+        |view| view.unavailable,
     );
     family(
         "rollout_info_replicas_desired",
         "Pods that are wanted.",
-        |rollout| rollout.spec.replicas_or_default(),
+        |view| view.desired,
     );
     family(
         "rollout_info_replicas_updated",
         "Pods of the current version.",
-        |rollout| of_status(rollout, |status| status.updated_replicas),
+        |view| view.updated,
     );
-}
-
-fn of_status(rollout: &Rollout, field: fn(&api::RolloutStatus) -> i32) -> i32 {
-    rollout.status.as_ref().map_or(0, field)
 }
 
 fn strategy(rollout: &Rollout) -> &'static str {
@@ -182,158 +174,6 @@ fn phase(rollout: &Rollout) -> &'static str {
         }
     }
     phase
-}
-
-/// An object with a phase of analysis.
-struct Phased {
-    name: (String, String),
-    /// Empty before the first status.
-    phase: &'static str,
-}
-
-impl Phased {
-    fn new<K: Resource>(object: &K, phase: Option<AnalysisPhase>) -> Self {
-        Self {
-            name: name_of(object),
-            phase: phase.map_or("", AnalysisPhase::as_str),
-        }
-    }
-}
-
-fn phases(page: &mut Page, info: &'static str, deprecated: &'static str, objects: &[Phased]) {
-    let mut family = page.gauge(info, "Objects and their phases: always 1.");
-    for object in objects {
-        let labels = [
-            ("namespace", object.name.0.as_str()),
-            ("name", object.name.1.as_str()),
-            ("phase", object.phase),
-        ];
-        family.sample(&labels, 1);
-    }
-    let mut family = page.gauge(
-        deprecated,
-        "Deprecated: the info has the phase as a label. 1 for the phase that it is in.",
-    );
-    for object in objects {
-        for phase in AnalysisPhase::ALL {
-            let labels = [
-                ("namespace", object.name.0.as_str()),
-                ("name", object.name.1.as_str()),
-                ("phase", phase.as_str()),
-            ];
-            family.sample(&labels, u8::from(phase.as_str() == object.phase));
-        }
-    }
-}
-
-fn analysis_runs(page: &mut Page, runs: &[Arc<AnalysisRun>]) {
-    let phased: Vec<Phased> = runs
-        .iter()
-        .map(|run| {
-            let status = run.status.as_ref();
-            Phased::new(run.as_ref(), status.and_then(|status| status.phase))
-        })
-        .collect();
-    phases(page, "analysis_run_info", "analysis_run_phase", &phased);
-    let mut family = page.gauge(
-        "analysis_run_metric_type",
-        "Metrics of analysis runs and who answers them: always 1.",
-    );
-    for run in runs {
-        let (namespace, name) = name_of(run.as_ref());
-        for metric in &run.spec.metrics {
-            let labels = [
-                ("namespace", namespace.as_str()),
-                ("name", name.as_str()),
-                ("metric", metric.name.as_str()),
-                ("type", provider(metric)),
-            ];
-            family.sample(&labels, 1);
-        }
-    }
-    let mut family = page.gauge(
-        "analysis_run_metric_phase",
-        "Phases of the metrics of analysis runs. 1 for the phase that it is in.",
-    );
-    for run in runs {
-        let (namespace, name) = name_of(run.as_ref());
-        let results = run.status.iter().flat_map(|status| &status.metric_results);
-        for result in results {
-            for phase in AnalysisPhase::ALL {
-                let labels = [
-                    ("namespace", namespace.as_str()),
-                    ("name", name.as_str()),
-                    ("metric", result.name.as_str()),
-                    ("type", provider_of(&run.spec.metrics, &result.name)),
-                    ("dry_run", if result.dry_run { "true" } else { "false" }),
-                    ("phase", phase.as_str()),
-                ];
-                family.sample(&labels, u8::from(*phase == result.phase));
-            }
-        }
-    }
-}
-
-/// Who answers a metric, by the name in its result: arguments are filled in there.
-fn provider_of(metrics: &[Metric], name: &str) -> &'static str {
-    let is_it = |metric: &&Metric| match metric.name.split_once("{{") {
-        Some((start, _)) => name.starts_with(start),
-        None => metric.name == name,
-    };
-    metrics.iter().find(is_it).map_or("", provider)
-}
-
-fn templates(page: &mut Page, caches: &Caches) {
-    let namespaced = caches.analysis_templates.all();
-    let cluster = caches.cluster_analysis_templates.all();
-    let namespaced = namespaced
-        .iter()
-        .map(|template| (name_of(template.as_ref()), &template.spec.metrics));
-    let cluster = cluster
-        .iter()
-        .map(|template| (name_of(template.as_ref()), &template.spec.metrics));
-    let all: Vec<_> = namespaced.chain(cluster).collect();
-    let mut family = page.gauge("analysis_template_info", "Analysis templates: always 1.");
-    for ((namespace, name), _) in &all {
-        family.sample(&[("namespace", namespace), ("name", name)], 1);
-    }
-    let mut family = page.gauge(
-        "analysis_template_metric_info",
-        "Metrics of analysis templates and who answers them: always 1.",
-    );
-    for ((namespace, name), metrics) in &all {
-        for metric in *metrics {
-            let labels = [
-                ("namespace", namespace.as_str()),
-                ("name", name.as_str()),
-                ("type", provider(metric)),
-                ("metric", metric.name.as_str()),
-            ];
-            family.sample(&labels, 1);
-        }
-    }
-}
-
-/// Names of providers, as the peer writes them.
-fn provider(metric: &Metric) -> &'static str {
-    let provider = &metric.provider;
-    let set = [
-        ("Prometheus", provider.prometheus.is_some()),
-        ("Job", provider.job.is_some()),
-        ("Kayenta", provider.kayenta.is_some()),
-        ("Web", provider.web.is_some()),
-        ("Datadog", provider.datadog.is_some()),
-        ("Wavefront", provider.wavefront.is_some()),
-        ("NewRelic", provider.new_relic.is_some()),
-        ("CloudWatch", provider.cloud_watch.is_some()),
-        ("Graphite", provider.graphite.is_some()),
-        ("Influxdb", provider.influxdb.is_some()),
-        ("skywalking", provider.skywalking.is_some()),
-        ("Pods", provider.pods.is_some()),
-        ("RPCPlugin", !provider.plugin.is_empty()),
-    ];
-    let found = set.iter().find(|(_, is_set)| *is_set);
-    found.map_or("Unknown Provider", |(name, _)| name)
 }
 
 fn applications(page: &mut Page, applications: &[Arc<Application>]) {
@@ -454,7 +294,7 @@ mod tests {
     fn a_rollout_is_told_with_the_labels_of_the_peer() {
         let status = json!({"replicas": 6, "availableReplicas": 4, "updatedReplicas": 1});
         let mut page = Page::default();
-        rollouts(&mut page, &[Arc::new(rollout(&status))]);
+        rollouts(&mut page, [Arc::new(rollout(&status))]);
         let text = page.into_text();
         for line in [
             r#"rollout_info{namespace="ns",name="app",strategy="canary",traffic_router="Nginx",phase="Progressing"} 1"#,

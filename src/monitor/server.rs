@@ -101,9 +101,10 @@ async fn accept(listener: TcpListener, monitor: Arc<Monitor>, served: Served) {
         };
         let monitor = monitor.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let answer = answer(&monitor, served, &request);
-                async move { Ok::<_, Infallible>(answer) }
+            let service = service_fn(move |request: Request<Incoming>| {
+                let monitor = monitor.clone();
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                async move { Ok::<_, Infallible>(answer(monitor, served, &method, &path).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -116,15 +117,32 @@ async fn accept(listener: TcpListener, monitor: Arc<Monitor>, served: Served) {
     }
 }
 
-fn answer(monitor: &Monitor, served: Served, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+async fn answer(
+    monitor: Arc<Monitor>,
+    served: Served,
+    method: &Method,
+    path: &str,
+) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
-    match (served, request.uri().path()) {
-        (Served::Metrics, "/metrics") => plain(StatusCode::OK, monitor.page()),
+    match (served, path) {
+        (Served::Metrics, "/metrics") => page(monitor).await,
         (Served::Health, "/healthz") => health(monitor.view().alive()),
         (Served::Health, "/readyz") => health(monitor.view().ready()),
         _ => plain(StatusCode::NOT_FOUND, "not found\n".to_owned()),
+    }
+}
+
+/// Of thousands of objects it takes a while: whoever renews the Lease must not wait for it.
+async fn page(monitor: Arc<Monitor>) -> Response<Full<Bytes>> {
+    match tokio::task::spawn_blocking(move || monitor.page()).await {
+        Ok(text) => plain(StatusCode::OK, text),
+        Err(error) => {
+            tracing::error!(%error, "the page of metrics could not be made");
+            let text = "the page could not be made: see the log\n".to_owned();
+            plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Monitor {
             .sample(&[], u8::from(watched.leadership.holds()));
             page.gauge(
                 "weir_lease_contended",
-                "Whether another controller holds the lease while this one acts without being \
+                "Whether another controller acts on the same objects as this one, which is not \
                  elected: 1 or 0.",
             )
             .sample(&[], u8::from(watched.leadership.is_contended()));

@@ -1,7 +1,7 @@
 //! The snapshot of an AnalysisRun.
 
 use crate::driver::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_found};
 use api::AnalysisRun;
 use api::constants::{ANALYSIS_RUN_UID_LABEL, HASH_LABEL};
 use engine::analysis::{AnalysisRunSnapshot, SecretValues, Secrets, needs, owning_rollout};
@@ -20,9 +20,11 @@ pub async fn analysis_run(cx: &Context, run: Arc<AnalysisRun>) -> Result<Analysi
     let rollout = owning_rollout(&run).and_then(|name| cx.caches.rollouts.get(&namespace, name));
     let wanted = needs(&run, rollout.as_deref());
     let secrets = secrets(&cx.client, &namespace, &wanted.secrets).await?;
+    let job_namespace = cx.metric_defaults.job_namespace(&run);
+    let jobs = jobs(cx, job_namespace, &run);
     Ok(AnalysisRunSnapshot {
-        jobs: jobs(cx, cx.metric_defaults.job_namespace(&run), &run),
-        job_pods: job_pods(cx, cx.metric_defaults.job_namespace(&run), &run),
+        job_pods: job_pods(cx, job_namespace, &run, &jobs),
+        jobs,
         pods: pods(cx, &namespace, &wanted.pod_hashes),
         inbox: cx.measurer.inbox.of_run(&run.uid().unwrap_or_default()),
         defaults: cx.metric_defaults.clone(),
@@ -37,7 +39,7 @@ async fn secrets(client: &Client, namespace: &str, names: &BTreeSet<String>) -> 
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut secrets = Secrets::new();
     for name in names {
-        let answer = match api.get_opt(name).await {
+        let answer = match if_found(api.get(name).await) {
             Ok(None) => continue,
             Ok(Some(secret)) => Ok(values(secret)),
             Err(source) => Err(refusal(&source).ok_or_else(|| Error::Read {
@@ -81,11 +83,12 @@ fn jobs(cx: &Context, namespace: &str, run: &AnalysisRun) -> Vec<Arc<Job>> {
     jobs
 }
 
-fn job_pods(cx: &Context, namespace: &str, run: &AnalysisRun) -> Vec<Arc<Pod>> {
+/// Pods of these Jobs. There are many of other runs: those are not looked at.
+fn job_pods(cx: &Context, namespace: &str, run: &AnalysisRun, jobs: &[Arc<Job>]) -> Vec<Arc<Pod>> {
     let uid = run.uid().unwrap_or_default();
-    let mut pods = cx.caches.job_pods.in_namespace(namespace);
-    pods.retain(|pod| is_labelled(pod.as_ref(), &uid));
-    pods
+    let owners = jobs.iter().filter_map(|job| job.uid());
+    let pods = owners.flat_map(|owner| cx.caches.job_pods.controlled_by(namespace, &owner));
+    pods.filter(|pod| is_labelled(pod.as_ref(), &uid)).collect()
 }
 
 fn is_labelled<K: ResourceExt>(object: &K, uid: &str) -> bool {
@@ -97,7 +100,7 @@ fn pods(cx: &Context, namespace: &str, hashes: &BTreeSet<String>) -> Vec<Arc<Pod
     if hashes.is_empty() {
         return Vec::new();
     }
-    let mut pods = cx.caches.pods.in_namespace(namespace);
+    let mut pods = cx.caches.pods.mentioning(namespace, hashes);
     pods.retain(|pod| {
         pod.labels()
             .get(HASH_LABEL)
@@ -124,8 +127,12 @@ mod tests {
                     "message": "the test says so", "reason": reason, "code": code})
             }
         };
+        read_text(code, answer.to_string()).await
+    }
+
+    async fn read_text(code: u16, answer: String) -> Result<Secrets> {
         let service = tower::service_fn(move |_: Request<Body>| {
-            let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+            let mut response = Response::new(Body::from(answer.clone().into_bytes()));
             *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
             async move { Ok::<_, Infallible>(response) }
         });
@@ -140,6 +147,8 @@ mod tests {
         let why = given.text("s", "binary").unwrap_err();
         assert_eq!(why, "key 'binary' in secret 's' is not UTF-8 text");
         assert_eq!(read(404).await.unwrap(), Secrets::new());
+        let plain = read_text(404, "404 page not found\n".to_owned()).await;
+        assert_eq!(plain.unwrap(), Secrets::new());
         for code in [400, 403, 422] {
             let secrets = read(code).await.unwrap();
             assert_eq!(secrets["s"], Err("the test says so".to_owned()), "{code}");

@@ -1,6 +1,6 @@
 //! The snapshot of a Rollout.
 
-use crate::cache::{Cache, Caches, json_of};
+use crate::cache::{Cache, Caches, Referent, json_of};
 use crate::error::{Error, Result};
 use api::Rollout;
 use engine::snapshot::{
@@ -9,7 +9,7 @@ use engine::snapshot::{
 use kube::{Resource, ResourceExt};
 use plan::ObjectKey;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// # Errors
@@ -35,10 +35,13 @@ pub async fn rollout(
         Some(key) => live(caches, key).await?,
         None => None,
     };
-    let namesakes = match &wanted.workload {
-        Some(_) => caches.rollouts.in_namespace(&namespace),
-        None => Vec::new(),
+    let referring = match &wanted.workload {
+        Some(key) => caches.referents.of(&Referent::Object(key.clone())),
+        None => BTreeSet::new(),
     };
+    let referring = referring
+        .iter()
+        .filter_map(|(namespace, name)| caches.rollouts.get(namespace, name));
     let services = wanted.services.iter().filter_map(|name| {
         caches
             .services
@@ -64,7 +67,7 @@ pub async fn rollout(
         },
         objects,
         workload,
-        workload_users: workload_users(&rollout, namesakes),
+        workload_users: workload_users(&rollout, referring),
         inbox,
         digest: None,
         rollout,

@@ -1,6 +1,7 @@
 //! Many Rollouts in one world, all updating at once: what plans cost, and what is kept of each.
 //!
-//! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep.
+//! One store, one clock, one controller that keeps of every Rollout what the shell's caches keep:
+//! text, but for what is worked on.
 //! News are instant and nothing goes wrong: this is about numbers, not about rules.
 
 use crate::ground::{Ground, Light, Pace, Patch, carry_out};
@@ -12,11 +13,9 @@ use engine::config::Config;
 use engine::rollout;
 use engine::snapshot::{Digest, Inbox, RolloutSnapshot, TemplateSet};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Service;
 use plan::{Guard, Next, PatchKind};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,21 +24,23 @@ const TICK_MS: i64 = 500;
 /// An update of a few pods is over long before.
 const TICKS_MAX: u32 = 2_000;
 
-/// What is known of one Rollout. In lists: a map takes room for eleven where one or two are kept,
-/// and the caches of the shell have no map of each Rollout either.
+/// What is known of one Rollout: text, which is shared with the store, and parsed for each plan.
+/// In lists: a map takes room for eleven where one or two are kept, and the caches of the shell
+/// have no map of each Rollout either.
 #[derive(Clone, Debug, Default)]
 struct Cached {
-    rollout: Option<Arc<Rollout>>,
+    rollout: Option<Object>,
     digest: Option<Arc<Digest>>,
-    version: u64,
-    sets: Vec<(Arc<str>, Arc<ReplicaSet>)>,
-    services: Vec<(Arc<str>, Arc<Service>)>,
-    routes: Vec<(Arc<str>, Arc<Value>)>,
+    sets: Vec<(Arc<str>, Object)>,
+    services: Vec<(Arc<str>, Object)>,
+    routes: Vec<(Arc<str>, Object)>,
     dirty: bool,
+    /// As of the last plan.
+    healthy: bool,
 }
 
 /// Puts what has this name in the place of its former version.
-fn replace<T>(list: &mut Vec<(Arc<str>, T)>, name: &Arc<str>, object: T) {
+fn replace(list: &mut Vec<(Arc<str>, Object)>, name: &Arc<str>, object: Object) {
     if let Some((_, slot)) = list.iter_mut().find(|(own, _)| own == name) {
         *slot = object;
     } else {
@@ -114,7 +115,7 @@ impl Fleet {
     /// # Errors
     /// When the store refuses one.
     pub fn new(count: usize) -> Result<Self, String> {
-        let mut ground = Light::new(1, Pace::default(), false);
+        let mut ground = Light::new(1, Pace::default(), false).packing();
         for manifest in (0..count).flat_map(manifests) {
             ground
                 .create(0, manifest)
@@ -195,7 +196,9 @@ impl Fleet {
 
     /// One pass of one Rollout; when it wants to be planned again by itself.
     fn pass(&mut self, index: usize, clock: &mut impl FnMut() -> Duration) -> Option<Timestamp> {
-        let snapshot = self.cached[index].snapshot()?;
+        let cached = &mut self.cached[index];
+        let snapshot = cached.snapshot()?;
+        cached.healthy = is_healthy(&snapshot.rollout);
         let begun = clock();
         let plan = rollout::plan(&snapshot, &self.config, stamp(self.now_ms));
         self.times.push(clock().saturating_sub(begun));
@@ -214,7 +217,8 @@ impl Fleet {
             carry_out(&mut self.ground, self.now_ms, action);
         }
         if snapshot.rollout.status.as_ref() != Some(&plan.status) {
-            let version = self.cached[index].version;
+            // Its own patch has made another version.
+            let version = self.cached[index].rollout.as_ref()?.version;
             drop(
                 self.ground
                     .put_status(self.now_ms, &id, version, &plan.status),
@@ -230,58 +234,67 @@ impl Fleet {
 
 impl Cached {
     fn put(&mut self, id: &Id, object: Object) {
-        self.version = match &object.body {
-            Body::Rollout(_) => object.version,
-            _ => self.version,
-        };
-        match object.body {
-            Body::Rollout(rollout) => self.rollout = Some(rollout),
-            Body::ReplicaSet(set) => replace(&mut self.sets, &id.name, set),
-            Body::Service(service) => replace(&mut self.services, &id.name, service),
-            Body::HttpRoute(route) => replace(&mut self.routes, &id.name, route),
+        match id.kind {
+            Kind::Rollout => self.rollout = Some(object),
+            Kind::ReplicaSet => replace(&mut self.sets, &id.name, object),
+            Kind::Service => replace(&mut self.services, &id.name, object),
+            Kind::HttpRoute => replace(&mut self.routes, &id.name, object),
             _ => {}
         }
     }
 
+    fn parsed(&self) -> Option<Arc<Rollout>> {
+        self.rollout.as_ref()?.opened().rollout().cloned()
+    }
+
     fn snapshot(&mut self) -> Option<RolloutSnapshot> {
-        let rollout = self.rollout.clone()?;
+        let rollout = self.parsed()?;
         self.digest = Digest::kept(self.digest.as_ref(), &rollout);
-        let services = self.services.iter();
-        let routes = self.routes.iter();
-        Some(RolloutSnapshot {
+        let mut snapshot = RolloutSnapshot {
             rollout,
             digest: self.digest.clone(),
-            replica_sets: self.sets.iter().map(|(_, set)| set.clone()).collect(),
+            replica_sets: Vec::new(),
             pods: Vec::new(),
-            services: services
-                .map(|(name, service)| (name.to_string(), service.clone()))
-                .collect(),
+            services: BTreeMap::new(),
             analysis_runs: Vec::new(),
             experiments: Vec::new(),
             templates: TemplateSet::default(),
-            objects: routes
-                .map(|(name, route)| (Id::new(Kind::HttpRoute, name).key(), route.clone()))
-                .collect(),
+            objects: BTreeMap::new(),
             workload: None,
             workload_users: Vec::new(),
             inbox: Inbox::default(),
-        })
+        };
+        let all = self.sets.iter().chain(&self.services).chain(&self.routes);
+        for (name, object) in all {
+            match object.opened().body {
+                Body::ReplicaSet(set) => snapshot.replica_sets.push(set),
+                Body::Service(service) => {
+                    snapshot.services.insert(name.to_string(), service);
+                }
+                Body::HttpRoute(route) => {
+                    let key = Id::new(Kind::HttpRoute, name).key();
+                    snapshot.objects.insert(key, route);
+                }
+                _ => {}
+            }
+        }
+        Some(snapshot)
     }
 
-    /// The last generation is observed, promoted and has all its pods.
     fn is_healthy(&self) -> bool {
-        let Some(rollout) = &self.rollout else {
-            return false;
-        };
-        let Some(status) = &rollout.status else {
-            return false;
-        };
-        let generation = rollout.metadata.generation.unwrap_or(0);
-        !self.dirty
-            && status.observed_generation == generation.to_string()
-            && status.phase == Some(RolloutPhase::Healthy)
-            && status.available_replicas >= rollout.spec.replicas_or_default()
+        self.healthy && !self.dirty
     }
+}
+
+/// The last generation is observed, promoted and has all its pods.
+fn is_healthy(rollout: &Rollout) -> bool {
+    let Some(status) = &rollout.status else {
+        return false;
+    };
+    let generation = rollout.metadata.generation.unwrap_or(0);
+    status.observed_generation == generation.to_string()
+        && status.phase == Some(RolloutPhase::Healthy)
+        && status.available_replicas >= rollout.spec.replicas_or_default()
 }
 
 #[cfg(test)]
@@ -296,7 +309,7 @@ mod tests {
             assert_eq!(fleet.settle(|| Duration::ZERO), Ok(()));
         }
         let stable = |cached: &Cached| {
-            let status = cached.rollout.as_ref()?.status.clone()?;
+            let status = cached.parsed()?.status.clone()?;
             Some((status.stable_rs, status.current_pod_hash))
         };
         for cached in &fleet.cached {

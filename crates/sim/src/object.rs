@@ -1,4 +1,5 @@
-//! Objects as the world holds them: parsed once when they are written, shared by every view.
+//! Objects as the world holds them: parsed once when they are written, shared by every view. Where
+//! there are very many, they are kept as text, and parsed by whoever looks at one.
 
 use api::{AnalysisRun, AnalysisTemplate, Experiment, Rollout};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -112,6 +113,17 @@ pub enum Body {
     Deployment(Arc<Deployment>),
     HttpRoute(Arc<Value>),
     Ingress(Arc<Value>),
+    Packed(Arc<Packed>),
+}
+
+/// An object as text, and what is asked of it without reading that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    kind: Kind,
+    uid: Box<str>,
+    /// The uid of the owner that controls it.
+    controller: Option<Box<str>>,
+    text: Box<str>,
 }
 
 /// One version of one object.
@@ -174,8 +186,34 @@ impl Object {
             Body::Experiment(own) => serde_json::to_value(&**own),
             Body::Deployment(own) => serde_json::to_value(&**own),
             Body::HttpRoute(own) | Body::Ingress(own) => return (**own).clone(),
+            Body::Packed(own) => serde_json::from_str(&own.text),
         };
         json.unwrap_or(Value::Null)
+    }
+
+    /// The same object as text.
+    #[must_use]
+    pub fn packed(&self, kind: Kind) -> Self {
+        if matches!(self.body, Body::Packed(_)) {
+            return self.clone();
+        }
+        let packed = Packed {
+            kind,
+            uid: self.uid().into(),
+            controller: self.controller_uid().map(Into::into),
+            text: self.json().to_string().into(),
+        };
+        let body = Body::Packed(Arc::new(packed));
+        Self { body, ..*self }
+    }
+
+    /// The same object, parsed. What was packed was parsed before.
+    #[must_use]
+    pub fn opened(&self) -> Self {
+        let Body::Packed(own) = &self.body else {
+            return self.clone();
+        };
+        Self::parse(own.kind, self.version, self.json()).unwrap_or_else(|_| self.clone())
     }
 
     /// Writes the version down in the object, and a generation if that is new.
@@ -192,7 +230,7 @@ impl Object {
         metadata.generation = Some(generation + i64::from(has_new_spec));
     }
 
-    /// `None` for what routers read, which has no type here.
+    /// `None` for what routers read, which has no type here, and for what is packed.
     pub fn metadata(&self) -> Option<&ObjectMeta> {
         Some(match &self.body {
             Body::Rollout(own) => &own.metadata,
@@ -203,7 +241,7 @@ impl Object {
             Body::AnalysisTemplate(own) => &own.metadata,
             Body::Experiment(own) => &own.metadata,
             Body::Deployment(own) => &own.metadata,
-            Body::HttpRoute(_) | Body::Ingress(_) => return None,
+            Body::HttpRoute(_) | Body::Ingress(_) | Body::Packed(_) => return None,
         })
     }
 
@@ -213,6 +251,7 @@ impl Object {
                 .pointer("/metadata/uid")
                 .and_then(Value::as_str)
                 .unwrap_or_default(),
+            Body::Packed(own) => &own.uid,
             _ => self
                 .metadata()
                 .and_then(|metadata| metadata.uid.as_deref())
@@ -228,6 +267,9 @@ impl Object {
 
     /// The uid of that owner; of what has no type too.
     pub fn controller_uid(&self) -> Option<&str> {
+        if let Body::Packed(own) = &self.body {
+            return own.controller.as_deref();
+        }
         let (Body::HttpRoute(own) | Body::Ingress(own)) = &self.body else {
             return self.controller().map(|owner| owner.uid.as_str());
         };
@@ -284,4 +326,29 @@ pub fn size_of(set: &ReplicaSet) -> i32 {
         .as_ref()
         .and_then(|spec| spec.replicas)
         .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_packed_is_what_it_was() {
+        let owner = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app",
+            "uid": "r", "controller": true});
+        let metadata = json!({"name": "app", "uid": "u", "ownerReferences": [owner]});
+        let spec = json!({"replicas": 3, "selector": {"matchLabels": {"app": "app"}}});
+        for kind in [Kind::ReplicaSet, Kind::HttpRoute] {
+            let object = json!({"kind": kind.names().1, "metadata": metadata, "spec": spec});
+            let object = Object::parse(kind, 7, object).unwrap();
+            let packed = object.packed(kind);
+            assert_ne!(packed.body, object.body);
+            assert_eq!(packed.version, 7);
+            assert_eq!((packed.uid(), packed.controller_uid()), ("u", Some("r")));
+            assert_eq!(packed.json(), object.json());
+            assert_eq!(packed.packed(kind).body, packed.body);
+            assert_eq!(packed.opened().body, object.body);
+        }
+    }
 }

@@ -8,8 +8,8 @@ mod unlisted;
 
 use super::causes::Causes;
 use super::follow::{watch, watch_whole};
-use super::one::Origin;
 use super::select::Selected;
+use super::state::Origin;
 use super::{Cache, Change, lean};
 use crate::act::{Kinds, Served};
 use crate::error::{Error, Result};
@@ -304,7 +304,7 @@ impl Dynamic {
 /// the first list does not name is gone, and is told of. Nobody reads it before that list is there,
 /// and what is listed goes before it, since it has more fields.
 fn succeed(former: &Cache<DynamicObject>, cache: &Cache<DynamicObject>) {
-    for object in former.all() {
+    for object in former.each() {
         cache.apply(object.as_ref().clone(), Origin::Read);
     }
 }

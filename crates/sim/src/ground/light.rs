@@ -26,6 +26,8 @@ pub struct Light {
     rng: ChaCha8Rng,
     /// Whether pods are objects too. Only restarts and pod metadata look at them.
     shows_pods: bool,
+    /// Whether objects are kept, and told of, as text.
+    packs: bool,
     /// Objects that are being deleted, and when they are gone.
     leaving: BTreeMap<Id, i64>,
     now_ms: i64,
@@ -41,8 +43,18 @@ impl Light {
             pace,
             rng: ChaCha8Rng::seed_from_u64(seed),
             shows_pods,
+            packs: false,
             leaving: BTreeMap::new(),
             now_ms: 0,
+        }
+    }
+
+    /// The same, but all objects are kept as text: for very many, which are not looked at often.
+    #[must_use]
+    pub fn packing(self) -> Self {
+        Self {
+            packs: true,
+            ..self
         }
     }
 
@@ -81,27 +93,39 @@ impl Light {
         std::mem::take(&mut self.changes)
     }
 
+    fn ids(&self, kind: Kind) -> Vec<Id> {
+        let tail = self.objects.range(Id::new(kind, "")..);
+        tail.map(|(id, _)| id)
+            .take_while(|id| id.kind == kind)
+            .cloned()
+            .collect()
+    }
+
     fn next_version(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
 
     fn put(&mut self, now_ms: i64, id: &Id, object: Object) -> Object {
+        let kept = if self.packs {
+            object.packed(id.kind)
+        } else {
+            object.clone()
+        };
         self.changes.push(Change {
             at_ms: now_ms,
             version: object.version,
             id: id.clone(),
-            object: Some(object.clone()),
+            object: Some(kept.clone()),
         });
-        self.objects.insert(id.clone(), object.clone());
+        self.objects.insert(id.clone(), kept);
         object
     }
 
     /// What a brief patch made of an object, if that is a change.
-    fn put_brief(&mut self, now_ms: i64, id: &Id, body: Body) -> Object {
-        let live = &self.objects[id];
+    fn put_brief(&mut self, now_ms: i64, id: &Id, live: Object, body: Body) -> Object {
         if body == live.body {
-            return live.clone();
+            return live;
         }
         let has_new_spec = !body.has_spec_of(&live.body);
         let version = self.next_version();
@@ -198,14 +222,14 @@ impl Light {
 
     /// A pod has become ready, or is so no longer.
     fn tell(&mut self, now_ms: i64, id: &Id, ready: bool) {
-        let Some(Body::Pod(live)) = self.objects.get(id).map(|object| &object.body) else {
+        let Some(Body::Pod(live)) = self.get(id).map(|object| object.body) else {
             return;
         };
         let status = shown::status(ready, now_ms);
         if live.status.as_ref() == Some(&status) {
             return;
         }
-        let mut pod = (**live).clone();
+        let mut pod = (*live).clone();
         let version = self.next_version();
         pod.status = Some(status);
         pod.metadata.resource_version = Some(version.to_string());
@@ -251,7 +275,7 @@ fn bookkeeping(before: &Value, after: &mut Value, version: u64) {
 
 impl Ground for Light {
     fn get(&self, id: &Id) -> Option<Object> {
-        self.objects.get(id).cloned()
+        self.objects.get(id).map(Object::opened)
     }
 
     fn list(&self, kind: Kind) -> Vec<(Id, Object)> {
@@ -259,7 +283,7 @@ impl Ground for Light {
         self.objects
             .range(from..)
             .take_while(|(id, _)| id.kind == kind)
-            .map(|(id, object)| (id.clone(), object.clone()))
+            .map(|(id, object)| (id.clone(), object.opened()))
             .collect()
     }
 
@@ -281,12 +305,12 @@ impl Ground for Light {
     }
 
     fn patch(&mut self, now_ms: i64, id: &Id, patch: Patch<'_>) -> Result<Object, Refused> {
-        let live = self.objects.get(id).ok_or(Refused::NotFound)?;
-        Self::check(live, patch.guard)?;
+        let live = self.get(id).ok_or(Refused::NotFound)?;
+        Self::check(&live, patch.guard)?;
         if let (PatchKind::Merge, None) = (patch.kind, patch.subresource)
             && let Some(body) = brief::merged(&live.body, patch.body)
         {
-            return Ok(self.put_brief(now_ms, id, body));
+            return Ok(self.put_brief(now_ms, id, live, body));
         }
         let before = live.json();
         let patched = match patch.kind {
@@ -304,7 +328,7 @@ impl Ground for Light {
             after["status"] = status;
         }
         if after == before {
-            return Ok(live.clone());
+            return Ok(live);
         }
         let version = self.next_version();
         bookkeeping(&before, &mut after, version);
@@ -319,7 +343,7 @@ impl Ground for Light {
         version: u64,
         status: &RolloutStatus,
     ) -> Result<Object, Refused> {
-        let live = self.objects.get(id).ok_or(Refused::NotFound)?;
+        let live = self.get(id).ok_or(Refused::NotFound)?;
         let rollout = live.rollout().ok_or(Refused::NotFound)?;
         if live.version != version {
             return Err(Refused::Conflict);
@@ -382,8 +406,9 @@ impl Ground for Light {
         let seen = self.changes.len();
         let deployed = deployments::step(self, now_ms);
         let mut next = self.leaving.values().copied().chain(deployed).min();
-        for (id, object) in self.list(Kind::ReplicaSet) {
-            let Some(set) = object.replica_set() else {
+        for id in self.ids(Kind::ReplicaSet) {
+            let object = self.get(&id);
+            let Some(set) = object.as_ref().and_then(Object::replica_set) else {
                 continue;
             };
             if set.metadata.deletion_timestamp.is_some() {
