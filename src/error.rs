@@ -4,6 +4,8 @@ use engine::snapshot::RefusalKind;
 use plan::ObjectKey;
 use std::fmt;
 
+pub use cli::if_found;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a write does. It is shown as the beginning of a sentence: "creating Pod demo/x failed".
@@ -11,6 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Verb {
     Create,
     Apply,
+    Replace,
     Patch,
     Delete,
     Evict,
@@ -23,6 +26,7 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Create => "creating",
             Self::Apply => "applying",
+            Self::Replace => "replacing",
             Self::Patch => "patching",
             Self::Delete => "deleting",
             Self::Evict => "evicting",
@@ -317,7 +321,13 @@ mod tests {
             assert_eq!(failed(verb).refusal(), RefusalKind::Refused, "{verb}");
         }
         // What was there a moment ago is looked for again.
-        for verb in [Verb::Patch, Verb::Delete, Verb::Evict, Verb::Write] {
+        for verb in [
+            Verb::Patch,
+            Verb::Replace,
+            Verb::Delete,
+            Verb::Evict,
+            Verb::Write,
+        ] {
             assert_eq!(failed(verb).retry(), Retry::Stale, "{verb}");
         }
     }

@@ -89,10 +89,8 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     let client = Client::try_from(config)
         .context("setting up the client from the kubeconfig, or from the service account")?;
     tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall));
-    if namespace.is_none() {
-        // One of a single namespace has no right to see others.
-        tokio::spawn(setup::warn_of_others(client.clone(), installed(&args)));
-    }
+    let installed = installed(&args, namespace.as_deref());
+    tokio::spawn(setup::warn_of_others(client.clone(), installed));
     let (config, only) = (planner(&args), args.only());
     // Kept until the end: it is removed when it is dropped.
     let temporary =
@@ -128,12 +126,14 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// How a controller of the whole cluster with these flags is installed.
-fn installed(args: &ControllerArgs) -> deploy::Settings {
+/// How a controller with these flags is installed, which watches this namespace or all.
+fn installed(args: &ControllerArgs, watched: Option<&str>) -> deploy::Settings {
+    let own = || own_namespace(args.election.pod_namespace.clone());
     deploy::Settings {
-        namespace: own_namespace(args.election.pod_namespace.clone()),
+        namespace: watched.map_or_else(own, str::to_owned),
+        namespaced: watched.is_some(),
         instance_id: planner(args).instance_id,
-        gitops: args.gitops,
+        gitops: args.only().is_none(),
         ..deploy::Settings::default()
     }
 }
@@ -150,7 +150,7 @@ fn planner(args: &ControllerArgs) -> engine::config::Config {
 
 async fn install(options: &InstallOptions, matches: &ArgMatches) -> Result<()> {
     let settings = options.settings(flag(matches, "namespace"));
-    setup::check_lease(&settings).map_err(|why| anyhow::anyhow!(why))?;
+    setup::check_flags(&settings).map_err(|why| anyhow::anyhow!(why))?;
     let mut out = anstream::stdout();
     if options.dry_run {
         out.write_all(deploy::yaml(&deploy::install(&settings)).as_bytes())?;

@@ -1,5 +1,5 @@
-//! The command line of `weir`: what runs (controller, sandbox, demo). The verbs about objects are
-//! `crates/cli`'s, in the same command.
+//! The command line of `weir`: the controller, its installation and check, the sandbox, the demo.
+//! The verbs about objects are `crates/cli`'s, in the same command.
 
 mod command;
 mod controller;

@@ -83,11 +83,11 @@ impl Elector {
                 return Ok(());
             }
             Decision::Renew => {
-                self.lock.renew().await?;
+                self.lock.renew(&[]).await?;
                 true
             }
             Decision::Take { transitions } => {
-                self.lock.take(transitions).await?;
+                self.lock.take(transitions, &[]).await?;
                 false
             }
         };
@@ -145,7 +145,7 @@ impl Elector {
     }
 
     /// Gives the Lease back if it is ours.
-    async fn release(&self) {
+    async fn release(&mut self) {
         if self.leadership.holds() {
             self.leadership.follow();
             self.lock.release().await;

@@ -103,8 +103,8 @@ impl Leadership {
         }
     }
 
-    /// Whether another controller holds the Lease while this one acts without it: only one that is
-    /// not elected can be in that place.
+    /// Whether another controller acts on the same objects: only one that is not elected can be in
+    /// that place.
     pub fn is_contended(&self) -> bool {
         self.0.contended.load(Ordering::Relaxed)
     }

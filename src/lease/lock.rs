@@ -2,8 +2,9 @@
 
 use super::decide::{Decision, Record, Seen, decide};
 use super::election::{Election, Timing};
+use super::presence::HOLDER;
 use crate::clock::Clock;
-use crate::error::{chain, code_of};
+use crate::error::{chain, code_of, if_found};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
@@ -24,6 +25,18 @@ pub(super) enum Failed {
     Conflict,
     Api(kube::Error),
 }
+
+impl Failed {
+    fn words(&self) -> String {
+        match self {
+            Self::Conflict => "somebody else has written it meanwhile".to_owned(),
+            Self::Api(error) => chain(error),
+        }
+    }
+}
+
+/// An annotation of the Lease: what to write into it, or `None` to take it away.
+pub(super) type Annotation = (&'static str, Option<String>);
 
 /// See the module's documentation.
 pub(super) struct Lock {
@@ -68,6 +81,12 @@ impl Lock {
         lease.resource_version()?.parse().ok()
     }
 
+    /// An annotation of the Lease as it was last.
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        let (lease, _) = self.seen.as_ref()?;
+        lease.annotations().get(key).map(String::as_str)
+    }
+
     /// What is known may be wrong: it has to be read.
     pub(super) fn forget(&mut self) {
         self.seen = None;
@@ -82,21 +101,34 @@ impl Lock {
     }
 
     pub(super) async fn read(&mut self) -> Result<(), Failed> {
-        let found = self.api.get_opt(&self.election.lease).await;
+        let found = if_found(self.api.get(&self.election.lease).await);
         let found = found.map_err(Failed::Api)?;
         self.take_note(found);
         Ok(())
     }
 
     /// Says again that it is ours.
-    pub(super) async fn renew(&mut self) -> Result<(), Failed> {
-        let lease = self.renewed();
+    pub(super) async fn renew(&mut self, annotations: &[Annotation]) -> Result<(), Failed> {
+        let mut lease = self.renewed();
+        set(&mut lease, annotations);
         self.write(lease).await
     }
 
     /// Says for the first time that it is ours.
-    pub(super) async fn take(&mut self, transitions: i32) -> Result<(), Failed> {
-        let lease = self.taken(transitions);
+    pub(super) async fn take(
+        &mut self,
+        transitions: i32,
+        annotations: &[Annotation],
+    ) -> Result<(), Failed> {
+        let mut lease = self.taken(transitions);
+        set(&mut lease, annotations);
+        self.write(lease).await
+    }
+
+    /// Writes into a Lease that is another's, and leaves to it that it is.
+    pub(super) async fn annotate(&mut self, annotations: &[Annotation]) -> Result<(), Failed> {
+        let mut lease = self.lease();
+        set(&mut lease, annotations);
         self.write(lease).await
     }
 
@@ -117,24 +149,43 @@ impl Lock {
     }
 
     /// Gives the Lease back, so that the next one need not wait for it to run out.
-    pub(super) async fn release(&self) {
-        let mut lease = self.renewed();
-        let spec = lease.spec.get_or_insert_default();
-        spec.holder_identity = Some(String::new());
-        spec.lease_duration_seconds = Some(RELEASED_S);
-        spec.acquire_time.clone_from(&spec.renew_time);
-        let params = PostParams::default();
-        let replace = self.api.replace(&self.election.lease, &params, &lease);
-        match tokio::time::timeout(RELEASE_MAX, replace).await {
-            Ok(Ok(_)) => tracing::info!(lease = self.election.lease, "the lease is given back"),
+    pub(super) async fn release(&mut self) {
+        let answer = tokio::time::timeout(RELEASE_MAX, self.give_back()).await;
+        let lease = &self.election.lease;
+        match answer {
+            Ok(Ok(())) => tracing::info!(lease, "the lease is given back"),
             Ok(Err(error)) => {
                 tracing::warn!(
-                    error = chain(&error),
+                    lease,
+                    error = error.words(),
                     "the lease could not be given back, it will run out"
                 );
             }
-            Err(_) => tracing::warn!("the lease could not be given back in time, it will run out"),
+            Err(_) => {
+                tracing::warn!(
+                    lease,
+                    "the lease could not be given back in time, it will run out"
+                );
+            }
         }
+    }
+
+    /// Tries twice: another controller may have written into the Lease without taking it.
+    async fn give_back(&mut self) -> Result<(), Failed> {
+        for _ in 0..2 {
+            if self.seen.is_none() {
+                self.read().await?;
+            }
+            if self.holder() != self.election.identity {
+                break;
+            }
+            let lease = self.released();
+            match self.write(lease).await {
+                Err(Failed::Conflict) => self.forget(),
+                answer => return answer,
+            }
+        }
+        Err(Failed::Conflict)
     }
 
     /// What has come of a try that had `limit` to be answered.
@@ -185,10 +236,9 @@ impl Lock {
     /// Takes note of what the Lease says, and since when.
     fn take_note(&mut self, lease: Option<Lease>) {
         self.seen = lease.map(|lease| {
-            let before = self
-                .seen
-                .take()
-                .filter(|(before, _)| before.resource_version() == lease.resource_version());
+            // Its spec is the holder's word; others may write into the rest of it.
+            let before = self.seen.take();
+            let before = before.filter(|(before, _)| before.spec == lease.spec);
             let since = before.map_or_else(Instant::now, |(_, seen)| seen.since);
             let record = record_of(&lease);
             (lease, Seen { record, since })
@@ -200,6 +250,16 @@ impl Lock {
         let spec = lease.spec.get_or_insert_default();
         spec.renew_time = Some(MicroTime(self.clock.now()));
         spec.lease_duration_seconds = Some(self.lease_s());
+        lease
+    }
+
+    fn released(&self) -> Lease {
+        let mut lease = self.renewed();
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(RELEASED_S);
+        spec.acquire_time.clone_from(&spec.renew_time);
+        set(&mut lease, &[(HOLDER, None)]);
         lease
     }
 
@@ -229,6 +289,17 @@ impl Lock {
 
     fn lease_s(&self) -> i32 {
         i32::try_from(self.election.timing.lease.as_secs()).unwrap_or(i32::MAX)
+    }
+}
+
+fn set(lease: &mut Lease, annotations: &[Annotation]) {
+    for (key, value) in annotations {
+        if let Some(value) = value {
+            let all = lease.annotations_mut();
+            all.insert((*key).to_owned(), value.clone());
+        } else if let Some(all) = &mut lease.metadata.annotations {
+            all.remove(*key);
+        }
     }
 }
 

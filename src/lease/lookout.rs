@@ -2,16 +2,18 @@
 //! (`--leader-elect=false`).
 //!
 //! It holds the Lease while nobody else does, as a sign: a candidate stands by, and another
-//! controller that is not elected reports that there are two. Who holds the Lease does not decide
-//! whether this controller acts; that is what the flag is for. One that watches a single namespace
-//! leaves the Lease of another namespace alone: that of a controller with more to do, which must
-//! not stand by for it.
+//! controller that is not elected reports that there are two, and leaves a note in the Lease from
+//! which this one learns the same (`presence.rs`). Who holds the Lease does not decide whether this
+//! controller acts; that is what the flag is for. One that watches a single namespace leaves the
+//! Lease of another namespace alone: that of a controller with more to do, which must not stand by
+//! for it.
 
 use super::decide::Decision;
 use super::election::{Election, JITTER};
 use super::leadership::Leadership;
 use super::lock::{Failed, Lock};
 use super::newest::Newest;
+use super::presence::{HOLDER, Presence, RIVAL, Rival};
 use crate::clock::Clock;
 use api::Rollout;
 use kube::api::ListParams;
@@ -36,13 +38,18 @@ pub async fn look_out(
 ) {
     let mut lookout = Lookout {
         versions: Request::new(Rollout::url_path(&(), watched.as_deref())),
-        takes: watched.is_none_or(|namespace| namespace == election.namespace),
+        takes: watched
+            .as_ref()
+            .is_none_or(|namespace| *namespace == election.namespace),
+        watched,
         client: client.clone(),
         lock: Lock::new(client, election, clock),
+        clock,
         leadership,
         newest: Newest::default(),
+        rival: Rival::default(),
         trouble: String::new(),
-        rival: String::new(),
+        other: String::new(),
     };
     loop {
         let pause = lookout.round().await;
@@ -60,15 +67,20 @@ struct Lookout {
     client: Client,
     /// The list that is read for its resource version.
     versions: Request,
+    /// The only namespace that the controller watches, if it does not watch all.
+    watched: Option<String>,
     /// Whether it takes the Lease if nobody else holds it.
     takes: bool,
     lock: Lock,
+    clock: Clock,
     leadership: Leadership,
     newest: Newest,
+    /// What another controller says of itself in a Lease that is ours.
+    rival: Rival,
     /// The last failure and the last other controller that were logged, so that each is logged
     /// once.
     trouble: String,
-    rival: String,
+    other: String,
 }
 
 /// A list, without its items.
@@ -85,12 +97,9 @@ impl Lookout {
         let answer = timeout(limit, self.look()).await;
         match self.lock.judge(answer, limit) {
             Ok(()) => self.trouble.clear(),
-            Err(trouble) => {
-                self.reread();
-                if let Some(trouble) = trouble {
-                    self.tell(trouble);
-                }
-            }
+            // The next look reads the Lease anyway.
+            Err(None) => {}
+            Err(Some(trouble)) => self.tell(trouble),
         }
         let looked = Instant::now();
         let version = timeout(limit, self.version()).await.ok().flatten();
@@ -103,28 +112,69 @@ impl Lookout {
 
     async fn look(&mut self) -> Result<(), Failed> {
         let before = self.lock.seen().map(|seen| seen.since);
-        if !self.is_ours() {
-            self.lock.read().await?;
-        }
+        // Even if it is ours: another one may have left a note in it.
+        self.lock.read().await?;
         match self.lock.decide() {
-            Decision::Follow { .. } => {
-                // The Lease of a controller that has ended is not renewed any more.
-                let since = self.lock.seen().map(|seen| seen.since);
-                if before.is_some() && before != since {
-                    self.contend();
-                }
-            }
-            Decision::Renew => {
-                self.lock.renew().await?;
-                self.alone();
-            }
-            Decision::Take { transitions } => {
-                if self.takes {
-                    self.lock.take(transitions).await?;
-                }
-                self.alone();
-            }
+            Decision::Follow { .. } => self.follow(before).await,
+            Decision::Renew => self.renew().await,
+            Decision::Take { transitions } => self.take(transitions).await,
         }
+    }
+
+    /// The Lease is another controller's. `before` is since when it was as the last look saw it.
+    async fn follow(&mut self, before: Option<Instant>) -> Result<(), Failed> {
+        let holder = self.lock.holder().to_owned();
+        let presence = self.presence(HOLDER);
+        let presence = presence.filter(|presence| presence.identity == holder);
+        let watched = self.watched.as_deref();
+        if presence.as_ref().is_some_and(|holds| !holds.meets(watched)) {
+            self.alone();
+            return Ok(());
+        }
+        // The Lease of a controller that has ended is not renewed any more.
+        let since = self.lock.seen().map(|seen| seen.since);
+        if before.is_some() && before != since {
+            self.contend(holder);
+        }
+        let is_read = presence.is_some() && self.leadership.is_contended();
+        // There is room for one note; whoever comes third is told of, once that one is gone.
+        let noted = self.presence(RIVAL);
+        if is_read && noted.is_none_or(|noted| self.is_us(&noted)) {
+            let note = (RIVAL, self.own_presence());
+            self.lock.annotate(&[note]).await?;
+        }
+        Ok(())
+    }
+
+    /// The Lease is ours.
+    async fn renew(&mut self) -> Result<(), Failed> {
+        let (now, patience) = (Instant::now(), self.lock.timing().lease);
+        let watched = self.watched.as_deref();
+        let noted = self.presence(RIVAL);
+        let noted = noted.filter(|noted| !self.is_us(noted) && noted.meets(watched));
+        self.rival.note(noted, now);
+        let mut annotations = vec![(HOLDER, self.own_presence())];
+        if self.rival.has_ended(patience, now) {
+            annotations.push((RIVAL, None));
+        }
+        self.lock.renew(&annotations).await?;
+        match self.rival.acting(patience, now).map(str::to_owned) {
+            Some(other) => self.contend(other),
+            None => self.alone(),
+        }
+        Ok(())
+    }
+
+    /// The Lease is nobody's.
+    async fn take(&mut self, transitions: i32) -> Result<(), Failed> {
+        if self.takes {
+            let mut annotations = vec![(HOLDER, self.own_presence())];
+            if self.presence(RIVAL).is_some_and(|noted| self.is_us(&noted)) {
+                annotations.push((RIVAL, None));
+            }
+            self.lock.take(transitions, &annotations).await?;
+        }
+        self.alone();
         Ok(())
     }
 
@@ -132,37 +182,47 @@ impl Lookout {
         self.lock.holder() == self.lock.election().identity
     }
 
-    /// After a failed write of ours, what is known of the Lease may be wrong.
-    fn reread(&mut self) {
-        if self.is_ours() {
-            self.lock.forget();
-        }
+    /// What an annotation of the Lease says.
+    fn presence(&self, key: &str) -> Option<Presence> {
+        self.lock.annotation(key).and_then(Presence::parse)
     }
 
-    /// Another controller has renewed the Lease while this one looked.
-    fn contend(&mut self) {
-        let holder = self.lock.holder().to_owned();
-        if self.rival != holder {
+    fn own_presence(&self) -> Option<String> {
+        let presence = Presence {
+            identity: self.lock.election().identity.clone(),
+            namespace: self.watched.clone(),
+            time: self.clock.now().to_string(),
+        };
+        presence.annotation()
+    }
+
+    fn is_us(&self, presence: &Presence) -> bool {
+        presence.identity == self.lock.election().identity
+    }
+
+    /// Another controller has shown since the last look that it acts.
+    fn contend(&mut self, other: String) {
+        if self.other != other {
             let Election {
                 lease, namespace, ..
             } = self.lock.election();
             tracing::warn!(
-                holder,
+                other,
                 lease,
                 namespace,
                 remedy = REMEDY,
                 "another controller acts on the same objects as this one, which has --leader-elect=false"
             );
-            self.rival = holder;
+            self.other = other;
         }
         self.leadership.set_contended(true);
     }
 
     fn alone(&mut self) {
-        if !self.rival.is_empty() {
-            let holder = &self.rival;
-            tracing::info!(holder, "the other controller does not act any more");
-            self.rival.clear();
+        if !self.other.is_empty() {
+            let other = &self.other;
+            tracing::info!(other, "the other controller does not act any more");
+            self.other.clear();
         }
         self.leadership.set_contended(false);
     }
@@ -238,6 +298,13 @@ mod tests {
         lease.spec.unwrap().holder_identity.unwrap()
     }
 
+    /// Which notes are in the Lease.
+    async fn notes(client: &Client) -> Vec<String> {
+        let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+        let annotations = leases.get("lock").await.unwrap().metadata.annotations;
+        annotations.unwrap_or_default().into_keys().collect()
+    }
+
     /// A controller that looks out.
     struct Unelected {
         leadership: Leadership,
@@ -272,20 +339,68 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_one_is_noticed_until_it_ends_and_both_act_all_the_while() {
+    async fn each_of_two_notices_the_other_until_it_ends_and_both_act_all_the_while() {
         let client = cluster().await;
         let first = Unelected::start(&client, "first", None);
         sleep(Duration::from_secs(30)).await;
         assert!(!first.leadership.is_contended());
         let second = Unelected::start(&client, "second", None);
-        sleep(Duration::from_secs(15)).await;
-        assert!(second.leadership.is_contended());
-        assert!(first.leadership.holds() && second.leadership.holds());
+        sleep(Duration::from_secs(20)).await;
+        for _ in 0..60 {
+            sleep(Duration::from_secs(1)).await;
+            assert!(first.leadership.is_contended() && second.leadership.is_contended());
+            assert!(first.leadership.holds() && second.leadership.holds());
+        }
         assert_eq!(holder(&client).await, "first");
         first.stop().await;
         sleep(Duration::from_secs(8)).await;
         assert!(!second.leadership.is_contended());
         assert_eq!(holder(&client).await, "second");
+        assert_eq!(notes(&client).await, [HOLDER]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_one_that_is_killed_nothing_is_left() {
+        let client = cluster().await;
+        let first = Unelected::start(&client, "first", None);
+        sleep(Duration::from_secs(30)).await;
+        let second = Unelected::start(&client, "second", Some(NAMESPACE));
+        sleep(Duration::from_secs(20)).await;
+        assert!(first.leadership.is_contended());
+        assert_eq!(notes(&client).await, [HOLDER, RIVAL]);
+        second.task.abort();
+        sleep(Duration::from_secs(30)).await;
+        assert!(!first.leadership.is_contended());
+        assert_eq!(notes(&client).await, [HOLDER]);
+        first.stop().await;
+        assert!(notes(&client).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_holder_that_is_killed_is_followed_though_the_other_writes_into_its_lease() {
+        let client = cluster().await;
+        let first = Unelected::start(&client, "first", None);
+        sleep(Duration::from_secs(30)).await;
+        let second = Unelected::start(&client, "second", None);
+        sleep(Duration::from_secs(20)).await;
+        first.task.abort();
+        sleep(Duration::from_secs(30)).await;
+        assert!(!second.leadership.is_contended());
+        assert_eq!(holder(&client).await, "second");
+        second.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_that_watch_a_namespace_each_are_not_in_each_others_way() {
+        let client = cluster().await;
+        let first = Unelected::start(&client, "first", Some(NAMESPACE));
+        let second = Unelected::start(&client, "second", Some("team"));
+        for _ in 0..60 {
+            sleep(Duration::from_secs(1)).await;
+            assert!(!first.leadership.is_contended() && !second.leadership.is_contended());
+        }
+        first.stop().await;
+        second.stop().await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -343,6 +458,8 @@ mod tests {
         let (candidate, elected) = candidate(&client);
         sleep(Duration::from_secs(20)).await;
         assert!(candidate.holds() && unelected.leadership.is_contended());
+        // It would not be read.
+        assert!(notes(&client).await.is_empty());
         unelected.stop().await;
         assert_eq!(holder(&client).await, "candidate");
         elected.abort();

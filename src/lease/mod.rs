@@ -13,7 +13,8 @@
 //! duration by this process's own clock.
 //!
 //! With `--leader-elect=false` there is no election, and nothing keeps a second controller from
-//! acting as well. [`look_out`] at least notices one.
+//! acting as well. [`look_out`] at least notices one; of two that both run without an election each
+//! notices the other, because they leave notes in the Lease.
 
 mod decide;
 mod election;
@@ -22,6 +23,7 @@ mod leadership;
 mod lock;
 mod lookout;
 mod newest;
+mod presence;
 
 pub use decide::{Decision, Record, Seen, decide};
 pub use election::{Election, Role, Timing, TimingError, identity};

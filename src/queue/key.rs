@@ -53,9 +53,9 @@ pub enum Outcome {
     /// Converged, or waiting for a change.
     AwaitChange,
     /// Something was written: plan again at once.
-    Again,
+    Requeue,
     /// Plan again at that time, or earlier if something changes.
-    At(Instant),
+    RequeueAt(Instant),
     /// It failed: plan again after the key's back-off.
     Retry,
 }

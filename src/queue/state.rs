@@ -57,8 +57,8 @@ impl State {
         self.order.insert((at, key));
     }
 
-    /// Takes the key that has been due for longest. The error says when the next one is due, if
-    /// any is.
+    /// Takes the key that has been due for longest. `Err` is that none is due now, and when the
+    /// next one is, if any is queued.
     pub(super) fn pop(&mut self, now: Instant) -> Result<Key, Option<Instant>> {
         match self.order.first() {
             Some((at, _)) if *at <= now => {}

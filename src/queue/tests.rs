@@ -133,7 +133,7 @@ async fn failures_back_off_up_to_ten_seconds_and_a_success_forgets_them() {
         "{longest:?}"
     );
     let taken = queue.next().await;
-    queue.done(taken, Outcome::Again);
+    queue.done(taken, Outcome::Requeue);
     let taken = queue.next().await;
     let start = Instant::now();
     queue.done(taken, Outcome::Retry);
@@ -149,7 +149,7 @@ async fn a_key_that_never_comes_to_rest_is_slowed_down() {
     for _ in 0..WRITES_AT_ONCE {
         let taken = queue.next().await;
         queue.add(taken.clone());
-        queue.done(taken, Outcome::Again);
+        queue.done(taken, Outcome::Requeue);
     }
     assert!(
         start.elapsed() < Duration::from_millis(50),
@@ -159,7 +159,7 @@ async fn a_key_that_never_comes_to_rest_is_slowed_down() {
     for _ in 0..20 {
         let taken = queue.next().await;
         queue.add(taken.clone());
-        queue.done(taken, Outcome::Again);
+        queue.done(taken, Outcome::Requeue);
     }
     assert!(
         start.elapsed() > Duration::from_mins(1),

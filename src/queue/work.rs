@@ -142,36 +142,11 @@ impl Queue {
         }
         state.last_done = Some(now);
         let added = ended.and_then(|ended| ended.again);
-        let wanted = match outcome {
-            Outcome::AwaitChange => None,
-            Outcome::Again => {
-                let writes = state.writes.entry(key.clone()).or_default();
-                *writes = writes.saturating_add(1);
-                let beyond = writes.checked_sub(WRITES_AT_ONCE);
-                if beyond == Some(0) {
-                    tracing::warn!(%key, passes = WRITES_AT_ONCE, "does not come to rest: every pass writes something");
-                }
-                Some(beyond.map_or(now, |beyond| now + backoff(beyond)))
-            }
-            Outcome::At(at) => Some(at),
-            Outcome::Retry => {
-                state.metrics.retried(key.kind);
-                let failures = state.failures.entry(key.clone()).or_default();
-                let delay = backoff(*failures).mul_f64(spread(&key));
-                *failures = failures.saturating_add(1);
-                Some(now + delay)
-            }
-        };
-        if outcome != Outcome::Retry {
-            state.failures.remove(&key);
-        }
-        if outcome != Outcome::Again {
-            state.writes.remove(&key);
-        }
+        let wanted = due_after(&mut state, &key, outcome, now);
         // A back-off holds even if the object changed meanwhile: the writes of the pass itself are
         // such changes. It is short enough to let users wait for it.
         let at = match (wanted, added) {
-            (Some(at), _) if matches!(outcome, Outcome::Retry | Outcome::Again) => Some(at),
+            (Some(at), _) if matches!(outcome, Outcome::Retry | Outcome::Requeue) => Some(at),
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -231,6 +206,36 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic between two statements of this file leaves the state usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a pass that ended so wants the next one, if it does; counts failures and writes in a row.
+fn due_after(state: &mut State, key: &Key, outcome: Outcome, now: Instant) -> Option<Instant> {
+    if outcome != Outcome::Retry {
+        state.failures.remove(key);
+    }
+    if outcome != Outcome::Requeue {
+        state.writes.remove(key);
+    }
+    match outcome {
+        Outcome::AwaitChange => None,
+        Outcome::RequeueAt(at) => Some(at),
+        Outcome::Requeue => {
+            let writes = state.writes.entry(key.clone()).or_default();
+            *writes = writes.saturating_add(1);
+            let beyond = writes.checked_sub(WRITES_AT_ONCE);
+            if beyond == Some(0) {
+                tracing::warn!(%key, passes = WRITES_AT_ONCE, "does not come to rest: every pass writes something");
+            }
+            Some(beyond.map_or(now, |beyond| now + backoff(beyond)))
+        }
+        Outcome::Retry => {
+            state.metrics.retried(key.kind);
+            let failures = state.failures.entry(key.clone()).or_default();
+            let delay = backoff(*failures).mul_f64(spread(key));
+            *failures = failures.saturating_add(1);
+            Some(now + delay)
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! edited need not.
 
 use super::report::Finding;
-use crate::error::{chain, code_of};
+use crate::error::{chain, code_of, if_found};
 use deploy::Settings;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Subject};
@@ -39,7 +39,7 @@ impl Account {
     /// Whether it may be in use. One that can't be asked for may be.
     async fn is_there(&self, client: &Client) -> bool {
         let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &self.namespace);
-        !matches!(api.get_opt(&self.name).await, Ok(None))
+        !matches!(if_found(api.get(&self.name).await), Ok(None))
     }
 }
 
@@ -75,7 +75,7 @@ async fn taken(client: &Client, settings: &Settings) -> kube::Result<Vec<Taken>>
         .filter(|object| object["kind"] == "ClusterRoleBinding")
     {
         let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-        let Some(live) = api.get_opt(name).await? else {
+        let Some(live) = if_found(api.get(name).await)? else {
             continue;
         };
         let subjects = live.subjects.unwrap_or_default();

@@ -1,14 +1,13 @@
 //! Whether another controller looks after the same objects.
 
-use super::CheckOptions;
 use super::report::Finding;
-use crate::act::Kinds;
-use crate::error::{Error, chain, code_of};
+use super::{CheckOptions, argo_cd};
+use crate::error::{chain, code_of};
 use crate::lease::Election;
 use deploy::Settings;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -20,8 +19,6 @@ use std::fmt::Debug;
 const FRESH: SignedDuration = SignedDuration::from_mins(1);
 /// Deployments of the peer, and ours.
 const CONTROLLERS: &str = "app.kubernetes.io/name in (argo-rollouts, weir)";
-/// The part of Argo CD that acts on Applications.
-const ARGO_CD: &str = "app.kubernetes.io/name=argocd-application-controller";
 
 /// `now` is what the cluster's clocks say.
 pub(super) async fn findings(
@@ -44,7 +41,7 @@ pub(super) async fn findings(
     findings.extend(others.map(of_deployment));
     findings.extend(unelected(&here));
     if options.gitops {
-        findings.extend(argo_cd(&mut look, settings).await);
+        findings.extend(argo_cd::findings(&mut look, settings).await);
     }
     let notes = look.notes();
     if findings.is_empty() && notes.is_empty() {
@@ -83,8 +80,8 @@ async fn running(look: &mut Look<'_>, settings: &Settings) -> (Vec<Deployment>, 
 
 /// Lists what may be listed: of the whole cluster, since a controller elsewhere may act on the same
 /// objects, or of the own namespace at least.
-struct Look<'a> {
-    client: &'a Client,
+pub(super) struct Look<'a> {
+    pub(super) client: &'a Client,
     namespace: &'a str,
     /// What was listed in that namespace only.
     narrow: BTreeSet<String>,
@@ -102,7 +99,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    async fn list<K>(&mut self, params: &ListParams) -> Vec<K>
+    pub(super) async fn list<K>(&mut self, params: &ListParams) -> Vec<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         K: Clone + DeserializeOwned + Debug,
@@ -316,50 +313,5 @@ fn of_deployment(deployment: &Deployment) -> Finding {
             "kubectl scale deployment {name} --namespace {namespace} --replicas 0, or give the two \
              different --instance-id"
         ),
-    )
-}
-
-/// Controllers of Argo CD that run. They know no instance ids.
-async fn argo_cd(look: &mut Look<'_>, settings: &Settings) -> Vec<Finding> {
-    let kinds = Kinds::new(look.client.clone());
-    let served = kinds.resolve("argoproj.io/v1alpha1", "Application").await;
-    if matches!(served, Err(Error::UnknownKind { .. })) {
-        // There are no Applications to contend for.
-        return Vec::new();
-    }
-    let labelled = ListParams::default().labels(ARGO_CD);
-    let sets: Vec<StatefulSet> = look.list(&labelled).await;
-    let deployments: Vec<Deployment> = look.list(&labelled).await;
-    let sets = sets
-        .iter()
-        .filter(|set| set.spec.as_ref().and_then(|spec| spec.replicas) != Some(0))
-        .map(|set| of_argo_cd("statefulset", set, settings));
-    let deployments = deployments
-        .iter()
-        .filter(|one| one.spec.as_ref().and_then(|spec| spec.replicas) != Some(0))
-        .map(|one| of_argo_cd("deployment", one, settings));
-    sets.chain(deployments).collect()
-}
-
-fn of_argo_cd(kind: &str, controller: &impl ResourceExt, settings: &Settings) -> Finding {
-    let (namespace, name) = (
-        controller.namespace().unwrap_or_default(),
-        controller.name_any(),
-    );
-    let runs = format!("Argo CD runs: there is the {kind} {name} in the namespace {namespace}");
-    let apart =
-        "`weir install --gitops=false`, and `weir check --gitops=false`, for Rollouts alone";
-    if settings.namespaced && namespace != settings.namespace {
-        return Finding::doubt(
-            format!(
-                "{runs}; it acts on Applications in {} if its application.namespaces names that",
-                settings.namespace
-            ),
-            apart,
-        );
-    }
-    Finding::bad(
-        format!("one controller of Applications only: {runs}"),
-        format!("{apart}; or kubectl scale {kind} {name} --namespace {namespace} --replicas 0"),
     )
 }

@@ -2,7 +2,7 @@
 
 use super::CheckOptions;
 use super::report::Finding;
-use crate::error::{chain, code_of};
+use crate::error::{chain, code_of, if_found};
 use deploy::Settings;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionVersion,
@@ -32,7 +32,7 @@ pub(super) async fn findings(
         if !options.gitops && deploy::is_of_gitops(&ours) {
             continue;
         }
-        match api.get_opt(name).await {
+        match if_found(api.get(name).await) {
             Ok(Some(theirs)) => match trouble(&ours, &theirs) {
                 None => good += 1,
                 Some(finding) => findings.push(finding),

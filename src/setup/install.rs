@@ -1,9 +1,9 @@
 //! `weir install`.
 
 use super::check::NO_SERVER;
-use super::{Finding, InstallOptions, bindings, check_lease, conflict};
+use super::{Finding, InstallOptions, bindings, check_flags, conflict};
 use crate::act::Kinds;
-use crate::error::{Error, chain, code_of};
+use crate::error::{Error, chain, code_of, if_found};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use deploy::Settings;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -30,7 +30,7 @@ impl InstallOptions {
         settings: &Settings,
         out: &mut impl Write,
     ) -> Result<()> {
-        check_lease(settings).map_err(|why| anyhow!(why))?;
+        check_flags(settings).map_err(|why| anyhow!(why))?;
         refuse_harm(client, settings).await?;
         let kinds = Kinds::new(client.clone());
         for object in deploy::install(settings) {
@@ -93,7 +93,7 @@ async fn refuse_harm(client: &Client, settings: &Settings) -> Result<()> {
 /// Makes the namespace. One that is there is somebody's: what its pods may do is not ours to say.
 async fn make_namespace(api: &Api<DynamicObject>, object: &Value) -> Result<String> {
     let name = text(object, "/metadata/name");
-    let live = api.get_opt(name).await;
+    let live = if_found(api.get(name).await);
     let live = live.map_err(|error| anyhow!(words(&error)))?;
     let Some(live) = live else {
         let params = PostParams {

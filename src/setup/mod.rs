@@ -2,6 +2,7 @@
 //! it.
 
 mod access;
+mod argo_cd;
 mod bindings;
 mod check;
 mod conflict;
@@ -14,7 +15,7 @@ mod skew;
 
 pub use check::{CheckOptions, check};
 pub use install::install;
-pub use options::{InstallOptions, check_lease};
+pub use options::{InstallOptions, check_flags};
 pub use others::warn_of_others;
 pub use report::{Finding, Report};
 pub use skew::warn_of_clock;

@@ -144,8 +144,8 @@ fn memory_limit(text: &str) -> Result<String, String> {
 }
 
 /// Arguments of the controller that the manifests do not only have as flags, and what to do
-/// instead.
-const ELSEWHERE: [(&str, &str); 7] = [
+/// instead. The chart refuses the same ones (crates/deploy/src/helm.rs).
+const ELSEWHERE: [(&str, &str); 8] = [
     (
         "namespaced",
         "the rights depend on it: give --namespaced to `weir install` itself",
@@ -175,6 +175,10 @@ const ELSEWHERE: [(&str, &str); 7] = [
         "git_cache",
         "the volume of the cache is at /var/cache/weir, and nothing else can be written to",
     ),
+    (
+        "pod_namespace",
+        "it is the namespace of the installation: give --namespace to `weir install` itself",
+    ),
 ];
 
 fn controller_flags(flags: &[String]) -> Result<ArgMatches, clap::Error> {
@@ -194,22 +198,40 @@ fn controller_flag(text: &str) -> Result<String, String> {
         let said = said.strip_prefix("error: ").unwrap_or(said);
         format!("{said} (one flag each, with its value: --controller-arg=--git-poll=60)")
     })?;
-    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    match ELSEWHERE.iter().find(|(id, _)| given(id)) {
+    match ELSEWHERE.iter().find(|(id, _)| is_given(&matches, id)) {
         Some((_, why)) => Err((*why).to_owned()),
         None => Ok(text.to_owned()),
     }
 }
 
-/// Whether a controller with these settings can take part in the election: one that can't name its
-/// Lease ends as soon as it starts.
+/// Whether a controller with these settings can do what they ask for.
 ///
 /// # Errors
-/// What is wrong with the name of the Lease, and what to do about it.
-pub fn check_lease(settings: &Settings) -> Result<(), String> {
+/// What is wrong with a flag of the controller, and what to do about it.
+pub fn check_flags(settings: &Settings) -> Result<(), String> {
     let flags = controller_flags(&settings.arguments).ok();
-    let given = flags.and_then(|flags| flags.get_one::<String>("leader_election_id").cloned());
-    let lease = given.unwrap_or_else(|| Election::lease_name(settings.instance_id.as_deref()));
+    let given = |id: &str| {
+        let flags = flags.as_ref().filter(|flags| is_given(flags, id))?;
+        flags.get_one::<String>(id).cloned()
+    };
+    check_lease(settings, given("leader_election_id"))?;
+    let namespace = &settings.namespace;
+    match given("control_namespace") {
+        Some(named) if settings.namespaced && named != *namespace => Err(format!(
+            "with --namespaced there are rights in the namespace {namespace} only, and Applications are \
+             looked for there: leave --controller-arg=--control-namespace out"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_given(flags: &ArgMatches, id: &str) -> bool {
+    flags.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+/// A controller that can't name its Lease ends as soon as it starts. `named` is the name by a flag.
+fn check_lease(settings: &Settings, named: Option<String>) -> Result<(), String> {
+    let lease = named.unwrap_or_else(|| Election::lease_name(settings.instance_id.as_deref()));
     match validate::dns_subdomain(&lease).into_iter().next() {
         Some(why) => Err(format!(
             "the Lease can't be named {lease:?}: {why}. Choose another --instance-id, or name the Lease with \
@@ -261,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_controller_that_could_not_name_its_lease_is_not_installed() {
-        let checked = |arguments: &[&str]| check_lease(&options(arguments).unwrap().settings(None));
+        let checked = |arguments: &[&str]| check_flags(&options(arguments).unwrap().settings(None));
         for good in [
             &[][..],
             &["--instance-id="],
@@ -281,6 +303,32 @@ mod tests {
         ] {
             let error = checked(bad).unwrap_err();
             assert!(error.contains(word), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn applications_are_not_looked_for_where_there_are_no_rights() {
+        let checked = |arguments: &[&str]| check_flags(&options(arguments).unwrap().settings(None));
+        let elsewhere = "--controller-arg=--control-namespace=argocd";
+        assert_eq!(checked(&[elsewhere]), Ok(()));
+        assert_eq!(checked(&["--namespaced"]), Ok(()));
+        let own = "--controller-arg=--control-namespace=argo-rollouts";
+        assert_eq!(checked(&["--namespaced", own]), Ok(()));
+        let error = checked(&["--namespaced", elsewhere]).unwrap_err();
+        assert!(error.contains("--control-namespace out"), "{error}");
+    }
+
+    #[test]
+    fn the_chart_refuses_the_same_flags() {
+        let files = deploy::files();
+        let chart = &files["helm/weir/templates/extra-args.yaml"];
+        let command = ControllerArgs::augment_args(Command::new("controller"));
+        for (id, _) in ELSEWHERE {
+            let mut known = command.get_arguments();
+            let arg = known.find(|arg| arg.get_id().as_str() == id).unwrap();
+            let long = arg.get_long().unwrap();
+            let refused = format!("eq $flag \"--{long}\" ");
+            assert!(chart.contains(&refused), "{long}: {chart}");
         }
     }
 
@@ -349,6 +397,7 @@ mod tests {
             ("--metricsport=9", "8090"),
             ("--healthzPort=9", "8080"),
             ("--git-cache=/tmp", "/var/cache/weir"),
+            ("--pod-namespace=a", "give --namespace to `weir install`"),
         ] {
             let error = options(&["--controller-arg", flag]).unwrap_err();
             assert!(error.contains(word), "{flag}: {error}");

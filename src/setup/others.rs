@@ -1,8 +1,11 @@
 //! Whether another controller acts on the objects of one that runs. Those of one namespace have a
-//! Lease that keeps them apart; of those elsewhere only their Deployments can be seen.
+//! Lease that keeps them apart; of those elsewhere only their Deployments can be seen, and of Argo
+//! CD, which acts on Applications, its pods.
+//!
+//! Nothing is asked for that the roles of the installation do not allow.
 
-use super::conflict;
 use super::report::Finding;
+use super::{argo_cd, conflict};
 use deploy::Settings;
 use kube::Client;
 use std::collections::BTreeMap;
@@ -10,24 +13,35 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Between two looks: a second controller is somebody's mistake, and may come at any time.
-const LOOK_AGAIN: Duration = Duration::from_mins(15);
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// After a look at which nothing could be seen.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
 /// For a controller that runs, installed as in `settings`: says once of each other controller that
 /// acts on the same objects. Never ends.
 pub async fn warn_of_others(client: Client, settings: Settings) {
-    let mut told = BTreeMap::new();
+    let mut told = [Told::new(), Told::new()];
     loop {
-        let pause = match conflict::others(&client, &settings).await {
-            Some(found) => {
-                told = tell(&told, found);
-                LOOK_AGAIN
+        let found = [
+            controllers(&client, &settings).await,
+            argo_cd::running(&client, &settings).await,
+        ];
+        let is_all_seen = found.iter().all(Option::is_some);
+        for (told, found) in told.iter_mut().zip(found) {
+            if let Some(found) = found {
+                *told = tell(told, found);
             }
-            None => TRY_AGAIN,
-        };
-        sleep(pause).await;
+        }
+        sleep(if is_all_seen { LOOK_AGAIN } else { TRY_AGAIN }).await;
     }
+}
+
+/// Controllers of Rollouts elsewhere. One of a single namespace has no right to look for them.
+async fn controllers(client: &Client, settings: &Settings) -> Option<Vec<Finding>> {
+    if settings.namespaced {
+        return Some(Vec::new());
+    }
+    conflict::others(client, settings).await
 }
 
 /// What was found, and its remedy.
@@ -56,7 +70,8 @@ fn tell(told: &Told, found: Vec<Finding>) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apiserver::ApiServer;
+    use apiserver::{ApiServer, Gvk};
+    use deploy::RULES;
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Namespace;
     use kube::Api;
@@ -103,6 +118,54 @@ mod tests {
         assert_eq!(found, Some(Vec::new()));
     }
 
+    /// A cluster without our definitions, in which Argo CD runs in the namespace `argocd`.
+    fn with_argo_cd() -> ApiServer {
+        let api = ApiServer::builder().build();
+        let namespace = json!({"metadata": {"name": "argocd"}});
+        let kind = Gvk::new("", "v1", "Namespace");
+        api.create(&kind, None, namespace).unwrap();
+        let pod = json!({
+            "metadata": {
+                "name": "argocd-application-controller-0",
+                "labels": {"app.kubernetes.io/name": "argocd-application-controller"},
+            },
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        let kind = Gvk::new("", "v1", "Pod");
+        api.create(&kind, Some("argocd"), pod).unwrap();
+        api
+    }
+
+    #[tokio::test]
+    async fn argo_cd_is_told_of_where_applications_are_looked_after() {
+        let (api, settings) = (with_argo_cd(), Settings::default());
+        let client = api.client();
+        let nothing = Some(Vec::new());
+        assert_eq!(argo_cd::running(&client, &settings).await, nothing);
+        let kind = Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+        for definition in deploy::crds() {
+            api.create(&kind, None, definition).unwrap();
+        }
+        let found = argo_cd::running(&client, &settings).await.unwrap();
+        let told = tell(&Told::new(), found.clone());
+        let (what, remedy) = told.first_key_value().unwrap();
+        assert!(what.contains("Argo CD runs in the namespace argocd"));
+        assert!(remedy.contains("--gitops=false"), "{remedy}");
+        assert_eq!(tell(&told, found), told);
+        let alone = Settings {
+            gitops: false,
+            ..settings.clone()
+        };
+        assert_eq!(argo_cd::running(&client, &alone).await, nothing);
+        let elsewhere = Settings {
+            namespaced: true,
+            ..settings
+        };
+        assert_eq!(argo_cd::running(&client, &elsewhere).await, nothing);
+        let allowed = RULES.iter().any(|rule| rule.allows("", "pods", "list"));
+        assert!(allowed, "the roles must allow what it lists");
+    }
+
     #[tokio::test]
     async fn where_nothing_can_be_seen_nothing_is_known() {
         let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
@@ -110,6 +173,8 @@ mod tests {
         });
         let client = Client::new(service, "default");
         let found = conflict::others(&client, &Settings::default()).await;
+        assert_eq!(found, None);
+        let found = argo_cd::running(&client, &Settings::default()).await;
         assert_eq!(found, None);
     }
 }

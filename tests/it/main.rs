@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod acceptance_engine;
+mod acceptance_interrupted;
 mod analysis;
 mod coming_and_going;
 mod experiments;
@@ -30,6 +31,7 @@ mod providers;
 mod replica;
 mod scoping;
 mod setup;
+mod setup_conflicts;
 mod timelines;
 mod walkthrough;
 mod world;

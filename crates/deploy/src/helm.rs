@@ -34,6 +34,7 @@ instanceId: ''
 # --skip-crds then, and apply the definitions of Rollouts yourself.
 gitops: true
 # More flags of `weir controller`, such as --git-poll=60. Of a flag that is given twice the last one holds.
+# Refused are --leader-elect, and flags that rights, ports, volumes or other values go by.
 extraArgs: []
 # What Applications may deploy. False: grant it yourself, by ClusterRoles with the label
 # weir.dev/aggregate-to-gitops: 'true'.
@@ -60,6 +61,48 @@ weir check --namespace {{ .Release.Namespace }}{{ if .Values.namespaced }} --nam
 
 const NAMESPACE: &str = "{{ .Release.Namespace }}";
 
+const METRICS_PORT: &str =
+    "the Service, the NetworkPolicy and the ServiceMonitor name the port 8090";
+const OWN_NAMESPACE: &str =
+    "with the value namespaced there are rights in the release's namespace only; leave it out";
+
+/// Flags that the rest of the chart goes by, and what to do instead of naming them in `extraArgs`.
+/// `weir install` refuses the same ones.
+const REFUSED: [(&str, &str); 9] = [
+    (
+        "--namespaced",
+        "rights depend on it; set the value namespaced",
+    ),
+    ("--instance-id", "set the value instanceId"),
+    ("--gitops", "rights depend on it; set the value gitops"),
+    (
+        "--leader-elect",
+        "the pods run side by side, at least while one takes the place of another, and only the election \
+         keeps two from acting; leave it out",
+    ),
+    ("--metricsPort", METRICS_PORT),
+    ("--metricsport", METRICS_PORT),
+    (
+        "--healthzPort",
+        "the probes and the NetworkPolicy name the port 8080",
+    ),
+    (
+        "--git-cache",
+        "the volume of the cache is at /var/cache/weir, and nothing else can be written to",
+    ),
+    (
+        "--pod-namespace",
+        "it is the namespace of the release; leave it out",
+    ),
+];
+
+/// The same where there are rights in the namespace of the release only.
+const REFUSED_NAMESPACED: [(&str, &str); 3] = [
+    ("--control-namespace", OWN_NAMESPACE),
+    ("--namespace", OWN_NAMESPACE),
+    ("-n", OWN_NAMESPACE),
+];
+
 /// Chart files by path below the chart, without the CustomResourceDefinitions.
 pub(crate) fn files() -> Vec<(&'static str, String)> {
     let image = Image::default().0;
@@ -85,6 +128,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ),
         ("templates/NOTES.txt", NOTES.to_owned()),
         ("templates/controller.yaml", of_controller()),
+        ("templates/extra-args.yaml", of_extra_arguments()),
         ("templates/rbac.yaml", of_rights()),
         ("templates/monitoring.yaml", of_monitoring()),
     ]
@@ -195,6 +239,27 @@ fn arguments(pad: &str) -> String {
         "{{- end }}",
     ];
     indented(&lines.join("\n"), pad.len()) + "\n"
+}
+
+/// Makes no objects: it fails where `extraArgs` has a flag that the rest of the chart contradicts.
+fn of_extra_arguments() -> String {
+    let always = REFUSED.iter().map(refused).collect::<String>();
+    let namespaced = REFUSED_NAMESPACED.iter().map(refused).collect::<String>();
+    format!(
+        "# Makes no objects: refuses what extraArgs must not have.\n\
+         {{{{- range .Values.extraArgs }}}}\n\
+         {{{{- $flag := toString . | splitList \"=\" | first }}}}\n\
+         {always}\
+         {{{{- if $.Values.namespaced }}}}\n\
+         {namespaced}\
+         {{{{- end }}}}\n\
+         {{{{- end }}}}\n"
+    )
+}
+
+fn refused((flag, why): &(&str, &str)) -> String {
+    let fail = format!("{{{{ fail \"extraArgs has {flag}: {why}\" }}}}");
+    format!("{{{{- if eq $flag \"{flag}\" }}}}{fail}{{{{ end }}}}\n")
 }
 
 fn of_rights() -> String {

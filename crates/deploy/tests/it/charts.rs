@@ -73,7 +73,7 @@ fn settings(namespaced: bool) -> Settings {
     }
 }
 
-fn helm(path: &Path, more: &[&str]) -> String {
+fn helm_template(path: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(path);
     command
         .args(["template", "weir"])
@@ -85,7 +85,11 @@ fn helm(path: &Path, more: &[&str]) -> String {
             "1.34.0",
         ])
         .args(more);
-    output(&mut command)
+    command
+}
+
+fn helm(path: &Path, more: &[&str]) -> String {
+    output(&mut helm_template(path, more))
 }
 
 #[test]
@@ -168,6 +172,40 @@ fn helm_puts_in_what_its_values_say() {
     let rules = &objects["PrometheusRule weir"]["spec"]["groups"][0]["rules"];
     let monitoring = deploy::monitoring(&settings(false));
     assert_eq!(rules, &monitoring[1]["spec"]["groups"][0]["rules"]);
+}
+
+#[test]
+fn helm_refuses_flags_that_the_rest_of_the_chart_contradicts() {
+    let Some(path) = tool("helm", "WEIR_HELM") else {
+        return;
+    };
+    let rendered_with = |namespaced: bool, flag: &str| {
+        let values = format!("namespaced={namespaced},extraArgs={{--git-poll=30,{flag}}}");
+        helm_template(&path, &["--set", &values]).output().unwrap()
+    };
+    for (namespaced, flag, word) in [
+        (false, "--leader-elect=false", "keeps two from acting"),
+        (false, "--namespaced", "the value namespaced"),
+        (false, "--instance-id=a", "the value instanceId"),
+        (false, "--gitops=false", "the value gitops"),
+        (false, "--metricsport=9", "8090"),
+        (false, "--healthzPort=9", "8080"),
+        (false, "--git-cache=/tmp", "/var/cache/weir"),
+        (false, "--pod-namespace=a", "leave it out"),
+        (true, "--control-namespace=a", "leave it out"),
+    ] {
+        let refused = rendered_with(namespaced, flag);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{flag}");
+        let name = flag.split('=').next().unwrap();
+        let said = format!("extraArgs has {name}: ");
+        assert!(error.contains(&said) && error.contains(word), "{error}");
+    }
+    // What begins with the same letters is another flag.
+    for flag in ["--leader-election-id=mine", "--control-namespace=a"] {
+        let taken = rendered_with(false, flag);
+        assert!(taken.status.success(), "{flag}");
+    }
 }
 
 #[test]
