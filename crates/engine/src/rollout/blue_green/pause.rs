@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use plan::WaitingOn;
 
 impl Context<'_> {
-    /// All new pods that this stage wants are available.
+    /// All new pods that this stage wants are available, and there are no others: beside evictions
+    /// there may be more than are wanted.
     pub(super) fn is_ready_for_pause(&self) -> bool {
+        let size = self.preview_size();
         self.new_set()
-            .is_some_and(|new| new.available() == self.preview_size())
+            .is_some_and(|new| new.replicas == size && new.available() == size)
     }
 
     pub(super) fn pause_before_switch(&mut self) {
@@ -29,7 +31,10 @@ impl Context<'_> {
         }
         let paused = self.pause(PauseReason::BlueGreenPause).is_some();
         if paused && self.is_pause_completed() {
-            self.pauses.remove(PauseReason::BlueGreenPause);
+            // One that ended before anything could come of it would begin again.
+            if self.is_preview() || self.is_new_saturated() {
+                self.pauses.remove(PauseReason::BlueGreenPause);
+            }
         } else if paused {
             self.wait_for_promotion();
         } else if !self.stored.controller_pause || !self.stored.pause_conditions.is_empty() {
@@ -38,6 +43,11 @@ impl Context<'_> {
             self.pauses.add(PauseReason::BlueGreenPause);
             self.wait_for_promotion();
         }
+    }
+
+    /// Whether another number of pods is wanted once the pause is over.
+    fn is_preview(&self) -> bool {
+        self.preview_size() != self.replicas()
     }
 
     /// Whether the update has been let through, and neither the switch nor the scale-up of the

@@ -88,13 +88,10 @@ impl Context<'_> {
             return;
         }
         self.own_service(&active);
-        let saturated = self
-            .new_set()
-            .is_some_and(|new| new.is_saturated(self.replicas()) && !new.is_outdated());
         // A pause keeps traffic where it is; where nobody answers any more there is nothing to
         // keep.
         let held = self.is_halted() && !(self.is_stable_lost() && self.is_active_lost());
-        if held || !self.is_ready_for_pause() || !saturated {
+        if held || !self.is_ready_for_pause() || !self.is_new_saturated() {
             let missing = |&index: &usize| self.sets[index].available() < self.sets[index].replicas;
             if let Some(new) = self.new.filter(missing) {
                 self.wait_for_pods(new);
@@ -105,6 +102,12 @@ impl Context<'_> {
         if self.is_fast_tracked() || done {
             self.ensure_target(&active, self.new, Gate::Open);
         }
+    }
+
+    /// All new pods that there are to be in the end are available.
+    pub(super) fn is_new_saturated(&self) -> bool {
+        self.new_set()
+            .is_some_and(|new| new.is_saturated(self.replicas()) && !new.is_outdated())
     }
 
     /// Where the active service leads now there are ready pods. One that selects no revision leads

@@ -167,7 +167,7 @@ impl Context<'_> {
     }
 
     /// Resolved `maxSurge` and `maxUnavailable`, pods (§3.9).
-    pub(super) fn surge_and_unavailable(&self) -> (i32, i32) {
+    pub(crate) fn surge_and_unavailable(&self) -> (i32, i32) {
         let canary = self.canary();
         let replicas = self.replicas();
         let surge = canary.max_surge_or_default();
