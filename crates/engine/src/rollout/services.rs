@@ -84,11 +84,12 @@ impl Context<'_> {
         }
     }
 
-    /// Available pods of the ReplicaSet that a service selects now; those that are leaving count,
-    /// since they answer what comes until the service has moved.
+    /// Ready pods of the ReplicaSet that a service selects now: whether they are available yet is
+    /// nothing to those who send requests. Those that are leaving count, since they answer what
+    /// comes until the service has moved.
     pub(crate) fn pods_behind(&self, service: &str) -> i32 {
         let set = self.set_by_hash(self.live_selector(service));
-        set.map_or(0, OwnedSet::available)
+        set.map_or(0, OwnedSet::ready)
     }
 
     /// Points a service at a hash.
