@@ -49,6 +49,18 @@ const CONTAINERS: Column = wide("Containers");
 const IMAGES: Column = wide("Images");
 const SELECTOR: Column = wide("Selector");
 
+/// Of what keeps a number of pods of one template.
+const OF_REPLICAS: [Column; 8] = [
+    NAME,
+    int("Desired"),
+    int("Current"),
+    int("Ready"),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
 /// Group, plural, columns.
 type Row = (&'static str, &'static str, &'static [Column]);
 
@@ -73,20 +85,7 @@ const ROWS: &[Row] = &[
         "podtemplates",
         &[NAME, col("Containers"), col("Images"), col("Pod Labels")],
     ),
-    (
-        "",
-        "replicationcontrollers",
-        &[
-            NAME,
-            int("Desired"),
-            int("Current"),
-            int("Ready"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            SELECTOR,
-        ],
-    ),
+    ("", "replicationcontrollers", &OF_REPLICAS),
     (
         "policy",
         "poddisruptionbudgets",
@@ -98,20 +97,7 @@ const ROWS: &[Row] = &[
             AGE,
         ],
     ),
-    (
-        "apps",
-        "replicasets",
-        &[
-            NAME,
-            int("Desired"),
-            int("Current"),
-            int("Ready"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            SELECTOR,
-        ],
-    ),
+    ("apps", "replicasets", &OF_REPLICAS),
     (
         "apps",
         "daemonsets",

@@ -115,15 +115,7 @@ impl<'a> Context<'a> {
     }
 
     fn adopt(&mut self, set: &mut OwnedSet) {
-        let mut owners = set
-            .live
-            .metadata
-            .owner_references
-            .clone()
-            .unwrap_or_default();
-        owners.push(self.owner_reference());
-        set.extra
-            .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
+        change_owners(set, |owners| owners.push(self.owner_reference()));
         // Whose Rollout is gone, or has another uid now, would lose its pods to the garbage
         // collector. This changes nothing, and fails unless the Rollout is as it was seen.
         let uid = self.uid().to_owned();
@@ -136,15 +128,9 @@ impl<'a> Context<'a> {
     }
 
     fn release(&mut self, mut set: OwnedSet) {
-        let mut owners = set
-            .live
-            .metadata
-            .owner_references
-            .clone()
-            .unwrap_or_default();
-        owners.retain(|owner| owner.uid != self.uid());
-        set.extra
-            .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
+        change_owners(&mut set, |owners| {
+            owners.retain(|owner| owner.uid != self.uid());
+        });
         let name = set.name().to_owned();
         self.decide("release", format!("{name} no longer matches the selector"));
         self.actions.extend(set.patch());
@@ -228,4 +214,13 @@ fn base_status(stored: &RolloutStatus) -> RolloutStatus {
         duration: stored.duration.clone(),
         ..RolloutStatus::default()
     }
+}
+
+/// Has other owners written to a ReplicaSet.
+fn change_owners(set: &mut OwnedSet, change: impl FnOnce(&mut Vec<OwnerReference>)) {
+    let owners = &set.live.metadata.owner_references;
+    let mut owners = owners.clone().unwrap_or_default();
+    change(&mut owners);
+    set.extra
+        .insert("metadata".to_owned(), json!({"ownerReferences": owners}));
 }

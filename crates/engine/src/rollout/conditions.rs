@@ -65,6 +65,12 @@ pub(crate) fn set(status: &mut RolloutStatus, change: Change, now: Timestamp) ->
     true
 }
 
+/// Sets a condition that counts as a new one with each message.
+pub(crate) fn renew(status: &mut RolloutStatus, change: Change, now: Timestamp) {
+    remove(status, change.kind);
+    overwrite(status, change, now);
+}
+
 /// Whether a condition has that status and that reason: then [`set`] changes nothing, and what it
 /// would say need not be put into words.
 fn is_set(status: &RolloutStatus, kind: &str, (state, reason): (&str, &str)) -> bool {

@@ -278,16 +278,16 @@ impl Context<'_> {
         if told.map(|told| told.message.as_str()) == wanted {
             return;
         }
-        let wanted = wanted.map(str::to_owned);
-        conditions::remove(&mut self.status, ROUTES_ANNOTATION);
-        if let Some(message) = wanted {
-            let change = Change {
-                kind: ROUTES_ANNOTATION,
-                status: "True",
-                reason: RECORDED,
-                message,
-            };
-            conditions::set(&mut self.status, change, self.now);
-        }
+        let Some(message) = wanted.map(str::to_owned) else {
+            conditions::remove(&mut self.status, ROUTES_ANNOTATION);
+            return;
+        };
+        let change = Change {
+            kind: ROUTES_ANNOTATION,
+            status: "True",
+            reason: RECORDED,
+            message,
+        };
+        conditions::renew(&mut self.status, change, self.now);
     }
 }

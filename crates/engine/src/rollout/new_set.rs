@@ -118,14 +118,13 @@ impl Context<'_> {
             return false;
         }
         if !told {
-            conditions::remove(&mut self.status, condition::PROGRESSING);
             let change = Change {
                 kind: condition::PROGRESSING,
                 status: "False",
                 reason: reason::REPLICA_SET_CREATE_ERROR,
                 message: message.clone(),
             };
-            conditions::set(&mut self.status, change, self.now);
+            conditions::renew(&mut self.status, change, self.now);
             self.warn(reason::REPLICA_SET_CREATE_ERROR, message.clone());
         }
         self.wait_for_fix(message);

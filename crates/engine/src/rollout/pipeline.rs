@@ -196,14 +196,13 @@ fn invalid(mut cx: Context<'_>, error: &str) -> Plan<RolloutStatus> {
     cx.status = cx.stored_status();
     let stored = conditions::find(&cx.status, condition::INVALID_SPEC);
     if stored.is_none_or(|stored| stored.message != message) {
-        conditions::remove(&mut cx.status, condition::INVALID_SPEC);
         let change = Change {
             kind: condition::INVALID_SPEC,
             status: "True",
             reason: reason::INVALID_SPEC,
             message: message.clone(),
         };
-        conditions::set(&mut cx.status, change, cx.now);
+        conditions::renew(&mut cx.status, change, cx.now);
     }
     let generation = cx.rollout.metadata.generation.unwrap_or(0);
     cx.status.observed_generation = generation.to_string();

@@ -35,6 +35,7 @@ mod seed;
 mod service_order;
 mod single_pods;
 mod swarm;
+mod third_revision;
 mod timelines;
 mod vectors;
 mod ways_back;

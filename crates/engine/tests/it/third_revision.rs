@@ -1,0 +1,257 @@
+//! A third revision that comes while the second one has traffic, and what stable pods that do not
+//! answer have to do with it.
+
+use crate::operations::{current, paused, routed, size, status, until, update, user, weight};
+use crate::outcomes::stable;
+use crate::ping_pong::ping_pong;
+use crate::swarm::template;
+use crate::world::World;
+use serde_json::{Value, json};
+
+/// What is printed of a world that is not as it should be.
+fn shown(world: &World) -> String {
+    format!("{:?} {:#}", world.sizes(), world.rollout()["status"])
+}
+
+/// A superseded canary has most of the traffic, and the stable pods cannot take it back: the fix
+/// takes it over.
+#[test]
+fn a_fix_gets_past_broken_stable_pods() {
+    let turned = in_two_weights(ping_pong());
+    let strategy = in_two_weights(routed());
+    let mut dynamic = strategy.clone();
+    dynamic["canary"]["dynamicStableScale"] = json!(true);
+    for (strategy, is_aborted) in [
+        (&strategy, false),
+        (&strategy, true),
+        (&dynamic, false),
+        (&turned, false),
+    ] {
+        let mut world = paused(strategy);
+        let (first, second) = (stable(&world), current(&world));
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+        world.dead_images.insert("demo:blue".to_owned());
+        world.kill_pods(&first);
+        user(&mut world, &json!({"status": {"abort": is_aborted}}));
+        world.sleep(60.0);
+        update(&mut world, 2);
+        until(&mut world, "Paused");
+        world.sleep(60.0);
+        let third = current(&world);
+        let page = shown(&world);
+        assert_eq!(given(&world, &third), 80, "{page}");
+        assert_eq!(world.ready_of(&third), 4, "{page}");
+        assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+        // Nothing keeps what it came in the place of.
+        assert_eq!(size(&world, &second), 0, "{page}");
+        for _ in 0..2 {
+            until(&mut world, "Paused");
+            user(&mut world, &json!({"status": {"pauseConditions": null}}));
+            world.sleep(5.0);
+        }
+        until(&mut world, "Healthy");
+        assert_eq!(
+            (stable(&world), given(&world, &third)),
+            (third.clone(), 100)
+        );
+    }
+}
+
+/// What the route gives the services that select a revision.
+fn given(world: &World, hash: &str) -> i64 {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = world.objects[&key]["spec"]["rules"][0]["backendRefs"].clone();
+    let backends = backends.as_array().cloned().unwrap();
+    let of_hash = backends.into_iter().filter(|backend| {
+        let service = backend["name"].as_str().unwrap();
+        world.selected(service).as_deref() == Some(hash)
+    });
+    of_hash
+        .map(|backend| backend["weight"].as_i64().unwrap())
+        .sum()
+}
+
+/// From now on, no more than so many of the stable pods answer.
+fn break_stable_pods_but(world: &mut World, ready: usize) {
+    let first = stable(world);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.kill_pods(&first);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&first)).take(ready) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.settle();
+    assert_eq!(world.ready_of(&first), ready as i64);
+}
+
+/// All pods answer again.
+fn heal(world: &mut World) {
+    world.dead_images.clear();
+    let now = world.now;
+    for at in world.ready_at.values_mut() {
+        *at = now.min(*at);
+    }
+}
+
+/// A fix of a second revision that has 80 of 100 from the last of its steps, each with a pause,
+/// while so many of five stable pods answer.
+fn fixed_behind(strategy: &Value, ready: usize) -> World {
+    let mut world = paused(strategy);
+    let second = current(&world);
+    let steps = strategy["canary"]["steps"].as_array().unwrap();
+    for _ in 1..steps.len() / 2 {
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+    }
+    assert_eq!(given(&world, &second), 80);
+    break_stable_pods_but(&mut world, ready);
+    update(&mut world, 2);
+    world.sleep(120.0);
+    world
+}
+
+fn in_two_weights(mut strategy: Value) -> Value {
+    strategy["canary"]["steps"] =
+        json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 80}, {"pause": {}}]);
+    strategy
+}
+
+/// What the step leaves them needs four of five.
+#[test]
+fn a_fix_gets_past_stable_pods_too_few_of_which_answer() {
+    for strategy in [in_two_weights(routed()), in_two_weights(ping_pong())] {
+        for ready in [1, 3] {
+            let mut world = fixed_behind(&strategy, ready);
+            let third = current(&world);
+            let page = shown(&world);
+            assert_eq!(given(&world, &third), 80, "{page}");
+            assert_eq!(world.ready_of(&third), 4, "{page}");
+            assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+            // They are there again, and the fix has what its step says.
+            let mut healed = world.clone();
+            heal(&mut healed);
+            healed.sleep(60.0);
+            assert_eq!(given(&healed, &third), 20, "{page}");
+            // They never are, and the fix is stable in the end.
+            for _ in 0..2 {
+                until(&mut world, "Paused");
+                user(&mut world, &json!({"status": {"pauseConditions": null}}));
+                world.sleep(5.0);
+            }
+            until(&mut world, "Healthy");
+            assert_eq!(stable(&world), third);
+        }
+    }
+}
+
+/// Enough stable pods answer to give the rest to, and the fix gets no more than its step.
+#[test]
+fn a_fix_takes_nothing_over_while_enough_stable_pods_answer() {
+    let world = fixed_behind(&in_two_weights(routed()), 4);
+    assert_eq!(
+        (weight(&world), status(&world, "currentStepIndex")),
+        (20, json!(1))
+    );
+    assert_eq!(world.selected("canary"), Some(current(&world)));
+    assert_eq!(size(&world, &current(&world)), 1);
+}
+
+/// Three of five stable pods are too few for what the first step leaves them, and enough for the
+/// second: what was taken over is given back at once, not by way of the first step's weight.
+#[test]
+fn a_fix_gives_back_what_a_later_step_leaves_to_enough_stable_pods() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([
+        {"setWeight": 20}, {"pause": {}},
+        {"setWeight": 50}, {"pause": {}},
+        {"setWeight": 80}, {"pause": {}},
+    ]);
+    let mut world = fixed_behind(&strategy, 3);
+    let third = current(&world);
+    let page = shown(&world);
+    assert_eq!(given(&world, &third), 80, "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(30.0);
+    let page = shown(&world);
+    assert_eq!(given(&world, &third), 50, "{page}");
+    assert_eq!(world.ready_of(&third), 3, "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 3, "{page}");
+}
+
+/// The second revision was aborted, and its service leads to the stable pods, some of which do not
+/// answer for a while: what they have is not handed to a fix whose step asks for less.
+#[test]
+fn a_fix_takes_nothing_over_from_stable_pods() {
+    let mut world = paused(&routed());
+    let first = stable(&world);
+    break_stable_pods_but(&mut world, 3);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    // Nothing goes on at the route as long as they are too few for all of the traffic.
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (40, Some(first.clone()))
+    );
+    let steps = json!([{"setWeight": 10}, {"pause": {}}]);
+    let canary = json!({"strategy": {"canary": {"steps": steps}}, "template": template(2)});
+    user(&mut world, &json!({"spec": canary}));
+    world.sleep(120.0);
+    let third = current(&world);
+    let page = shown(&world);
+    assert_eq!(world.selected("canary"), Some(first), "{page}");
+    assert_eq!(size(&world, &third), 1, "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 0, "{page}");
+    heal(&mut world);
+    world.sleep(60.0);
+    let page = shown(&world);
+    assert_eq!(given(&world, &third), 10, "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+}
+
+/// An autoscaler asks for more pods, and the stable ones are slow to come: those that are there can
+/// take as much as those of the superseded revision do.
+#[test]
+fn a_fix_takes_nothing_over_while_stable_pods_have_yet_to_come() {
+    let mut world = paused(&in_two_weights(routed()));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    assert_eq!(given(&world, &second), 80);
+    world.dead_images.insert("demo:blue".to_owned());
+    user(
+        &mut world,
+        &json!({"spec": {"replicas": 10, "template": template(2)}}),
+    );
+    world.sleep(60.0);
+    let third = current(&world);
+    let page = shown(&world);
+    assert_eq!((size(&world, &first), world.ready_of(&first)), (10, 5));
+    assert_eq!(given(&world, &second), 80, "{page}");
+    assert_eq!(size(&world, &third), 2, "{page}");
+    heal(&mut world);
+    world.sleep(60.0);
+    let page = shown(&world);
+    assert_eq!(given(&world, &third), 20, "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+}
+
+/// Where nothing was superseded there is nothing to take over: stable pods that do not answer for a
+/// while hand no more to the update.
+#[test]
+fn an_update_keeps_its_weight_and_pods_while_stable_pods_do_not_answer() {
+    for ready in [1, 2, 4] {
+        let mut world = paused(&routed());
+        let second = current(&world);
+        break_stable_pods_but(&mut world, ready);
+        world.sleep(60.0);
+        let page = shown(&world);
+        assert_eq!(
+            (given(&world, &second), size(&world, &second)),
+            (40, 2),
+            "{page}"
+        );
+        assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+    }
+}
