@@ -86,7 +86,7 @@ impl Id {
     /// The address that a manifest gives itself.
     pub fn of_json(object: &Value) -> Option<Self> {
         let kind = Kind::of(object.get("kind")?.as_str()?)?;
-        Some(Self::new(kind, object.pointer("/metadata/name")?.as_str()?))
+        Some(Self::new(kind, object["metadata"]["name"].as_str()?))
     }
 
     pub fn key(&self) -> ObjectKey {
@@ -247,10 +247,9 @@ impl Object {
 
     pub fn uid(&self) -> &str {
         match &self.body {
-            Body::HttpRoute(own) | Body::Ingress(own) => own
-                .pointer("/metadata/uid")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
+            Body::HttpRoute(own) | Body::Ingress(own) => {
+                own["metadata"]["uid"].as_str().unwrap_or_default()
+            }
             Body::Packed(own) => &own.uid,
             _ => self
                 .metadata()
@@ -273,7 +272,7 @@ impl Object {
         let (Body::HttpRoute(own) | Body::Ingress(own)) = &self.body else {
             return self.controller().map(|owner| owner.uid.as_str());
         };
-        let mut owners = own.pointer("/metadata/ownerReferences")?.as_array()?.iter();
+        let mut owners = own["metadata"]["ownerReferences"].as_array()?.iter();
         let owner = owners.find(|owner| owner["controller"] == true)?;
         owner.get("uid")?.as_str()
     }

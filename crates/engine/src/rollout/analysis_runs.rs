@@ -403,6 +403,14 @@ impl Context<'_> {
             })
     }
 
+    /// Whether the stored status tells of a pre-promotion analysis that goes on. One that it does
+    /// not tell of yet was added after a pause had been ended, and one that could not tell is
+    /// another question than that pause.
+    pub(crate) fn is_pre_promotion_under_way(&self) -> bool {
+        self.stored_run_status(Role::PrePromotion)
+            .is_some_and(|run| !run.status.is_some_and(is_completed))
+    }
+
     /// Whether anything is analysed after the switch. An analysis without templates is none.
     pub(crate) fn has_post_promotion_analysis(&self) -> bool {
         let strategy = self.rollout.spec.blue_green();

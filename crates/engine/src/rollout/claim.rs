@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
             weights: stored.canary.weights.clone(),
             held_weight: None,
             is_routing_broken: false,
-            is_evicting: false,
+            evictions: Vec::new(),
             current_hash: String::new(),
             step_hash: String::new(),
             sets: Vec::new(),

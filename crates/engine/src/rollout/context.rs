@@ -9,6 +9,7 @@ use crate::snapshot::RolloutSnapshot;
 use crate::traffic::{Former, Observed, Record};
 use api::{Rollout, RolloutStatus, TrafficWeights};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, WaitingOn};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -66,8 +67,9 @@ pub(crate) struct Context<'a> {
     pub(crate) held_weight: Option<i32>,
     /// A router could not be told what this pass wants of it.
     pub(crate) is_routing_broken: bool,
-    /// Pods are evicted in this pass: none are scaled away beside them.
-    pub(crate) is_evicting: bool,
+    /// Pods that a restart takes away in this pass, unless it scales some away: see
+    /// [`Self::carry_out_evictions`].
+    pub(crate) evictions: Vec<Arc<Pod>>,
     /// Actions in the order in which they were decided, before the ReplicaSets' patches.
     pub(crate) actions: Vec<Action>,
     /// Actions after the ReplicaSets' patches.
@@ -235,6 +237,7 @@ impl Context<'_> {
 
     /// The plan: services and routes first, then pods, then what is to go.
     pub(crate) fn done(mut self) -> Plan<RolloutStatus> {
+        self.carry_out_evictions();
         let mut actions = self.selector_patches();
         actions.append(&mut self.actions);
         let (grow, shrink): (Vec<_>, Vec<_>) = self

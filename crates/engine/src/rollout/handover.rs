@@ -34,6 +34,8 @@ impl Context<'_> {
     pub(crate) fn hand_over(&mut self) {
         let mut left = self.former.clone();
         left.retain(|former| self.take_back(former));
+        let is_left = !left.is_empty();
+        left.extend(self.lost_routes());
         let Some(stored) = self.stored_record.clone().filter(|_| !left.is_empty()) else {
             self.record_routes();
             return;
@@ -43,7 +45,21 @@ impl Context<'_> {
         if kept.as_ref() != Some(&*stored) || self.is_record_lost() {
             self.write_record(kept.as_ref());
         }
-        self.left_record = kept;
+        self.left_record = kept.filter(|_| is_left);
+    }
+
+    /// Routes that the spec no longer names, and that went while they divided the traffic: one that
+    /// somebody brings back as it was goes on with that, and then it is given back. Such a route
+    /// stays on record until it has been seen again, or until a router that came in its place is at
+    /// rest; what was at rest when it went is forgotten. (The weights go from the status in the
+    /// pass in which a router is given up: without any, this was decided before.)
+    pub(crate) fn lost_routes(&self) -> Vec<Former> {
+        let weights = self.stored.canary.weights.as_ref();
+        let divided = weights.is_none_or(|weights| weights.canary.weight > 0);
+        let stored = self.stored_record.as_ref().filter(|_| divided);
+        stored.map_or_else(Vec::new, |stored| {
+            stored.lost(self.digest.record.as_ref(), &self.snapshot.objects)
+        })
     }
 
     /// Whether anything is left of it after this pass, or before.
@@ -161,6 +177,9 @@ impl Context<'_> {
             // Both are gone: nobody gets the traffic as it is, and nobody will.
             return true;
         }
+        if self.is_one_behind(former) {
+            return true;
+        }
         let leads_to_all =
             self.snapshot.services.contains_key(service) && self.selector(service).is_empty();
         let behind = if service.is_empty() {
@@ -178,6 +197,15 @@ impl Context<'_> {
         let is_dead = !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0);
         let is_counted = behind.is_none_or(|index| !self.sets[index].is_outdated());
         (is_counted && available >= replicas) || (is_dead && available > 0)
+    }
+
+    /// Whether both services lead to the same pods, as they do after an abort: these have all of
+    /// the traffic already, however few of them are ready.
+    fn is_one_behind(&self, former: &Former) -> bool {
+        let hash = self.live_selector(&former.stable_service);
+        let is_one = hash == self.live_selector(&former.canary_service)
+            && hash == self.selector(&former.stable_service);
+        is_one && self.set_by_hash(hash).is_some_and(|set| set.ready() > 0)
     }
 
     fn wait_for_taker(&mut self, former: &Former) {

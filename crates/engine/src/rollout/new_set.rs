@@ -52,7 +52,7 @@ impl Context<'_> {
             object: Box::new(self.new_set_manifest(&name, revision)),
         });
         self.announce_revision(revision);
-        if self.former.is_empty() {
+        if self.former.is_empty() && self.lost_routes().is_empty() {
             self.record_routes();
         }
         self.event_of(

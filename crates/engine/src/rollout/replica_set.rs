@@ -23,6 +23,8 @@ pub(crate) struct OwnedSet {
     annotations: Option<BTreeMap<String, String>>,
     /// `spec.minReadySeconds` as it should be.
     pub(crate) min_ready_s: i32,
+    /// Ready pods that are seen, without those on their way out; `None` if nobody has looked.
+    pub(crate) seen_ready: Option<i32>,
     /// Further changes as a merge patch (owner references, template metadata).
     pub(crate) extra: Map<String, Value>,
 }
@@ -34,6 +36,7 @@ impl OwnedSet {
             replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             annotations: None,
             min_ready_s: spec.and_then(|spec| spec.min_ready_seconds).unwrap_or(0),
+            seen_ready: None,
             extra: Map::new(),
             live,
         }
@@ -129,12 +132,17 @@ impl OwnedSet {
             .unwrap_or(0)
     }
 
-    /// Available pods that a scale-down leaves, of the pass before or of this one: the counts come
-    /// after the size.
+    /// [`Self::available`], without pods that are seen to be on their way out: a restart evicts
+    /// some, and the counts come after that.
+    pub(crate) fn staying(&self) -> i32 {
+        let seen = self.seen_ready.unwrap_or(i32::MAX);
+        self.available().min(seen)
+    }
+
+    /// Available pods that a scale-down or an eviction leaves, of the pass before or of this one:
+    /// the counts come after both.
     pub(crate) fn lasting(&self) -> i32 {
-        self.available()
-            .min(self.live_replicas())
-            .min(self.replicas)
+        self.staying().min(self.live_replicas()).min(self.replicas)
     }
 
     /// Whether the ReplicaSet controller has seen the last change of the spec.

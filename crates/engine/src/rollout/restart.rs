@@ -15,7 +15,8 @@ use std::sync::Arc;
 const RECHECK_S: i64 = 30;
 
 impl Context<'_> {
-    /// Evicts as many old pods as the floor of available ones allows.
+    /// Chooses as many old pods to evict as the floor of available ones allows; they go at the end
+    /// of the pass: see [`Self::carry_out_evictions`].
     pub(crate) fn restart_pods(&mut self) {
         let Some(restart_at) = self.rollout.spec.restart_at.clone() else {
             return;
@@ -34,6 +35,7 @@ impl Context<'_> {
             return;
         }
         let pods = self.owned_pods();
+        self.note_ready_pods(&pods);
         let lasting = self.lasting_pods(&pods);
         let available: i32 = lasting.values().sum();
         let wanted: i32 = self.sets.iter().map(|set| set.replicas).sum();
@@ -41,8 +43,9 @@ impl Context<'_> {
         let mut budget = available - floor;
         let old = self.pods_to_restart(&pods, restart_at.0);
         let mut spare = self.spare_pods(lasting);
-        for pod in &old {
-            if pod.metadata.deletion_timestamp.is_some() {
+        let mut silent = self.silent_pods(&pods);
+        for &pod in &old {
+            if is_leaving(pod) {
                 continue;
             }
             // One that answers nothing is missed by nobody, least of all where it is what the
@@ -51,13 +54,37 @@ impl Context<'_> {
             if answers && budget <= 0 {
                 continue;
             }
-            if self.is_available(pod) {
-                let left = spare.entry(owner_uid(pod).to_owned()).or_insert(0);
-                if *left <= 0 {
-                    continue;
-                }
-                *left -= 1;
+            let free = if answers { &mut spare } else { &mut silent };
+            if !take_one(free, owner_uid(pod)) {
+                continue;
             }
+            self.evictions.push(Arc::clone(pod));
+            budget -= i32::from(answers);
+        }
+        // Done when they are seen to be on their way out: an eviction may be refused (the peer does
+        // not look). Nobody looks at single pods after that.
+        let all_leave = old.iter().all(|pod| is_leaving(pod)) && self.is_leaving_noted();
+        if old.is_empty() || all_leave {
+            self.status.restarted_at = Some(time(restart_at.0));
+        } else {
+            self.wake_at(plus_seconds(self.now, RECHECK_S));
+            self.wait_for_restart(&restart_at, old.len());
+        }
+    }
+
+    /// Evicts the pods that this pass is to restart, if it scales none away: both together could
+    /// take more than may be away. What shrinks goes first: evictions may be refused for ever, and
+    /// nothing would ever shrink. They come with a later pass, which counts what is left.
+    pub(crate) fn carry_out_evictions(&mut self) {
+        let pods = std::mem::take(&mut self.evictions);
+        let mut sets = self.sets.iter();
+        let shrinking = sets.find(|set| set.replicas < set.live_replicas());
+        if let Some(set) = shrinking.filter(|_| !pods.is_empty()) {
+            let because = format!("no pod is evicted before {} is scaled down", set.name());
+            self.decide("restart", because);
+            return;
+        }
+        for pod in pods {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             self.actions.push(Action::Evict {
                 pod: ObjectKey::namespaced("v1", "Pod", self.namespace(), name),
@@ -67,33 +94,53 @@ impl Context<'_> {
                 },
             });
             self.decide("restart", format!("{name} is from before the restart"));
-            budget -= i32::from(answers);
-            self.is_evicting = true;
-        }
-        // Done when they are seen to be on their way out: an eviction may be refused (the peer does
-        // not look).
-        let mut left = old.iter();
-        if left.all(|pod| pod.metadata.deletion_timestamp.is_some()) {
-            self.status.restarted_at = Some(time(restart_at.0));
-        } else {
-            self.wake_at(plus_seconds(self.now, RECHECK_S));
-            self.wait_for_restart(&restart_at, old.len());
         }
     }
 
+    /// Notes how many pods of each ReplicaSet are seen to answer and to stay: what counts when
+    /// others are to go, although its own counts may still be of pods that were evicted.
+    fn note_ready_pods(&mut self, pods: &[Arc<Pod>]) {
+        for set in &mut self.sets {
+            let uid = set.uid();
+            let own = pods.iter().filter(|pod| owner_uid(pod) == uid);
+            let ready = own.filter(|pod| !is_leaving(pod) && is_ready(pod)).count();
+            set.seen_ready = Some(ready as i32);
+        }
+    }
+
+    /// Whether no ReplicaSet counts pods any more that are on their way out.
+    fn is_leaving_noted(&self) -> bool {
+        let mut sets = self.sets.iter();
+        sets.all(|set| set.available() == set.staying())
+    }
+
     /// Available pods of each ReplicaSet, by uid, that are known to stay: none of one whose pods
-    /// are being taken away, since nobody knows which of them will have gone.
+    /// are being taken away, since nobody knows which of them will have gone. News of pods and of
+    /// their ReplicaSet come apart: those count that both tell of.
     fn lasting_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
         let of_set = |set: &OwnedSet| {
-            let stays = |pod: &&Arc<Pod>| {
-                owner_uid(pod) == set.uid() && pod.metadata.deletion_timestamp.is_none()
-            };
+            let stays = |pod: &&Arc<Pod>| owner_uid(pod) == set.uid() && !is_leaving(pod);
             let own: Vec<&Arc<Pod>> = pods.iter().filter(stays).collect();
             let is_settled = set.is_observed() && own.len() as i32 <= set.replicas;
             let available = own
                 .iter()
                 .filter(|pod| is_settled && self.is_available(pod));
-            (set.uid().to_owned(), available.count() as i32)
+            let available = available.count() as i32;
+            (set.uid().to_owned(), available.min(set.available()))
+        };
+        self.sets.iter().map(of_set).collect()
+    }
+
+    /// How many pods of each ReplicaSet, by uid, answer nothing. None, if it counts more ready ones
+    /// than are seen: some have come back, nobody knows which, and that news is on its way.
+    fn silent_pods(&self, pods: &[Arc<Pod>]) -> BTreeMap<String, i32> {
+        let of_set = |set: &OwnedSet| {
+            let is_own = |pod: &&Arc<Pod>| owner_uid(pod) == set.uid() && !is_leaving(pod);
+            let own = pods.iter().filter(is_own);
+            let (ready, silent): (Vec<_>, Vec<_>) = own.partition(|pod| is_ready(pod));
+            let is_known = ready.len() as i32 >= set.ready();
+            let silent = if is_known { silent.len() as i32 } else { 0 };
+            (set.uid().to_owned(), silent)
         };
         self.sets.iter().map(of_set).collect()
     }
@@ -140,9 +187,16 @@ impl Context<'_> {
 
     fn wait_for_restart(&mut self, restart_at: &Time, left: usize) {
         let at = rfc3339_seconds(restart_at.0);
+        let mut why = format!("they are from before {at} and are to be replaced");
+        // Nobody knows yet which pods a smaller size takes away.
+        let mut sets = self.sets.iter();
+        let shrinking = sets.find(|set| set.pods() > set.replicas);
+        if let Some(set) = shrinking.filter(|_| self.evictions.is_empty()) {
+            why = format!("{why} when {} has been scaled down", set.name());
+        }
         self.wait(WaitingOn::Object {
             object: format!("{left} pods"),
-            why: format!("they are from before {at} and are to be replaced"),
+            why,
         });
     }
 
@@ -162,7 +216,7 @@ impl Context<'_> {
     /// Ready for `minReadySeconds`, and not on its way out.
     fn is_available(&self, pod: &Pod) -> bool {
         let min_ready_s = i64::from(self.rollout.spec.min_ready_s());
-        pod.metadata.deletion_timestamp.is_none()
+        !is_leaving(pod)
             && is_ready(pod)
             && ready_condition(pod).is_some_and(|ready| {
                 ready.last_transition_time.as_ref().is_none_or(|since| {
@@ -189,6 +243,20 @@ fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let mut all = conditions.iter();
     all.find(|condition| condition.type_ == "Ready")
+}
+
+/// Takes one pod of what a ReplicaSet can do without; whether there was one.
+fn take_one(free: &mut BTreeMap<String, i32>, set: &str) -> bool {
+    let Some(left) = free.get_mut(set).filter(|left| **left > 0) else {
+        return false;
+    };
+    *left -= 1;
+    true
+}
+
+/// On its way out.
+fn is_leaving(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 /// It gets requests.

@@ -17,19 +17,15 @@ pub(crate) enum Delay {
 }
 
 impl Context<'_> {
-    /// Gives a ReplicaSet `replicas` pods; whether that changes its size. Beside evictions it may
-    /// only grow, so that the two cannot add up; and grow it must: an eviction may be refused for
-    /// ever, until there are more pods. As the others can't shrink meanwhile, it grows into what
-    /// room they leave.
+    /// Gives a ReplicaSet `replicas` pods; whether that changes its size. A restart does not keep
+    /// it from that: its evictions may be refused for ever, perhaps until there are more pods.
+    /// Those of a pass that takes pods away are put off instead, so that the two cannot add up: see
+    /// [`Self::carry_out_evictions`].
     ///
     /// Pods for traffic that a router has which the spec no longer names are kept, whatever is
     /// asked for.
     pub(crate) fn scale(&mut self, index: usize, replicas: i32) -> bool {
         let replicas = self.with_pods_of_former(index, replicas);
-        if self.is_evicting && replicas < self.sets[index].replicas {
-            return false;
-        }
-        let replicas = self.within_surge_of_restart(index, replicas);
         let rollout_replicas = self.replicas();
         let delays_on_abort = self.delays_scale_down_on_abort();
         let set = &mut self.sets[index];
@@ -58,20 +54,6 @@ impl Context<'_> {
         );
         self.decide("scale", format!("{name}: {old} -> {replicas} pods"));
         true
-    }
-
-    /// The size that a ReplicaSet may grow to beside evictions, if pods are all that divides the
-    /// traffic.
-    fn within_surge_of_restart(&self, index: usize, replicas: i32) -> i32 {
-        if !self.is_evicting || !self.is_basic_canary() {
-            return replicas;
-        }
-        let (surge, _) = self.surge_and_unavailable();
-        let old = self.sets[index].replicas;
-        let all = self.sets.iter().map(|set| set.replicas);
-        let others = all.fold(0, i32::saturating_add).saturating_sub(old);
-        let most = self.replicas().saturating_add(surge);
-        replicas.min(most.saturating_sub(others).max(old))
     }
 
     /// The annotation that says for how many replicas of the Rollout a set was scaled.

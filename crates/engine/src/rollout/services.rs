@@ -17,7 +17,8 @@ pub(crate) enum Gate {
     Available,
     /// When it has so many available pods, or as many as what the service selects now.
     Serving(i32),
-    /// As before, but at once if what the service selects now has no available pod.
+    /// As before, but at once if what the service selects now has no ready pod. One that nobody has
+    /// pointed at a revision selects all.
     Relieving(i32),
 }
 
@@ -58,15 +59,22 @@ impl Context<'_> {
             return;
         }
         let managed = managed_by(live).is_some();
-        if self.replicas() > 0 && !self.is_open(gate, (service, managed), index) {
+        if !self.lets_move(gate, service, index) {
             self.wait_at_gate(gate, (service, managed), index);
             return;
         }
         self.switch(service, &hash);
     }
 
-    /// Whether a gate lets a service move to a ReplicaSet. A Rollout of no pods has none to wait
-    /// for.
+    /// Whether a gate lets a service move to a ReplicaSet now. A Rollout of no pods has none to
+    /// wait for.
+    pub(crate) fn lets_move(&self, gate: Gate, service: &str, index: usize) -> bool {
+        let live = self.snapshot.services.get(service);
+        let managed = live.is_some_and(|live| managed_by(live).is_some());
+        self.replicas() <= 0 || self.is_open(gate, (service, managed), index)
+    }
+
+    /// Whether a ReplicaSet has the pods that a gate asks for.
     fn is_open(&self, gate: Gate, (service, managed): (&str, bool), index: usize) -> bool {
         let set = &self.sets[index];
         let is_ready = || !set.is_outdated() && is_ready_for_service(set, managed);
@@ -78,7 +86,7 @@ impl Context<'_> {
                 is_ready() && set.lasting() >= needed.min(left)
             }
             Gate::Relieving(needed) => {
-                let needed = needed.min(self.pods_behind(service));
+                let needed = needed.min(self.pods_answering(service));
                 needed <= 0 || (!set.is_outdated() && set.lasting() >= needed)
             }
         }
@@ -90,6 +98,14 @@ impl Context<'_> {
     pub(crate) fn pods_behind(&self, service: &str) -> i32 {
         let set = self.set_by_hash(self.live_selector(service));
         set.map_or(0, OwnedSet::ready)
+    }
+
+    /// As before, and those of all revisions behind a service that nobody has pointed at one.
+    fn pods_answering(&self, service: &str) -> i32 {
+        if self.live_selector(service).is_empty() {
+            return self.sets.iter().map(OwnedSet::ready).sum();
+        }
+        self.pods_behind(service)
     }
 
     /// Points a service at a hash.
@@ -107,7 +123,7 @@ impl Context<'_> {
         let needed = match gate {
             Gate::Open | Gate::Available => ready,
             Gate::Serving(needed) => needed.min(self.pods_behind(service)).max(ready),
-            Gate::Relieving(needed) => needed.min(self.pods_behind(service)),
+            Gate::Relieving(needed) => needed.min(self.pods_answering(service)),
         };
         if have < size || have >= needed {
             self.wait_for_pods(index);

@@ -163,6 +163,23 @@ impl Record {
         kept.kept()
     }
 
+    /// The routes that the spec, which names `named`, has no more, and that are not there now: what
+    /// they do once they are back, nobody knows.
+    pub fn lost(
+        &self,
+        named: Option<&Self>,
+        live: &BTreeMap<ObjectKey, Arc<Value>>,
+    ) -> Vec<Former> {
+        let gone = self
+            .given_up(named)
+            .filter(|(_, key)| !live.contains_key(*key));
+        gone.map(|(pair, key)| {
+            let services = (&*pair.canary_service, &*pair.stable_service);
+            Former::new(key.clone(), services, Share::default())
+        })
+        .collect()
+    }
+
     fn add(&mut self, pair: &Pair, key: &ObjectKey) {
         let known = self.pairs.iter_mut().find(|known| known.is_same(pair));
         match known {

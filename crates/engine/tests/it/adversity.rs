@@ -10,7 +10,7 @@ use engine::snapshot::{Refusal, RefusalKind};
 use plan::{Action, ObjectKey, Plan, WaitingOn};
 use serde_json::{Value, json};
 
-fn delete_set(world: &mut World, hash: &str) {
+pub(crate) fn delete_set(world: &mut World, hash: &str) {
     let keys = world.keys("ReplicaSet");
     let key = keys
         .into_iter()

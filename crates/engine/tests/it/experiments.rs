@@ -3,7 +3,8 @@
 use crate::operations::{current, smoke, status, update, user, weight};
 use crate::swarm::{manifests, template};
 use crate::world::{Script, World};
-use plan::{ObjectKey, WaitingOn};
+use jiff::SignedDuration;
+use plan::{Next, ObjectKey, WaitingOn};
 use serde_json::{Value, json};
 
 fn templates(weight: Option<i32>) -> Value {
@@ -226,6 +227,38 @@ fn its_weights_are_backends_of_the_route_for_as_long_as_it_runs() {
     world.sleep(60.0);
     let left = world.keys("Service").into_iter();
     assert!(left.into_iter().all(|key| !key.name.starts_with("app-")));
+}
+
+/// Their ReplicaSet tells that pods have died before the Experiment does.
+#[test]
+fn pods_of_the_experiment_get_no_share_when_they_are_known_to_be_dead() {
+    let strategy = json!({"canary": {
+        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }});
+    let mut world = at_experiment(&strategy);
+    world.settle();
+    let experiment = name(&world);
+    let shares = |world: &World| -> Vec<String> {
+        let weights = world.plan().status.canary.weights.unwrap();
+        let additional = weights.additional.into_iter();
+        additional.map(|one| one.service_name).collect()
+    };
+    let (base, new) = (format!("{experiment}-base"), format!("{experiment}-new"));
+    assert_eq!(shares(&world), [base.clone(), new.clone()]);
+    let set = ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", &new);
+    let dead = json!({"status": {"readyReplicas": 0, "availableReplicas": 0}});
+    world.user_patch(&set, &dead);
+    assert_eq!(phase(&world, &experiment), "Running");
+    assert_eq!(shares(&world), [base]);
+    // Whoever does not see its pods looks again by itself.
+    let pause = SignedDuration::from_secs(10);
+    let soon = world.now.checked_add(pause).unwrap();
+    assert!(matches!(world.plan().next, Next::At(at) if at <= soon));
+    world.sleep(1.0);
+    assert_eq!(shares(&world).len(), 2);
 }
 
 /// The peer runs it without any traffic, and what is measured then says nothing.

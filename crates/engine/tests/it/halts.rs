@@ -1,6 +1,7 @@
 //! What holds an update up, and what must go on all the same: a user's pause, a disruption budget,
 //! an abort within the rollback window, a pod that does not come back.
 
+use crate::adversity::delete_set;
 use crate::operations::{
     current, deployed, paused, routed, size, status, until, update, user, weight,
 };
@@ -265,5 +266,104 @@ fn blue_green_follows_an_autoscaler_in_a_users_pause() {
         let both = (i64::from(replicas), i64::from(replicas));
         assert_eq!(scaled(&mut world, replicas), both);
         assert_eq!(world.selected("active"), old);
+    }
+}
+
+/// Without a surge the stable pods have no room until new ones go, and these do not wait for
+/// evictions.
+#[test]
+fn a_restart_that_a_budget_refuses_does_not_stop_an_abort() {
+    let strategy = json!({"canary": {
+        "maxSurge": 0,
+        "maxUnavailable": 1,
+        "steps": [{"setWeight": 40}, {"pause": {}}],
+    }});
+    let mut world = paused(&strategy);
+    world.sleep(60.0);
+    world.refuses_evictions = true;
+    let restart = json!({"spec": {"restartAt": "2030-01-01T00:00:50Z"}});
+    user(&mut world, &restart);
+    world.sleep(60.0);
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!((size(&world, &new), size(&world, &old)), (2, 3));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!((size(&world, &new), size(&world, &old)), (0, 5));
+    // Then it is the turn of the stable pods.
+    assert_eq!(status(&world, "restartedAt"), Value::Null);
+    world.refuses_evictions = false;
+    world.sleep(600.0);
+    assert_eq!(status(&world, "restartedAt"), "2030-01-01T00:00:50Z");
+    assert_eq!(status(&world, "phase"), "Degraded");
+}
+
+/// An update of five pods that a user has paused, whose stable pods were deleted, and a third
+/// revision that comes then: the second and the third.
+fn superseded_in_a_pause(strategy: &Value) -> (World, String, String) {
+    let mut world = paused(strategy);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    let (first, second) = (stable(&world), current(&world));
+    delete_set(&mut world, &first);
+    world.sleep(5.0);
+    assert_eq!(size(&world, &second), 5, "{strategy}");
+    update(&mut world, 2);
+    world.sleep(60.0);
+    let third = current(&world);
+    (world, second, third)
+}
+
+#[test]
+fn in_a_users_pause_a_third_revision_does_not_come_beside_the_second_as_the_last_one() {
+    let basic = json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}});
+    for strategy in [basic, routed()] {
+        let (mut world, second, third) = superseded_in_a_pause(&strategy);
+        let sizes = |world: &World| (size(world, &second), size(world, &third));
+        assert_eq!(sizes(&world), (5, 0), "{strategy}");
+        // An autoscaler goes on.
+        for replicas in [8, 3] {
+            user(&mut world, &json!({"spec": {"replicas": replicas}}));
+            world.sleep(5.0);
+            assert_eq!(sizes(&world), (replicas, 0), "{strategy}");
+        }
+        user(&mut world, &json!({"spec": {"paused": null}}));
+        world.sleep(120.0);
+        assert_eq!(sizes(&world), (0, 3), "{strategy}");
+    }
+}
+
+#[test]
+fn in_a_users_pause_a_router_leaves_the_traffic_with_the_last_revision_that_answers() {
+    let (mut world, second, third) = superseded_in_a_pause(&routed());
+    let given = |world: &World| (weight(world), world.selected("canary"));
+    assert_eq!(given(&world), (100, Some(second.clone())));
+    // Where nobody answers any more there is nothing to keep.
+    world.dead_images.insert("demo:green".to_owned());
+    world.kill_pods(&second);
+    world.sleep(5.0);
+    assert_eq!(size(&world, &third), 5);
+    assert_eq!(given(&world), (100, Some(third)));
+}
+
+/// The surge has room for pods of both before the halt, and they fill it.
+#[test]
+fn a_halt_adds_no_pods_to_two_revisions_that_have_all_between_them() {
+    let mut world = paused(&json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}}));
+    let (first, second) = (stable(&world), current(&world));
+    delete_set(&mut world, &first);
+    world.sleep(5.0);
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(60.0);
+    let third = current(&world);
+    let sizes = |world: &World| (size(world, &second), size(world, &third));
+    assert_eq!(sizes(&world), (4, 3));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(60.0);
+    assert_eq!(sizes(&world), (4, 3));
+    // An autoscaler gets more of the pods that answer.
+    for (replicas, wanted) in [(3, (3, 3)), (8, (5, 3))] {
+        user(&mut world, &json!({"spec": {"replicas": replicas}}));
+        world.sleep(5.0);
+        assert_eq!(sizes(&world), wanted, "{replicas}");
     }
 }

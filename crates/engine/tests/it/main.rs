@@ -6,6 +6,8 @@
     reason = "a test's helpers may fail loudly; clippy exempts only the tests themselves"
 )]
 
+mod aborted_sizes;
+mod aborted_weights;
 mod adversity;
 mod analyses;
 mod background;
@@ -37,6 +39,7 @@ mod single_pods;
 mod swarm;
 mod third_revision;
 mod timelines;
+mod turned_weights;
 mod vectors;
 mod ways_back;
 mod workloads;

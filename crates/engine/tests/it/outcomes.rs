@@ -73,6 +73,30 @@ fn promote_full_after_an_abort_is_a_promotion() {
 }
 
 #[test]
+fn other_steps_after_an_abort_begin_the_update_anew() {
+    let steps = |steps: &Value| json!({"spec": {"strategy": {"canary": {"steps": steps}}}});
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(status(&world, "phase"), "Degraded");
+    user(
+        &mut world,
+        &steps(&json!([{"setWeight": 20}, {"pause": {}}])),
+    );
+    until(&mut world, "Paused");
+    assert_ne!(status(&world, "abort"), true);
+    assert_eq!((weight(&world), stable(&world)), (20, first));
+    // With no steps at all, nothing is left to be done but the pods.
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(size(&world, &second), 0);
+    user(&mut world, &steps(&Value::Null));
+    until(&mut world, "Healthy");
+    assert_eq!(stable(&world), second);
+}
+
+#[test]
 fn an_abort_does_not_give_traffic_to_stable_pods_that_are_dead() {
     let mut world = paused(&routed());
     let (first, second) = (stable(&world), current(&world));

@@ -302,3 +302,82 @@ fn a_promotion_that_is_held_back_does_not_pass_over_an_inconclusive_analysis() {
     world.sleep(5.0);
     assert_eq!(at(&world), (80, json!(3)));
 }
+
+fn analysed() -> Value {
+    let mut strategy = manual();
+    strategy["blueGreen"]["prePromotionAnalysis"] =
+        json!({"templates": [{"templateName": "smoke"}]});
+    strategy
+}
+
+fn with_smoke(strategy: &Value) -> World {
+    let mut objects = manifests(strategy, 5);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    update(&mut world, 1);
+    world
+}
+
+fn verdict(phase: &str) -> Script {
+    Script {
+        after_s: 1,
+        seen_running: true,
+        phase: phase.to_owned(),
+        message: String::new(),
+    }
+}
+
+/// The analysis was added during the pause, and goes on when somebody ends that (the peer pauses
+/// again when it has passed).
+#[test]
+fn a_blue_green_promotion_beside_an_analysis_counts_when_that_has_passed() {
+    let mut world = with_smoke(&manual());
+    until(&mut world, "Paused");
+    let new = current(&world);
+    user(&mut world, &json!({"spec": {"strategy": analysed()}}));
+    world.sleep(5.0);
+    let run = world.keys("AnalysisRun").remove(0).name;
+    promote(&mut world);
+    world.sleep(20.0);
+    assert_eq!(status(&world, "controllerPause"), json!(true));
+    assert_ne!(world.selected("active"), Some(new.clone()));
+    world.scripts.insert(run, verdict("Successful"));
+    until(&mut world, "Healthy");
+    assert_eq!(world.selected("active"), Some(new));
+}
+
+/// Nobody had heard of the analysis yet: who ended the pause is asked once more.
+#[test]
+fn a_blue_green_promotion_does_not_count_for_an_analysis_that_is_added_with_it() {
+    let mut world = with_smoke(&manual());
+    until(&mut world, "Paused");
+    let new = current(&world);
+    user(&mut world, &json!({"spec": {"strategy": analysed()}}));
+    promote(&mut world);
+    world.sleep(5.0);
+    let run = world.keys("AnalysisRun").remove(0).name;
+    world.scripts.insert(run, verdict("Successful"));
+    world.sleep(20.0);
+    assert_eq!(status(&world, "message"), "BlueGreenPause");
+    assert_ne!(world.selected("active"), Some(new));
+}
+
+/// Who has an analysis repeated that could not tell has not let the update through.
+#[test]
+fn a_repeated_analysis_is_no_blue_green_promotion() {
+    let mut world = with_smoke(&analysed());
+    assert!(world.run_until(|world| !world.keys("AnalysisRun").is_empty()));
+    let run = world.keys("AnalysisRun").remove(0).name;
+    world
+        .scripts
+        .insert(format!("{run}.1"), verdict("Successful"));
+    world.scripts.insert(run, verdict("Inconclusive"));
+    until(&mut world, "Paused");
+    assert_eq!(status(&world, "message"), "InconclusiveAnalysisRun");
+    promote(&mut world);
+    world.sleep(20.0);
+    assert_eq!(world.keys("AnalysisRun").len(), 2);
+    assert_eq!(status(&world, "message"), "BlueGreenPause");
+    assert_ne!(world.selected("active"), Some(current(&world)));
+}

@@ -308,3 +308,39 @@ fn routes_are_on_record_from_the_first_update_on_and_written_down_once() {
         assert_eq!(annotations[RECORD], Value::Null);
     }
 }
+
+/// Somebody brings the route back as it was, after the router was edited away. Nobody else would
+/// ever take its part from a service that no update moves any more.
+#[test]
+fn a_route_that_went_with_traffic_is_given_back_when_it_returns() {
+    let mut world = paused(&routed());
+    assert_eq!(weight(&world), 40);
+    let key = world.keys("HTTPRoute").remove(0);
+    let lost = world.objects.remove(&key).unwrap();
+    world.sleep(5.0);
+    drop_router(&mut world);
+    world.sleep(60.0);
+    assert_eq!(status(&world, "canary")["weights"], Value::Null);
+    // Another revision is no reason to forget it.
+    update(&mut world, 2);
+    world.sleep(60.0);
+    assert!(noted(&world).is_string(), "{:#}", world.rollout());
+    assert_eq!(world.plan().root.patch, None);
+    world.create(lost).unwrap();
+    world.sleep(60.0);
+    assert_eq!((weight(&world), noted(&world)), (0, Value::Null));
+}
+
+#[test]
+fn a_route_that_went_at_rest_is_forgotten_with_its_router() {
+    let mut world = paused(&routed());
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    world.sleep(60.0);
+    assert!(noted(&world).is_string(), "{:#}", world.rollout());
+    let key = world.keys("HTTPRoute").remove(0);
+    world.objects.remove(&key);
+    drop_router(&mut world);
+    world.sleep(5.0);
+    assert_eq!(noted(&world), Value::Null);
+}

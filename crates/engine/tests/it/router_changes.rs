@@ -3,7 +3,9 @@
 //! router.
 
 use crate::operations::{current, paused, routed, size, status, until, update, user, weight};
+use crate::swarm::manifests;
 use crate::world::{NAMESPACE, Seen, World};
+use jiff::SignedDuration;
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
@@ -112,6 +114,64 @@ fn a_canary_ingress_stays_until_the_stable_pods_can_take_its_traffic() {
     assert_eq!(status(&world, "canary")["weights"], Value::Null);
     user(&mut world, &json!({"status": {"pauseConditions": null}}));
     until(&mut world, "Healthy");
+}
+
+/// Lets the world go on to the crash that is set, and no further: its status is not stored.
+fn run_to_crash(world: &mut World) {
+    for _ in 0..50 {
+        world.reconcile();
+        if world.crash_after.is_none() {
+            return;
+        }
+        world.run_replica_sets();
+        world.now = world
+            .now
+            .checked_add(SignedDuration::from_millis(100))
+            .unwrap();
+    }
+    panic!("it does not crash: {:#}", world.rollout());
+}
+
+/// The edit comes after any action of the first passes: nobody knows of what that has written but
+/// by what was stored before.
+#[test]
+fn a_canary_ingress_is_found_though_its_router_is_dropped_as_it_is_made() {
+    for actions in 0..10 {
+        let mut world = World::new(&manifests(&nginx(), 5));
+        world.crash_after = Some(actions);
+        run_to_crash(&mut world);
+        let is_made = world.objects.contains_key(&ingress());
+        drop_router(&mut world);
+        world.sleep(60.0);
+        assert_eq!(status(&world, "phase"), "Healthy", "{actions} actions");
+        assert!(
+            !world.objects.contains_key(&ingress()),
+            "{actions} actions: {:#}",
+            world.rollout()
+        );
+        assert_eq!(status(&world, "canary")["weights"], Value::Null);
+        if is_made {
+            return;
+        }
+    }
+    panic!("the Ingress is never made");
+}
+
+/// The Ingress comes a pass after its weights are on record.
+#[test]
+fn pods_do_not_wait_for_the_first_canary_ingress() {
+    let mut world = World::new(&manifests(&nginx(), 5));
+    for _ in 0..10 {
+        world.reconcile();
+        if status(&world, "canary")["weights"] != Value::Null {
+            assert!(!world.objects.contains_key(&ingress()));
+            assert_eq!(size(&world, &current(&world)), 5);
+            world.reconcile();
+            assert_eq!(ingress_weight(&world), Some(0));
+            return;
+        }
+    }
+    panic!("no weights are told: {:#}", world.rollout());
 }
 
 #[test]
@@ -266,4 +326,29 @@ fn rules_of_steps_go_with_their_router() {
     assert_eq!(rules(&world), 1);
     let annotations = &world.objects[&route]["metadata"]["annotations"];
     assert_eq!(*annotations, json!({}));
+}
+
+/// After an abort both services lead to the stable pods, and some of those don't answer. A route
+/// that somebody has turned divides nothing: it is given back, and the preview service is free.
+#[test]
+fn services_of_the_same_pods_wait_for_no_others() {
+    let mut world = paused(&routed());
+    let (old, new) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    assert_eq!(world.selected("canary"), Some(old.clone()));
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&old);
+    world.sleep(5.0);
+    assert_eq!(world.ready_of(&old), 4);
+    world.turn_route(16);
+    to_blue_green(&mut world, "active", "canary");
+    world.sleep(5.0);
+    let page = format!("{:#}", world.rollout());
+    assert_eq!(weight(&world), 0, "{page}");
+    assert_eq!(world.selected("active"), Some(old.clone()), "{page}");
+    assert_eq!(world.selected("stable"), Some(old), "{page}");
+    assert_eq!(world.selected("canary"), Some(new), "{page}");
+    let annotations = &world.rollout()["metadata"]["annotations"];
+    assert_eq!(annotations[RECORD], Value::Null);
 }

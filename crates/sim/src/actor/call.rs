@@ -208,7 +208,7 @@ fn compare(pass: &mut Pass, action: &Action, truth: &Facts, rollout: &Id, shared
     let checks = &mut shared.checks;
     if matches!(action, Action::Evict { .. }) {
         let pods = ready_pods(&*shared.ground);
-        checks.evicted(now, &pass.seen, (truth, &after), &pods);
+        checks.evicted(now, &pass.seen, (truth, &after), (&pods, &pass.left));
     }
     checks.compare(now, (truth, &after), (&pass.seen, &seen));
     pass.seen = seen;

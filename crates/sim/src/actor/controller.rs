@@ -54,6 +54,8 @@ pub(super) struct Pass {
     /// fault. Nothing where there are no actions to be judged by it.
     pub(super) view: View,
     pub(super) seen: Facts,
+    /// Hashes of the ReplicaSets that evictions leave a ready pod, as the planner saw them.
+    pub(super) left: Vec<String>,
     /// Versions of what the planner saw, likewise.
     pub(super) versions: BTreeMap<Id, u64>,
     evidence: Evidence,
@@ -226,6 +228,7 @@ impl Controller {
             let rule = "more evictions than the floor allows";
             shared.checks.report(now, rule, what);
         }
+        let left = check::left_ready(&plan.actions, &self.view, &seen);
         let (view, versions) = if plan.actions.is_empty() {
             Default::default()
         } else {
@@ -238,6 +241,7 @@ impl Controller {
             version,
             view,
             seen,
+            left,
             versions,
             evidence,
             at_ms: now,

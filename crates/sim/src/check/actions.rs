@@ -99,19 +99,21 @@ impl Checks {
         }
     }
 
-    /// An arm that was seen to have two ready pods keeps one, whoever is evicted.
+    /// An arm that was seen to have two ready pods keeps one, whoever is evicted. `left` has the
+    /// hashes of those that the plan leaves one: see [`super::left_ready`].
     pub fn evicted(
         &mut self,
         at_ms: i64,
         seen: &Facts,
         (before, after): (&Facts, &Facts),
-        ready: &[String],
+        (ready, left): (&[String], &[String]),
     ) {
         for set in &seen.sets {
             let hash = &set.hash;
-            let left = ready.iter().any(|name| name.contains(hash));
-            let taken = before.ready_of(hash) > 0 && after.ready_of(hash) == 0 && !left;
-            if taken && set.ready > 1 && before.gets_traffic(hash) {
+            let is_there = ready.iter().any(|name| name.contains(hash));
+            let taken = before.ready_of(hash) > 0 && after.ready_of(hash) == 0 && !is_there;
+            let is_fault = set.ready > 1 && !left.contains(hash);
+            if taken && is_fault && before.gets_traffic(hash) {
                 let what = format!("the last of {} ready pods of {hash}", set.ready);
                 self.report(at_ms, "an eviction of a whole arm", what);
             }

@@ -307,7 +307,7 @@ pub(super) fn ingress_weights(
         let Body::Ingress(object) = &canary.as_ref()?.body else {
             return None;
         };
-        let all = object.pointer("/metadata/annotations")?.as_object()?;
+        let all = object["metadata"]["annotations"].as_object()?;
         let text = all
             .iter()
             .find(|(key, _)| key.ends_with(name))?
@@ -329,7 +329,7 @@ pub(super) fn ingress_weights(
 }
 
 fn rules(route: &Value) -> &[Value] {
-    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let rules = route["spec"]["rules"].as_array();
     rules.map_or(&[], Vec::as_slice)
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Each rule, where it is, and what it lets pass:
 //!
-//! - Ready pods, floor and surge: [`shortfalls`]; what no action made worse, in truth and as seen.
-//! - Restarts: [`too_many_evictions`], and an arm's last pod [`Checks::evicted`].
+//! - Ready pods, floor and surge: [`shortfalls`]; what no action made worse, in truth and as seen,
+//!   and `excuses`.
+//! - Restarts: [`too_many_evictions`], and an arm's last pod [`Checks::evicted`]; where the one
+//!   that was left is lost meanwhile.
 //! - Pods that an update leaves alone: `sizes`; canaries by pods, `dynamicStableScale`.
 //! - Traffic goes where pods are ready: [`shortfalls`], [`Change::led_astray`]; canaries by pods
 //!   that are halted.
@@ -28,6 +30,7 @@
 mod actions;
 mod evictions;
 mod evidence;
+mod excuses;
 mod facts;
 mod reasons;
 mod requests;
@@ -40,7 +43,7 @@ mod tests;
 mod transitions;
 
 pub use actions::Deed;
-pub use evictions::too_many_evictions;
+pub use evictions::{left_ready, too_many_evictions};
 pub use evidence::{Evidence, Passed, Purpose};
 pub use facts::{Facts, SetFacts};
 pub use rest::{at_rest, healed, left_ingresses, surplus_runs};
@@ -104,7 +107,9 @@ impl Checks {
     /// Notes when an update begins, or begins again.
     pub fn note_beginning(&mut self, change: &Change<'_>) {
         let (before, after) = (change.before(), change.after);
-        let again = before.abort && !after.abort;
+        // One that the controller has never carried out has ended nothing, so that what goes on
+        // needs no retry.
+        let again = before.abort && before.aborted_at.is_some() && !after.abort;
         let same = before.current_pod_hash == after.current_pod_hash
             && before.current_step_hash == after.current_step_hash;
         if again {
@@ -152,9 +157,8 @@ impl Checks {
             let is_new_stable = rules::is_stable_gone(truth.0);
             let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
-            let no_worse = rules::is_same_arm(rule, on, truth.0, truth.1)
-                || rules::is_rescue(rule, on, truth.0);
-            if !forgiven && !no_worse && visibly.contains_key(&(*rule, on.clone())) {
+            let is_excused = forgiven || excuses::is_excused(rule, on, truth, seen);
+            if !is_excused && visibly.contains_key(&(*rule, on.clone())) {
                 self.report(at_ms, rule, format!("{on} by {by}"));
             }
         }

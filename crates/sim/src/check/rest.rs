@@ -1,7 +1,7 @@
 //! The rules of rest: what a world is like that nobody disturbs.
 
 use super::facts::stable_ingresses;
-use super::{Facts, reasons};
+use super::{Facts, reasons, rules};
 use crate::ground::Ground;
 use crate::object::{Id, Kind};
 use crate::setup;
@@ -96,13 +96,27 @@ fn services(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
             "the active service selects {active:?}, not {told:?}"
         ));
     }
-    let preview = facts.selected(strategy.preview_service.as_deref()?);
+    let service = strategy.preview_service.as_deref()?;
+    let preview = facts.selected(service);
     let mut pauses = status.pause_conditions.iter();
     let halted = rollout.spec.is_paused()
         || pauses.any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
     let current = &status.current_pod_hash;
-    (!halted && preview != Some(current))
+    let held = halted || is_kept_for_a_router(service, current, facts);
+    (!held && preview != Some(current))
         .then(|| format!("the preview service selects {preview:?} instead of {current}"))
+}
+
+/// Whether a router that the spec no longer names gives the preview service a part of its own, and
+/// the current revision has fewer pods to answer it than what the service leads to.
+fn is_kept_for_a_router(service: &str, current: &str, facts: &Facts) -> bool {
+    let Some(hash) = facts.selected(service) else {
+        return false;
+    };
+    let mut others = facts.weights.iter().filter(|(other, _)| other != service);
+    facts.weight(service).is_some_and(|weight| weight > 0)
+        && others.all(|(other, _)| facts.selected(other) != Some(hash))
+        && facts.ready_of(current) < facts.ready_of(hash)
 }
 
 /// The status counts the pods that answer: of what the active service leads to, or all.
@@ -193,7 +207,8 @@ fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     }
     if !facts.odd_ingresses.is_empty() {
         let odd = &facts.odd_ingresses;
-        return Some(format!("{odd:?} have other weights than the first Ingress"));
+        let what = || format!("{odd:?} have other weights than the first Ingress");
+        return (!is_left_to_few(&plan.status, facts)).then(what);
     }
     let told = plan.status.canary.weights.as_ref()?.canary.weight;
     let whole = rollout.spec.canary()?.max_traffic_weight();
@@ -202,6 +217,23 @@ fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
     let slack = i32::from(facts.weight(facts.canary_service()?) != Some(live));
     ((told - live).abs() > slack)
         .then(|| format!("the canary has {live}, and the status says {told}"))
+}
+
+/// Whether too few stable pods answer for what the step leaves them, and the canary's service leads
+/// to others: what somebody has turned of one Ingress stays there until they are back.
+fn is_left_to_few(status: &RolloutStatus, facts: &Facts) -> bool {
+    let (Some(rollout), Some(stable)) = (facts.rollout.as_ref(), facts.set(&status.stable_rs))
+    else {
+        return false;
+    };
+    let selected = facts.canary_service().and_then(|own| facts.selected(own));
+    let is_shared = selected == Some(stable.hash.as_str());
+    let canary = rollout.spec.canary();
+    let whole = canary.map_or(100, api::CanaryStrategy::max_traffic_weight);
+    let rest = whole - rules::allowed_weight(facts, rollout);
+    let least = i32::from(rest > 0 && facts.replicas() > 0);
+    let needed = facts.replicas() * rest / whole.max(1);
+    !is_shared && stable.available < needed.max(least)
 }
 
 /// The fields of a status that are not as stored.

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
 pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
-const NOBODY_READY: &str = "traffic goes where no pod is ready";
-const ACTIVE_TOO_FEW: &str = "the active pods are fewer than the replicas";
-const ACTIVE_NOT_READY: &str = "the active service has no ready pod";
+pub(super) const NOBODY_READY: &str = "traffic goes where no pod is ready";
+pub(super) const ACTIVE_TOO_FEW: &str = "the active pods are fewer than the replicas";
+pub(super) const ACTIVE_NOT_READY: &str = "the active service has no ready pod";
 
 /// Rule and what it is about → how far it is broken, above 0.
 pub type Shortfalls = BTreeMap<(&'static str, String), i32>;
@@ -306,47 +306,6 @@ fn serving(facts: &Facts) -> Option<i32> {
         ready += facts.guest(service).unwrap_or(own);
     }
     (!facts.weights.is_empty()).then_some(ready)
-}
-
-/// Whether what a service does more than it may is a rescue: the active service selected nobody
-/// before, so that a few pods are better; the canary's service selected everybody, and of the
-/// stable pods, who are to have its traffic, none answers.
-pub(super) fn is_rescue(rule: &str, service: &str, before: &Facts) -> bool {
-    let (Some(rollout), Some(status)) = (before.rollout.as_ref(), before.status()) else {
-        return false;
-    };
-    if rule == TOO_MUCH {
-        return before.selected(service).is_none() && before.ready_of(&status.stable_rs) == 0;
-    }
-    if rule != ACTIVE_TOO_FEW {
-        return false;
-    }
-    let strategy = rollout.spec.blue_green();
-    let selected = strategy.and_then(|strategy| before.selected(&strategy.active_service));
-    selected
-        .and_then(|hash| before.set(hash))
-        .is_none_or(|set| set.size == 0)
-}
-
-/// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have
-/// come to count: those of a ReplicaSet that was scaled to nothing, and up again before they were
-/// gone.
-pub(super) fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
-    let active = || {
-        let rollout = after.rollout.as_ref()?;
-        Some(rollout.spec.blue_green()?.active_service.clone())
-    };
-    let service = match rule {
-        ARM_TOO_SMALL | NOBODY_READY => service.to_owned(),
-        ACTIVE_NOT_READY => active().unwrap_or_default(),
-        _ => return false,
-    };
-    let arm = |facts: &Facts| {
-        let hash = facts.selected(&service)?.to_owned();
-        let ready = facts.ready_of(&hash);
-        Some((hash, ready, facts.weight(&service), facts.replicas()))
-    };
-    arm(before) == arm(after)
 }
 
 /// Whether the canary service still selects a revision that another one has taken the place of. Its

@@ -1,6 +1,9 @@
 //! Rules on worlds of a few objects: what the mutants of `crates/sim/mutants` break, one by one.
 
-use super::{Change, Evidence, Facts, Passed, Pauses, shortfalls, too_many_evictions, worse};
+use super::{
+    Change, Checks, Evidence, Facts, Passed, Pauses, left_ready, shortfalls, too_many_evictions,
+    worse,
+};
 use crate::ground::{Ground, Light, Pace};
 use crate::object::{Id, Kind, Object};
 use crate::view::View;
@@ -161,6 +164,9 @@ fn what_was_given_up_does_not_become_stable() {
     let aborted = case(&basic(&json!([])), &json!({"abort": true}), ALL_NEW, &[]);
     let told = aborted.breaches(&json!({"stableRS": "new", "abort": null}));
     assert_eq!(told, ["new becomes stable though it was aborted"]);
+    // Other steps begin the update anew.
+    let anew = json!({"stableRS": "new", "abort": null, "currentStepHash": "other"});
+    assert_eq!(aborted.breaches(&anew), [""; 0]);
 }
 
 #[test]
@@ -266,27 +272,234 @@ fn without_a_router_services_lead_to_pods_that_answer() {
     assert!(gone.contains_key(&of_stable), "{gone:?}");
 }
 
-#[test]
-fn a_restart_takes_no_more_pods_than_may_be_away() {
-    let seen = case(&basic(&json!([])), &json!({}), ALL_NEW, &[]).seen;
-    let id = |number: i32| Id::new(Kind::Pod, &format!("app-new-{number}"));
+fn new_pod(number: i32) -> Id {
+    Id::new(Kind::Pod, &format!("app-new-{number}"))
+}
+
+/// A view of so many new pods, all of which are ready.
+fn new_pods(pods: i32) -> View {
     let mut view = View::new([0; Kind::ALL.len()]);
-    for number in 0..3 {
+    for number in 0..pods {
+        let id = new_pod(number);
         let pod = json!({
-            "metadata": {"name": &*id(number).name},
+            "metadata": {"name": &*id.name},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         });
         let pod = Object::parse(Kind::Pod, 1, pod).expect("it is a pod");
-        view.absorb(&id(number), pod);
+        view.absorb(&id, pod);
     }
-    let evict = |number: i32| Action::Evict {
-        pod: id(number).key(),
+    view
+}
+
+fn evict(number: i32) -> Action {
+    Action::Evict {
+        pod: new_pod(number).key(),
         guard: Guard::default(),
-    };
+    }
+}
+
+#[test]
+fn a_restart_takes_no_more_pods_than_may_be_away() {
+    let seen = case(&basic(&json!([])), &json!({}), ALL_NEW, &[]).seen;
+    let view = new_pods(3);
     assert_eq!(too_many_evictions(&[evict(0)], &view, &seen), None);
     let told = too_many_evictions(&[evict(0), evict(1)], &view, &seen);
     assert_eq!(
         told.as_deref(),
         Some("2 of 3 ready pods, and the floor is 2")
     );
+}
+
+/// Of three pods, a plan evicts some, and the last one that is ready has gone after one of these
+/// evictions.
+#[test]
+fn what_is_lost_beside_a_restart_is_nobodys_fault() {
+    let facts = |pods: i32| weighed([("old", 0), ("new", pods)], &[("stable", "new")], 0);
+    let (seen, before, after) = (facts(3), facts(1), facts(0));
+    let told = |pods: i32, evicted: &[i32]| {
+        let actions: Vec<Action> = evicted.iter().copied().map(evict).collect();
+        let left = left_ready(&actions, &new_pods(pods), &seen);
+        let mut checks = Checks::default();
+        checks.evicted(0, &seen, (&before, &after), (&[], &left));
+        !checks.breaches.is_empty()
+    };
+    assert!(!told(3, &[0, 1]));
+    assert!(told(3, &[0, 1, 2]));
+    // The fourth is one too many, and it may be the one that was left.
+    assert!(told(4, &[0, 1, 2]));
+    assert!(!told(4, &[0, 1]));
+}
+
+/// Of two Ingresses, somebody has turned one.
+#[test]
+fn ingresses_differ_at_rest_only_while_stable_pods_are_missing() {
+    let mut strategy = routed(false);
+    let canary = &mut strategy["canary"];
+    canary["trafficRouting"] = json!({"nginx": {"stableIngresses": ["app", "shop"]}});
+    canary["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    let told = |stable: (&str, i32), canary: &str| {
+        let lead = [("canary", canary), ("stable", stable.0)];
+        let status = json!({"currentStepIndex": 1});
+        let mut seen = case(&strategy, &status, [stable, ("new", 2)], &lead).seen;
+        seen.odd_ingresses = vec!["shop".to_owned()];
+        let status = seen.status().cloned().unwrap_or_default();
+        let plan = plan::Plan::idle(status.clone());
+        let found = super::at_rest(&plan, &status, &seen);
+        found.iter().any(|(rule, _)| *rule == "routes at rest")
+    };
+    // Two of three pods are enough for four fifths.
+    assert!(!told(("old", 1), "new"));
+    assert!(told(("old", 2), "new"));
+    // They have all the requests anyway, or they will never come back.
+    assert!(told(("old", 1), "old"));
+    assert!(told(("other", 1), "new"));
+}
+
+/// What goes on while an abort comes and goes with other steps was never ended.
+#[test]
+fn only_an_abort_that_was_carried_out_is_withdrawn() {
+    let retried_ms = |abort: &Value| {
+        let case = case(&basic(&json!([])), abort, BOTH, &[]);
+        let after = case.after(&json!({"abort": null, "abortedAt": null, "currentStepHash": "b"}));
+        let evidence = Evidence::default();
+        let mut checks = Checks::default();
+        checks.note_beginning(&case.change(&after, &evidence));
+        (checks.since_ms, checks.retried_ms)
+    };
+    assert_eq!(retried_ms(&json!({"abort": true})), (1_000_000, 0));
+    let seen = json!({"abort": true, "abortedAt": "2030-01-01T00:00:00Z"});
+    assert_eq!(retried_ms(&seen), (1_000_000, 1_000_000));
+}
+
+/// Of three stable pods, two are ready.
+#[test]
+fn few_pods_get_what_nobody_else_answers() {
+    let seen = |canary: &str| {
+        let lead = [("canary", canary), ("stable", "old")];
+        case(&routed(false), &json!({}), [("old", 2), ("new", 1)], &lead).seen
+    };
+    let told = |seen: &Facts, before: &[(&str, i32)]| {
+        let weighed = |weights: &[(&str, i32)]| Facts {
+            weights: weights
+                .iter()
+                .map(|(name, weight)| ((*name).to_owned(), *weight))
+                .collect(),
+            ..seen.clone()
+        };
+        let (before, after) = (weighed(before), weighed(&[("stable", 100), ("canary", 0)]));
+        let mut checks = Checks::default();
+        checks.compare(0, (&before, &after), (&before, &after));
+        let rules = checks.breaches.into_iter().map(|breach| breach.rule);
+        rules.collect::<Vec<String>>()
+    };
+    // An experiment has ended; the canary's service leads to pods that are gone.
+    let tried = [("stable", 60), ("canary", 0), ("app-new-2-0-new", 40)];
+    assert_eq!(told(&seen("new"), &tried), [""; 0]);
+    let halved = [("stable", 60), ("canary", 40)];
+    assert_eq!(told(&seen("gone"), &halved), [""; 0]);
+    // The canary's pod answers.
+    let rule = "an arm has fewer ready pods than its weight needs";
+    assert_eq!(told(&seen("new"), &halved), [rule]);
+}
+
+/// A router that the spec no longer names gives the preview service a part.
+#[test]
+fn a_preview_service_with_traffic_keeps_its_pods() {
+    let strategy = json!({"blueGreen": {"activeService": "active", "previewService": "canary"}});
+    let told = |old: i32, stable: &str| {
+        let lead = [("active", "old"), ("canary", "old"), ("stable", stable)];
+        let sets = [("old", old), ("new", 1)];
+        let mut seen = case(&strategy, &json!({}), sets, &lead).seen;
+        seen.weights = vec![("stable".to_owned(), 84), ("canary".to_owned(), 16)];
+        let mut status = seen.status().cloned().unwrap_or_default();
+        status.blue_green.active_selector = "old".to_owned();
+        let plan = plan::Plan::idle(status.clone());
+        let found = super::at_rest(&plan, &status, &seen);
+        found.iter().any(|(rule, _)| *rule == "services at rest")
+    };
+    assert!(!told(3, "other"));
+    // The current revision could answer as well, or the stable service leads to the same pods.
+    assert!(told(1, "other"));
+    assert!(told(3, "old"));
+}
+
+/// An update at a step of a fifth, whose router gives the canary's service so much, and the stable
+/// one the rest.
+fn weighed(sets: [(&str, i32); 2], lead: &[(&str, &str)], canary: i32) -> Facts {
+    let mut strategy = routed(false);
+    strategy["canary"]["steps"] = json!([{"setWeight": 20}]);
+    let mut facts = case(&strategy, &json!({"currentStepIndex": 0}), sets, lead).seen;
+    facts.weights = vec![
+        ("canary".to_owned(), canary),
+        ("stable".to_owned(), 100 - canary),
+    ];
+    facts
+}
+
+/// The rules that an action breaks, in truth and as it was seen.
+fn compared(truth: (&Facts, &Facts), seen: (&Facts, &Facts)) -> Vec<String> {
+    let mut checks = Checks::default();
+    checks.compare(0, truth, seen);
+    let broken = checks.breaches.into_iter().map(|breach| breach.rule);
+    broken.collect()
+}
+
+#[test]
+fn weights_between_services_of_the_same_pods_are_nobodys_loss() {
+    let sets = [("old", 0), ("new", 3)];
+    let told = |lead: &[(&str, &str)]| {
+        let (before, after) = (weighed(sets, lead, 100), weighed(sets, lead, 0));
+        compared((&before, &after), (&before, &after))
+    };
+    assert_eq!(told(&[("canary", "old"), ("stable", "old")]), [""; 0]);
+    let broken = told(&[("canary", "new"), ("stable", "old")]);
+    let rule = "traffic goes where no pod is ready";
+    assert!(broken.iter().any(|own| own == rule), "{broken:?}");
+    // Where nothing divided the traffic, nobody knows what they had.
+    let lead = [("canary", "old"), ("stable", "old")];
+    let (mut before, after) = (weighed(sets, &lead, 0), weighed(sets, &lead, 0));
+    before.weights.clear();
+    let broken = compared((&before, &after), (&before, &after));
+    assert!(broken.iter().any(|own| own == rule), "{broken:?}");
+}
+
+/// Stable pods have become ready, and the controller could not see it yet.
+#[test]
+fn what_is_a_rescue_as_it_was_seen_is_nobodys_fault() {
+    let apart: &[(&str, &str)] = &[("stable", "old")];
+    let led: &[(&str, &str)] = &[("stable", "old"), ("canary", "new")];
+    let (there, dead) = ([("old", 3), ("new", 3)], [("old", 0), ("new", 3)]);
+    let truth = (&weighed(there, apart, 100), &weighed(there, led, 100));
+    let seen = (&weighed(dead, apart, 100), &weighed(dead, led, 100));
+    assert_eq!(compared(truth, seen), [""; 0]);
+    let rule = "the canary gets more than its step allows";
+    assert_eq!(compared(truth, truth), [rule]);
+}
+
+/// The weight waits for stable pods, and somebody has pointed the canary's service at everybody.
+#[test]
+fn what_is_on_record_is_put_back() {
+    let told = |hash: &str, now: i32| {
+        let recorded = json!({"weight": 88, "serviceName": "canary", "podTemplateHash": hash});
+        let rest = json!({"weight": 12, "serviceName": "stable", "podTemplateHash": "old"});
+        let weights = json!({"canary": recorded, "stable": rest});
+        let status = json!({"currentStepIndex": 0, "canary": {"weights": weights}});
+        let facts = |lead: &[(&str, &str)], weight| {
+            let mut strategy = routed(false);
+            strategy["canary"]["steps"] = json!([{"setWeight": 20}]);
+            let mut facts = case(&strategy, &status, [("old", 3), ("new", 3)], lead).seen;
+            facts.weights = vec![
+                ("canary".to_owned(), weight),
+                ("stable".to_owned(), 100 - weight),
+            ];
+            facts
+        };
+        let before = facts(&[("stable", "old")], 88);
+        let after = facts(&[("stable", "old"), ("canary", "new")], now);
+        compared((&before, &after), (&before, &after))
+    };
+    assert_eq!(told("new", 88), [""; 0]);
+    let rule = "the canary gets more than its step allows";
+    assert_eq!(told("other", 88), [rule]);
+    assert_eq!(told("new", 90), [rule]);
 }

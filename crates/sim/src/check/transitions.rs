@@ -370,8 +370,11 @@ impl Change<'_> {
                 "{new} becomes stable but is not the current revision"
             ));
         }
-        // Who gives an update up, and says nothing else, does not get it.
-        let is_given_up = before.abort && !before.promote_full && self.seen.set(old).is_some();
+        // Who gives an update up, and says nothing else, does not get it. Other steps begin it anew
+        // (rollouts.md §3.8), and if there are none of them it may be complete at once.
+        let is_anew = before.current_step_hash != self.after.current_step_hash;
+        let is_given_up =
+            before.abort && !before.promote_full && !is_anew && self.seen.set(old).is_some();
         if is_given_up && *new == before.current_pod_hash && self.planned.spec.canary().is_some() {
             return Some(format!("{new} becomes stable though it was aborted"));
         }

@@ -263,7 +263,7 @@ impl Light {
 /// What a patch made of the object's own bookkeeping.
 fn bookkeeping(before: &Value, after: &mut Value, version: u64) {
     for field in ["uid", "creationTimestamp", "name", "namespace"] {
-        if let Some(value) = before.pointer(&format!("/metadata/{field}")) {
+        if let Some(value) = before["metadata"].get(field) {
             after["metadata"][field] = value.clone();
         }
     }

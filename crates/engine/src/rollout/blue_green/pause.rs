@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use plan::WaitingOn;
 
 impl Context<'_> {
-    /// All new pods that this stage wants are available, and there are no others: beside evictions
-    /// there may be more than are wanted.
+    /// All new pods that this stage wants are available, and there are no others: for traffic that
+    /// a router has which the spec no longer names there may be more.
     pub(super) fn is_ready_for_pause(&self) -> bool {
         let size = self.preview_size();
         self.new_set()
@@ -51,13 +51,14 @@ impl Context<'_> {
     }
 
     /// Whether the update has been let through, and neither the switch nor the scale-up of the
-    /// preview that it was let through to has happened yet.
+    /// preview that it was let through to has happened yet. The analysis before that may go on: who
+    /// ends a pause beside it knows of it.
     pub(crate) fn is_promotion_outstanding(&self) -> bool {
         let strategy = self.blue_green();
         let pauses = !strategy.auto_promotes() || strategy.auto_promotion_s() > 0;
         let status = &self.status;
         pauses
-            && self.is_pre_promotion_done()
+            && (self.is_pre_promotion_done() || self.is_pre_promotion_under_way())
             && !status.blue_green.scale_up_preview_check_point
             && status.stable_rs != status.current_pod_hash
             && status.blue_green.active_selector != status.current_pod_hash

@@ -4,13 +4,19 @@
 use super::new_experiment::Request;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
-use api::constants::{condition, reason};
+use crate::rollout::replica_set::OwnedSet;
+use crate::rollout::time::plus_seconds;
+use api::constants::{HASH_LABEL, condition, reason};
 use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightDestination};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use plan::{Action, WaitingOn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How long to wait for pods of an Experiment that do not answer before looking again.
+const RECHECK_S: i64 = 10;
 
 pub(super) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
     experiment.status.as_ref().and_then(|status| status.phase)
@@ -129,6 +135,10 @@ impl Context<'_> {
         if let Some(invalid) = invalid {
             self.wait_for_fix(format!("{}: {}", name(experiment), invalid.message));
         }
+        if self.experiment_destinations().len() < self.weighed_destinations().len() {
+            // Nothing may tell this Rollout that they are back.
+            self.wake_at(plus_seconds(self.now, RECHECK_S));
+        }
     }
 
     fn start_experiment(&mut self, step: &RolloutExperimentStep) -> Option<String> {
@@ -164,8 +174,35 @@ impl Context<'_> {
             .is_some_and(|experiment| phase(&experiment) == Some(AnalysisPhase::Successful))
     }
 
-    /// What the pods of the running Experiment get of the traffic (§3.13).
+    /// What the pods of the running Experiment get of the traffic (§3.13): those that answer. The
+    /// Experiment itself tells later that they do not (the peer waits for that).
     pub(super) fn experiment_destinations(&self) -> Vec<WeightDestination> {
+        let mut destinations = self.weighed_destinations();
+        if let Some(experiment) = self.current_experiment() {
+            destinations.retain(|to| self.answers(&experiment, &to.pod_template_hash));
+        }
+        destinations
+    }
+
+    /// Whether pods of an Experiment that have that hash are ready. A ReplicaSet that is not seen
+    /// says nothing else than the Experiment does.
+    fn answers(&self, experiment: &Experiment, hash: &str) -> bool {
+        let uid = experiment.metadata.uid.as_ref();
+        let is_own = |set: &&Arc<ReplicaSet>| {
+            let mut owners = set.metadata.owner_references.iter().flatten();
+            let labels = set.metadata.labels.as_ref();
+            let own_hash = labels.and_then(|all| all.get(HASH_LABEL));
+            owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
+                && own_hash.is_some_and(|own| own == hash)
+        };
+        let own = self.snapshot.replica_sets.iter().filter(is_own);
+        let own: Vec<OwnedSet> = own.map(|set| OwnedSet::new(Arc::clone(set))).collect();
+        let is_ready = |set: &OwnedSet| set.ready().min(set.live_replicas()) > 0;
+        own.is_empty() || own.iter().any(is_ready)
+    }
+
+    /// What the steps want them to get while the Experiment says that it is running.
+    fn weighed_destinations(&self) -> Vec<WeightDestination> {
         let single_armed = self.is_fully_promoted()
             || self.is_aborted()
             || self.is_promote_full()

@@ -12,10 +12,7 @@ impl Context<'_> {
     /// arm answers no more, the other one gets the pods for it.
     pub(super) fn size_in_a_halt(&mut self) {
         if self.is_stable_lost() {
-            let replicas = self.replicas();
-            if let Some(new) = self.new.filter(|&new| self.sets[new].replicas < replicas) {
-                self.scale(new, replicas);
-            }
+            self.size_without_stable();
             return;
         }
         self.follow_replicas();
@@ -30,6 +27,46 @@ impl Context<'_> {
         {
             self.scale(stable, size);
         }
+    }
+
+    /// With the stable ReplicaSet deleted, the revision that the update has come to is all there
+    /// is: it gets all pods that there are to be. Another one that comes meanwhile waits for the
+    /// end of the halt, or the pods of both would add up.
+    fn size_without_stable(&mut self) {
+        let Some(index) = self.last_set_standing() else {
+            return;
+        };
+        let replicas = self.replicas();
+        let own = self.sets[index].replicas;
+        let others = if self.is_basic_canary() {
+            let all: i32 = self.sets.iter().map(|set| set.replicas).sum();
+            all - own
+        } else {
+            // What the router gives nothing answers nothing.
+            0
+        };
+        self.scale(index, own.max(replicas - others).min(replicas));
+    }
+
+    /// Without a stable ReplicaSet: of those that answer, the one that has most of the pods or,
+    /// where a router divides the traffic, the superseded one that has all of it. Otherwise it is
+    /// the new one.
+    fn last_set_standing(&self) -> Option<usize> {
+        if self.is_basic_canary() {
+            // Of equals, the last.
+            let sets = self.others().into_iter().chain(self.new);
+            return sets.max_by_key(|&index| {
+                let set = &self.sets[index];
+                (set.ready() > 0, set.replicas)
+            });
+        }
+        let hash = self.selector(&self.arm_services().canary);
+        let whole = self.canary().max_traffic_weight();
+        let has_all =
+            !hash.is_empty() && self.weight_of_canary_service() >= whole && !self.is_canary_dead();
+        let mut others = self.others().into_iter();
+        let serving = others.find(|&index| has_all && self.sets[index].hash() == hash);
+        serving.or(self.new)
     }
 
     /// Gives both arms their part of another number of replicas than they were scaled for.
@@ -62,7 +99,7 @@ impl Context<'_> {
         let arm = |index: usize| Arm {
             pods: self.sets[index].replicas,
             of: self.scaled_for(index),
-            available: self.sets[index].available(),
+            available: self.sets[index].staying(),
             is_selected: self.leads_a_service(index),
         };
         let others = self.others().into_iter().map(|index| &self.sets[index]);
@@ -132,7 +169,13 @@ impl Context<'_> {
         let step_weight = self.step_weight();
         let wanted = match self.canary_scale() {
             // The steps ask for so many pods, of however many.
-            Some(CanaryScale::Replicas(pods)) if self.scaled_for(new) == 0 => pods,
+            Some(CanaryScale::Replicas(pods)) if self.scaled_for(new) == 0 => {
+                if self.is_dynamic_stable() {
+                    least(pods)
+                } else {
+                    pods
+                }
+            }
             Some(CanaryScale::Replicas(_)) => self.sets[new].replicas,
             Some(CanaryScale::Weight(weight)) => least(part_of(new, weight, weight)),
             None if self.is_canary_service_ours() => {

@@ -11,7 +11,7 @@ pub(super) struct Arm {
     pub(super) pods: i32,
     /// `spec.replicas` of the Rollout when it got them; above 0.
     pub(super) of: i32,
-    /// `status.availableReplicas`.
+    /// `status.availableReplicas`, without pods that are seen to leave.
     pub(super) available: i32,
     /// Whether a service leads to it: somebody's requests have nowhere else to go.
     pub(super) is_selected: bool,

@@ -49,6 +49,9 @@ impl Context<'_> {
         if !leads_to.is_empty() && leads_to != stable.hash() {
             return false;
         }
+        if observed.is_some_and(|observed| self.moves_no_requests((weight, rest), observed)) {
+            return true;
+        }
         // What an experiment leaves behind is given back while its pods are there, or nobody is.
         if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
             return stable.available() > 0;
@@ -71,6 +74,25 @@ impl Context<'_> {
             || (threshold.is_some() && meets(threshold.as_ref(), Some(stable), needed))
     }
 
+    /// Whether all that the stable service would get more is what the canary's service has, and
+    /// both lead to the same pods: these have the requests already. An update waits all the same
+    /// for stable pods that have yet to come, as long as some answer.
+    fn moves_no_requests(&self, (weight, rest): (i32, i32), observed: Observed) -> bool {
+        let Some(stable) = self.stable_set().filter(|_| self.do_services_agree()) else {
+            return false;
+        };
+        let goes_back =
+            weight < observed.canary && weight + rest <= observed.canary + observed.stable;
+        let is_at_rest = self.stable == self.new;
+        let may_move = if self.selector(&self.arm_services().stable).is_empty() {
+            // Before the first pods are there, a route is left as it was written.
+            !is_at_rest
+        } else {
+            is_at_rest || stable.ready() == 0
+        };
+        goes_back && may_move
+    }
+
     /// What the templates of a running experiment get.
     pub(super) fn weight_of_experiments(&self) -> i32 {
         let additional = self.experiment_destinations();
@@ -84,6 +106,21 @@ impl Context<'_> {
         let max_weight = self.canary().max_traffic_weight();
         let rest = max_weight - weight - self.weight_of_experiments();
         weight > 0 && observed.canary == weight && observed.stable == rest
+    }
+
+    /// Where routers differ while a weight is held, somebody has turned one of them. If the stable
+    /// ReplicaSet is gone, nobody will ever answer what that one leaves it: all of them give the
+    /// canary's service the most that any does, for the pods that it leads to or that come to it.
+    pub(super) fn made_alike(&self, observed: Observed) -> Option<Observed> {
+        let rest = self.canary().max_traffic_weight() - observed.canary;
+        let differ = observed.canary > 0 && observed.stable > rest;
+        let recorded = self.stored.canary.weights.as_ref();
+        let has_shares = recorded.is_some_and(|weights| !weights.additional.is_empty())
+            || self.weight_of_experiments() > 0;
+        (self.is_stable_lost() && differ && !has_shares).then_some(Observed {
+            canary: observed.canary,
+            stable: rest,
+        })
     }
 
     /// The stable arm would get no more than it has, but for destinations that nobody wants any

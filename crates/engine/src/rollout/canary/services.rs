@@ -40,7 +40,10 @@ impl Context<'_> {
         } else if !self.is_rolling_back_dynamically() {
             // A weight that an abort could not give back yet needs its pods here too.
             let gate = Gate::Serving(self.pods_for_canary_service());
-            self.ensure_target(&canary_service, self.new, gate);
+            let is_shared = self.has_router() && self.do_services_agree();
+            if !is_shared || !self.waits_for_its_weight(&canary_service, gate) {
+                self.ensure_target(&canary_service, self.new, gate);
+            }
         }
     }
 
@@ -170,26 +173,59 @@ impl Context<'_> {
             return;
         }
         let is_taken_over = self.is_stable_out() || self.weight_taken_over() > 0;
-        if !is_taken_over && self.is_given_too_much(&services.canary) {
-            self.wait(WaitingOn::Object {
-                object: format!("Service {}", services.canary),
-                why: "the route gives it what the stable pods shall have".to_owned(),
-            });
+        let is_shared = self.do_services_agree();
+        let waits = (is_shared || !is_taken_over) && self.is_given_too_much(&services.canary);
+        if waits {
+            self.wait_for_weight(&services.canary);
             return;
         }
         let gate = Gate::Serving(self.pods_for_canary_service());
         self.ensure_target(&services.canary, self.new, gate);
     }
 
-    /// Whether the route gives the canary's service more than the step does, and somebody answers
-    /// there: of a route as it was written, pong may have everything, and it is the canary's
-    /// service of the second revision.
+    /// Whether the canary's service could move to the new pods now, and would take along what the
+    /// stable ones shall have.
+    fn waits_for_its_weight(&mut self, service: &str, gate: Gate) -> bool {
+        let new = self.new.filter(|_| self.new != self.stable);
+        let Some(new) = new.filter(|_| self.snapshot.services.contains_key(service)) else {
+            return false;
+        };
+        let has_some = self.observed_weights().is_some_and(|seen| seen.canary > 0);
+        let may_move = has_some && self.lets_move(gate, service, new);
+        let waits = may_move && self.is_given_too_much(service);
+        if waits {
+            self.wait_for_weight(service);
+        }
+        waits
+    }
+
+    fn wait_for_weight(&mut self, service: &str) {
+        self.wait(WaitingOn::Object {
+            object: format!("Service {service}"),
+            why: "the route gives it what the stable pods shall have".to_owned(),
+        });
+    }
+
+    /// Whether the route gives the canary's service more than the step does, and either somebody
+    /// answers there or the weight can go to the stable service at once, since that leads to the
+    /// same pods: of a route as it was written, pong may have everything, and it is the canary's
+    /// service of the second revision; and who turns a route by hand may turn it to a service that
+    /// leads to the stable pods.
     fn is_given_too_much(&mut self, service: &str) -> bool {
         let selected = self.live_selector(service);
         let is_there = self.new_set().is_some_and(|new| new.hash() == selected);
         let answers = selected.is_empty() || self.pods_behind(service) > 0;
+        let is_held = answers || self.do_services_agree();
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
-        self.stable.is_some() && !is_there && answers && seen > self.wanted_weight()
+        self.stable.is_some() && !is_there && is_held && seen > self.wanted_weight()
+    }
+
+    /// Whether the services of both arms lead to the same pods after this pass: to those of one
+    /// revision, or, as long as nobody has pointed them at one, to all.
+    pub(super) fn do_services_agree(&self) -> bool {
+        let services = self.arm_services();
+        let is_named = !services.canary.is_empty() && !services.stable.is_empty();
+        is_named && self.selector(&services.canary) == self.selector(&services.stable)
     }
 
     /// The service that has the canary's role while there is no canary: what it leads to is not

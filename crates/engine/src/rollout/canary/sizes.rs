@@ -104,7 +104,9 @@ impl Context<'_> {
             } else {
                 0
             };
-            sized.max(awaited).max(returning)
+            let size = sized.max(awaited).max(returning);
+            let min_pods = self.canary().min_pods_per_replica_set;
+            at_least_min_pods(size, min_pods, self.replicas())
         };
         self.scale(stable, size)
     }
@@ -176,17 +178,26 @@ impl Context<'_> {
     }
 
     /// Pods of the new revision that the stable service is seen to lead to: it went to them while
-    /// no router divided the traffic, and one came in the middle of the update. They go when the
-    /// service has gone back.
+    /// no router divided the traffic, and one came in the middle of the update. After an abort it
+    /// may lead to all pods still, since nobody has pointed it at the stable ones yet. They go when
+    /// the service has gone back.
     fn pods_for_lent_service(&self) -> i32 {
         let Some(new) = self.new_set().filter(|_| self.new != self.stable) else {
             return 0;
         };
         let services = self.arm_services();
-        if self.live_selector(&services.stable) != new.hash() {
-            return 0;
-        }
-        self.pods_for_stable_service().min(new.replicas)
+        let selected = self.live_selector(&services.stable);
+        let leads_to_all = selected.is_empty()
+            && self.is_aborted()
+            && self.snapshot.services.contains_key(&services.stable);
+        let needed = if leads_to_all {
+            self.replicas()
+        } else if selected == new.hash() {
+            self.pods_for_stable_service()
+        } else {
+            0
+        };
+        needed.min(new.replicas)
     }
 
     /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows.
@@ -214,7 +225,7 @@ impl Context<'_> {
         let available: i32 = self
             .sets
             .iter()
-            .map(|set| set.available().min(set.replicas))
+            .map(|set| set.staying().min(set.replicas))
             .sum();
         let mut down = available - floor;
         others.sort_by_key(|&index| std::cmp::Reverse(self.sets[index].revision()));

@@ -10,7 +10,7 @@ use crate::rollout::bounds::COUNT_MAX;
 pub struct Arm {
     /// `spec.replicas`.
     pub spec: i32,
-    /// `status.availableReplicas`.
+    /// `status.availableReplicas`, without pods that are seen to leave.
     pub available: i32,
 }
 

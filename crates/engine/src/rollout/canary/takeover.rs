@@ -67,7 +67,7 @@ impl Context<'_> {
     }
 
     /// What the routers give the canary's service; as long as they don't say, what they were told.
-    fn weight_of_canary_service(&self) -> i32 {
+    pub(super) fn weight_of_canary_service(&self) -> i32 {
         let recorded = self.stored.canary.weights.as_ref();
         let told = recorded.map_or(0, |weights| weights.canary.weight);
         self.observed_weights().map_or(told, |seen| seen.canary)
@@ -75,9 +75,10 @@ impl Context<'_> {
 
     /// The weight that the new revision may have of its own while too few stable pods answer: that
     /// of the step, or, where some do, the most that its steps have given it so far. `None` if
-    /// enough of them answer, or if they answer for the canary's service anyway.
+    /// enough of them answer, or if they answer for the canary's service anyway. While that leads
+    /// to the same pods as the stable one, its weight is given back, and nothing is taken over.
     fn own_weight(&self) -> Option<i32> {
-        if self.is_stable_out() {
+        if self.is_stable_out() && !self.do_services_agree() {
             return Some(self.step_weight());
         }
         if !self.is_canary_service_away() || !self.is_stable_short() {

@@ -14,7 +14,7 @@ const RETRY_S: i64 = 10;
 
 impl Context<'_> {
     /// Gives the routers the weight of this moment. Whether the pass may go on to the pods: not if
-    /// a router could not be told.
+    /// a router could not be told. (A first canary Ingress only comes later.)
     pub(super) fn route_traffic(&mut self) -> bool {
         let canary = self.canary();
         let routing = canary.traffic_routing.as_ref();
@@ -30,10 +30,13 @@ impl Context<'_> {
         if !may_move {
             self.hold(weight);
         }
-        let back = observed.filter(|seen| !may_move && self.can_take_shares_back(*seen));
+        let held = observed.filter(|_| !may_move);
+        let back = held.filter(|seen| self.can_take_shares_back(*seen));
+        let alike = held.and_then(|seen| self.made_alike(seen));
+        let stays = back.or(alike);
         let moves_weights =
-            may_move || back.is_some() || observed.is_some_and(|seen| self.is_kept(weight, seen));
-        let weight = back.map_or(weight, |seen| seen.canary);
+            may_move || stays.is_some() || observed.is_some_and(|seen| self.is_kept(weight, seen));
+        let weight = stays.map_or(weight, |seen| seen.canary);
         let services = self.arm_services();
         let weights = self.weight_record(weight);
         let namespace = self.namespace().to_owned();
@@ -64,11 +67,15 @@ impl Context<'_> {
                 if self.is_overtaken(&change) {
                     return false;
                 }
+                if self.is_first_ingress(&change) {
+                    self.record_before_ingress(observed);
+                    return true;
+                }
                 self.note_routing(&want, change);
                 match back {
                     Some(_) => self.record_shares_given_back(&weights),
                     None if may_move => self.record_weights(weights),
-                    None => self.record_observed(observed),
+                    None => self.record_observed(alike.or(observed)),
                 }
                 true
             }
@@ -92,6 +99,15 @@ impl Context<'_> {
             why: "it gives the services that the spec named before their traffic back".to_owned(),
         });
         true
+    }
+
+    /// Whether this writes a canary Ingress of which no stored weight tells. An edit may take the
+    /// router out of the spec at the very moment at which a pass writes the Ingress: it is found by
+    /// the weights then, so they are stored before.
+    fn is_first_ingress(&self, change: &Change) -> bool {
+        let mut targets = change.actions.iter().filter_map(Action::target);
+        self.stored.canary.weights.is_none()
+            && targets.any(|target| target.kind == traffic::nginx::KIND)
     }
 
     /// The very same that was refused a moment ago is not tried again before a while has passed.

@@ -102,23 +102,47 @@ impl Context<'_> {
 
     /// The canary gets more than it has only with the pods for it. What the status says it has may
     /// be older than its pods: a pass may have taken weight and pods away, and ended before its
-    /// status.
+    /// status; and somebody may have turned the route by hand, at a service that has gone back to
+    /// the stable pods after an abort.
     fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
-        let has = observed.map_or(0, |observed| observed.canary);
+        let has = observed.map_or(0, |observed| self.least_given(observed));
         let Some(new) = self.new_set() else {
             return weight.min(has);
         };
-        if weight <= has || self.is_stable_lost() || self.canary_scale().is_some() {
+        if weight <= has || self.is_stable_lost() {
+            return weight;
+        }
+        if self.is_canary_dead() {
+            return has;
+        }
+        if self.canary_scale().is_some() {
             return weight;
         }
         let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
         let threshold = self.threshold();
-        let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(new), needed);
         // A status from before the last change counts pods that are on their way out.
-        if new.is_observed() && (new.lasting() >= needed || few_do) {
+        let serves = |set: &OwnedSet| {
+            let few_do = threshold.is_some() && meets(threshold.as_ref(), Some(set), needed);
+            set.is_observed() && (set.lasting() >= needed || few_do)
+        };
+        let behind = self.set_by_hash(self.selector(&self.arm_services().canary));
+        if serves(new) && behind.is_none_or(serves) {
             weight
         } else {
             has
+        }
+    }
+
+    /// What every router gives the canary, and every rule of a route: somebody may have turned one
+    /// of them, or a pass may have ended between two.
+    fn least_given(&self, observed: Observed) -> i32 {
+        let most_elsewhere = observed.stable + self.weight_of_experiments();
+        let least = (self.canary().max_traffic_weight() - most_elsewhere).max(0);
+        // Parts that do not divide evenly are both rounded up.
+        if least + 1 < observed.canary {
+            least
+        } else {
+            observed.canary
         }
     }
 

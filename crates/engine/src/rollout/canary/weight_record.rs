@@ -37,6 +37,18 @@ impl Context<'_> {
         }
     }
 
+    /// The weights as they are, before the first canary Ingress is written: the one that changes
+    /// them comes when these are stored. No step ends meanwhile, but its pods come: they are sized
+    /// by weights that hold.
+    pub(super) fn record_before_ingress(&mut self, observed: Option<Observed>) {
+        self.is_routing_broken = true;
+        let given = observed.map_or(0, |observed| observed.canary);
+        let mut weights = self.weight_record(given);
+        weights.additional.clear();
+        weights.stable.weight = self.canary().max_traffic_weight() - given;
+        self.record_weights(weights);
+    }
+
     /// Weights that may not move are what the routers say, not what was told them last: a pass may
     /// have ended between its route and its status. Pods are sized by what they are asked. That
     /// holds too where no weight was ever given: somebody may have turned the route by hand.

@@ -145,9 +145,11 @@ impl Context<'_> {
     pub(super) fn basic_split(&self) -> Basic {
         let canary = self.canary();
         let (surge, unavailable) = self.surge_and_unavailable();
+        // Pods that a scale-down takes away are none to keep: the sizes to keep them with would be
+        // undone by the next pass, and come again with the one after that.
         let arm = |set: &OwnedSet| Arm {
             spec: set.replicas,
-            available: set.available(),
+            available: set.lasting(),
         };
         Basic {
             replicas: self.replicas(),
@@ -167,7 +169,7 @@ impl Context<'_> {
     }
 
     /// Resolved `maxSurge` and `maxUnavailable`, pods (§3.9).
-    pub(crate) fn surge_and_unavailable(&self) -> (i32, i32) {
+    pub(super) fn surge_and_unavailable(&self) -> (i32, i32) {
         let canary = self.canary();
         let replicas = self.replicas();
         let surge = canary.max_surge_or_default();

@@ -131,7 +131,7 @@ fn services(canary: &CanaryStrategy) -> Result<(&str, &str), SpecError> {
 
 /// Whether one rule of a route names both services.
 fn joins(route: &Value, stable: &str, canary: &str) -> bool {
-    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let rules = route["spec"]["rules"].as_array();
     rules.into_iter().flatten().any(|rule| {
         let backends = rule.get("backendRefs").and_then(Value::as_array);
         let has = |service: &str| {

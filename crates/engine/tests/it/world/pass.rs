@@ -98,14 +98,21 @@ impl World {
             }
             self.actions_done += 1;
             let before = self.violations();
+            // Weights between services that lead to the same pods move no requests. A rule for a
+            // header does.
+            let canary = self.selected("canary");
+            let is_shared = canary.is_some() && canary == self.selected("stable");
+            let is_of_route =
+                matches!(action, Action::Patch { target, .. } if target.kind == "HTTPRoute");
             self.act(action, &uid);
             if let Action::Patch { target, .. } = action {
                 self.turned &= target.kind != "HTTPRoute";
             }
             let after = self.violations();
             let new: Vec<_> = after.difference(&before).collect();
+            let is_of_header = new.iter().any(|told| told.starts_with("a header"));
             assert!(
-                new.is_empty(),
+                new.is_empty() || (is_shared && is_of_route && !is_of_header),
                 "{action:?} breaks the rules: {new:?} {:?}",
                 self.sizes()
             );

@@ -1,0 +1,300 @@
+//! Weights that somebody has turned by hand, or that a route had as it was written, at services
+//! that lead to the same pods: they go back first, whoever answers, and then services move.
+
+use crate::adversity::delete_set;
+use crate::operations::{current, deployed, paused, routed, size, status, update, user, weight};
+use crate::outcomes::stable;
+use crate::ping_pong::ping_pong;
+use crate::swarm::manifests;
+use crate::world::{NAMESPACE, World};
+use plan::{Action, ObjectKey};
+use serde_json::{Value, json};
+
+/// From now on, no more than so many pods of a revision answer.
+fn leave_ready(world: &mut World, hash: &str, ready: usize) {
+    world.dead_images.insert("demo:blue".to_owned());
+    world.kill_pods(hash);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(hash)).take(ready) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.settle();
+    assert_eq!(world.ready_of(hash), ready as i64);
+}
+
+const INGRESSES: [&str; 2] = ["app", "shop"];
+const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
+
+/// A healthy first revision of four pods whose traffic two Ingresses divide.
+fn behind_two_ingresses() -> World {
+    let mut strategy = routed();
+    strategy["canary"]["trafficRouting"] = json!({"nginx": {"stableIngresses": INGRESSES}});
+    let mut objects = manifests(&strategy, 4);
+    let mut own = objects.iter().filter(|object| object["kind"] == "Ingress");
+    let mut shop = own.next().unwrap().clone();
+    shop["metadata"]["name"] = json!("shop");
+    objects.push(shop);
+    let mut world = World::new(&objects);
+    assert!(world.run_until(|world| status(world, "phase") == "Healthy"));
+    world
+}
+
+fn canary_ingress(stable: &str) -> ObjectKey {
+    let name = format!("app-{stable}-canary");
+    ObjectKey::namespaced("networking.k8s.io/v1", "Ingress", NAMESPACE, &name)
+}
+
+/// Somebody turns the first of the Ingresses by hand.
+fn turn_ingress(world: &mut World, weight: &str) {
+    let turned = json!({"metadata": {"annotations": {WEIGHT: weight}}});
+    world.user_patch(&canary_ingress(INGRESSES[0]), &turned);
+}
+
+/// What the Ingresses give the canary's service.
+fn given_by_ingresses(world: &World) -> [Value; 2] {
+    INGRESSES.map(|stable| {
+        let ingress = &world.objects[&canary_ingress(stable)];
+        ingress["metadata"]["annotations"][WEIGHT].clone()
+    })
+}
+
+/// What the route gives a service, in percent.
+fn given(world: &World, service: &str) -> i64 {
+    let key = world.keys("HTTPRoute").remove(0);
+    let backends = &world.objects[&key]["spec"]["rules"][0]["backendRefs"];
+    let (mut own, mut all) = (0, 0);
+    for backend in backends.as_array().unwrap() {
+        let weight = backend["weight"].as_i64().unwrap_or(1);
+        all += weight;
+        if backend["name"] == service {
+            own += weight;
+        }
+    }
+    own * 100 / all
+}
+
+/// Two of four pods answer: no more are needed to give them what they have.
+#[test]
+fn at_rest_a_route_is_put_right_though_pods_are_missing() {
+    let mut world = deployed(&routed(), 4);
+    let first = current(&world);
+    leave_ready(&mut world, &first, 2);
+    world.turn_route(63);
+    world.settle();
+    assert_eq!(weight(&world), 0);
+}
+
+#[test]
+fn at_rest_one_of_two_ingresses_is_put_right_though_pods_are_missing() {
+    let mut world = behind_two_ingresses();
+    let first = current(&world);
+    leave_ready(&mut world, &first, 2);
+    turn_ingress(&mut world, "63");
+    world.settle();
+    assert_eq!(given_by_ingresses(&world), ["0", "0"]);
+}
+
+/// The stable ReplicaSet was deleted, and the new revision has all of the traffic: what one Ingress
+/// takes away from it would be answered by nobody, now or later.
+#[test]
+fn without_stable_pods_one_of_two_ingresses_is_put_right_though_nobody_answers() {
+    for is_scaled in [true, false] {
+        let mut world = behind_two_ingresses();
+        update(&mut world, 1);
+        assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+        let (first, second) = (stable(&world), current(&world));
+        delete_set(&mut world, &first);
+        world.sleep(5.0);
+        assert_eq!(given_by_ingresses(&world), ["100", "100"]);
+        if is_scaled {
+            user(&mut world, &json!({"spec": {"replicas": 0}}));
+        } else {
+            world.dead_images.insert("demo:green".to_owned());
+            world.kill_pods(&second);
+        }
+        world.sleep(5.0);
+        assert_eq!(world.ready_of(&second), 0);
+        turn_ingress(&mut world, "52");
+        world.settle();
+        let page = format!("scaled: {is_scaled}, {:#}", world.rollout()["status"]);
+        assert_eq!(given_by_ingresses(&world), ["100", "100"], "{page}");
+        let canary = status(&world, "canary");
+        let weights = &canary["weights"];
+        assert_eq!(weights["canary"]["weight"], 100, "{page}");
+        assert_eq!(weights["stable"]["weight"], 0, "{page}");
+    }
+}
+
+/// One of four stable pods answers, and the step leaves them more than it can take: what somebody
+/// has given the new pods stays with them until the others are back.
+#[test]
+fn an_ingress_that_relieves_the_stable_pods_is_left_until_they_are_back() {
+    let mut world = behind_two_ingresses();
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let first = stable(&world);
+    leave_ready(&mut world, &first, 1);
+    turn_ingress(&mut world, "63");
+    world.sleep(5.0);
+    assert_eq!(given_by_ingresses(&world), ["63", "40"]);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&first)) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.sleep(5.0);
+    assert_eq!(given_by_ingresses(&world), ["40", "40"]);
+}
+
+/// An update that was aborted, and whose canary service leads to stable pods that do not answer any
+/// more, while its own pods still do. Somebody has turned the route.
+fn turned_after_an_abort() -> (World, String, String) {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.settle();
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (0, Some(first.clone()))
+    );
+    leave_ready(&mut world, &first, 0);
+    assert_eq!(world.ready_of(&second), 2);
+    world.turn_route(85);
+    (world, first, second)
+}
+
+#[test]
+fn after_an_abort_a_route_is_put_right_though_no_stable_pod_answers() {
+    let (mut world, first, _) = turned_after_an_abort();
+    world.settle();
+    assert_eq!((weight(&world), world.selected("canary")), (0, Some(first)));
+}
+
+/// The weight goes back before the service moves: the step gives the new pods a fifth.
+#[test]
+fn new_steps_do_not_take_over_what_was_turned_to_the_stable_pods() {
+    let (mut world, first, second) = turned_after_an_abort();
+    let steps = json!([{"setWeight": 20}, {"pause": {}}]);
+    let canary = json!({"steps": steps});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": canary}}}),
+    );
+    // They begin anew.
+    world.reconcile();
+    assert_eq!(status(&world, "abort"), Value::Null);
+    let patched: Vec<String> = world
+        .plan()
+        .actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Patch { target, .. } => Some(target.kind),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        patched.iter().any(|kind| kind == "HTTPRoute"),
+        "{patched:?}"
+    );
+    assert!(!patched.iter().any(|kind| kind == "Service"), "{patched:?}");
+    world.sleep(60.0);
+    assert_eq!(world.selected("stable"), Some(first));
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (20, Some(second))
+    );
+}
+
+/// The first revision never answers, and the route is as it was written: the service that has the
+/// canary's role does not take its half along.
+#[test]
+fn ping_pong_gets_the_weight_of_its_step_from_a_first_revision_that_never_answered() {
+    let mut world = World::new(&manifests(&ping_pong(), 5));
+    world.dead_images.insert("demo:blue".to_owned());
+    world.settle();
+    update(&mut world, 1);
+    world.settle();
+    let second = current(&world);
+    assert_eq!(given(&world, "stable"), 0);
+    for _ in 0..100 {
+        world.sleep(0.1);
+        let leads = world.selected("stable").as_ref() == Some(&second);
+        assert!(!leads || given(&world, "stable") <= 40);
+    }
+    assert_eq!(
+        (given(&world, "stable"), world.selected("stable")),
+        (40, Some(second))
+    );
+}
+
+fn with_min_pods(min_pods: i32, steps: &Value) -> Value {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["dynamicStableScale"] = json!(true);
+    canary["minPodsPerReplicaSet"] = json!(min_pods);
+    canary["steps"] = steps.clone();
+    strategy
+}
+
+/// A pod of the new revision is missing for all of the traffic, so that a part of it is to go back.
+#[test]
+fn stable_pods_that_come_back_for_a_part_are_no_fewer_than_the_least() {
+    let steps = json!([{"setWeight": 100}, {"pause": {}}]);
+    let mut world = deployed(&with_min_pods(3, &steps), 2);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    assert_eq!(size(&world, &first), 0);
+    world.dead_images.insert("demo:green".to_owned());
+    user(&mut world, &json!({"spec": {"replicas": 3}}));
+    world.sleep(5.0);
+    assert_eq!((size(&world, &second), world.ready_of(&second)), (3, 2));
+    let promotion = json!({"status": {"pauseConditions": null, "promoteFull": true}});
+    user(&mut world, &promotion);
+    world.settle();
+    assert_eq!(size(&world, &first), 3);
+}
+
+/// Scaled to nothing and back in a pause: the step asks for one pod.
+#[test]
+fn in_a_users_pause_a_canary_that_comes_back_has_no_fewer_pods_than_the_least() {
+    let steps = json!([{"setCanaryScale": {"replicas": 1}}, {"pause": {}}]);
+    let mut world = deployed(&with_min_pods(2, &steps), 6);
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let second = current(&world);
+    assert_eq!(size(&world, &second), 2);
+    user(
+        &mut world,
+        &json!({"spec": {"paused": true, "replicas": 0}}),
+    );
+    world.sleep(5.0);
+    user(&mut world, &json!({"spec": {"replicas": 3}}));
+    world.sleep(5.0);
+    assert_eq!(size(&world, &second), 2);
+}
+
+/// One of two new pods answers: of two Ingresses, the one that was turned down gets its weight again
+/// with the other pod.
+#[test]
+fn an_ingress_that_was_turned_down_waits_for_the_pods_of_its_weight() {
+    let mut world = behind_two_ingresses();
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let second = current(&world);
+    assert_eq!(given_by_ingresses(&world), ["40", "40"]);
+    world.dead_images.insert("demo:green".to_owned());
+    world.kill_pods(&second);
+    let pods = world.keys("Pod").into_iter();
+    let mut pods = pods.filter(|key| key.name.contains(&second));
+    let (one, other) = (pods.next().unwrap(), pods.next().unwrap());
+    world.ready_at.insert(one, world.now);
+    world.settle();
+    assert_eq!(world.ready_of(&second), 1);
+    turn_ingress(&mut world, "10");
+    world.sleep(5.0);
+    assert_eq!(given_by_ingresses(&world)[0], "10");
+    world.ready_at.insert(other, world.now);
+    world.sleep(5.0);
+    assert_eq!(given_by_ingresses(&world), ["40", "40"]);
+}

@@ -1,0 +1,126 @@
+//! What an action makes worse and is not to be blamed for.
+
+use super::Facts;
+use super::rules::{ACTIVE_NOT_READY, ACTIVE_TOO_FEW, ARM_TOO_SMALL, NOBODY_READY, TOO_MUCH};
+
+/// Whether an action that breaks a rule at a service has done what could be done: of the world
+/// before and after it, in truth and as it was seen.
+pub(super) fn is_excused(
+    rule: &str,
+    service: &str,
+    truth: (&Facts, &Facts),
+    seen: (&Facts, &Facts),
+) -> bool {
+    is_same_arm(rule, service, truth.0, truth.1)
+        || is_left_over(rule, service, truth.0, truth.1)
+        || gets_no_more(rule, service, truth.0, truth.1)
+        || is_put_back(rule, service, truth.0, truth.1)
+        || is_rescue(rule, service, truth.0)
+        || is_rescue(rule, service, seen.0)
+}
+
+/// Whether what a service does more than it may is a rescue: the active service selected nobody
+/// before, so that a few pods are better; the canary's service selected everybody, and of the
+/// stable pods, who are to have its traffic, none answers.
+fn is_rescue(rule: &str, service: &str, before: &Facts) -> bool {
+    let (Some(rollout), Some(status)) = (before.rollout.as_ref(), before.status()) else {
+        return false;
+    };
+    if rule == TOO_MUCH {
+        return before.selected(service).is_none() && before.ready_of(&status.stable_rs) == 0;
+    }
+    if rule != ACTIVE_TOO_FEW {
+        return false;
+    }
+    let strategy = rollout.spec.blue_green();
+    let selected = strategy.and_then(|strategy| before.selected(&strategy.active_service));
+    selected
+        .and_then(|hash| before.set(hash))
+        .is_none_or(|set| set.size == 0)
+}
+
+/// Whether the canary's service has nothing but what is on record: somebody had pointed it at
+/// everybody while it held a weight for stable pods that were still to come.
+fn is_put_back(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
+    let recorded = before
+        .status()
+        .and_then(|status| status.canary.weights.as_ref());
+    let (Some(recorded), Some(hash)) = (recorded, after.selected(service)) else {
+        return false;
+    };
+    rule == TOO_MUCH
+        && before.selected(service).is_none()
+        && recorded.canary.pod_template_hash == hash
+        && before.weight(service) == Some(recorded.canary.weight)
+        && after.weight(service) == before.weight(service)
+}
+
+/// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have
+/// come to count: those of a ReplicaSet that was scaled to nothing, and up again before they were
+/// gone.
+fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
+    let active = || {
+        let rollout = after.rollout.as_ref()?;
+        Some(rollout.spec.blue_green()?.active_service.clone())
+    };
+    let service = match rule {
+        ARM_TOO_SMALL | NOBODY_READY => service.to_owned(),
+        ACTIVE_NOT_READY => active().unwrap_or_default(),
+        _ => return false,
+    };
+    let arm = |facts: &Facts| {
+        let hash = facts.selected(&service)?.to_owned();
+        let ready = facts.ready_of(&hash);
+        Some((hash, ready, facts.weight(&service), facts.replicas()))
+    };
+    arm(before) == arm(after)
+}
+
+/// Whether all that an arm gets more was of no use elsewhere: shares of an experiment, whose pods
+/// go when it has ended, or the part of a service of the Rollout's own that no ready pod is behind.
+/// Few pods are better than none.
+fn is_left_over(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
+    let Some(rollout) = before.rollout.as_ref().filter(|_| rule == ARM_TOO_SMALL) else {
+        return false;
+    };
+    let own = engine::snapshot::references(rollout).services;
+    let is_useless = |name: &String| {
+        let is_dead = |hash: &str| before.ready_of(hash) == 0;
+        !own.contains(name) || before.selected(name).is_some_and(is_dead)
+    };
+    let mut losers = before
+        .weights
+        .iter()
+        .filter(|(name, weight)| after.weight(name).unwrap_or(0) < *weight)
+        .peekable();
+    let gains = losers.peek().is_some() && after.weight(service) > before.weight(service);
+    let is_same = before.selected(service) == after.selected(service);
+    gains && is_same && losers.all(|(name, _)| is_useless(name))
+}
+
+/// Whether a rule is about the pods behind a service, and those get no more requests than before:
+/// what this service gets more, another one had that leads to the same pods. (Where nothing divided
+/// the traffic, nobody knows what they got.)
+fn gets_no_more(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
+    if !matches!(rule, ARM_TOO_SMALL | NOBODY_READY) || before.replicas() != after.replicas() {
+        return false;
+    }
+    let (Some(hash), Some(now)) = (before.selected(service), after.selected(service)) else {
+        return false;
+    };
+    // Of so many parts, the pods get so many.
+    let given = |facts: &Facts| {
+        let (mut own, mut all) = (0, 0);
+        for (name, weight) in &facts.weights {
+            let weight = i64::from(*weight);
+            all += weight;
+            if facts.selected(name) == Some(hash) {
+                own += weight;
+            }
+        }
+        (own, all)
+    };
+    let (first, last) = (given(before), given(after));
+    let is_no_more = first.1 > 0 && last.0 * first.1 <= first.0 * last.1;
+    is_no_more && hash == now && before.ready_of(hash) <= after.ready_of(hash)
+}
