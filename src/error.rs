@@ -114,6 +114,10 @@ const TRANSIENT: [&str; 6] = [
 impl Error {
     pub fn retry(&self) -> Retry {
         match self {
+            // A webhook may deny with the code of a conflict.
+            Self::Write { source, .. } if code_of(source) == Some(409) && self.is_verdict() => {
+                Retry::Backoff
+            }
             // A new object gets a 404 if its namespace or its kind is missing, which is not for the
             // cache to catch up with.
             Self::Write {
@@ -171,6 +175,8 @@ impl Error {
                 let mut transient = TRANSIENT.iter();
                 !transient.any(|sign| words.contains(sign))
             }
+            // A webhook may deny with the code of a conflict.
+            Some(409) => self.words().contains("denied the request"),
             _ => self.refusal() != RefusalKind::Failed,
         }
     }
@@ -304,6 +310,24 @@ mod tests {
         };
         assert_eq!(error.words(), message);
         assert!(error.chain().starts_with("creating "), "{}", error.chain());
+    }
+
+    #[test]
+    fn a_conflict_is_a_verdict_only_if_a_webhook_gives_it() {
+        let conflict = |message: &str| Error::Write {
+            verb: Verb::Patch,
+            object: ObjectKey::namespaced("apps/v1", "Deployment", "demo", "x"),
+            source: Box::new(kube::Error::Api(Box::new(kube::core::Status {
+                message: message.to_owned(),
+                code: 409,
+                ..kube::core::Status::default()
+            }))),
+        };
+        let denied = "admission webhook \"w.example.com\" denied the request: it is taken";
+        assert!(conflict(denied).is_verdict());
+        let modified =
+            "Operation cannot be fulfilled on deployments.apps \"x\": the object has been modified";
+        assert!(!conflict(modified).is_verdict());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Shows the API server what an operation is about to send, before anything is sent in earnest:
-//! each object once for each attempt, a few at a time, in the background. What is to be shown, and
+//! each action once for each attempt, a few at a time, in the background. What is to be shown, and
 //! what follows from the answers, is for the planner to say
 //! ([`sync::dry_run_objects`](gitops::sync::dry_run_objects)).
 //!
@@ -41,11 +41,7 @@ const TOTAL_MAX: Duration = Duration::from_mins(10);
 /// says so.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
-/// What webhooks and aggregated API servers say that can't do without writing: of the object that
-/// is nothing.
-const UNABLE: [&str; 2] = ["does not support dry run", "dryRun feature is disabled"];
-
-/// An entry for each object that was refused, with the reason.
+/// An entry for each action that was refused, with its object and the reason.
 type Refused = Vec<(ResourceId, String)>;
 
 /// See the module's documentation.
@@ -242,7 +238,7 @@ impl Judge {
             Ok(Err(error)) => error,
         };
         let why = error.words();
-        if UNABLE.iter().any(|words| why.contains(words)) || is_of_former(action, &error) {
+        if is_of_former(action, &error) {
             Answer::Taken
         } else if error.is_verdict() || is_impossible(&error) {
             Answer::Refused(why)
@@ -326,10 +322,14 @@ fn id_of(action: &Action) -> Option<ResourceId> {
 }
 
 /// Whether an object is refused for nothing but the one that is there: its name is taken, or it has
-/// been written since. Both are looked at again when it is written in earnest.
+/// been written since. Both are looked at again when it is written in earnest. A webhook may deny
+/// with the same code: that is a refusal.
 fn is_of_former(action: &Action, error: &Error) -> bool {
-    let minds = matches!(action, Action::Create { .. } | Action::Replace { .. });
-    minds && error.code() == Some(409)
+    let minds = matches!(
+        action,
+        Action::Apply { .. } | Action::Create { .. } | Action::Replace { .. }
+    );
+    minds && error.code() == Some(409) && !error.is_verdict()
 }
 
 /// Whether the request can't even be made, as for a name that is none.

@@ -207,7 +207,7 @@ async fn what_has_no_answer_is_asked_again_and_what_has_one_is_not() {
     let setup = Setup::new().await;
     setup.fake.say("a", 429, "too many requests", 1);
     setup.fake.say("b", 500, "etcdserver: request timed out", 2);
-    setup.fake.say("c", 409, "the object has been modified", 1);
+    setup.fake.say("c", 409, "the object has been modified", 99);
     assert_eq!(setup.of("1/0", &["a"]).await, DryRun::Done(Vec::new()));
     assert_eq!(setup.fake.asked(), 2);
     assert_eq!(setup.woken("1/0").await, DryRun::Done(Vec::new()));
@@ -216,7 +216,13 @@ async fn what_has_no_answer_is_asked_again_and_what_has_one_is_not() {
     assert_eq!(setup.of("1/1", &["b"]).await, DryRun::Pending);
     assert_eq!(setup.woken("1/1").await, DryRun::Done(Vec::new()));
     assert_eq!(setup.fake.asked(), 5);
+    // Another writer came first: that says nothing of the object.
     assert_eq!(setup.of("1/2", &["c"]).await, DryRun::Done(Vec::new()));
+    assert_eq!(setup.fake.asked(), 6);
+    let denied = "admission webhook \"x\" denied the request: it is taken";
+    setup.fake.say("d", 409, denied, 99);
+    let said = setup.of("1/3", &["d"]).await;
+    assert_eq!(said, refused("d", denied));
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,11 +243,11 @@ async fn patience_with_an_api_server_that_has_no_answer_comes_to_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_not_be_done_without_writing_is_no_refusal() {
+async fn what_can_not_be_judged_without_writing_is_for_the_planner_to_weigh() {
     let setup = Setup::new().await;
     let why = "admission webhook \"x\" does not support dry run";
     setup.fake.say("a", 400, why, 1);
-    assert_eq!(setup.of("1/0", &["a"]).await, DryRun::Done(Vec::new()));
+    assert_eq!(setup.of("1/0", &["a"]).await, refused("a", why));
 }
 
 #[tokio::test(start_paused = true)]

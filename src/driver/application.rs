@@ -54,9 +54,17 @@ impl Driver for ApplicationDriver {
         });
         let results: Vec<_> = results.collect();
         let mut inbox = Inbox::collect(pass.plan, &results);
-        let unanswered = pass.plan.actions.get(results.len());
-        if let (Some(action), Some(Err(failure))) = (unanswered, pass.outcomes.get(results.len())) {
-            inbox.unanswered(action, &failure.message, cx.clock.now());
+        let is_ended = matches!(results.last(), Some(Err(_)));
+        let next = pass.plan.actions.get(results.len());
+        match (next, pass.outcomes.get(results.len())) {
+            (Some(action), Some(Err(failure))) => {
+                inbox.unanswered(action, &failure.message, cx.clock.now());
+            }
+            // It was planned with an old view, which is no outcome. One that stays old is.
+            (Some(action), None) if !is_ended && !cx.over.is_cancelled() => {
+                inbox.overtaken(action, cx.clock.now());
+            }
+            _ => {}
         }
         let before = cx.outcomes.of(key);
         cx.outcomes.absorb(key, inbox);
@@ -66,7 +74,8 @@ impl Driver for ApplicationDriver {
 
     /// Everything but an old view is for the plan to deal with: it knows for how long to try again,
     /// and says what it waits for. Tried again unseen, it would keep the operation going for ever,
-    /// and with it the commit that mends it out (gitops.md §7).
+    /// and with it the commit that mends it out (gitops.md §7). An old view is looked at anew at
+    /// once.
     fn is_result(&self, error: &Error) -> bool {
         error.retry() != Retry::Stale
     }

@@ -17,9 +17,11 @@ pub enum SourceError {
     #[error("repository {url}: there is no branch, tag or commit '{revision}'")]
     NoSuchRevision { url: String, revision: String },
     #[error(
-        "repository {url}: '{revision}' is no name of a branch, tag or commit (ranges of versions are not supported)"
+        "repository {url}: '{revision}' is no name of a branch, tag or commit, and no range of versions"
     )]
     BadRevision { url: String, revision: String },
+    #[error("repository {url}: no tag is a version in the range '{revision}'")]
+    NoSuchVersion { url: String, revision: String },
     #[error("repository {url} at {revision}: there is no path '{path}'")]
     NoSuchPath {
         url: String,

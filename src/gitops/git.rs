@@ -9,6 +9,7 @@ use super::mirrors::Mirrors;
 use super::process::{
     Bounds, Output, ProcessError, harden, run, run_with, without_credentials, without_times,
 };
+use super::ranges::Range;
 use super::source::Builds;
 use super::url::{bad_url, check_url, is_commit, is_ref_name, local_path};
 use std::ffi::OsStr;
@@ -341,7 +342,8 @@ impl Git {
         Ok(())
     }
 
-    /// The full commit that `revision` names now: `HEAD`, a branch, a tag, a full ref, a commit.
+    /// The full commit that `revision` names now: `HEAD`, a branch, a tag, a full ref, a commit, or
+    /// the newest tag in a range of versions. What may be both is a range first, as for the peer.
     pub(super) async fn resolve(
         &self,
         url: &str,
@@ -353,9 +355,19 @@ impl Git {
         if is_commit(revision, 40..=64) {
             return Ok(revision.to_lowercase());
         }
+        let range = Range::parse(revision);
+        if let Some(range) = &range
+            && let Some(commit) = self.newest_in(url, range, caller).await?
+        {
+            return Ok(commit);
+        }
         if !is_ref_name(revision) {
             let (url, revision) = (without_credentials(url), revision.to_owned());
-            return Err(SourceError::BadRevision { url, revision });
+            return Err(if range.is_some() {
+                SourceError::NoSuchVersion { url, revision }
+            } else {
+                SourceError::BadRevision { url, revision }
+            });
         }
         let wanted: Vec<String> = if revision == "HEAD" || revision.starts_with("refs/") {
             vec![format!("{revision}^{{}}"), revision.to_owned()]
@@ -388,6 +400,19 @@ impl Git {
             None if is_commit(revision, 4..=39) => self.resolve_short(url, revision, caller).await,
             None => Err(no_such_revision(url, revision)),
         }
+    }
+
+    /// The commit of the newest tag in a range; `None` if there is none in it.
+    async fn newest_in(&self, url: &str, range: &Range, caller: Caller) -> Result<Option<String>> {
+        let arguments = ["ls-remote", "--tags", "--", url].map(OsStr::new);
+        let output = self.ask(url, caller, arguments.to_vec()).await?;
+        if !output.success {
+            return Err(unreachable(url, &output));
+        }
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let commit = range.newest(&listed);
+        let commit = commit.filter(|commit| is_commit(commit, 40..=64));
+        Ok(commit.map(str::to_owned))
     }
 }
 

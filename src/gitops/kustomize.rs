@@ -50,6 +50,7 @@ pub(super) async fn render(
     let beside = canonical(checkout.beside())?;
     let (tree, source, asked) = (root.clone(), folder.to_owned(), options.clone());
     let (overlay, is_remote) = blocking(move || {
+        let asked = overlay::without_missing(&tree, &source, &asked);
         let bases = Bases::of(&tree, &source, &asked.components)?;
         let content = overlay::overlay_of(&tree, &source, &asked, bases.has_schema)?;
         let overlay = content.map(|content| overlay::write(&beside, &content));

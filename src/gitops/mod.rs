@@ -2,8 +2,8 @@
 //! is for `crates/gitops` to say.
 //!
 //! - [`git`]: runs `git` with a configuration of our own ([`process`]), a few at a time for each
-//!   server (`hosts.rs`), and resolves a revision. `mirrors.rs`: a bare mirror for each repository;
-//!   `fetch.rs`: how commits get there.
+//!   server (`hosts.rs`), and resolves a revision (`ranges.rs`: one that is a range of versions).
+//!   `mirrors.rs`: a bare mirror for each repository; `fetch.rs`: how commits get there.
 //! - `checkouts.rs`: the files of a commit, which all Applications share that want them at the same
 //!   time.
 //! - `changes.rs`: the files that differ between two commits, for those who name theirs.
@@ -33,6 +33,7 @@ mod login;
 mod mirrors;
 mod overlay;
 pub mod process;
+mod ranges;
 pub mod repo_cache;
 pub mod source;
 mod tree;

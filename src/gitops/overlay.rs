@@ -116,16 +116,29 @@ fn changes(options: &ApplicationSourceKustomize) -> Map<String, Value> {
     out
 }
 
+/// The options without the components that are not in the repository, if these may be missing. One
+/// that leads out of it is refused otherwise, and not looked for.
+pub(super) fn without_missing(
+    root: &Path,
+    folder: &Path,
+    options: &ApplicationSourceKustomize,
+) -> ApplicationSourceKustomize {
+    let mut out = options.clone();
+    if out.ignore_missing_components.unwrap_or(false) {
+        out.components.retain(|name| {
+            let place = folder.join(name);
+            leads_out(root, &place) || place.exists()
+        });
+    }
+    out
+}
+
 /// Options that would not do what they ask for.
 fn refuse(options: &ApplicationSourceKustomize, path: &str) -> Result<()> {
     let asked = [
         (
             options.common_annotations_envsubst.unwrap_or(false),
             "kustomize.commonAnnotationsEnvsubst",
-        ),
-        (
-            options.ignore_missing_components.unwrap_or(false),
-            "kustomize.ignoreMissingComponents",
         ),
         (
             options
@@ -214,8 +227,29 @@ pub(super) fn write(beside: &Path, content: &Value) -> Result<TempDir> {
 
 #[cfg(test)]
 mod tests {
-    use super::image_of;
+    use super::{image_of, without_missing};
+    use api::ApplicationSourceKustomize;
     use serde_json::json;
+
+    #[test]
+    fn components_may_be_missing_where_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let app = root.join("app");
+        std::fs::create_dir_all(app.join("there")).unwrap();
+        let left = |may_be_missing: Option<bool>| {
+            let components = ["there", "../app/there", "gone", "../gone", "../../out"];
+            let options = ApplicationSourceKustomize {
+                components: components.map(str::to_owned).to_vec(),
+                ignore_missing_components: may_be_missing,
+                ..ApplicationSourceKustomize::default()
+            };
+            without_missing(&root, &app, &options).components
+        };
+        assert_eq!(left(Some(true)), ["there", "../app/there", "../../out"]);
+        assert_eq!(left(Some(false)).len(), 5);
+        assert_eq!(left(None).len(), 5);
+    }
 
     #[test]
     fn images_are_read_as_they_are_written() {

@@ -53,6 +53,28 @@ async fn t39_other_branches_and_tags_are_not_main() {
 }
 
 #[tokio::test]
+async fn a_range_of_versions_is_the_newest_tag_in_it() {
+    let setup = Setup::new();
+    for tag in ["v1.2.0", "v1.10.0", "v1.9.0", "v2.0.0-rc.1"] {
+        setup.repository.write("app/map.yaml", &map(tag));
+        setup.repository.commit(tag);
+        setup.repository.git(&["tag", "-a", tag, "-m", tag]);
+    }
+    assert_eq!(values(&setup.at("1.*").await.unwrap()), ["v1.10.0"]);
+    assert_eq!(values(&setup.at("~1.2").await.unwrap()), ["v1.2.0"]);
+    let newest = setup.at(">=1.0.0 <1.10.0").await.unwrap();
+    assert_eq!(values(&newest), ["v1.9.0"]);
+    let why = setup.at(">=3").await.unwrap_err();
+    assert!(
+        why.ends_with("no tag is a version in the range '>=3'"),
+        "{why}"
+    );
+    // A branch may look like one.
+    setup.repository.git(&["branch", "3.x"]);
+    assert_eq!(values(&setup.at("3.x").await.unwrap()), ["v2.0.0-rc.1"]);
+}
+
+#[tokio::test]
 async fn rewound_history_is_followed_and_loses_nothing() {
     let setup = Setup::new();
     setup.repository.write("app/map.yaml", &map("good"));
@@ -94,7 +116,13 @@ async fn what_is_not_there_is_named() {
             format!("repository {url}: there is no branch, tag or commit '{revision}'")
         );
     }
-    for revision in [">=1.0 <2", "1.2.*", "-x", "a..b", "main^"] {
+    for range in [">=1.0 <2", "1.2.*"] {
+        assert_eq!(
+            setup.at(range).await.unwrap_err(),
+            format!("repository {url}: no tag is a version in the range '{range}'")
+        );
+    }
+    for revision in ["-x", "a..b", "main^"] {
         let error = setup.at(revision).await.unwrap_err();
         assert!(
             error.starts_with(&format!("repository {url}: '{revision}' is no name")),

@@ -1,7 +1,8 @@
 //! The live objects that an Application is compared with, and the kinds that can't be seen.
 
-use crate::ResourceId;
+use crate::resource::{self, ResourceId};
 use serde_json::Value;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveTree {
     objects: BTreeMap<ResourceId, Arc<Value>>,
+    /// Those of them that are looked at at several versions of their API, as they are at the
+    /// others.
+    at_other_versions: BTreeMap<ResourceId, Vec<Arc<Value>>>,
     /// Why the objects of a kind can't be seen, by its group and name.
     hidden: BTreeMap<(String, String), String>,
     /// Objects in the namespace of the Application that may be nobody's. They are not looked into.
@@ -28,12 +32,40 @@ impl LiveTree {
         self.objects.iter()
     }
 
+    /// An object as it is at a version of its API, if it is looked at at that one; otherwise as it
+    /// is at another one. What Git declares is to be compared with the same fields.
+    pub fn at(&self, id: &ResourceId, version: &str) -> Option<&Arc<Value>> {
+        let object = self.objects.get(id)?;
+        let is_meant = |one: &&Arc<Value>| resource::version(one) == version;
+        if is_meant(&object) {
+            return Some(object);
+        }
+        let others = self.at_other_versions.get(id).into_iter();
+        Some(others.flatten().find(is_meant).unwrap_or(object))
+    }
+
     pub fn insert(&mut self, object: Arc<Value>) {
-        self.objects.insert(ResourceId::of(&object), object);
+        let mut entry = match self.objects.entry(ResourceId::of(&object)) {
+            Entry::Vacant(entry) => {
+                entry.insert(object);
+                return;
+            }
+            Entry::Occupied(entry) => entry,
+        };
+        let before = entry.insert(object.clone());
+        let (version, of_before) = (resource::version(&object), resource::version(&before));
+        if version == of_before {
+            return;
+        }
+        let id = entry.key().clone();
+        let others = self.at_other_versions.entry(id).or_default();
+        others.retain(|other| ![version, of_before].contains(&resource::version(other)));
+        others.push(before);
     }
 
     pub fn remove(&mut self, id: &ResourceId) {
         self.objects.remove(id);
+        self.at_other_versions.remove(id);
     }
 
     /// Adds an object that may be nobody's, which is not compared.
@@ -78,7 +110,7 @@ impl LiveTree {
     /// Whether the Namespace object is there and not on its way out.
     pub fn has_namespace(&self, name: &str) -> bool {
         self.get(&ResourceId::new("", "Namespace", "", name))
-            .is_some_and(|namespace| !crate::resource::is_deleting(namespace))
+            .is_some_and(|namespace| !resource::is_deleting(namespace))
     }
 }
 

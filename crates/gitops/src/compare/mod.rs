@@ -12,15 +12,17 @@
 //! 4. Does it say that it belongs to the Application (`resource::unclaimed`)? Somebody may have
 //!    made exactly what Git declares; only what is ours is ever pruned.
 //!
-//! Which fields belong to a controller in any case is for [`DiffRules`] to say; which values the
-//! API server does not write, for `writing`. What client-side apply owns of an object that we have
-//! not applied yet counts as ours in the second question (`client_side`).
+//! Which fields belong to a controller in any case, or are to be ignored (`jq`: by paths), is for
+//! [`DiffRules`] to say; which values the API server does not write, for `writing`. What
+//! client-side apply owns of an object that we have not applied yet counts as ours in the second
+//! question (`client_side`).
 
 mod client_side;
 mod diff;
 mod digest;
 mod fields;
 mod guests;
+mod jq;
 mod live;
 mod resource;
 mod routes;
@@ -31,6 +33,7 @@ mod writing;
 pub(crate) use client_side::REPLACE_MANAGER;
 pub use diff::{Difference, FieldDiff};
 pub use fields::{FieldSet, owned_by};
+pub use jq::JqPath;
 pub use live::LiveTree;
 pub use resource::{Comparison, ResourceComparison, compare};
 pub(crate) use resource::{handed_over, target_digest};

@@ -71,7 +71,10 @@ impl Comparison {
 pub fn compare(target: &[Manifest], live: &LiveTree, rules: &DiffRules) -> Comparison {
     let mut resources: Vec<ResourceComparison> = target
         .iter()
-        .map(|manifest| one(manifest, live.get(&manifest.id).map(AsRef::as_ref), rules))
+        .map(|manifest| {
+            let live = live.at(&manifest.id, manifest.version());
+            one(manifest, live.map(AsRef::as_ref), rules)
+        })
         .collect();
     let declared: BTreeSet<&ResourceId> = target.iter().map(|manifest| &manifest.id).collect();
     for (id, object) in live.iter() {

@@ -3,6 +3,7 @@
 
 use super::fields::owned_by_managers;
 use super::guests::Guests;
+use super::jq::JqPath;
 use super::routes::{added_rules, arms_of_others, for_each_arm, has_record, keep_weights};
 use crate::glob;
 use crate::resource::{self, ResourceId};
@@ -22,6 +23,8 @@ pub struct IgnoreRule {
     pub namespace: String,
     /// RFC 6901.
     pub json_pointers: Vec<String>,
+    /// Paths that may lead to several fields.
+    pub jq_paths: Vec<JqPath>,
     pub managed_fields_managers: Vec<String>,
 }
 
@@ -171,6 +174,12 @@ impl DiffRules {
             for pointer in &rule.json_pointers {
                 remove_pointer(object, pointer);
             }
+            for path in &rule.jq_paths {
+                // What is taken out of a list moves what comes after it.
+                for pointer in path.pointers(object).iter().rev() {
+                    remove_pointer(object, pointer);
+                }
+            }
             let managers = &rule.managed_fields_managers;
             if let Some(fields) = live.and_then(|live| owned_by_managers(live, managers)) {
                 fields.remove_from(object);
@@ -255,7 +264,10 @@ impl DiffRules {
         if self.respect {
             for rule in self.ignore.iter().filter(|rule| rule.is_about(id)) {
                 for pointer in &rule.json_pointers {
-                    keep_pointer(target, live, pointer);
+                    keep_value(target, pointer, live.pointer(pointer));
+                }
+                for path in &rule.jq_paths {
+                    keep_path(target, live, path);
                 }
                 if let Some(fields) = owned_by_managers(live, &rule.managed_fields_managers) {
                     fields.keep(target, live);
@@ -312,8 +324,50 @@ fn remove_pointer(object: &mut Value, pointer: &str) {
     }
 }
 
-fn keep_pointer(target: &mut Value, live: &Value, pointer: &str) {
-    let Some(value) = live.pointer(pointer) else {
+/// Each place gets what is at the same one of the live object. An item of a list is the same if it
+/// has the same name. Where nothing on the way has one, the first of the places that a path leads
+/// to here is the first of those there; if there are more on one side, nobody knows which is which
+/// but those that are at the same index.
+fn keep_path(target: &mut Value, live: &Value, path: &JqPath) {
+    let (here, there) = (path.pointers(target), path.pointers(live));
+    let (called_here, called_there) = (by_names(target, &here), by_names(live, &there));
+    let is_nameless = called_here == here && called_there == there;
+    let pairs: Vec<(&String, &String)> = if is_nameless && here.len() == there.len() {
+        here.iter().zip(&there).collect()
+    } else {
+        let known: BTreeMap<&String, &String> = called_there.iter().zip(&there).collect();
+        let all = called_here.iter().zip(&here);
+        all.filter_map(|(called, pointer)| Some((pointer, *known.get(called)?)))
+            .collect()
+    };
+    // What is taken out of a list moves what comes after it.
+    for (pointer, from) in pairs.into_iter().rev() {
+        keep_value(target, pointer, live.pointer(from));
+    }
+}
+
+/// Pointers with the names of list items in place of their indices, where they have one.
+fn by_names(object: &Value, pointers: &[String]) -> Vec<String> {
+    let all = pointers.iter().map(|pointer| {
+        let mut out = String::new();
+        let mut value = Some(object);
+        for step in pointer.split('/').skip(1) {
+            let is_item = value.is_some_and(Value::is_array);
+            value = value.and_then(|value| value.pointer(&format!("/{step}")));
+            let name = value.and_then(|item| item.get("name"));
+            out.push('/');
+            match name.and_then(Value::as_str).filter(|_| is_item) {
+                Some(name) => out.extend(["name=", name]),
+                None => out.push_str(step),
+            }
+        }
+        out
+    });
+    all.collect()
+}
+
+fn keep_value(target: &mut Value, pointer: &str, live: Option<&Value>) {
+    let Some(value) = live else {
         remove_pointer(target, pointer);
         return;
     };

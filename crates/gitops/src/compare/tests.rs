@@ -516,3 +516,45 @@ proptest! {
         diff(&target, live, &rules());
     }
 }
+
+/// It is looked at at several versions where Git has moved it from one to another, or has both.
+#[test]
+fn an_object_is_compared_at_the_version_that_git_has_it_at() {
+    let manifest = manifest(json!({"apiVersion": "autoscaling/v1",
+        "kind": "HorizontalPodAutoscaler", "metadata": {"name": "a"},
+        "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 80}}));
+    let owned = json!({"f:spec": {"f:maxReplicas": {}, "f:targetCPUUtilizationPercentage": {}}});
+    let old = applied(&manifest, &rules(), owned);
+    let mut new = old.clone();
+    new["apiVersion"] = json!("autoscaling/v2");
+    new["spec"] = json!({"maxReplicas": 3, "metrics": [{"type": "Resource"}]});
+    for both in [[old.clone(), new.clone()], [new.clone(), old]] {
+        let tree: LiveTree = both.into_iter().collect();
+        let comparison = compare(std::slice::from_ref(&manifest), &tree, &rules());
+        assert_eq!(comparison.resources.len(), 1);
+        assert!(comparison.is_synced(), "{comparison:?}");
+    }
+    // Where it is only seen at another one, that is what there is to compare with.
+    let found = diff(&manifest, new, &rules());
+    assert_eq!(found, ["Missing .spec.targetCPUUtilizationPercentage"]);
+}
+
+#[test]
+fn what_an_object_was_at_a_version_before_is_forgotten() {
+    let at = |version: &str, value: &str| {
+        json!({"apiVersion": format!("x/{version}"), "kind": "Thing", "metadata": {"name": "a"},
+            "spec": value})
+    };
+    let objects = [at("v1", "old"), at("v2", "other"), at("v1", "new")];
+    let mut tree: LiveTree = objects.into_iter().collect();
+    let id = crate::ResourceId::new("x", "Thing", "", "a");
+    let spec = |tree: &LiveTree, version: &str| {
+        let found = tree.at(&id, version);
+        found.map(|object| object["spec"].clone())
+    };
+    assert_eq!(spec(&tree, "v1"), Some(json!("new")));
+    assert_eq!(spec(&tree, "v2"), Some(json!("other")));
+    assert_eq!(spec(&tree, "v3"), Some(json!("new")));
+    tree.remove(&id);
+    assert_eq!(spec(&tree, "v2"), None);
+}

@@ -50,6 +50,7 @@ pub fn health(object: &Value) -> Option<Health> {
     Some(match (group(object), kind(object)) {
         ("argoproj.io", "Rollout") => rollout::rollout(object),
         ("argoproj.io", "AnalysisRun" | "Experiment") => rollout::analysis(object),
+        ("argoproj.io", "Workflow") => rollout::workflow(object),
         ("apps", "Deployment") => workload::deployment(object),
         ("apps", "StatefulSet") => workload::stateful_set(object),
         ("apps", "DaemonSet") => workload::daemon_set(object),
@@ -57,7 +58,7 @@ pub fn health(object: &Value) -> Option<Health> {
         ("", "Pod") => workload::pod(object),
         ("batch", "Job") => workload::job(object),
         ("", "PersistentVolumeClaim") => workload::claim(object),
-        ("", "Service") => workload::service(object)?,
+        ("", "Service") => workload::service(object),
         ("networking.k8s.io" | "extensions", "Ingress") => workload::ingress(object),
         ("autoscaling", "HorizontalPodAutoscaler") => workload::autoscaler(object),
         ("apiregistration.k8s.io", "APIService") => workload::api_service(object),

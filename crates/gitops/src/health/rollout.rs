@@ -1,4 +1,4 @@
-//! Health of our own kinds.
+//! Health of the kinds of `argoproj.io`.
 
 use super::{Health, HealthCode, condition, message_of};
 use crate::resource::{annotation, integer, string};
@@ -60,5 +60,15 @@ pub(super) fn analysis(object: &Value) -> Health {
         "Failed" | "Error" => Health::degraded(message),
         "Inconclusive" => Health::new(HealthCode::Unknown, message),
         _ => Health::progressing(message),
+    }
+}
+
+pub(super) fn workflow(object: &Value) -> Health {
+    let message = string(object, "/status/message").unwrap_or_default();
+    match string(object, "/status/phase").unwrap_or_default() {
+        "Succeeded" => Health::new(HealthCode::Healthy, message),
+        "Failed" | "Error" => Health::degraded(message),
+        "" | "Pending" | "Running" => Health::progressing(message),
+        _ => Health::new(HealthCode::Unknown, message),
     }
 }

@@ -124,7 +124,7 @@ fn other_kinds_are_judged_by_their_status_if_they_can_be_unwell() {
     assert_eq!(job("Complete"), "Healthy");
     assert_eq!(job("Suspended"), "Suspended");
     assert_eq!(job("Other"), "Progressing");
-    assert_eq!(of("Service", "v1", json!({}), json!({})), "None");
+    assert_eq!(of("Service", "v1", json!({}), json!({})), "Healthy");
     assert_eq!(
         of("Service", "v1", json!({"type": "LoadBalancer"}), json!({})),
         "Progressing"
@@ -177,4 +177,42 @@ fn an_application_is_as_well_as_its_worst_part() {
         many.message,
         "apps/Deployment:n/d0, apps/Deployment:n/d1, apps/Deployment:n/d2, … and 3 more"
     );
+}
+
+#[test]
+fn an_autoscaler_is_judged_by_its_conditions_wherever_its_version_has_them() {
+    let working = json!([{"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale"}]);
+    let failing = json!([{"type": "ScalingActive", "status": "False",
+        "reason": "FailedGetResourceMetric", "message": "no metrics"}]);
+    for (conditions, wanted) in [
+        (json!([]), "Progressing"),
+        (working, "Healthy"),
+        (failing, "Degraded"),
+    ] {
+        let kind = "HorizontalPodAutoscaler";
+        let status = json!({"conditions": conditions.clone()});
+        assert_eq!(of(kind, "autoscaling/v2", json!({}), status), wanted);
+        let old = json!({"apiVersion": "autoscaling/v1", "kind": kind, "metadata": {"name": "x",
+            "annotations": {"autoscaling.alpha.kubernetes.io/conditions": conditions.to_string()}},
+            "spec": {}, "status": {"currentReplicas": 1}});
+        let health = health(&old).map(|health| health.code.as_str());
+        assert_eq!(health, Some(wanted), "{conditions}");
+    }
+}
+
+#[test]
+fn a_workflow_is_as_well_as_its_phase() {
+    for (phase, wanted) in [
+        ("", "Progressing"),
+        ("Pending", "Progressing"),
+        ("Running", "Progressing"),
+        ("Succeeded", "Healthy"),
+        ("Failed", "Degraded"),
+        ("Error", "Degraded"),
+        ("Odd", "Unknown"),
+    ] {
+        let status = json!({"phase": phase});
+        let found = of("Workflow", "argoproj.io/v1alpha1", json!({}), status);
+        assert_eq!(found, wanted, "{phase}");
+    }
 }

@@ -262,8 +262,12 @@ pub(super) fn claim(object: &Value) -> Health {
 }
 
 /// Only a load balancer can be unwell.
-pub(super) fn service(object: &Value) -> Option<Health> {
-    (string(object, "/spec/type") == Some("LoadBalancer")).then(|| has_ingress(object))
+pub(super) fn service(object: &Value) -> Health {
+    if string(object, "/spec/type") == Some("LoadBalancer") {
+        has_ingress(object)
+    } else {
+        Health::healthy()
+    }
 }
 
 pub(super) fn ingress(object: &Value) -> Health {
@@ -278,6 +282,9 @@ fn has_ingress(object: &Value) -> Health {
     }
 }
 
+/// Where version 1 of the API has the conditions, which its status has no place for.
+const AUTOSCALER_CONDITIONS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/conditions";
+
 pub(super) fn autoscaler(object: &Value) -> Health {
     const FAILURES: [&str; 8] = [
         "FailedGetScale",
@@ -289,7 +296,22 @@ pub(super) fn autoscaler(object: &Value) -> Health {
         "InvalidSelector",
         "InvalidMetricSourceType",
     ];
-    let conditions = list(object, "/status/conditions");
+    let in_annotation: Value = annotation(object, AUTOSCALER_CONDITIONS_ANNOTATION)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let conditions = match list(object, "/status/conditions") {
+        [] => in_annotation
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default(),
+        in_status => in_status,
+    };
+    let is_true = |kind: &str| {
+        conditions.iter().any(|condition| {
+            condition.get("type").is_some_and(|found| found == kind)
+                && condition.get("status").is_some_and(|found| found == "True")
+        })
+    };
     let failed = conditions.iter().find(|condition| {
         condition
             .get("reason")
@@ -299,8 +321,7 @@ pub(super) fn autoscaler(object: &Value) -> Health {
     if failed.is_some() {
         return Health::degraded(message_of(failed));
     }
-    if condition_is(object, "AbleToScale", "True") || condition_is(object, "ScalingLimited", "True")
-    {
+    if is_true("AbleToScale") || is_true("ScalingLimited") {
         return Health::healthy();
     }
     Health::progressing("Waiting to Autoscale")

@@ -97,6 +97,7 @@ pub fn prepare(documents: &[Document], context: &PrepareContext<'_>) -> Prepared
         scopes.learn(object);
     }
     let mut by_id: BTreeMap<ResourceId, Manifest> = BTreeMap::new();
+    let mut unused: BTreeMap<ResourceId, Vec<String>> = BTreeMap::new();
     for (origin, object) in flat {
         let Some(manifest) = admit(object, origin, context, &scopes, &mut out.errors) else {
             continue;
@@ -113,18 +114,35 @@ pub fn prepare(documents: &[Document], context: &PrepareContext<'_>) -> Prepared
             Hook::No => {}
         }
         let manifest = track(manifest, context);
-        let named = manifest.named();
         if let Some(earlier) = by_id.insert(manifest.id.clone(), manifest) {
-            out.repeated.push(format!(
-                "resource {} appeared more than once among the manifests: {} is used, {} is not",
-                earlier.id,
-                named,
-                earlier.named(),
-            ));
+            let named = earlier.named();
+            unused.entry(earlier.id).or_default().push(named);
         }
     }
+    let repeated = unused.iter();
+    out.repeated = repeated
+        .filter_map(|(id, unused)| Some(repeated_text(by_id.get(id)?, unused)))
+        .collect();
     out.manifests = by_id.into_values().collect();
     out
+}
+
+/// In the words of the peer, and which of them is used: an object is the same whichever version of
+/// its API a manifest is of.
+fn repeated_text(used: &Manifest, unused: &[String]) -> String {
+    let ResourceId {
+        group,
+        kind,
+        namespace,
+        name,
+    } = &used.id;
+    format!(
+        "Resource {group}/{kind}/{namespace}/{name} appeared {} times among application resources. \
+         {} is used, {} not",
+        unused.len() + 1,
+        used.named(),
+        unused.join(" and "),
+    )
 }
 
 /// Takes `List` documents apart; empty documents vanish.

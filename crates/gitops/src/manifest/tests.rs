@@ -121,10 +121,25 @@ fn lists_are_taken_apart_and_the_last_duplicate_wins() {
     assert_eq!(
         out.repeated,
         [
-            "resource ConfigMap:production/a appeared more than once among the manifests: ConfigMap a \
-          (all.yaml, document 3) is used, ConfigMap a (all.yaml, document 1) is not"
+            "Resource /ConfigMap/production/a appeared 2 times among application resources. ConfigMap \
+             a (all.yaml, document 3) is used, ConfigMap a (all.yaml, document 1) not"
         ]
     );
+}
+
+#[test]
+fn an_object_at_two_versions_of_its_api_is_one_object() {
+    let autoscaler = |version: &str| {
+        json!({"apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "a"}})
+    };
+    let out = prepare_all(["v2", "v2beta2", "v1"].map(autoscaler).to_vec());
+    assert_eq!(out.manifests.len(), 1);
+    assert_eq!(out.manifests[0].version(), "v1", "the last one");
+    let said = "Resource autoscaling/HorizontalPodAutoscaler/production/a appeared 3 times among \
+                application resources. ";
+    assert_eq!(out.repeated.len(), 1);
+    assert!(out.repeated[0].starts_with(said), "{:?}", out.repeated);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::options::{SyncOptions, object_unsupported};
 use super::snapshot::{ApplicationSnapshot, Config, Rendered};
 use super::unseen::{self, Unseen};
 use crate::compare::{
-    Comparison, DiffRules, FIELD_MANAGER, IgnoreRule, ResourceComparison, compare,
+    Comparison, DiffRules, FIELD_MANAGER, IgnoreRule, JqPath, ResourceComparison, compare,
 };
 use crate::manifest::{Manifest, PrepareContext, Prepared, prepare};
 use crate::project::{ProjectRules, Windows, is_app_namespace};
@@ -25,6 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const UNSUPPORTED_WARNING: &str = "UnsupportedFeatureWarning";
 /// A condition type of ours: the renderer warned of something.
 const RENDER_WARNING: &str = "RenderWarning";
+/// How much of an expression that can't be read is shown. Characters.
+const SHOWN_MAX: usize = 200;
 
 /// A condition before it has a time: type and message.
 pub(super) type Finding = (&'static str, String);
@@ -74,11 +76,13 @@ pub(super) fn spec_findings(snapshot: &ApplicationSnapshot, config: &Config) -> 
         rules.permit_destination(destination, namespace).err()
     }));
     for (index, ignore) in app.spec.ignore_differences.iter().enumerate() {
-        if let Some(expression) = ignore.jq_path_expressions.first() {
-            problems.push(format!(
-                "ignoreDifferences[{index}].jqPathExpressions ({expression}) is not supported: use jsonPointers \
-                 or managedFieldsManagers"
-            ));
+        for expression in &ignore.jq_path_expressions {
+            if let Err(why) = JqPath::parse(expression) {
+                let shown: String = expression.chars().take(SHOWN_MAX).collect();
+                problems.push(format!(
+                    "ignoreDifferences[{index}].jqPathExpressions ({shown}) is not supported: {why}"
+                ));
+            }
         }
     }
     let mut findings: Vec<Finding> = problems
@@ -337,6 +341,7 @@ fn diff_rules(snapshot: &ApplicationSnapshot, instance: &str, prepared: &Prepare
             name: rule.name.clone().unwrap_or_default(),
             namespace: rule.namespace.clone().unwrap_or_default(),
             json_pointers: rule.json_pointers.clone(),
+            jq_paths: jq_paths(&rule.jq_path_expressions),
             managed_fields_managers: rule.managed_fields_managers.clone(),
         })
         .collect();
@@ -355,6 +360,12 @@ fn diff_rules(snapshot: &ApplicationSnapshot, instance: &str, prepared: &Prepare
         .iter()
         .for_each(|manifest| rules.learn(&manifest.object));
     rules
+}
+
+/// Those that can't be read are a finding, with which nothing is compared.
+fn jq_paths(expressions: &[String]) -> Vec<JqPath> {
+    let paths = expressions.iter().map(|text| JqPath::parse(text));
+    paths.filter_map(Result::ok).collect()
 }
 
 /// Who made objects by client-side apply before they came to us (gitops.md item 64).

@@ -9,6 +9,7 @@
 use super::assess::{assess, refusal, spec_findings, sync_options, windows};
 use super::options::{SyncOptions, object_has};
 use super::planner::{later, operation_target};
+use super::rehearsal::{is_unable, not_risked};
 use super::run::{Pass, Running, failures, id_of, record};
 use super::snapshot::{ApplicationSnapshot, Config, DryRun, Target};
 use super::tasks::{Task, Todo, tasks};
@@ -29,10 +30,10 @@ const LOOK_S: i64 = 5;
 
 /// What the running operation sends and a server-side dry run can say something about: applies
 /// without the versions that they may be good for alone, replacements, and new objects in the place
-/// of what may have to be created anew, which are valid if all that is said of them is that the
-/// name is taken. `None` if nothing is to be asked now: no operation
-/// runs, the next try of it is not due, or it is refused whatever the API server says. The answer
-/// goes into [`ApplicationSnapshot::dry_run`], good for as long as
+/// of what is, or may have to be, created anew, which are valid if all that is said of them is that
+/// the name is taken. Of one object there can be two actions. `None` if nothing is to be asked now:
+/// no operation runs, the next try of it is not due, or it is refused whatever the API server says.
+/// The answer goes into [`ApplicationSnapshot::dry_run`], good for as long as
 /// `status.operationState.startedAt` and `retryCount` stay the same.
 pub fn dry_run_objects(
     snapshot: &ApplicationSnapshot,
@@ -116,7 +117,7 @@ impl<'a> Running<'a> {
             return None;
         }
         let shown = tasks.iter().filter(|task| self.can_be_judged(task, &tasks));
-        let actions = shown.filter_map(|task| self.rehearsal(task));
+        let actions = shown.flat_map(|task| self.rehearsals(task));
         Some(actions.map(unversioned).collect())
     }
 
@@ -184,15 +185,32 @@ impl<'a> Running<'a> {
         })
     }
 
-    fn declared(self, id: &ResourceId) -> Option<&'a Manifest> {
+    pub(super) fn declared(self, id: &ResourceId) -> Option<&'a Manifest> {
         let mut manifests = self.assessment.manifests.iter();
         manifests.find(|manifest| manifest.id == *id)
     }
 
     /// Why the API server refuses the object of a task, unless it may well take it in its turn.
     fn refused(self, task: &Task, tasks: &[Task], said: &[(ResourceId, String)]) -> Option<String> {
-        let (_, why) = said.iter().find(|(id, _)| *id == task.id)?;
-        (!self.is_premature(why, task, tasks)).then(|| why.clone())
+        let of_task = said.iter().filter(|(id, _)| *id == task.id);
+        let of_task: Vec<&str> = of_task.map(|(_, why)| why.as_str()).collect();
+        if let Some(why) = self.refused_anew(task, &of_task) {
+            return Some(why);
+        }
+        let is_doomed = self.is_doomed(task, &of_task);
+        of_task.into_iter().find_map(|why| {
+            if is_unable(why) {
+                return is_doomed.then(|| not_risked(why));
+            }
+            let is_refused = !self.is_premature(why, task, tasks, is_doomed);
+            is_refused.then(|| self.explained(task, why.to_owned()))
+        })
+    }
+
+    /// Whether the API server was asked about an object, and has looked at what it will be.
+    fn is_looked_at(self, task: &Task, said: &[(ResourceId, String)]) -> bool {
+        let mut all = said.iter().filter(|(id, _)| *id == task.id);
+        all.all(|(_, why)| self.is_changed_by_force(task, why))
     }
 
     /// Whether a refusal is for the lack of something that the same sync brings: of another object,
@@ -200,14 +218,13 @@ impl<'a> Running<'a> {
     /// makes, if only by the deletion of what is created anew; or is that of a webhook that it may
     /// mend, which is not bet on for what is deleted before that shows. What comes in a later wave
     /// is of no help: that wave is not reached once this one has failed.
-    fn is_premature(self, why: &str, task: &Task, tasks: &[Task]) -> bool {
+    fn is_premature(self, why: &str, task: &Task, tasks: &[Task], is_doomed: bool) -> bool {
         if self.makes_room(task, why) {
             return true;
         }
         let wave = task.wave;
         let mut in_time = tasks.iter().filter(move |other| other.wave <= wave);
-        let is_tried = !self.is_recreated(task);
-        if is_tried && webhooks::may_be_mended(self, why, task, in_time.clone()) {
+        if !is_doomed && webhooks::may_be_mended(self, why, task, in_time.clone()) {
             return true;
         }
         let is_sent = |other: &Task| matches!(other.todo, Todo::Apply { .. });
@@ -269,8 +286,7 @@ impl<'a> Running<'a> {
         let is_off = matches!(self.snapshot.dry_run, DryRun::Off);
         let mut failed = false;
         for task in tasks {
-            let is_passed_over = said.iter().any(|(id, _)| *id == task.id);
-            let is_checked = !is_off && !is_passed_over;
+            let is_checked = !is_off && self.is_looked_at(task, said);
             let suffix = match task.todo {
                 Todo::Apply { .. } if is_checked && self.can_be_judged(task, tasks) => CHECKED,
                 Todo::Nothing if !is_off => CHECKED,
@@ -280,7 +296,7 @@ impl<'a> Running<'a> {
                 (_, Some(why)) => (ResultCode::SyncFailed, why),
                 (Todo::Apply { .. }, None) => (
                     ResultCode::Synced,
-                    format!("{} serverside-applied {suffix}", task.shown()),
+                    format!("{} {suffix}", self.foretold(task)),
                 ),
                 (Todo::Nothing, None) => (
                     ResultCode::Synced,

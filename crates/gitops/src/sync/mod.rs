@@ -20,7 +20,8 @@
 //! status of a later pass was stored. Writes that the API server has no answer for (429, 503) come
 //! back the same way: the plan says how long they are tried again, and what is waited for.
 //!
-//! Objects that are to be replaced, or forced, take several passes (`replace`).
+//! Objects that are to be replaced, or forced, take several passes (`replace`), and are shown to
+//! the API server accordingly (`rehearsal`).
 //!
 //! An Application whose kinds can't all be seen is planned for all the same (`unseen`).
 
@@ -36,8 +37,10 @@ mod orphans;
 mod outcome;
 mod planner;
 mod refresh;
+mod rehearsal;
 mod removal;
 mod replace;
+mod replacement;
 mod retire;
 mod run;
 mod snapshot;

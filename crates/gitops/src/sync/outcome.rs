@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 const TRIES_MAX: u32 = 7;
 /// The longest of these pauses. Seconds.
 const PAUSE_MAX_S: i64 = 30;
+/// For so long, and at so many tries in a row, an object may turn out to be another version than
+/// the one that was looked at, before that counts as a refusal. Seconds.
+const CONFLICTS_S: i64 = 60;
+const CONFLICTS_MIN: u32 = 5;
 
 /// What came of one action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,7 +32,8 @@ pub enum Outcome {
         version: String,
         uid: Option<String>,
     },
-    /// Refused; a plain sentence. A conflict of versions is none: the shell plans again instead.
+    /// Refused; a plain sentence. A conflict of versions is none: the shell looks and plans again
+    /// at once, unless it stays so.
     Failed(String),
 }
 
@@ -39,6 +44,32 @@ pub struct Inbox {
     results: BTreeMap<ResourceId, Outcome>,
     /// Writes that have had no answer lately, whatever they were of.
     trouble: Option<Trouble>,
+    /// Writes that have met another version of their object lately.
+    conflict: Option<Conflict>,
+}
+
+/// Somebody writes an object again and again, or the view of it does not catch up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Conflict {
+    id: ResourceId,
+    /// Writes in a row, and when the first of them was made.
+    tries: u32,
+    since: Timestamp,
+    at: Timestamp,
+}
+
+impl Conflict {
+    /// What is said of one that lasts.
+    fn verdict(&self) -> Option<String> {
+        let lasts = self.tries >= CONFLICTS_MIN && self.at >= later(self.since, CONFLICTS_S);
+        lasts.then(|| {
+            format!(
+                "it was another version than the one that was looked at, {} times in a row (409 \
+                 Conflict): see who else writes it, or whether a watch of its kind fails",
+                self.tries
+            )
+        })
+    }
 }
 
 /// The API server, or a webhook that it asks, was overloaded or away: that says nothing of the
@@ -92,6 +123,7 @@ impl Inbox {
             attempt,
             results,
             trouble: None,
+            conflict: None,
         }
     }
 
@@ -105,6 +137,16 @@ impl Inbox {
         });
     }
 
+    /// Records that the action after those with outcomes has met another version of its object.
+    pub fn overtaken(&mut self, action: &Action, now: Timestamp) {
+        self.conflict = success(action).map(|(id, _)| Conflict {
+            id,
+            tries: 1,
+            since: now,
+            at: now,
+        });
+    }
+
     /// Adds later outcomes; those of another attempt replace everything. A write that has had no
     /// answer too often counts as refused, and whatever has none after that as well, until
     /// something is answered.
@@ -113,7 +155,8 @@ impl Inbox {
             *self = later;
             return;
         }
-        let is_answered = !later.results.is_empty();
+        let is_answered = !later.results.is_empty() || later.conflict.is_some();
+        self.absorb_conflict(later.conflict);
         self.results.extend(later.results);
         let before = self
             .trouble
@@ -133,8 +176,26 @@ impl Inbox {
         self.trouble = Some(trouble);
     }
 
+    /// A conflict counts with those before it only if they were of the same object.
+    fn absorb_conflict(&mut self, later: Option<Conflict>) {
+        let before = self.conflict.take();
+        let Some(mut conflict) = later else {
+            return;
+        };
+        if let Some(before) = before.filter(|before| before.id == conflict.id) {
+            conflict.tries = conflict.tries.saturating_add(before.tries);
+            conflict.since = before.since;
+        }
+        if let Some(message) = conflict.verdict() {
+            self.results
+                .insert(conflict.id.clone(), Outcome::Failed(message));
+        } else {
+            self.conflict = Some(conflict);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.trouble.is_none()
+        self.results.is_empty() && self.trouble.is_none() && self.conflict.is_none()
     }
 
     /// What is left once a status has taken the outcomes in: how long the API server has had no
@@ -153,6 +214,7 @@ impl Inbox {
             attempt: self.attempt.clone(),
             results: BTreeMap::new(),
             trouble: self.trouble.clone(),
+            conflict: None,
         }
     }
 

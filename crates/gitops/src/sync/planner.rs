@@ -73,8 +73,11 @@ pub fn plan(
     if let (Some(assessment), Target::Rendered(rendered)) = (&assessment, &snapshot.target) {
         automated::consider(&mut cx, assessment, rendered);
     }
-    let is_invalid = cx.has_invalid_spec();
-    status::summarise(&mut cx.plan.status, snapshot, is_invalid, now);
+    // Of what was never compared it is not known what it consists of, and nothing is well.
+    if cx.plan.status.sync.is_some() {
+        let is_invalid = cx.has_invalid_spec();
+        status::summarise(&mut cx.plan.status, snapshot, is_invalid, now);
+    }
     cx.plan
         .status
         .controller_namespace
@@ -83,6 +86,9 @@ pub fn plan(
         cx.plan.status.conditions = status::conditions(&before.conditions, &cx.findings, now);
         cx.tell_of_failed_look(&before.conditions);
     }
+    cx.plan
+        .releases
+        .extend(status::changes(&before, &cx.plan.status));
     cx.take_off_refresh();
     // Whoever has asked for a refresh wants to see it.
     if cx.plan.root.patch.is_none() {

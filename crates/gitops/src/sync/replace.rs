@@ -21,6 +21,7 @@
 use super::definitions;
 use super::options::object_has;
 use super::outcome::Outcome;
+use super::replacement::{difference, keep_of_others};
 use super::run::{Running, id_of, result_of};
 use super::snapshot::ApplicationSnapshot;
 use super::tasks::{Task, Todo, apply, guard, hand_over, prune_action};
@@ -28,14 +29,12 @@ use crate::compare::{DIGEST_ANNOTATION, REPLACE_MANAGER, target_digest};
 use crate::manifest::Manifest;
 use crate::order::kind_rank;
 use crate::resource::{self, ResourceId, annotation, is_deleting};
-use api::constants::gitops::{
-    DELETION_APPROVED_ANNOTATION, REFRESH_ANNOTATION, REFRESH_TIMESTAMP_ANNOTATION,
-};
 use api::{
-    OperationPhase, OperationState, ResourceResult, SyncOperation, SyncOperationResult, SyncPhase,
+    OperationPhase, OperationState, ResourceResult, ResultCode, SyncOperation, SyncOperationResult,
+    SyncPhase,
 };
-use plan::{Action, merge_diff};
-use serde_json::{Map, Value};
+use plan::Action;
+use serde_json::Value;
 
 /// What is said of an object that an operation wants to force, and that can't be changed.
 const HAS_TO_ASK: &str = "to be deleted and created anew it needs Force=true in its own manifest";
@@ -44,22 +43,11 @@ const KEPT: &str = "it is never deleted to be created anew";
 /// What is said of an object that is gone, or is going, to be created anew.
 const ANEW: &str = "deleted, to be created anew";
 
+/// What is said of an object that was replaced, until the apply that follows.
+const TO_BE_APPLIED: &str = "replaced, to be applied";
+
 /// What stands before the digest of an object that was replaced and is to be applied yet.
 const REPLACED: &str = "replaced ";
-
-/// What the API server keeps of an object by itself: no PUT could change it. The kind is that of
-/// the request.
-const OF_SERVER: [&str; 3] = ["apiVersion", "kind", "status"];
-const OF_SERVER_IN_METADATA: [&str; 8] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
 
 /// How the API server refuses a change of an object that would be valid if it were new. Other
 /// refusals would be the same for a new one, which must not cost the one that is there.
@@ -92,50 +80,13 @@ const KEEPING: [&str; 4] = [
 /// Kinds of the core group that hold data.
 const OF_DATA: [&str; 2] = ["PersistentVolume", "PersistentVolumeClaim"];
 
-/// Refusals of a new object that are over once the former one is gone.
-const OF_ROOM: [&str; 2] = ["exceeded quota", "already allocated"];
-
-/// Annotations and labels that controllers keep at objects begin so.
-const OF_CONTROLLERS: [&str; 11] = [
-    "argo-rollouts.argoproj.io/",
-    "autoscaling.alpha.kubernetes.io/",
-    "control-plane.alpha.kubernetes.io/",
-    "deployment.kubernetes.io/",
-    "notified.notifications.argoproj.io",
-    "pv.kubernetes.io/",
-    "rollout.argoproj.io/",
-    "rollouts.argoproj.io/",
-    "volume.beta.kubernetes.io/",
-    "volume.kubernetes.io/",
-    "weir.dev/",
-];
-
-/// Annotations by which somebody has asked for something, of an Application that is part of one.
-const REQUESTS: [&str; 3] = [
-    DELETION_APPROVED_ANNOTATION,
-    REFRESH_ANNOTATION,
-    REFRESH_TIMESTAMP_ANNOTATION,
-];
-
-/// Fields by which somebody has asked for something: kind of `argoproj.io`, where, and the field.
-const ASKED: [(&str, &[&str], &str); 5] = [
-    ("AnalysisRun", &["spec"], "terminate"),
-    ("Application", &[], "operation"),
-    ("Experiment", &["spec"], "terminate"),
-    ("Rollout", &["spec"], "paused"),
-    ("Rollout", &["spec"], "restartAt"),
-];
-
-/// Fields of a claim that are filled in once, and can't be changed after that.
-const OF_CLAIM: [&str; 3] = ["storageClassName", "volumeMode", "volumeName"];
-
 /// How an object that is there comes to be as Git has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Way {
+pub(super) struct Way {
     /// It is replaced before it is applied.
-    replaces: bool,
+    pub(super) replaces: bool,
     /// It may be deleted and created anew.
-    forces: bool,
+    pub(super) forces: bool,
 }
 
 /// What comes next for an object that is to be applied.
@@ -177,8 +128,7 @@ impl<'a> Running<'a> {
     }
 
     fn step(self, task: &Task, state: &OperationState) -> Step<'a> {
-        let live = self.live(&task.id);
-        let (Some(live), Some(manifest)) = (live, self.manifest_of(task)) else {
+        let (Some(live), Some(manifest)) = (self.live(task), self.manifest_of(task)) else {
             return Step::Apply;
         };
         let way = self.way(manifest, live);
@@ -194,21 +144,28 @@ impl<'a> Running<'a> {
         Step::Apply
     }
 
-    fn live(self, id: &ResourceId) -> Option<&'a Value> {
-        self.snapshot.live.get(id).map(AsRef::as_ref)
+    /// The object of a task, at the version of the API that its manifest is of.
+    pub(super) fn live(self, task: &Task) -> Option<&'a Value> {
+        let live = self.snapshot.live.at(&task.id, &task.version);
+        live.map(AsRef::as_ref)
     }
 
     /// The manifest goes before the operation. What the live object says is what an earlier
     /// manifest has said, and may have been taken back.
-    fn way(self, manifest: &Manifest, live: &Value) -> Way {
-        let says = |option: &str| object_has(&manifest.object, option);
-        let own = (says("Replace=true") || says("Replace=false")).then(|| says("Replace=true"));
-        let is_wanted = says("Force=true")
+    pub(super) fn way(self, manifest: &Manifest, live: &Value) -> Way {
+        let is_wanted = object_has(&manifest.object, "Force=true")
             || (is_forced(self.sync) && !is_to_stay(manifest) && !is_to_stay_by(live));
         Way {
-            replaces: own.unwrap_or_else(|| self.options.has("Replace=true")),
+            replaces: self.replaces(manifest),
             forces: is_wanted && self.may_be_deleted(&manifest.id),
         }
+    }
+
+    /// Whether an object that is there is replaced before it is applied.
+    fn replaces(self, manifest: &Manifest) -> bool {
+        let says = |option: &str| object_has(&manifest.object, option);
+        let own = (says("Replace=true") || says("Replace=false")).then(|| says("Replace=true"));
+        own.unwrap_or_else(|| self.options.has("Replace=true"))
     }
 
     /// Whether an object may be deleted at all to be created anew.
@@ -223,7 +180,7 @@ impl<'a> Running<'a> {
 
     /// Why an object was refused, and why it is not deleted though it was to be forced.
     pub(super) fn explained(self, task: &Task, why: String) -> String {
-        let (Some(live), Some(manifest)) = (self.live(&task.id), self.manifest_of(task)) else {
+        let (Some(live), Some(manifest)) = (self.live(task), self.manifest_of(task)) else {
             return why;
         };
         let is_wanted = is_forced(self.sync) || object_has(&manifest.object, "Force=true");
@@ -236,7 +193,7 @@ impl<'a> Running<'a> {
 
     /// Whether an object is deleted and created anew without being tried to be changed before.
     pub(super) fn is_recreated(self, task: &Task) -> bool {
-        let (Some(live), Some(manifest)) = (self.live(&task.id), self.manifest_of(task)) else {
+        let (Some(live), Some(manifest)) = (self.live(task), self.manifest_of(task)) else {
             return false;
         };
         let way = self.way(manifest, live);
@@ -249,6 +206,50 @@ impl<'a> Running<'a> {
         let outcome = self.snapshot.inbox.get(state, &manifest.id);
         let is_answered = matches!(outcome, Some(Outcome::Replaced | Outcome::HandedOver));
         is_answered || annotation(live, DIGEST_ANNOTATION) == Some(self.mark(manifest).as_str())
+    }
+
+    /// Whether an object was replaced in this attempt, or in one that was cut short, and is to be
+    /// applied yet.
+    pub(super) fn is_half_done(self, task: &Task, state: &OperationState) -> bool {
+        let (Some(live), Some(manifest)) = (self.live(task), self.manifest_of(task)) else {
+            return false;
+        };
+        let is_marked = || {
+            let mark = annotation(live, DIGEST_ANNOTATION);
+            mark.is_some_and(|mark| mark.starts_with(REPLACED) && mark == self.mark(manifest))
+        };
+        match self.snapshot.inbox.get(state, &task.id) {
+            Some(Outcome::Replaced) => true,
+            Some(Outcome::HandedOver) | None => is_marked(),
+            Some(_) => false,
+        }
+    }
+
+    /// What is said of an object that is as Git has it by now, in the words of the peer: of what
+    /// `kubectl replace` is run for there, with force or without, of what `kubectl apply --force`
+    /// has deleted, and of what is applied.
+    pub(super) fn told(self, task: &Task, state: &OperationState) -> String {
+        let known = result_of(state, &task.id);
+        let message = known.map_or("", |result| result.message.as_str());
+        match known.and_then(|result| result.status) {
+            // The outcome may be there for longer than what was said of the way to it.
+            Some(ResultCode::Synced) => message.to_owned(),
+            Some(_) => applied(task),
+            None if message == TO_BE_APPLIED => replaced(task),
+            None if message != ANEW => applied(task),
+            None if self.declared(&task.id).is_some_and(|it| self.replaces(it)) => replaced(task),
+            None => format!("{} configured", task.shown()),
+        }
+    }
+
+    /// What would be said of an object once it is applied.
+    pub(super) fn foretold(self, task: &Task) -> String {
+        let manifest = self.manifest_of(task).filter(|_| self.live(task).is_some());
+        if manifest.is_some_and(|manifest| self.replaces(manifest)) {
+            replaced(task)
+        } else {
+            applied(task)
+        }
     }
 
     /// Once in an attempt: what has taken its place since, or could not be deleted, is another
@@ -279,7 +280,7 @@ impl<'a> Running<'a> {
 
     /// Whether an object is on its way out, or was deleted and is still in view.
     pub(super) fn is_leaving(self, id: &ResourceId, state: &OperationState) -> bool {
-        let Some(live) = self.live(id) else {
+        let Some(live) = self.snapshot.live.get(id) else {
             return false;
         };
         let deleted = match self.snapshot.inbox.get(state, id) {
@@ -291,7 +292,7 @@ impl<'a> Running<'a> {
 
     /// What makes of a live object what Git declares, and what is not Git's to take away; `None` if
     /// that is what it is.
-    fn replacement(self, task: &Task, live: &Value) -> Option<Action> {
+    pub(super) fn replacement(self, task: &Task, live: &Value) -> Option<Action> {
         let manifest = self.manifest_of(task)?;
         let mut object = manifest.object.clone();
         self.assessment.rules.keep(&manifest.id, &mut object, live);
@@ -311,33 +312,6 @@ impl<'a> Running<'a> {
         let digest = target_digest(manifest, &self.assessment.rules);
         format!("{REPLACED}{digest}")
     }
-
-    /// What the API server is shown of a task before anything is sent. Of what may have to be
-    /// created anew, a new object: it is too late to learn that this is invalid when the former one
-    /// is gone.
-    pub(super) fn rehearsal(self, task: &Task) -> Option<Action> {
-        if let (Some(live), Some(manifest)) = (self.live(&task.id), self.manifest_of(task)) {
-            let way = self.way(manifest, live);
-            if way.forces {
-                let object = Box::new(manifest.object.clone());
-                return Some(Action::Create { object });
-            }
-            if way.replaces
-                && let Some(replacement) = self.replacement(task, live)
-            {
-                return Some(replacement);
-            }
-        }
-        apply(self.snapshot, self.assessment, task)
-    }
-
-    /// Whether a refusal of the rehearsal is only for the former object being there.
-    pub(super) fn makes_room(self, task: &Task, why: &str) -> bool {
-        let (Some(live), Some(manifest)) = (self.live(&task.id), self.manifest_of(task)) else {
-            return false;
-        };
-        self.way(manifest, live).forces && OF_ROOM.iter().any(|words| why.contains(words))
-    }
 }
 
 /// Whether an operation forces all of its objects.
@@ -350,7 +324,20 @@ fn is_forced(sync: &SyncOperation) -> bool {
     [hook, apply].contains(&Some(true))
 }
 
-fn is_unchangeable(why: &str) -> bool {
+/// The peer updates objects that it may not delete.
+fn replaced(task: &Task) -> String {
+    let ResourceId { kind, name, .. } = &task.id;
+    if definitions::is_definition(&task.id) || task.id.is("", "Namespace") {
+        return format!("{kind}/{name} updated");
+    }
+    format!("{} replaced", task.shown())
+}
+
+fn applied(task: &Task) -> String {
+    format!("{} serverside-applied", task.shown())
+}
+
+pub(super) fn is_unchangeable(why: &str) -> bool {
     let says = |all: &[&str]| all.iter().any(|words| why.contains(words));
     why.contains(INVALID) && says(&UNCHANGEABLE) && !says(&INVALID_ANYWAY)
 }
@@ -378,27 +365,48 @@ pub(super) fn remember(actions: &[Action], of_wave: &[&Task], state: &mut Operat
         let Some(task) = tasks.find(|task| task.id == id && !task.is_prune()) else {
             continue;
         };
-        let result = state
-            .sync_result
-            .get_or_insert_with(SyncOperationResult::default);
-        result.resources.retain(|known| id_of(known) != id);
-        result.resources.push(ResourceResult {
-            group: id.group,
-            version: task.version.clone(),
-            kind: id.kind,
-            namespace: id.namespace,
-            name: id.name,
-            message: ANEW.to_owned(),
-            hook_phase: Some(OperationPhase::Running),
-            sync_phase: Some(SyncPhase::Sync),
-            ..ResourceResult::default()
-        });
+        note(state, task, ANEW);
     }
+}
+
+/// Writes down that an object was replaced, and is to be applied yet: what was answered is
+/// forgotten with the next status, and the apply takes the mark off the object.
+pub(super) fn remember_replaced(state: &mut OperationState, task: &Task) {
+    let is_settled = |known: &ResourceResult| known.status.is_some();
+    let known = result_of(state, &task.id);
+    if !known.is_some_and(|known| is_settled(known) || known.message == TO_BE_APPLIED) {
+        note(state, task, TO_BE_APPLIED);
+    }
+}
+
+/// Writes down how far an object has come that is not as Git has it yet.
+fn note(state: &mut OperationState, task: &Task, message: &str) {
+    let id = task.id.clone();
+    let result = state
+        .sync_result
+        .get_or_insert_with(SyncOperationResult::default);
+    result.resources.retain(|known| id_of(known) != id);
+    result.resources.push(ResourceResult {
+        group: id.group,
+        version: task.version.clone(),
+        kind: id.kind,
+        namespace: id.namespace,
+        name: id.name,
+        message: message.to_owned(),
+        hook_phase: Some(OperationPhase::Running),
+        sync_phase: Some(SyncPhase::Sync),
+        ..ResourceResult::default()
+    });
 }
 
 /// Whether an object was deleted in this attempt to be created anew, and is not yet.
 pub(super) fn is_begun(state: &OperationState, id: &ResourceId) -> bool {
     result_of(state, id).is_some_and(is_open)
+}
+
+/// Whether it is written down how far an object has come, and not yet that it is as Git has it.
+pub(super) fn is_noted(state: &OperationState, id: &ResourceId) -> bool {
+    result_of(state, id).is_some_and(|result| result.status.is_none())
 }
 
 fn is_open(result: &ResourceResult) -> bool {
@@ -415,82 +423,4 @@ pub(super) fn missing(snapshot: &ApplicationSnapshot, state: &OperationState) ->
         live.is_none_or(|live| is_deleting(live))
     });
     missing.map(|id| id.short()).collect()
-}
-
-/// All that differs between a live object and one that is to replace it, as a merge patch; `None`
-/// if nothing does.
-fn difference(live: &Value, object: &Value) -> Option<Value> {
-    let mut patch = merge_diff(live, object)?;
-    let fields = patch.as_object_mut()?;
-    for field in OF_SERVER {
-        fields.remove(field);
-    }
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in OF_SERVER_IN_METADATA {
-            metadata.remove(field);
-        }
-        if metadata.is_empty() {
-            fields.remove("metadata");
-        }
-    }
-    (!fields.is_empty()).then_some(patch)
-}
-
-/// Copies what others have written, and Git is silent about, into an object that is to replace the
-/// live one: what controllers hold on to it by, where they keep their books, how many replicas an
-/// autoscaler has decided on, what a claim is bound to, and what somebody has asked for.
-fn keep_of_others(id: &ResourceId, object: &mut Value, live: &Value) {
-    keep_finalizers(object, live);
-    keep(object, live, &["metadata"], "ownerReferences");
-    keep(object, live, &["spec"], "replicas");
-    if id.is("", "PersistentVolumeClaim") {
-        for field in OF_CLAIM {
-            keep(object, live, &["spec"], field);
-        }
-    }
-    let asked = ASKED.iter();
-    for (_, path, field) in asked.filter(|(kind, ..)| id.is("argoproj.io", kind)) {
-        keep(object, live, path, field);
-    }
-    let is_of_others = |key: &str| {
-        REQUESTS.contains(&key) || OF_CONTROLLERS.iter().any(|prefix| key.starts_with(prefix))
-    };
-    for part in ["annotations", "labels"] {
-        let all = live.get("metadata").and_then(|metadata| metadata.get(part));
-        let all = all.and_then(Value::as_object).into_iter().flatten();
-        for (key, value) in all.filter(|(key, _)| is_of_others(key)) {
-            if let Some(own) = resource::child_map(object, &["metadata", part]) {
-                own.entry(key.as_str()).or_insert_with(|| value.clone());
-            }
-        }
-    }
-}
-
-/// Whoever has put a finalizer at an object has something to do before it goes. As with an apply,
-/// those that Git declares come beside them.
-fn keep_finalizers(object: &mut Value, live: &Value) {
-    let mut all = resource::list(live, "/metadata/finalizers").to_vec();
-    if all.is_empty() {
-        return;
-    }
-    let declared = resource::list(object, "/metadata/finalizers");
-    let new = declared.iter().filter(|finalizer| !all.contains(finalizer));
-    let new: Vec<Value> = new.cloned().collect();
-    all.extend(new);
-    if let Some(metadata) = resource::child_map(object, &["metadata"]) {
-        metadata.insert("finalizers".to_owned(), Value::Array(all));
-    }
-}
-
-/// Copies one field of the map at `path`, if both have that map and the object has no such field.
-fn keep(object: &mut Value, live: &Value, path: &[&str], field: &str) {
-    let pointer: String = path.iter().flat_map(|part| ["/", part]).collect();
-    let kept = live.pointer(&pointer).and_then(|live| live.get(field));
-    let map: Option<&mut Map<String, Value>> =
-        object.pointer_mut(&pointer).and_then(Value::as_object_mut);
-    if let (Some(kept), Some(map)) = (kept, map)
-        && map.get(field).is_none_or(Value::is_null)
-    {
-        map.insert(field.to_owned(), kept.clone());
-    }
 }

@@ -142,6 +142,10 @@ impl Running<'_> {
             if self.is_made_anew(task, state) {
                 continue;
             }
+            if self.is_half_done(task, state) {
+                replace::remember_replaced(state, task);
+                continue;
+            }
             let outcome = self.snapshot.inbox.get(state, &task.id).cloned();
             let live = self.snapshot.live.get(&task.id);
             let (code, message) = match (&task.todo, outcome) {
@@ -150,11 +154,11 @@ impl Running<'_> {
                     (ResultCode::SyncFailed, self.explained(task, why))
                 }
                 (Todo::Apply { .. } | Todo::Nothing, Some(Outcome::Applied)) => {
-                    (ResultCode::Synced, applied(task))
+                    (ResultCode::Synced, self.told(task, state))
                 }
-                // Who has created it anew has died before that was told.
-                (Todo::Nothing, _) if replace::is_begun(state, &task.id) => {
-                    (ResultCode::Synced, applied(task))
+                // Who has created it anew, or applied it at last, has died before that was told.
+                (Todo::Nothing, _) if replace::is_noted(state, &task.id) => {
+                    (ResultCode::Synced, self.told(task, state))
                 }
                 (Todo::Nothing, _) if result_of(state, &task.id).is_none() => {
                     (ResultCode::Synced, format!("{} unchanged", task.shown()))
@@ -304,7 +308,7 @@ impl Running<'_> {
     fn failed<'t>(self, of_wave: &[&'t Task], state: &OperationState) -> Option<&'t Task> {
         let all = || of_wave.iter().copied();
         let open: Vec<&Task> = all()
-            .filter(|task| result_of(state, &task.id).is_none())
+            .filter(|task| result_of(state, &task.id).is_none_or(|known| known.status.is_none()))
             .collect();
         all().find(|task| {
             let result = result_of(state, &task.id);
@@ -320,7 +324,7 @@ impl Running<'_> {
     /// would be that of what was there before.
     pub(super) fn seen(&self, id: &ResourceId) -> Option<&Value> {
         let compared = self.assessment.comparison.get(id)?;
-        let live = self.snapshot.live.get(id)?;
+        let live = self.snapshot.live.at(id, &compared.version)?;
         compared.applied.then_some(live.as_ref())
     }
 
@@ -379,10 +383,6 @@ impl Running<'_> {
         }
         definitions::waiting_until(&waiting, until)
     }
-}
-
-fn applied(task: &Task) -> String {
-    format!("{} serverside-applied", task.shown())
 }
 
 pub(super) fn unsuccessful(reasons: &[String]) -> Pass {

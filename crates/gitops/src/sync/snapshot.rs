@@ -139,7 +139,7 @@ pub enum DryRun {
     Off,
     /// Asked for and not answered yet.
     Pending,
-    /// An entry for each object that was refused, with the reason.
+    /// An entry for each refusal, with the object and the reason: there may be two of one object.
     Done(Vec<(ResourceId, String)>),
 }
 

@@ -8,12 +8,14 @@ use crate::health::{Child, Health, HealthCode, aggregate, health};
 use crate::resource::{self, ResourceId, annotation};
 use crate::{images, urls};
 use api::constants::gitops::IGNORE_HEALTHCHECK_ANNOTATION;
+use api::constants::reason::RESOURCE_UPDATED;
 use api::{
     AppHealthStatus, Application, ApplicationCondition, ApplicationStatus, ApplicationSummary,
     ComparedTo, HealthStatus, ResourceStatus, SyncStatus, SyncStatusCode,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use plan::{EventKind, Release};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,7 +160,7 @@ pub(super) fn not_compared(
     let counted = counted.filter(|resource| resource.status.is_some());
     for resource in counted.filter(|resource| !unseen::is_hidden(snapshot, resource)) {
         resource.status = Some(SyncStatusCode::Unknown);
-        let live = snapshot.live.get(&id_of(resource));
+        let live = snapshot.live.at(&id_of(resource), &resource.version);
         resource.health = child_health(live.map(AsRef::as_ref)).map(|health| shown(&health));
     }
     let revision = status
@@ -189,7 +191,8 @@ fn resource_status(
         SyncStatusCode::OutOfSync
     };
     let health = if resource.in_live {
-        child_health(snapshot.live.get(id).map(AsRef::as_ref))
+        let live = snapshot.live.at(id, &resource.version);
+        child_health(live.map(AsRef::as_ref))
     } else {
         Some(Health::new(HealthCode::Missing, ""))
     };
@@ -309,7 +312,8 @@ fn parts(
             return None;
         }
         if snapshot.live.sees(&id) {
-            let live = snapshot.live.get(&id).map(AsRef::as_ref);
+            let live = snapshot.live.at(&id, &resource.version);
+            let live = live.map(AsRef::as_ref);
             let health = child_health(live);
             return Some((id, health, live.is_some()));
         }
@@ -320,6 +324,31 @@ fn parts(
         (!unseen::is_new(resource)).then_some((id, health, !is_missing))
     });
     counted.collect()
+}
+
+/// What is told of an Application that is in sync, or well, otherwise than before (gitops.md item
+/// 88).
+pub(super) fn changes(before: &ApplicationStatus, now: &ApplicationStatus) -> Vec<Release> {
+    let sync = |status: &ApplicationStatus| {
+        let sync = status.sync.as_ref();
+        sync.map_or("", |sync| sync.status.as_str())
+    };
+    let health = |status: &ApplicationStatus| {
+        let health = status.health.as_ref().and_then(|health| health.status);
+        health.map_or("", |code| code.as_str())
+    };
+    let all = [
+        ("sync", sync(before), sync(now)),
+        ("health", health(before), health(now)),
+    ];
+    let changed = all.into_iter().filter(|(_, before, now)| before != now);
+    let told = changed.map(|(what, before, now)| Release::Event {
+        of: None,
+        kind: EventKind::Normal,
+        reason: RESOURCE_UPDATED,
+        message: format!("Updated {what} status: {before} -> {now}"),
+    });
+    told.collect()
 }
 
 /// Turns findings into conditions; one that was there already keeps its time.

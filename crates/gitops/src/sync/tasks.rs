@@ -214,7 +214,7 @@ pub(super) fn apply(
     let mut object = manifest.object.clone();
     let digest = target_digest(manifest, rules);
     resource::set_annotation(&mut object, DIGEST_ANNOTATION, &digest);
-    if let Some(live) = snapshot.live.get(&manifest.id) {
+    if let Some(live) = snapshot.live.at(&manifest.id, manifest.version()) {
         let kept = rules.keep(&manifest.id, &mut object, live);
         if (kept || rules.is_shared_with_controller(&manifest.id, live))
             && let (Some(version), Some(metadata)) = (

@@ -189,8 +189,8 @@ fn a_project_that_does_not_exist_and_specs_that_say_nothing_are_refused() {
         ),
         (
             "/spec/ignoreDifferences",
-            json!([{"kind": "X", "jqPathExpressions": [".a"]}]),
-            "jqPathExpressions (.a) is not supported",
+            json!([{"kind": "X", "jqPathExpressions": [".a", ".b | test(\"x\")"]}]),
+            "ignoreDifferences[0].jqPathExpressions (.b | test(\"x\")) is not supported",
         ),
     ];
     for (pointer, value, words) in cases {

@@ -4,6 +4,7 @@ mod confirmation;
 mod deletion;
 mod dry_runs;
 mod failures;
+mod force;
 mod looks;
 mod namespaces;
 mod operation;

@@ -400,4 +400,26 @@ fn nothing_happens_before_git_was_seen() {
     world.settle();
     assert_eq!(world.applied, Vec::<String>::new());
     assert_eq!(world.status().sync, None);
+    assert_eq!(
+        world.status().health,
+        None,
+        "nobody knows what is to be well"
+    );
+    assert_eq!(world.updates, [""; 0]);
+}
+
+#[test]
+fn it_is_told_when_sync_and_health_are_others() {
+    let mut world = World::new(vec![config_map("a", "1")]);
+    world.settle();
+    let told = [
+        "sync status:  -> OutOfSync",
+        "health status:  -> Missing",
+        "sync status: OutOfSync -> Synced",
+        "health status: Missing -> Healthy",
+    ];
+    let told = told.map(|text| format!("ResourceUpdated Updated {text}"));
+    assert_eq!(world.updates, told);
+    world.run_for(3600);
+    assert_eq!(world.updates.len(), told.len(), "{:?}", world.updates);
 }

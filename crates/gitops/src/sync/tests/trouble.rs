@@ -1,8 +1,10 @@
 //! An API server that is overloaded, or a webhook of it that is away: it is asked again for a
-//! while, and what comes then is for the operation to say.
+//! while, and what comes then is for the operation to say. Objects that others write at the same
+//! time are looked at again at once.
 
 use super::world::{World, config_map};
 use api::OperationPhase;
+use jiff::SignedDuration;
 use plan::Next;
 use serde_json::json;
 
@@ -160,4 +162,64 @@ fn a_namespace_that_cannot_be_made_for_now_is_waited_for() {
     world.busy.clear();
     world.run_for(10);
     assert_eq!(world.applied, ["Namespace/production", "ConfigMap/a"]);
+}
+
+/// Two ConfigMaps, of which somebody else writes `a` all the time; a sync has tried ten times.
+fn contested() -> World {
+    let mut world = World::new(vec![config_map("a", "1"), config_map("b", "1")]);
+    world.policy(json!({}));
+    world.contested.insert("a".to_owned());
+    world.ask(json!({"sync": {"syncOptions": ["CreateNamespace=true"]}}));
+    for _ in 0..12 {
+        world.step();
+    }
+    assert_eq!(world.applied, ["Namespace/production"]);
+    world
+}
+
+#[test]
+fn what_was_written_by_somebody_else_meanwhile_is_written_again_at_once() {
+    let mut world = contested();
+    assert_eq!(phase(&world), OperationPhase::Running);
+    assert_eq!(world.plan().actions.len(), 2, "nothing is waited for");
+    world.contested.clear();
+    world.settle();
+    assert_eq!(world.applied[1..], ["ConfigMap/a", "ConfigMap/b"]);
+    assert_eq!(phase(&world), OperationPhase::Succeeded);
+}
+
+#[test]
+fn a_conflict_that_lasts_ends_the_attempt() {
+    let mut world = contested();
+    world.now += SignedDuration::from_secs(59);
+    world.step();
+    assert_eq!(world.plan().actions.len(), 2, "it may be over soon");
+    world.now += SignedDuration::from_secs(1);
+    world.step();
+    world.settle();
+    let told = "a SyncFailed it was another version than the one that was looked at, ";
+    assert!(
+        world.results()[0].starts_with(told),
+        "{:?}",
+        world.results()
+    );
+    assert!(world.results()[0].contains("(409 Conflict)"));
+    assert_eq!(phase(&world), OperationPhase::Failed);
+}
+
+/// As when this process was away for a while: what was before does not count alone.
+#[test]
+fn two_conflicts_with_a_minute_between_them_are_no_verdict() {
+    let mut world = World::new(vec![config_map("a", "1")]);
+    world.policy(json!({}));
+    world.contested.insert("a".to_owned());
+    world.ask(json!({"sync": {"syncOptions": ["CreateNamespace=true"]}}));
+    for _ in 0..3 {
+        world.step();
+    }
+    world.now += SignedDuration::from_secs(90);
+    world.step();
+    world.contested.clear();
+    world.settle();
+    assert_eq!(phase(&world), OperationPhase::Succeeded);
 }

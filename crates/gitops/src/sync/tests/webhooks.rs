@@ -1,6 +1,6 @@
 //! Webhooks that keep out what would mend them.
 
-use super::world::{World, config_map};
+use super::world::{World, config_map, sealed};
 use crate::ResourceId;
 use crate::sync::DryRun;
 use serde_json::{Value, json};
@@ -70,21 +70,31 @@ fn what_mends_a_webhook_goes_out_though_others_are_refused_by_it() {
 /// It would be too late to learn that the webhook still says no.
 #[test]
 fn what_would_be_deleted_first_waits_for_a_webhook_to_be_mended() {
-    let mut world = World::new(vec![config_map("a", "1"), configuration("Fail")]);
-    world.settle();
-    world.applied.clear();
-    world.policy(json!({}));
-    world.commit(
-        "bbbbbbb",
-        vec![config_map("a", "2"), configuration("Ignore")],
-    );
-    keep_out(&mut world, DENIED);
-    let strategy = json!({"hook": {"force": true}});
-    world.ask(json!({"sync": {"syncOptions": ["Replace=true"], "syncStrategy": strategy}}));
-    world.settle();
-    assert_eq!(world.applied, [""; 0]);
-    let summary = world.summary();
-    assert!(summary.contains(IN_DRY_RUN), "{summary}");
+    let id = ResourceId::new("", "ConfigMap", "production", "a");
+    let denied = DENIED.to_owned();
+    for (options, said) in [
+        (json!(["Replace=true"]), vec![denied.clone()]),
+        // The change is refused in any case, so the object would be deleted next.
+        (json!([]), vec![sealed(&id), denied.clone()]),
+    ] {
+        let mut world = World::new(vec![config_map("a", "1"), configuration("Fail")]);
+        world.settle();
+        world.applied.clear();
+        world.policy(json!({}));
+        world.commit(
+            "bbbbbbb",
+            vec![config_map("a", "2"), configuration("Ignore")],
+        );
+        keep_out(&mut world, DENIED);
+        let said = said.into_iter().map(|why| (id.clone(), why));
+        world.dry_run = DryRun::Done(said.collect());
+        let strategy = json!({"hook": {"force": true}});
+        world.ask(json!({"sync": {"syncOptions": options, "syncStrategy": strategy}}));
+        world.settle();
+        assert_eq!(world.applied, [""; 0], "{options}");
+        let summary = world.summary();
+        assert!(summary.contains(IN_DRY_RUN), "{summary}");
+    }
 }
 
 #[test]

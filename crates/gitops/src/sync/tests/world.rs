@@ -6,6 +6,7 @@ use crate::manifest::{Document, Origin, Scopes};
 use crate::resource::{self, ResourceId};
 use crate::sync::{ApplicationSnapshot, Config, DryRun, Inbox, Rendered, Target, plan};
 use crate::{LiveTree, tracking};
+use api::constants::reason::RESOURCE_UPDATED;
 use api::{AppProject, Application, ApplicationStatus, OperationPhase};
 use jiff::{SignedDuration, Timestamp};
 use plan::{Action, Guard, Next, ObjectKey, Plan, Release};
@@ -22,6 +23,8 @@ pub(super) struct World {
     pub(super) refuse: BTreeMap<String, String>,
     /// Objects that the API server has no answer for, and what it says instead.
     pub(super) busy: BTreeMap<String, String>,
+    /// Objects that turn out to be another version whenever they are written.
+    pub(super) contested: BTreeSet<String>,
     /// Objects that can't be changed while they are there.
     pub(super) sealed: BTreeSet<String>,
     /// Objects beside those of the Application.
@@ -35,7 +38,10 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) now: Timestamp,
     pub(super) applied: Vec<String>,
+    /// Those about operations.
     pub(super) events: Vec<String>,
+    /// Those about sync and health.
+    pub(super) updates: Vec<String>,
     pub(super) dry_run: DryRun,
     /// Whether Git has answered since a refresh was asked for.
     pub(super) refreshed: bool,
@@ -134,6 +140,7 @@ impl World {
             live: LiveTree::default(),
             refuse: BTreeMap::new(),
             busy: BTreeMap::new(),
+            contested: BTreeSet::new(),
             sealed: BTreeSet::new(),
             lingering: BTreeSet::new(),
             bystanders: Vec::new(),
@@ -143,6 +150,7 @@ impl World {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             applied: Vec::new(),
             events: Vec::new(),
+            updates: Vec::new(),
             dry_run: DryRun::Off,
             refreshed: true,
             establishes: true,
@@ -278,6 +286,12 @@ impl World {
                 self.inbox.absorb(inbox);
                 return true;
             }
+            if self.is_contested(action) {
+                let mut inbox = Inbox::collect(&plan, &outcomes);
+                inbox.overtaken(action, self.now);
+                self.inbox.absorb(inbox);
+                return true;
+            }
             let outcome = self.execute(action.deed());
             let failed = outcome.is_err();
             outcomes.push(outcome);
@@ -303,7 +317,12 @@ impl World {
                 reason, message, ..
             } = release
             {
-                self.events.push(format!("{reason} {message}"));
+                let told = if reason == RESOURCE_UPDATED {
+                    &mut self.updates
+                } else {
+                    &mut self.events
+                };
+                told.push(format!("{reason} {message}"));
             }
         }
         changed
@@ -354,6 +373,11 @@ impl World {
     fn is_busy(&self, action: &Action) -> Option<String> {
         let name = action.target()?.name;
         self.busy.get(&name).cloned()
+    }
+
+    fn is_contested(&self, action: &Action) -> bool {
+        let target = action.target();
+        target.is_some_and(|target| self.contested.contains(&target.name))
     }
 
     fn execute(&mut self, action: &Action) -> Result<(), String> {
