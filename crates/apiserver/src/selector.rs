@@ -193,11 +193,17 @@ fn check_key(key: &str) -> Result<String, String> {
 }
 
 fn check_value(key: &str, value: &str) -> Result<String, String> {
-    let ok = value.len() <= 63
+    let is_end = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    let ok = is_end(value.chars().next())
+        && is_end(value.chars().next_back())
         && value
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if ok {
+    if ok && value.len() > 63 {
+        Err(format!(
+            "values[0][{key}]: Invalid value: {value:?}: must be no more than 63 characters"
+        ))
+    } else if ok {
         Ok(value.to_owned())
     } else {
         Err(format!(
@@ -357,8 +363,22 @@ mod tests {
         ] {
             assert!(!matches(no, &labels), "{no}");
         }
-        for bad in ["app in web", "a b c", "=x", "app~web", "n>x"] {
+        for bad in [
+            "app in web",
+            "a b c",
+            "=x",
+            "app~web",
+            "n>x",
+            "a=-b",
+            "a in (b.)",
+        ] {
             assert!(parse_labels(bad).is_err(), "{bad}");
         }
+        let long = parse_labels(&format!("a={}", "b".repeat(64))).unwrap_err();
+        assert!(
+            long.ends_with("must be no more than 63 characters"),
+            "{long}"
+        );
+        assert!(matches("none=", &json!({"none": ""})));
     }
 }

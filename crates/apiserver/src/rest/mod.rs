@@ -10,6 +10,7 @@ mod query;
 pub(crate) mod respond;
 mod review;
 mod route;
+mod streams;
 mod verbs;
 mod watch;
 

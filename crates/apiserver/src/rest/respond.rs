@@ -130,6 +130,9 @@ pub(crate) fn object(
                 &table::render(resource, rows, view, &json!({"resourceVersion": revision})),
             )
         }
+        Shape::Table if found["kind"] == "Scale" => {
+            value(code, accept, &table::render_scale(resource, found, view))
+        }
         Shape::Metadata | Shape::MetadataList => value(code, accept, &partial(found)),
         _ => value(code, accept, &**found),
     }

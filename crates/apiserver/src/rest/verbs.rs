@@ -11,7 +11,7 @@ use super::handle::Request;
 use super::negotiate::{OFFERED, Shape, media_type, read_body, read_yaml};
 use super::respond::{self, List, View};
 use super::route::Target;
-use super::{duplicates, list, review, watch};
+use super::{duplicates, list, review, streams, watch};
 use crate::access::{DeleteOptions, Deleted, Patch, Propagation};
 use crate::clock::rfc3339;
 use crate::object::{self, name};
@@ -25,11 +25,13 @@ use crate::transport::Body;
 
 type Answer = Result<Response<Body>, Status>;
 
-/// Subresources that need a running container, which an API server without kubelets has not.
-const STREAMS: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
-
 const ENDPOINTS: &str =
     "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+/// The fields of an Eviction.
+const EVICTION: [&str; 4] = ["apiVersion", "deleteOptions", "kind", "metadata"];
+
+const NO_OBJECT: &str = "the request body must be an object";
 
 /// The longest name of a field manager.
 const MANAGER_BYTES: usize = 128;
@@ -348,33 +350,19 @@ fn subresource_verb(
     let resource = &*target.resource;
     let method = &request.parts.method;
     match (subresource, method) {
-        ("eviction", &Method::POST) => evict(server, target, request),
+        ("eviction", &Method::POST) => evict(server, target, request, warnings),
         ("binding", &Method::POST) => bind(server, &scope(target), request),
         ("token", &Method::POST) => token(server, target, name, request),
         ("eviction" | "binding" | "token", _) => Err(refused(resource, "get")),
-        (stream, _) if STREAMS.contains(&stream) => {
-            let found = server.0.find(
-                resource,
-                target.namespace.as_deref().unwrap_or_default(),
-                name,
-            );
-            if found.is_none() {
-                return Err(Status::not_found(resource, name));
-            }
-            let message = format!(
-                "this API server has no kubelets behind it: pods/{stream} is not implemented"
-            );
-            Err(Status::new(501, "NotImplemented", message))
+        (stream, _) if streams::STREAMS.contains(&stream) => {
+            streams::answer(server, (target, name, stream), &request.query)
         }
         ("scale", &Method::GET) => {
             let namespace = target.namespace.as_deref().unwrap_or_default();
             let found = server.0.find(resource, namespace, name);
             let found = found.ok_or_else(|| Status::not_found(resource, name))?;
-            Ok(respond::value(
-                200,
-                request.accept,
-                &strategy::read_scale(resource, &found)?,
-            ))
+            let scale = Arc::new(strategy::get_scale(resource, &found)?);
+            Ok(show(server, target, request, 200, &scale))
         }
         ("finalize", &Method::PUT) => put(server, target, request, warnings),
         ("finalize", _) => Err(refused(resource, "get")),
@@ -390,8 +378,22 @@ fn success() -> Response<Body> {
     respond::json_value(201, &body)
 }
 
-fn evict(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
+fn evict(
+    server: &ApiServer,
+    target: &Target,
+    request: &Request<'_>,
+    warnings: &mut Vec<String>,
+) -> Answer {
     let body = read_body(&request.parts.headers, request.body, "Eviction")?;
+    if name(&body) != target.name.as_deref().unwrap_or_default() {
+        let message = "name in URL does not match name in Eviction object";
+        return Err(Status::bad_request(message));
+    }
+    if request.query.get("fieldValidation") != "Ignore" {
+        let fields = body.as_object().into_iter().flat_map(serde_json::Map::keys);
+        let unknown = fields.filter(|field| !EVICTION.contains(&field.as_str()));
+        warnings.extend(unknown.map(|field| format!("unknown field {field:?}")));
+    }
     let mut options = parse_delete_options(&body["deleteOptions"])?;
     options.dry_run |= dry_run(request, "CreateOptions")?;
     strategy::evict(&server.0, &scope(target), &options)?;
@@ -407,22 +409,21 @@ fn bind(server: &ApiServer, target: &strategy::Target<'_>, request: &Request<'_>
 
 fn token(server: &ApiServer, target: &Target, name: &str, request: &Request<'_>) -> Answer {
     let body = read_body(&request.parts.headers, request.body, "TokenRequest")?;
-    let namespace = target.namespace.as_deref().unwrap_or_default();
-    if server.0.find(&target.resource, namespace, name).is_none() {
-        return Err(Status::not_found(&*target.resource, name));
+    if !body.is_object() {
+        return Err(Status::bad_request(NO_OBJECT));
     }
-    let lifetime_s = body
-        .pointer("/spec/expirationSeconds")
-        .and_then(Value::as_i64)
-        .unwrap_or(3_600);
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    review::check_token(&body, namespace, name)?;
+    let account = server.0.find(&target.resource, namespace, name);
+    let account = account.ok_or_else(|| Status::not_found(&*target.resource, name))?;
+    let lifetime_s = review::lifetime_s(&body)?;
     let now = server.now();
     let expires = now
         .checked_add(SignedDuration::from_secs(lifetime_s))
         .unwrap_or(now);
-    Ok(respond::json_value(
-        201,
-        &review::token(&body, namespace, name, &rfc3339(expires)),
-    ))
+    let (now, expires) = (rfc3339(now), rfc3339(expires));
+    let answer = review::token(body, &account, lifetime_s, (now.as_str(), expires.as_str()));
+    Ok(respond::value(201, request.accept, &answer))
 }
 
 fn post_review(server: &ApiServer, target: &Target, request: &Request<'_>) -> Answer {
@@ -432,7 +433,7 @@ fn post_review(server: &ApiServer, target: &Target, request: &Request<'_>) -> An
         &target.resource.gvk.kind,
     )?;
     if !body.is_object() {
-        return Err(Status::bad_request("the request body must be an object"));
+        return Err(Status::bad_request(NO_OBJECT));
     }
     if target.resource.is("", "bindings") {
         let registry = server.0.registry();

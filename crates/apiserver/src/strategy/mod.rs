@@ -26,5 +26,5 @@ pub(crate) use event::to_version;
 pub(crate) use options::{Target, WriteOptions, Written};
 pub(crate) use patch::patch;
 pub(crate) use pod::{bind, evict};
-pub(crate) use scale::{read as read_scale, selector_text};
+pub(crate) use scale::{get as get_scale, selector_text};
 pub(crate) use update::{put, replace};

@@ -39,16 +39,7 @@ pub(crate) fn patch(
     decode(resource, &mut new, options).map_err(|status| unreadable(&new, &status))?;
     super::create::check_scope(target, &mut new)?;
     check_name(target, &new)?;
-    let uid = object::uid(&new);
-    if !uid.is_empty() && uid != object::uid(&old) {
-        let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
-        // Looked at twice on the way, and said twice.
-        return Err(Status::invalid(
-            resource,
-            target.name,
-            &[error.clone(), error],
-        ));
-    }
+    check_identity(target, &old, &new)?;
     if object::resource_version(&new).is_empty() {
         set_meta(
             &mut new,
@@ -63,6 +54,24 @@ pub(crate) fn patch(
         object,
         created: false,
     })
+}
+
+/// Whether a patch means this object as it is. Unlike a replacement's uid, which is compared before
+/// anything else, a patch's is a field like others: the version comes first.
+fn check_identity(target: &Target<'_>, old: &Value, given: &Value) -> Result<(), Status> {
+    let resource = target.resource;
+    let version = object::resource_version(given);
+    if !version.is_empty() && version != object::resource_version(old) {
+        return Err(Status::modified(resource, target.name));
+    }
+    let uid = object::uid(given);
+    if uid.is_empty() || uid == object::uid(old) {
+        return Ok(());
+    }
+    let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
+    // Looked at twice on the way, and said twice.
+    let errors = [error.clone(), error];
+    Err(Status::invalid(resource, target.name, &errors))
 }
 
 /// What a patch makes unreadable is the patch's fault.
@@ -161,17 +170,9 @@ fn apply(
         });
     };
     let current = event::to_version(resource, Arc::clone(old));
-    let uid = object::uid(&configuration);
-    if !uid.is_empty() && uid != object::uid(old) {
-        let error = FieldError::invalid("metadata.uid", uid, "field is immutable");
-        return Err(Status::invalid(
-            resource,
-            target.name,
-            &[error.clone(), error],
-        ));
-    }
     let new = managed::apply(server, target, Some(&current), &configuration, options)?;
     converted(resource, &configuration, &new)?;
+    check_identity(target, old, &configuration)?;
     let new = event::to_storage(resource, new);
     let object = store_owned(server, target, old, new, Ownership::Applied(options))?;
     crd::warn(target, &object, options);

@@ -7,13 +7,18 @@ use serde_json::{Value, json};
 use super::{Target, WriteOptions};
 use crate::access::{DeleteOptions, Deleted};
 use crate::gvk::Gvk;
-use crate::object::{default_at, int, is_terminating, items, name, string_map, text};
+use crate::object::{
+    default_at, int, is_terminating, items, meta, name, namespace, string_map, text,
+};
 use crate::registry::Resource;
 use crate::server::Inner;
 use crate::status::Status;
 
 const DISRUPTION_BUDGETS: &str = "policy/poddisruptionbudgets";
 const PRIORITY_CLASSES: &str = "scheduling.k8s.io/priorityclasses";
+const SERVICE_ACCOUNTS: &str = "/serviceaccounts";
+/// The account that each namespace has.
+const DEFAULT_ACCOUNT: &str = "default";
 /// Reason of the condition of a pod that was evicted.
 const EVICTED: &str = "EvictionByEvictionAPI";
 
@@ -30,13 +35,39 @@ pub(super) fn prepare_create(
     if !is(resource) {
         return Ok(());
     }
-    default_at(pod, "/spec", "serviceAccountName", json!("default"));
+    default_at(pod, "/spec", "serviceAccountName", json!(DEFAULT_ACCOUNT));
+    check_account(server, resource, pod)?;
     let account = pod["spec"]["serviceAccountName"].clone();
     default_at(pod, "/spec", "serviceAccount", account);
     tolerate_node_trouble(pod);
     set_priority(server, resource, pod)?;
     pod["status"] = json!({"phase": "Pending", "qosClass": qos_class(pod)});
     Ok(())
+}
+
+/// The account that a pod runs as must be there. The default one may come later: without a
+/// controller nobody makes it, and pods are to run all the same.
+fn check_account(server: &Inner, resource: &Resource, pod: &Value) -> Result<(), Status> {
+    let (account, namespace) = (text(pod, "/spec/serviceAccountName"), namespace(pod));
+    let is_known = || {
+        let found = server.store.get(SERVICE_ACCOUNTS, namespace, account);
+        found.is_some()
+    };
+    if ["", DEFAULT_ACCOUNT].contains(&account) || is_known() {
+        return Ok(());
+    }
+    let why = format!(
+        "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
+    );
+    Err(Status::forbidden(resource, called(pod), &why))
+}
+
+/// What a pod is called that is refused before it is given a name.
+fn called(pod: &Value) -> &str {
+    match meta(pod, "generateName") {
+        "" => name(pod),
+        base => base,
+    }
 }
 
 fn tolerate_node_trouble(pod: &mut Value) {
@@ -75,7 +106,7 @@ fn set_priority(server: &Inner, resource: &Resource, pod: &mut Value) -> Result<
         let found = server.store.get(PRIORITY_CLASSES, "", &wanted);
         if found.is_none() {
             let why = format!("no PriorityClass with name {wanted} was found");
-            return Err(Status::forbidden(resource, name(pod), &why));
+            return Err(Status::forbidden(resource, called(pod), &why));
         }
         found
     };

@@ -15,8 +15,20 @@ use crate::registry::{Resource, ScalePaths};
 use crate::server::Inner;
 use crate::status::Status;
 
+/// The Scale of a stored object, as it is answered to a GET: a custom resource has one only while
+/// it says how many replicas it wants.
+pub(crate) fn get(resource: &Resource, object: &Value) -> Result<Value, Status> {
+    let path = &paths(resource)?.spec_replicas;
+    if resource.is_crd() && at_path(object, path).is_none() {
+        return Err(Status::internal(format!(
+            "the spec replicas field {path:?} does not exist"
+        )));
+    }
+    read(resource, object)
+}
+
 /// The Scale of a stored object.
-pub(crate) fn read(resource: &Resource, object: &Value) -> Result<Value, Status> {
+fn read(resource: &Resource, object: &Value) -> Result<Value, Status> {
     let paths = paths(resource)?;
     let count = |path: &str| {
         at_path(object, path)

@@ -9,4 +9,4 @@ mod network;
 mod render;
 mod workload;
 
-pub(crate) use render::render;
+pub(crate) use render::{render, render_scale};

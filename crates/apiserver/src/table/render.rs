@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{columns, core, duration, jsonpath, network, workload};
-use crate::object::{name, text};
+use crate::object::{name, resource_version, text};
 use crate::registry::{Origin, PrinterColumn, Resource};
 use crate::rest::respond::{View, partial};
 
@@ -26,31 +26,67 @@ pub(crate) fn render(
     view: &View<'_>,
     metadata: &Value,
 ) -> Value {
-    let include = view.query.get("includeObject");
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| {
-            let mut row = json!({"cells": cells(resource, object, view.now)});
-            match include {
-                "None" => row["object"] = Value::Null,
-                "Object" => row["object"] = Value::clone(object),
-                _ => row["object"] = partial(object),
-            }
-            row
-        })
+        .map(|object| row(object, &cells(resource, object, view.now), view))
         .collect();
+    table(metadata, &definitions(resource), &rows)
+}
+
+/// A Table of the Scale of an object of `resource`.
+pub(crate) fn render_scale(resource: &Resource, scale: &Value, view: &View<'_>) -> Value {
+    // Of a custom resource is shown what is written, and a wish for no replicas is not.
+    let none = if resource.is_crd() {
+        Value::Null
+    } else {
+        json!(0)
+    };
+    let count = |path: &str| scale.pointer(path).cloned().unwrap_or_else(|| none.clone());
+    let cells = [
+        json!(name(scale)),
+        count("/spec/replicas"),
+        count("/status/replicas"),
+        json!(duration::since(
+            scale,
+            "/metadata/creationTimestamp",
+            view.now
+        )),
+    ];
+    let format = if resource.is_crd() { "name" } else { "" };
+    let definitions = [
+        definition("Name", "string", format, "Name", 0),
+        definition("Desired", "integer", "", "Number of desired replicas", 0),
+        definition("Available", "integer", "", "Number of actual replicas", 0),
+        definition("Age", "string", "", "Age", 0),
+    ];
+    let version = resource_version(scale);
+    let metadata = json!({"resourceVersion": version});
+    table(&metadata, &definitions, &[row(scale, &cells, view)])
+}
+
+fn table(metadata: &Value, definitions: &[Value], rows: &[Value]) -> Value {
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-        "columnDefinitions": definitions(resource), "rows": rows,
+        "columnDefinitions": definitions, "rows": rows,
+    })
+}
+
+fn row(object: &Value, cells: &[Value], view: &View<'_>) -> Value {
+    let shown = match view.query.get("includeObject") {
+        "None" => Value::Null,
+        "Object" => object.clone(),
+        _ => partial(object),
+    };
+    json!({"cells": cells, "object": shown})
+}
+
+fn definition(name: &str, kind: &str, format: &str, description: &str, priority: i64) -> Value {
+    json!({
+        "name": name, "type": kind, "format": format, "description": description, "priority": priority,
     })
 }
 
 fn definitions(resource: &Resource) -> Vec<Value> {
-    let definition = |name: &str, kind: &str, format: &str, description: &str, priority: i64| {
-        json!({
-            "name": name, "type": kind, "format": format, "description": description, "priority": priority,
-        })
-    };
     match &resource.origin {
         Origin::BuiltIn => columns::of(&resource.gvk.group, &resource.plural)
             .iter()

@@ -13,4 +13,5 @@ mod eviction;
 mod kube;
 mod kubectl;
 mod robust;
+mod subresources;
 mod watch;

@@ -29,12 +29,15 @@ const KEYS: [&str; 22] = [
     "type",
     "clusterIP",
 ];
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 19] = [
     "/api/v1/namespaces/default/pods",
     "/api/v1/namespaces/default/pods/a",
     "/api/v1/namespaces/default/pods/a/status",
     "/api/v1/namespaces/default/pods/a/binding",
     "/api/v1/namespaces/default/pods/a/eviction",
+    "/api/v1/namespaces/default/pods/a/exec",
+    "/api/v1/namespaces/default/pods/a/log",
+    "/api/v1/namespaces/default/serviceaccounts/default/token",
     "/api/v1/namespaces/default/services",
     "/api/v1/namespaces/default/services/kubernetes",
     "/api/v1/namespaces/default/secrets",
@@ -73,7 +76,8 @@ fn body() -> impl Strategy<Value = Value> {
     })
 }
 
-fn server() -> ApiServer {
+/// With a custom resource `widgets/a` that has a scale and no replicas, and a pod `a`.
+pub(super) fn server() -> ApiServer {
     let api = ApiServer::builder().build();
     let definition = json!({
         "metadata": {"name": "widgets.example.com"},

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::kinds::Kind;
+use super::quantity;
 use crate::go;
 use crate::schema::{Additional, Schema, Type};
 
 /// The message with which the server refuses an object whose JSON types do not fit its kind, such
 /// as `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string
-/// into Go struct field DeploymentSpec.spec.replicas of type int32`, or whose bytes are no base64.
-/// `None` if it fits.
+/// into Go struct field DeploymentSpec.spec.replicas of type int32`, or whose bytes are no base64 or
+/// quantities none. `None` if it fits.
 pub fn decode_error(kind: &Kind, object: &Value) -> Option<String> {
     let schema = kind.schema();
     let misfit = find(schema, object, kind.definition, &mut Vec::new())?;
@@ -56,6 +57,9 @@ fn find<'a>(
     path: &mut Vec<&'a str>,
 ) -> Option<String> {
     let node = schema.resolve();
+    if schema.link.as_deref() == Some(quantity::DEFINITION) && !value.is_null() {
+        return quantity::parse(value).err().map(str::to_owned);
+    }
     if value.is_null() || node.int_or_string || node.preserve_unknown {
         return None;
     }

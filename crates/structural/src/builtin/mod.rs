@@ -7,6 +7,7 @@
 mod decode;
 mod defaults;
 mod kinds;
+mod quantity;
 mod table;
 mod validation;
 

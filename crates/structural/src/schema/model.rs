@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
+use super::cel::Unordered;
 use super::pattern::Pattern;
 use crate::builtin;
 
@@ -160,6 +161,8 @@ pub struct Schema {
     pub patch: PatchMeta,
     pub rules: Vec<Rule>,
     pub checks: Checks,
+    /// What evaluating its rules has found out about the lists below.
+    pub(crate) unordered: Unordered,
 }
 
 impl Schema {

@@ -119,6 +119,7 @@ impl Reader {
             patch: patch_meta(map),
             rules: rule_list(map),
             checks: self.checks(map, path, depth),
+            unordered: Default::default(),
         }
     }
 

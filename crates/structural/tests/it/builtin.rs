@@ -111,6 +111,33 @@ fn objects_that_do_not_decode_are_named_as_by_go() {
 }
 
 #[test]
+fn quantities_must_be_quantities() {
+    let told = |object: Value| {
+        let kind = builtin::kind_of("apps/v1", "Deployment").unwrap();
+        builtin::decode_error(kind, &object)
+    };
+    let asking = |cpu: Value| {
+        let resources = json!({ "requests": { "cpu": cpu, "memory": "1.5Gi" } });
+        let container = json!({ "name": "c", "image": "i", "resources": resources });
+        json!({ "spec": { "template": { "spec": { "containers": [container] } } } })
+    };
+    for cpu in [
+        json!("100m"),
+        json!(1),
+        json!(0.5),
+        json!("2e3"),
+        Value::Null,
+    ] {
+        assert_eq!(told(asking(cpu.clone())), None, "{cpu}");
+    }
+    let start = "Deployment in version \"v1\" cannot be handled as a Deployment: ";
+    let form = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    assert_eq!(told(asking(json!("lots"))), Some(format!("{start}{form}")));
+    let suffix = "unable to parse quantity's suffix";
+    assert_eq!(told(asking(json!("1ki"))), Some(format!("{start}{suffix}")));
+}
+
+#[test]
 fn bytes_must_be_base64() {
     let told = |kind: &str, object: Value| {
         let kind = builtin::kind_of("v1", kind).unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{at, items, metadata, names, non_negative, port, text};
+use super::{at, entries, items, metadata, names, non_negative, port, text};
+use crate::builtin::quantity;
 use crate::{ErrorKind, FieldError};
 
 /// Checks a pod template at `path`.
@@ -156,6 +157,12 @@ fn container(
             ));
         }
     }
+    environment(container, path, errors);
+    resources(at(container, "resources"), path, errors);
+    probes(container, path, errors);
+}
+
+fn environment(container: &Value, path: &str, errors: &mut Vec<FieldError>) {
     for (index, variable) in items(container, "env").iter().enumerate() {
         let at_env = format!("{path}.env[{index}]");
         if text(variable, "name").is_empty() {
@@ -170,7 +177,40 @@ fn container(
             ));
         }
     }
-    probes(container, path, errors);
+}
+
+/// No more may be requested than is allowed, and of what can't be shared no less.
+fn resources(resources: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let limits = at(resources, "limits");
+    for (name, request) in entries(at(resources, "requests")) {
+        let is_native = !name.contains('/') || name.contains("kubernetes.io/");
+        let is_shared = is_native && !name.starts_with("hugepages-");
+        let limit = at(limits, name);
+        if limit.is_null() {
+            if !is_shared {
+                let detail = "Limit must be set for non overcommitable resources";
+                let at = format!("{path}.resources.limits");
+                errors.push(FieldError::required(at, detail));
+            }
+            continue;
+        }
+        let (Ok(asked), Ok(most)) = (quantity::parse(request), quantity::parse(limit)) else {
+            continue;
+        };
+        // Amounts are not exact here; what is refused differs beyond doubt.
+        let differs = (asked - most).abs() > most.abs() * 1e-9;
+        let words = if is_shared && differs && asked > most {
+            "less than or equal to"
+        } else if differs && !is_shared {
+            "equal to"
+        } else {
+            continue;
+        };
+        let limit = quantity::text(limit);
+        let detail = format!("must be {words} {name} limit of {limit}");
+        let at = format!("{path}.resources.requests");
+        errors.push(FieldError::invalid(at, quantity::text(request), detail));
+    }
 }
 
 fn probes(container: &Value, path: &str, errors: &mut Vec<FieldError>) {

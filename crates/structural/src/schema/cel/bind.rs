@@ -1,6 +1,7 @@
 //! Objects as values of the language, typed by their schema: what `self` and `oldSelf` stand for.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -124,7 +125,7 @@ pub(super) fn is_unordered(schema: &Schema, json: &Json) -> bool {
 /// Where the lists are whose order the API server's `==` does not look at, for functions to find
 /// by the steps that lead there: `.field`, and `[]` to the items of a list or the values of a map.
 /// Null where there are none. Counts what it makes.
-pub(super) fn shape(schema: &Schema, size: &mut u64) -> Value {
+fn shape(schema: &Schema, size: &mut u64) -> Value {
     if schema.link.is_some() {
         return Value::Null;
     }
@@ -156,6 +157,43 @@ pub(super) fn shape(schema: &Schema, size: &mut u64) -> Value {
     Value::Map(Map {
         map: Arc::new(parts.into_iter().collect()),
     })
+}
+
+/// The [`shape`] of a schema with its size, made when a rule first needs it.
+///
+/// It is no part of what the schema says: two schemas are equal with and without it, and a copy,
+/// which may be changed yet, has none.
+#[derive(Default)]
+pub(crate) struct Unordered(OnceLock<(Value, u64)>);
+
+impl Unordered {
+    /// The shape of the schema that this is part of, and how large it is.
+    pub(super) fn of(schema: &Schema) -> (Value, u64) {
+        let make = || {
+            let mut size = 0;
+            let value = shape(schema, &mut size);
+            (value, size)
+        };
+        schema.unordered.0.get_or_init(make).clone()
+    }
+}
+
+impl Clone for Unordered {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Unordered {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Unordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unordered")
+    }
 }
 
 /// The name of a field as expressions write it.
@@ -211,7 +249,7 @@ impl Size {
 mod tests {
     use serde_json::json;
 
-    use super::{BELOW, KEYS, Key, Schema, Size, Value, bind, escape, shape};
+    use super::{Arc, BELOW, KEYS, Key, Schema, Size, Unordered, Value, bind, escape, shape};
 
     fn schema(json: &serde_json::Value) -> Schema {
         let root = json!({ "type": "object", "properties": { "a": json } });
@@ -292,6 +330,24 @@ mod tests {
             shape(&schema(&json!({ "type": "string" })), &mut size),
             Value::Null
         );
+    }
+
+    #[test]
+    fn a_shape_is_made_once_for_each_schema() {
+        let set =
+            json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}});
+        let schema = schema(&json!({ "type": "object", "properties": { "a": set } }));
+        let made = |schema: &Schema| match Unordered::of(schema) {
+            (Value::Map(map), 2) => map.map,
+            other => panic!("{other:?}"),
+        };
+        let first = made(&schema);
+        assert!(Arc::ptr_eq(&first, &made(&schema)), "it is kept");
+        // A copy may be changed before its rules are evaluated.
+        let mut copy = schema.clone();
+        assert_eq!(copy, schema);
+        copy.properties.clear();
+        assert_eq!(Unordered::of(&copy), (Value::Null, 0));
     }
 
     #[test]

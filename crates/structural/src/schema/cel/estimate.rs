@@ -218,7 +218,6 @@ impl Estimate {
         let long = |kind: &Type| matches!(kind, Type::Text | Type::Bytes);
         let long = long(&one.kind) || long(&other.kind);
         let cost = match name {
-            "_&&_" | "_||_" => 0,
             "_==_" | "_!=_" => self.comparison(one.size, other.size),
             "_<_" | "_<=_" | "_>_" | "_>=_" if open => self.comparison(one.size, other.size).max(1),
             "_<_" | "_<=_" | "_>_" | "_>=_" if long => self.comparison(one.size, other.size),

@@ -53,6 +53,55 @@ pub(super) fn tokens(text: &str) -> Parsed<Vec<(usize, Token<'_>)>> {
     }
 }
 
+/// What the text says that begins at a byte offset, with its escape sequences resolved.
+pub(super) fn literal(text: &str, at: usize) -> Option<String> {
+    let rest = text.get(at..)?;
+    let quoted = rest.strip_prefix(['r', 'R']);
+    let is_raw = quoted.is_some();
+    let quoted = quoted.unwrap_or(rest);
+    let is_long = quoted.starts_with("\"\"\"") || quoted.starts_with("'''");
+    let (quote, mut rest) = quoted.split_at_checked(if is_long { 3 } else { 1 })?;
+    let mut value = String::new();
+    while !rest.starts_with(quote) {
+        let mut chars = rest.chars();
+        let next = chars.next()?;
+        rest = chars.as_str();
+        if next == '\\' && !is_raw {
+            let (character, after) = resolved(rest)?;
+            value.push(character);
+            rest = after;
+        } else {
+            value.push(next);
+        }
+    }
+    Some(value)
+}
+
+/// The character that an escape sequence stands for, without its backslash, and what follows it.
+fn resolved(text: &str) -> Option<(char, &str)> {
+    let coded = |start: usize, digits: usize, radix: u32| {
+        let code = text.get(start..start + digits)?;
+        let code = u32::from_str_radix(code, radix).ok()?;
+        Some((char::from_u32(code)?, text.get(start + digits..)?))
+    };
+    let mut chars = text.chars();
+    let plain = match chars.next()? {
+        'x' | 'X' => return coded(1, 2, 16),
+        'u' => return coded(1, 4, 16),
+        'U' => return coded(1, 8, 16),
+        '0'..='3' => return coded(0, 3, 8),
+        'a' => '\u{07}',
+        'b' => '\u{08}',
+        'f' => '\u{0C}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{0B}',
+        itself => itself,
+    };
+    Some((plain, chars.as_str()))
+}
+
 struct Lexer<'s> {
     text: &'s str,
     at: usize,
@@ -193,5 +242,26 @@ impl<'s> Lexer<'s> {
             _ => return fault(self.at, "there is no such escape sequence"),
         };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::literal;
+
+    #[test]
+    fn texts_are_resolved_as_they_are_written() {
+        for (text, wanted) in [
+            (r"'a\\.b' == c", r"a\.b"),
+            (r"r'a\.b'", r"a\.b"),
+            (r#"R"""a"\""" + b"#, r#"a"\"#),
+            ("'''it's'''", "it's"),
+            (r#""\x41\u00e9\U0001F600\101\n\"\?""#, "Aé😀A\n\"?"),
+            ("''", ""),
+        ] {
+            assert_eq!(literal(text, 0).as_deref(), Some(wanted), "{text}");
+        }
+        assert_eq!(literal("f('é')", 2).as_deref(), Some("é"));
+        assert_eq!(literal("'a", 0), None);
     }
 }

@@ -34,6 +34,7 @@ mod syntax;
 mod tree;
 mod types;
 
+pub(super) use bind::Unordered;
 pub(super) use check::{Fit, Refusal, Wanted, check};
 pub(super) use declare::Declared;
 pub(super) use program::{Fault, Program, Scope};

@@ -9,7 +9,7 @@ use kube_cel::cel::parser::{Expression, Parser};
 use kube_cel::cel::{Context, ExecutionError};
 use serde_json::Value as Json;
 
-use super::bind::{Size, bind, is_unordered, shape};
+use super::bind::{Size, Unordered, bind, is_unordered};
 use super::functions::{ROOT, UNORDERED, optional};
 use super::{cost, rewrite, syntax};
 use crate::schema::model::Schema;
@@ -163,11 +163,12 @@ impl Scope {
             size.add(old);
             bind(Some(schema), old)
         });
-        let shape = if unordered {
-            shape(schema, &mut size.shape)
+        let (shape, shape_size) = if unordered {
+            Unordered::of(schema)
         } else {
-            Value::Null
+            (Value::Null, 0)
         };
+        size.shape = shape_size;
         context.add_variable_from_value(UNORDERED, shape);
         if let Some(old) = &old {
             context.add_variable_from_value("oldSelf", old.clone());

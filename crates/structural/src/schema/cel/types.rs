@@ -77,6 +77,21 @@ impl Type {
         }
     }
 
+    /// Whether both are the same type, as far as that is known.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => true,
+            (Self::List(one), Self::List(other)) | (Self::Optional(one), Self::Optional(other)) => {
+                one.is_same(other)
+            }
+            (Self::Map(key, value), Self::Map(other_key, other)) => {
+                key.is_same(other_key) && value.is_same(other)
+            }
+            (Self::Object(one), Self::Object(other)) => Arc::ptr_eq(one, other),
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        }
+    }
+
     const fn is_never_null(&self) -> bool {
         matches!(
             self,
@@ -111,8 +126,8 @@ impl fmt::Display for Type {
             Self::Double => "double",
             Self::Text => "string",
             Self::Bytes => "bytes",
-            Self::Duration => "google.protobuf.Duration",
-            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "duration",
+            Self::Timestamp => "timestamp",
             Self::Meta => "type",
             Self::Object(_) => "object",
             Self::List(item) => return write!(f, "list({item})"),

@@ -16,7 +16,7 @@ impl<'n> Checker<'n> {
         target: Option<&'n Node>,
         args: &'n [Node],
     ) -> Option<Found> {
-        let range = match (name, target, args) {
+        let (range, count) = match (name, target, args) {
             ("has", None, [arg]) => return Some(self.has(at, arg)),
             (
                 "all" | "exists" | "exists_one" | "existsOne" | "filter" | "map" | "optMap"
@@ -24,35 +24,50 @@ impl<'n> Checker<'n> {
                 Some(range),
                 [_, _],
             )
-            | ("map", Some(range), [_, _, _]) => range,
-            // With two variables, or of a library.
+            | ("map", Some(range), [_, _, _]) => (range, 1),
             ("all" | "exists" | "exists_one" | "existsOne", Some(range), [_, _, _])
-            | ("sortBy", Some(range), [_, _])
             | (
                 "transformList" | "transformMap" | "transformMapEntry",
                 Some(range),
                 [_, _, _] | [_, _, _, _],
-            ) => {
+            ) => (range, 2),
+            // Of a library.
+            ("sortBy", Some(range), [_, _]) => {
                 self.node(range);
                 return Some(self.unknown(0));
             }
             _ => return None,
         };
-        let [variable, bodies @ ..] = args else {
-            return None;
-        };
-        let Kind::Name(variable_name) = &variable.kind else {
-            return Some(self.fault(variable.at, "argument must be a simple name".to_owned()));
-        };
+        let (variables, bodies) = args.split_at_checked(count)?;
+        let mut names = Vec::new();
+        for variable in variables {
+            let Kind::Name(own) = &variable.kind else {
+                let words = no_name(name);
+                return Some(self.malformed(variable.at, &words));
+            };
+            names.push(own.as_str());
+        }
         let found = self.node(range);
         if name.starts_with("opt") {
-            return Some(self.optional_map((at, name), &found, variable_name, bodies));
+            let variable = names.first().copied()?;
+            return Some(self.optional_map((at, name), &found, variable, bodies));
         }
-        let item = self.item(range.at, &found);
-        self.variables.push((variable_name.as_str(), item.clone()));
-        let bodies = self.nodes(bodies);
-        self.variables.pop();
-        Some(self.comprehension((at, name), &found, &item, &bodies))
+        let items = match names.as_slice() {
+            [_] => vec![self.item(range.at, &found)],
+            _ => Vec::from(self.pair(range.at, &found)),
+        };
+        let outer = self.variables.len();
+        self.variables.extend(names.into_iter().zip(items.clone()));
+        let made = self.nodes(bodies);
+        self.variables.truncate(outer);
+        if matches!(name, "all" | "exists") {
+            self.truths(&made, bodies);
+        }
+        let first = items.first()?;
+        Some(match name {
+            "transformMap" | "transformMapEntry" => self.transform((at, name), first, &made),
+            _ => self.comprehension((at, name), &found, first, &made),
+        })
     }
 
     fn has(&mut self, at: usize, arg: &'n Node) -> Found {
@@ -65,7 +80,7 @@ impl<'n> Checker<'n> {
             if matches!(arg.kind, Kind::Opaque) {
                 return self.unknown(0);
             }
-            return self.fault(arg.at, "invalid argument to has() macro".to_owned());
+            return self.malformed(arg.at, "invalid argument to has() macro");
         };
         let from = self.node(from);
         self.select(at, &from, field, false);
@@ -99,6 +114,24 @@ impl<'n> Checker<'n> {
         }
     }
 
+    /// The two variables of a macro: index and item of a list, or key and value of an entry.
+    fn pair(&mut self, at: usize, range: &Found) -> [Found; 2] {
+        let item = self.item(at, range);
+        match &range.kind {
+            Type::List(_) => [Found::made(Type::Int, 1), item],
+            Type::Map(_, value) => {
+                let place = range.place.element(self.root);
+                let size = range.parts.and_then(|parts| parts.value);
+                let value = Found::at(place, Type::clone(value), 1).sized(size);
+                [item, value]
+            }
+            _ => {
+                self.estimate.unsure = true;
+                [item.clone(), item]
+            }
+        }
+    }
+
     /// What a macro comes to, and what its unfolded rounds cost.
     fn comprehension(
         &mut self,
@@ -114,27 +147,26 @@ impl<'n> Checker<'n> {
         };
         let (test, body) = match bodies {
             [test, body] => (Some(test), body),
-            [body] if name == "map" => (None, body),
+            [body] if matches!(name, "map" | "transformList") => (None, body),
             [body, ..] => (Some(body), body),
             [] => return self.unknown(0),
         };
-        let is_listed = matches!(name, "map" | "filter");
-        let element = if name == "map" { body } else { item };
-        if let Some(test) = test.filter(|test| !test.kind.may_be_bool()) {
-            let (operator, signature) = match name {
-                "all" => ("_&&_", format!("(bool, {})", test.kind)),
-                "exists" => ("_||_", format!("(bool, {})", test.kind)),
-                "map" | "filter" => {
-                    let list = format!("list({})", element.kind);
-                    ("_?_:_", format!("({}, {list}, {list})", test.kind))
-                }
-                _ => ("_?_:_", format!("({}, int, int)", test.kind)),
+        let is_mapped = matches!(name, "map" | "transformList");
+        let is_listed = is_mapped || name == "filter";
+        let element = if is_mapped { body } else { item };
+        // Those of `all` and `exists` are operands of `&&` and `||`.
+        let is_operand = matches!(name, "all" | "exists");
+        if let Some(test) = test.filter(|test| !is_operand && !test.kind.may_be_bool()) {
+            let made = if is_listed {
+                format!("list({})", element.kind)
+            } else {
+                "int".to_owned()
             };
-            return self.mismatched(at, operator, &signature);
+            return self.mismatched(at, "_?_:_", &format!("({}, {made}, {made})", test.kind));
         }
         if is_listed {
             let tested = test.map_or(0, |test| test.cost);
-            let round = if name == "map" {
+            let round = if is_mapped {
                 body.cost.saturating_add(12).saturating_add(tested)
             } else {
                 tested.saturating_add(13)
@@ -154,6 +186,34 @@ impl<'n> Checker<'n> {
             _ => (2, 2),
         };
         Found::made(Type::Bool, spent(once, body.cost.saturating_add(round)))
+    }
+
+    /// `a.transformMap(k, v, f)` and `a.transformMapEntry(k, v, {f: g})`, each with or without a
+    /// test before what it makes.
+    fn transform(&mut self, (at, name): (usize, &str), key: &Found, bodies: &[Found]) -> Found {
+        let (test, body) = match bodies {
+            [test, body] => (Some(test), body),
+            [body] => (None, body),
+            _ => return self.unknown(0),
+        };
+        let kind = match &body.kind {
+            made if name == "transformMap" => {
+                Type::Map(Arc::new(key.kind.clone()), Arc::new(made.clone()))
+            }
+            Type::Map(..) => body.kind.clone(),
+            open if open.is_open() => Type::Map(Arc::new(Type::Unknown), Arc::new(Type::Unknown)),
+            other => {
+                // It unfolds into a call of this function with the map that is made.
+                let signature = format!("(map(dyn, dyn), {other})");
+                return self.mismatched(at, "cel.@mapInsert", &signature);
+            }
+        };
+        if let Some(test) = test.filter(|test| !test.kind.may_be_bool()) {
+            let signature = format!("({}, {kind}, {kind})", test.kind);
+            return self.mismatched(at, "_?_:_", &signature);
+        }
+        let unknown = self.unknown(0);
+        Found { kind, ..unknown }
     }
 
     /// `a.optMap(x, f)` and `a.optFlatMap(x, f)`.
@@ -191,5 +251,14 @@ impl<'n> Checker<'n> {
         };
         let unknown = self.unknown(0);
         Found { kind, ..unknown }
+    }
+}
+
+/// What is told where a macro's variable is no name.
+fn no_name(name: &str) -> String {
+    match name {
+        "optMap" | "optFlatMap" => format!("{name}() variable name must be a simple identifier"),
+        "map" | "filter" => "argument is not an identifier".to_owned(),
+        _ => "argument must be a simple name".to_owned(),
     }
 }

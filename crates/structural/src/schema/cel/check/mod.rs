@@ -1,15 +1,18 @@
 //! Whether an expression fits the schema that it stands in, as the API server judges it when a
-//! definition is installed: its types, and what it may cost.
+//! definition is installed: its types, what is written down in it, and what it may cost.
 //!
 //! What is refused here the API server refuses. What nobody here knows, such as functions of
 //! libraries, has a type that fits everywhere and a cost that is not judged.
 
+mod literals;
 mod macros;
+mod patterns;
 
 use std::sync::Arc;
 
 use super::declare::Declared;
 use super::estimate::{Estimate, Found, Parts, Place, Size, either};
+use super::lexer;
 use super::overloads::{NAMESPACES, Resolved, resolve};
 use super::syntax::{told, tree};
 use super::tree::{Kind, Node};
@@ -75,15 +78,20 @@ pub(in crate::schema) fn check(
         });
     };
     let mut checker = Checker {
+        text,
         root,
         optional_old,
         variables: Vec::new(),
+        formats: 0,
+        formatted: Vec::new(),
+        malformed: Vec::new(),
         faults: Vec::new(),
+        wrong: Vec::new(),
         estimate: Estimate::default(),
     };
     let found = checker.node(&read.root);
-    let mut faults = checker.faults;
-    if !faults.is_empty() {
+    let mut stages = [checker.malformed, checker.faults, checker.wrong].into_iter();
+    if let Some(mut faults) = stages.find(|faults| !faults.is_empty()) {
         faults.sort_by_key(|(at, _)| *at);
         faults.truncate(if text.len() > LONG { 1 } else { TOLD });
         let lines = faults.iter().map(|(at, words)| told(text, *at, words));
@@ -98,13 +106,26 @@ pub(in crate::schema) fn check(
     }
 }
 
+/// What is wrong, each with its byte offset.
+type Faults = Vec<(usize, String)>;
+
+/// Faults of a later stage are told where there are none of an earlier one.
 struct Checker<'n> {
+    text: &'n str,
     root: &'n Arc<Declared>,
     optional_old: bool,
     /// The variables of the macros around, the innermost last.
     variables: Vec<(&'n str, Found)>,
-    /// What is wrong, with its byte offset.
-    faults: Vec<(usize, String)>,
+    /// How many calls of `format` are around.
+    formats: usize,
+    /// The types of what is listed in them, by the byte offset of the list.
+    formatted: Vec<(usize, Vec<Type>)>,
+    /// Macros that can't be unfolded.
+    malformed: Faults,
+    /// What does not fit its types.
+    faults: Faults,
+    /// What fits, and is yet refused as it is written down.
+    wrong: Faults,
     estimate: Estimate,
 }
 
@@ -137,7 +158,7 @@ impl<'n> Checker<'n> {
                 let parts = [self.node(from), self.node(key)];
                 self.index(node.at, &parts, *optional)
             }
-            Kind::List(items) => self.list(items),
+            Kind::List(items) => self.list(node.at, items),
             Kind::Map(entries) => self.map(entries),
             Kind::Call { target, name, args } => {
                 let target = target.as_deref();
@@ -159,9 +180,13 @@ impl<'n> Checker<'n> {
 
     /// Notes what is wrong; what comes of it is not complained of again.
     fn fault(&mut self, at: usize, words: String) -> Found {
-        if self.faults.len() < TOLD {
-            self.faults.push((at, words));
-        }
+        note(&mut self.faults, at, words);
+        self.unknown(0)
+    }
+
+    /// Notes a macro that can't be unfolded.
+    fn malformed(&mut self, at: usize, words: &str) -> Found {
+        note(&mut self.malformed, at, words.to_owned());
         self.unknown(0)
     }
 
@@ -269,12 +294,18 @@ impl<'n> Checker<'n> {
         }
     }
 
-    fn list(&mut self, items: &'n [Node]) -> Found {
+    fn list(&mut self, at: usize, items: &'n [Node]) -> Found {
         let found = self.nodes(items);
+        if self.formats > 0 {
+            let kinds = found.iter().map(|item| item.kind.clone());
+            self.formatted.push((at, kinds.collect()));
+        }
         let mut kind = None;
         let mut value = Some(Size::exactly(0)).filter(|_| found.is_empty());
+        let mut told = false;
         for (index, (item, node)) in found.iter().zip(items).enumerate() {
-            kind = Some(self.join(kind, &item.kind, node.at));
+            kind = Some(joined(kind, &item.kind));
+            told = told || self.differs(&found[0].kind, &item.kind, node.at);
             value = if index == 0 {
                 item.size
             } else {
@@ -294,11 +325,16 @@ impl<'n> Checker<'n> {
 
     fn map(&mut self, entries: &'n [(Node, Node)]) -> Found {
         let (mut key, mut value) = (None, None);
+        let mut first: Option<[Type; 2]> = None;
         let mut cost = MAP_COST;
         for (key_node, value_node) in entries {
             let [of_key, of_value] = [self.node(key_node), self.node(value_node)];
-            key = Some(self.join(key, &of_key.kind, key_node.at));
-            value = Some(self.join(value, &of_value.kind, value_node.at));
+            key = Some(joined(key, &of_key.kind));
+            value = Some(joined(value, &of_value.kind));
+            let [first_key, first_value] =
+                first.get_or_insert_with(|| [of_key.kind.clone(), of_value.kind.clone()]);
+            self.differs(first_key, &of_key.kind, key_node.at);
+            self.differs(first_value, &of_value.kind, value_node.at);
             let own = of_key.cost.saturating_add(of_value.cost);
             cost = cost.saturating_add(own);
         }
@@ -312,16 +348,15 @@ impl<'n> Checker<'n> {
         Found::made(kind, cost).sized(Some(Size::exactly(entries.len() as u64)))
     }
 
-    /// The type that what is listed has in common.
-    fn join(&mut self, known: Option<Type>, next: &Type, at: usize) -> Type {
-        let Some(known) = known else {
-            return next.clone();
-        };
-        if known.fits(next) {
-            return known.or(next);
+    /// Whether one that is listed is of another type than the first, which is wrong unless it is
+    /// to be formatted.
+    fn differs(&mut self, first: &Type, next: &Type, at: usize) -> bool {
+        let differs = self.formats == 0 && !first.is_same(next);
+        if differs {
+            let words = format!("expected type '{first}' but found '{next}'");
+            note(&mut self.wrong, at, words);
         }
-        self.fault(at, format!("expected type '{known}' but found '{next}'"));
-        known
+        differs
     }
 
     /// A function, or an operator.
@@ -335,8 +370,16 @@ impl<'n> Checker<'n> {
         {
             return self.namespaced(prefix, name, args);
         }
+        let written = (target, args);
+        let is_format = name == "format";
+        self.formats += usize::from(is_format);
         let args = self.nodes(args);
         let target = target.map(|target| self.node(target));
+        self.formats -= usize::from(is_format);
+        self.written(at, name, written);
+        if matches!(name, "_&&_" | "_||_") && target.is_none() {
+            return self.truths(&args, written.1);
+        }
         let kind = match Self::resolved(name, target.as_ref(), &args) {
             Resolved::As(kind) => kind,
             Resolved::Undeclared => return self.undeclared(at, name),
@@ -357,6 +400,56 @@ impl<'n> Checker<'n> {
             size: price.size.or(found.size),
             parts: price.parts,
             ..found
+        }
+    }
+
+    /// The operands of `&&` and `||`, of which each that is no truth is told for itself.
+    fn truths(&mut self, found: &[Found], nodes: &[Node]) -> Found {
+        for (operand, node) in found.iter().zip(nodes) {
+            self.truth(&operand.kind, node.at);
+        }
+        let cost = found.iter().map(|operand| operand.cost);
+        Found::made(Type::Bool, cost.fold(0, u64::saturating_add))
+    }
+
+    fn truth(&mut self, kind: &Type, at: usize) {
+        if !kind.may_be_bool() {
+            self.fault(at, format!("expected type 'bool' but found '{kind}'"));
+        }
+    }
+
+    /// Texts that stand in an expression for what a function can't take.
+    fn written(&mut self, at: usize, name: &str, (target, args): (Option<&Node>, &[Node])) {
+        let Some(first) = args.first() else { return };
+        let text = |node: &Node| match node.kind {
+            Kind::Text(_) => lexer::literal(self.text, node.at),
+            _ => None,
+        };
+        let takes: fn(&str) -> bool = match name {
+            "duration" => literals::is_duration,
+            "timestamp" => literals::is_timestamp,
+            "matches" => patterns::is_pattern,
+            "format" if args.len() == 1 => {
+                let Some(text) = target.and_then(text) else {
+                    return;
+                };
+                let Kind::List(items) = &first.kind else {
+                    return;
+                };
+                let listed = self.formatted.iter().rfind(|(at, _)| *at == first.at);
+                let kinds = listed.map(|(_, kinds)| kinds.as_slice());
+                let kinds = kinds.unwrap_or_default();
+                if let Some((item, words)) = literals::format_fault(&text, kinds) {
+                    let item = item.and_then(|index| items.get(index));
+                    note(&mut self.wrong, item.map_or(at, |item| item.at), words);
+                }
+                return;
+            }
+            _ => return,
+        };
+        if text(first).is_some_and(|text| !takes(&text)) {
+            let words = format!("invalid {name} argument");
+            note(&mut self.wrong, first.at, words);
         }
     }
 
@@ -402,10 +495,6 @@ impl<'n> Checker<'n> {
 
     /// A function of a library, by its whole name.
     fn namespaced(&mut self, prefix: &str, name: &str, args: &'n [Node]) -> Found {
-        // The first argument of `cel.bind` names a variable.
-        if prefix == "cel" {
-            return self.unknown(0);
-        }
         let found = self.nodes(args);
         let kind = match (prefix, name, found.as_slice()) {
             ("optional", "of" | "ofNonZeroValue", [of]) => {
@@ -417,6 +506,21 @@ impl<'n> Checker<'n> {
         };
         let unknown = self.unknown(0);
         Found { kind, ..unknown }
+    }
+}
+
+fn note(faults: &mut Faults, at: usize, words: String) {
+    if faults.len() < TOLD {
+        faults.push((at, words));
+    }
+}
+
+/// The type that what is listed has in common.
+fn joined(known: Option<Type>, next: &Type) -> Type {
+    match known {
+        None => next.clone(),
+        Some(known) if known.fits(next) => known.or(next),
+        Some(_) => Type::Dyn,
     }
 }
 

@@ -62,7 +62,13 @@ fn what_fits_the_schema_is_taken() {
         "sets.contains(self.few, [1]) && self.few.sum() + self.few.max() == 4 && self.few.isSorted()",
         "quantity('1').isGreaterThan(quantity('2')) || isURL(self.name) || ip('::1').family() == 6",
         "self.name.split(',').exists(part, part.trim() == 'a') && '%s'.format([self.name]) != ''",
-        "cel.bind(a, self.name, a == 'b') && self.many.all(index, text, index > 0 && text != '')",
+        "self.many.all(index, text, index > 0 && text != '') && self.labels.exists(k, v, k == v)",
+        "self.few.existsOne(i, n, i == n) && self.parts.exists_one(i, p, p.size == i)",
+        "self.few.transformList(i, n, i > 0, i + n)[0] > 1 && self.labels.transformList(k, v, k + v)[0] == ''",
+        "self.labels.transformMap(k, v, v.size())['a'] == 1 && self.few.transformMap(i, n, n > 1, '')[0] == ''",
+        "self.labels.transformMapEntry(k, v, {v: k})['a'] == '' && dyn(self.few).all(i, x, x == i)",
+        "self.name.matches('^[a-z]+$') && 'x%'.matches(self.name) && duration(self.name) == duration('1h')",
+        "self.flag ? '%s of %d'.format([self.name, 2]) == '' : [[], [1]] == [[2]]",
         "self.parts == oldSelf.parts && self.parts != null && self == oldSelf",
         "[?self.?name].size() == 1 && {'a': 1}.a == 1 && [] == self.few && {} == self.labels",
         "dyn(self.count) == 'a' && (self.flag ? [1] : [])[0] == 1 && !!self.flag && --1 == 1",
@@ -134,7 +140,7 @@ fn types_that_no_overload_takes_are_told() {
         ),
         (
             "self.flag && self.count",
-            "1:11: found no matching overload for '_&&_' applied to '(bool, int)'",
+            "1:18: expected type 'bool' but found 'int'",
         ),
         (
             "'a' in self.few",
@@ -154,7 +160,15 @@ fn types_that_no_overload_takes_are_told() {
         ),
         (
             "self.few.all(n, n)",
-            "1:13: found no matching overload for '_&&_' applied to '(bool, int)'",
+            "1:17: expected type 'bool' but found 'int'",
+        ),
+        (
+            "self.at > duration('1h')",
+            "1:9: found no matching overload for '_>_' applied to '(timestamp, duration)'",
+        ),
+        (
+            "duration(1.5) == duration('1s')",
+            "1:9: found no matching overload for 'duration' applied to '(double)'",
         ),
         (
             "self.few.filter(n, n).size() > 0",
@@ -183,6 +197,14 @@ fn what_is_wrong_besides_names_and_overloads_is_told() {
             "self.few.all(1, true)",
             "1:14: argument must be a simple name",
         ),
+        (
+            "self.nope || self.few.map(1, true).size() > 0",
+            "1:27: argument is not an identifier",
+        ),
+        (
+            "self.name.matches('[') && self.nope",
+            "1:31: undefined field 'nope'",
+        ),
     ]);
     let both = "self.a ||\n self.b";
     let Err(Refusal::Compilation(words)) = judge(both) else {
@@ -191,6 +213,80 @@ fn what_is_wrong_besides_names_and_overloads_is_told() {
     let wanted = "ERROR: <input>:1:5: undefined field 'a'\n | self.a ||\n | ....^\n\
         ERROR: <input>:2:6: undefined field 'b'\n |  self.b\n | .....^";
     assert_eq!(words, wanted);
+}
+
+#[test]
+fn macros_of_two_variables_are_checked() {
+    assert_refused(&[
+        (
+            "self.labels.all(k, v, v > 1)",
+            "1:25: found no matching overload for '_>_' applied to '(string, int)'",
+        ),
+        (
+            "self.few.exists(i, n, i)",
+            "1:23: expected type 'bool' but found 'int'",
+        ),
+        (
+            "self.few.existsOne(i, n, n)",
+            "1:19: found no matching overload for '_?_:_' applied to '(int, int, int)'",
+        ),
+        (
+            "self.few.all(i, 2, true)",
+            "1:17: argument must be a simple name",
+        ),
+        (
+            "self.few.transformList(i, n, n, '') == []",
+            "1:23: found no matching overload for '_?_:_' applied to '(int, list(string), list(string))'",
+        ),
+        (
+            "self.few.transformMap(i, n, '')[0] > 1",
+            "1:36: found no matching overload for '_>_' applied to '(string, int)'",
+        ),
+        (
+            "self.few.transformMapEntry(i, n, n).size() > 1",
+            "1:27: found no matching overload for 'cel.@mapInsert' applied to '(map(dyn, dyn), int)'",
+        ),
+        (
+            "cel.bind(a, 1, a == 1)",
+            "1:1: undeclared reference to 'cel' (in container '')",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_written_down_for_a_function_must_be_fit_for_it() {
+    assert_refused(&[
+        ("self.name.matches('[')", "1:19: invalid matches argument"),
+        (
+            "self.flag || self.name.matches(r'(?=a)')",
+            "1:32: invalid matches argument",
+        ),
+        ("duration('1x') == null", "1:10: invalid duration argument"),
+        (
+            "self.at > timestamp('2026-01-02')",
+            "1:21: invalid timestamp argument",
+        ),
+        (
+            "[1, dyn(2)].size() == 2",
+            "1:8: expected type 'int' but found 'dyn'",
+        ),
+        (
+            "[self.port, 'a'] == []",
+            "1:13: expected type 'dyn' but found 'string'",
+        ),
+        (
+            "{'a': 1, 'b': 'c'} == {}",
+            "1:15: expected type 'int' but found 'string'",
+        ),
+        (
+            "'%d of %s'.format([self.name, [1, 'a']]) == ''",
+            "1:24: error during formatting: decimal clause can only be used on integers, was given string",
+        ),
+        (
+            "'%s'.format(['a', 1]) == ''",
+            "1:12: too many arguments supplied to string.format (expected 1, got 2)",
+        ),
+    ]);
 }
 
 #[test]
@@ -220,6 +316,7 @@ fn costs_are_estimated_from_the_bounds_of_the_schema() {
         // Once 1 for the result, and in each round 3 for the loop and 2 for the comparison.
         ("self.few.all(n, n > 1)", 2 + 1 + 5 * (3 + 2)),
         ("self.few.exists(n, n > 1)", 2 + 1 + 5 * (4 + 2)),
+        ("self.few.all(i, n, n > 1)", 2 + 1 + 5 * (3 + 2)),
         ("self.few.exists_one(n, n > 1)", 2 + 2 + 5 * (2 + 2)),
         (
             "self.few.map(n, n).size() > 0",
@@ -237,7 +334,8 @@ fn costs_are_estimated_from_the_bounds_of_the_schema() {
     // So many texts of two quotes each, with a comma, fit into a request.
     let many = 3_145_726 / 3;
     assert_eq!(cost("self.many.all(t, true)"), Some(3 + many * 3));
-    for unknown in ["cel.bind(a, 1, a == 1)", "self.few.distinct().size() == 1"] {
+    let made = "self.labels.transformMap(k, v, v).size() == 1";
+    for unknown in [made, "self.few.distinct().size() == 1"] {
         assert_eq!(cost(unknown), None, "{unknown}");
     }
 }
