@@ -90,7 +90,14 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
         .context("setting up the client from the kubeconfig, or from the service account")?;
     tokio::spawn(setup::warn_of_clock(client.clone(), Clock::Wall));
     let installed = installed(&args, namespace.as_deref());
-    tokio::spawn(setup::warn_of_others(client.clone(), installed));
+    let applications = gitops::sync::Config {
+        control_namespace: args.control_namespace.clone(),
+        application_namespaces: args.application_namespaces.clone(),
+        poll_s: args.git_poll,
+        ..gitops::sync::Config::default()
+    };
+    let others = setup::warn_of_others(client.clone(), installed, applications.clone());
+    tokio::spawn(others);
     let (config, only) = (planner(&args), args.only());
     // Kept until the end: it is removed when it is dropped.
     let temporary =
@@ -107,12 +114,7 @@ async fn controller(args: ControllerArgs, matches: &ArgMatches) -> Result<()> {
             prometheus_address: args.prometheus_address.map(plan::Redacted::new),
             job_namespace: args.jobs.analysis_job_namespace,
         },
-        gitops: gitops::sync::Config {
-            control_namespace: args.control_namespace,
-            application_namespaces: args.application_namespaces,
-            poll_s: args.git_poll,
-            ..gitops::sync::Config::default()
-        },
+        gitops: applications,
         election: Some(election),
         monitor: monitor.clone(),
         clock: Clock::Wall,

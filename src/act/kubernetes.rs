@@ -5,8 +5,7 @@ use crate::cache::Caches;
 use crate::error::{Error, Result, Verb, chain, code_of};
 use crate::lease::Lead;
 use kube::api::{
-    DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy,
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
 use kube::core::{DynamicObject, Request};
 use kube::{Api, Client};
@@ -274,21 +273,18 @@ impl Kubernetes {
         let namespace = pod.namespace.as_deref().unwrap_or_default();
         let api: Api<k8s_openapi::api::core::v1::Pod> =
             Api::namespaced(self.client.clone(), namespace);
-        let delete_options = DeleteParams {
-            preconditions: preconditions(guard),
-            ..DeleteParams::default()
-        };
-        let params = EvictParams {
-            delete_options: Some(delete_options),
-            ..EvictParams::default()
-        };
-        match api.evict(&pod.name, &params).await {
+        let params = PostParams::default();
+        let answer: kube::Result<Value> = api
+            .create_subresource("eviction", &pod.name, &params, &eviction(pod, guard))
+            .await;
+        match answer {
             Ok(_) => {
                 self.caches.absorb_eviction(pod, guard.uid.as_deref());
                 Ok(())
             }
-            // Gone already, or a disruption budget says not now: the next plan counts again.
-            Err(error) if matches!(code_of(&error), Some(404 | 429)) => Ok(()),
+            // Gone already, another pod by now, or a disruption budget says not now: the next plan
+            // counts again.
+            Err(error) if matches!(code_of(&error), Some(404 | 409 | 429)) => Ok(()),
             // So it answers where a pod has two budgets: no reason not to route and not to abort.
             Err(error) if code_of(&error) == Some(500) => {
                 tracing::warn!(%pod, %error, "an eviction failed, the rest goes on");
@@ -344,6 +340,17 @@ pub(super) fn replacing(manager: &str) -> PatchParams {
 async fn live(api: &Api<DynamicObject>, name: &str) -> Result<Vec<DynamicObject>, kube::Error> {
     let only = ListParams::default().fields(&format!("metadata.name={name}"));
     Ok(api.list(&only).await?.items)
+}
+
+/// The body of an eviction. `Api::evict` of the client library writes the options under a name that
+/// no API server knows (kube 5.0.0): the guard would be lost.
+fn eviction(pod: &ObjectKey, guard: &Guard) -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": { "name": pod.name, "namespace": pod.namespace },
+        "deleteOptions": { "preconditions": preconditions(guard) },
+    })
 }
 
 fn preconditions(guard: &Guard) -> Option<Preconditions> {
@@ -402,6 +409,9 @@ fn version_of(answer: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Dynamic;
+    use crate::lease::Leadership;
+    use apiserver::{ApiServer, Gvk};
 
     #[test]
     fn a_guard_becomes_part_of_a_merge_patch() {
@@ -414,6 +424,57 @@ mod tests {
             patch,
             json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "spec": {"replicas": 1}})
         );
+    }
+
+    /// As the API server reads it: what it does not know it drops.
+    #[test]
+    fn a_guard_becomes_a_precondition_of_an_eviction() {
+        let guard = Guard {
+            uid: Some("u".into()),
+            resource_version: None,
+        };
+        let pod = ObjectKey::namespaced("v1", "Pod", "demo", "app-1");
+        let body: k8s_openapi::api::policy::v1::Eviction =
+            serde_json::from_value(eviction(&pod, &guard)).expect("it is an Eviction");
+        assert_eq!(body.metadata.name.as_deref(), Some("app-1"));
+        let options = body.delete_options.expect("it has options");
+        let preconditions = options.preconditions.expect("they have preconditions");
+        assert_eq!(preconditions.uid.as_deref(), Some("u"));
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_has_taken_the_place_of_another_is_not_evicted_for_it() {
+        let server = ApiServer::builder().build();
+        let kind = Gvk::new("", "v1", "Pod");
+        let pod = json!({"metadata": {"name": "app-1"}, "spec": {"containers": [
+            {"name": "app", "image": "app"}]}});
+        let pod = server.create(&kind, Some("default"), pod).unwrap();
+        let client = server.client();
+        let kinds = Arc::new(Kinds::new(client.clone()));
+        let caches = Caches::new(Dynamic::new(client.clone(), kinds.clone(), None));
+        let key = ObjectKey::namespaced("v1", "Pod", "default", "app-1");
+        caches.absorb(&key, &pod.to_string());
+        let caches = Arc::new(caches);
+        let lead = Leadership::always().acquired().await;
+        let kubernetes = Kubernetes::new(client, kinds, caches.clone(), lead);
+        let evict = |uid: &str| Action::Evict {
+            pod: key.clone(),
+            guard: Guard {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            },
+        };
+        kubernetes.execute(&evict("another")).await.unwrap();
+        assert!(server.get(&kind, Some("default"), "app-1").is_ok());
+        let leaves = || {
+            let held = caches.pods.get("default", "app-1").unwrap();
+            held.metadata.deletion_timestamp.is_some()
+        };
+        assert!(!leaves(), "it stays");
+        let own = pod["metadata"]["uid"].as_str().unwrap();
+        kubernetes.execute(&evict(own)).await.unwrap();
+        assert!(server.get(&kind, Some("default"), "app-1").is_err());
+        assert!(leaves());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Keeping caches up to date: one watch for each.
 
 use super::Cache;
+use super::failures::{OPENED, WatchFailures, is_not_served};
 use super::lean;
 use super::select::Selected;
 use super::slim::slim;
 use super::stored::{Reported, Stored, Unpacked};
-use super::trouble::{OPENED, Trouble, is_not_served};
 use super::unread::Unread;
 use futures::{Stream, TryStreamExt};
 use kube::runtime::watcher as watch_kind;
@@ -94,7 +94,7 @@ async fn keep<K>(
 {
     let config = selected.config().timeout(WATCH_S);
     cache.select(selected);
-    let mut trouble = cache.trouble(what.clone());
+    let mut failures = cache.failures(what.clone());
     let mut reported = Reported::new(what);
     let not_served = || {
         if kind.may_be_absent {
@@ -106,7 +106,7 @@ async fn keep<K>(
         let events = watch_kind(api.clone(), config.clone());
         let take = |event| take(cache, event, kind.read, &mut reported);
         tokio::select! {
-            () = follow(events, &mut trouble, take, not_served) => {}
+            () = follow(events, &mut failures, take, not_served) => {}
             () = cache.standing().wanted_anew() => {}
         }
     }
@@ -146,7 +146,7 @@ fn each<A, B>(event: Event<A>, unpack: impl FnOnce(A) -> B) -> Event<B> {
 /// the kind, and says whether that is all right.
 async fn follow<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    trouble: &mut Trouble,
+    failures: &mut WatchFailures,
     mut take: impl FnMut(Event<K>),
     not_served: impl Fn() -> bool,
 ) {
@@ -154,9 +154,9 @@ async fn follow<K>(
     let mut is_listing = false;
     loop {
         let next = events.try_next();
-        let next = if trouble.is_open() && !is_listing {
+        let next = if failures.is_open() && !is_listing {
             let Ok(next) = tokio::time::timeout(OPENED, next).await else {
-                trouble.over();
+                failures.over();
                 continue;
             };
             next
@@ -172,7 +172,7 @@ async fn follow<K>(
                 };
                 // That a list has begun says nothing: it may fail.
                 if !matches!(event, Event::Init) {
-                    trouble.over();
+                    failures.over();
                 }
                 take(event);
             }
@@ -180,9 +180,9 @@ async fn follow<K>(
             Err(error) => {
                 is_listing = false;
                 let is_all_right = is_not_served(&error) && not_served();
-                trouble.tell(&error, is_all_right);
+                failures.tell(&error, is_all_right);
                 // The next look at the stream is the next try.
-                tokio::time::sleep(trouble.pause()).await;
+                tokio::time::sleep(failures.pause()).await;
             }
         }
     }

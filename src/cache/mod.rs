@@ -2,7 +2,9 @@
 //! change sets in motion.
 
 mod causes;
+mod dates;
 mod dynamic;
+mod failures;
 mod follow;
 mod lean;
 mod objects;
@@ -14,7 +16,6 @@ mod standing;
 mod state;
 mod stored;
 mod triggers;
-mod trouble;
 mod unread;
 
 pub use dynamic::{Dynamic, json_of};

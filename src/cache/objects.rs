@@ -99,15 +99,30 @@ impl<K> Sealed<K> {
             Form::Value(object) => return Some(object),
             Form::Text(text) => text,
         };
-        match (self.codec?.unpack)(&text) {
-            Ok(object) => Some(Arc::new(object)),
-            Err(error) => {
-                let kind = std::any::type_name::<K>();
-                tracing::error!(kind, %error, "an object of a cache can't be unpacked");
-                None
-            }
+        unpacked::<K, K>((self.codec?.unpack)(&text)).map(Arc::new)
+    }
+
+    /// A part of the value, or the same part read out of the text; `None` as above.
+    pub(super) fn part<P>(
+        &self,
+        of: fn(&K) -> P,
+        read: fn(&str) -> serde_json::Result<P>,
+    ) -> Option<P> {
+        match &self.form {
+            Form::Value(object) => Some(of(object)),
+            Form::Text(text) => unpacked::<K, P>(read(text)),
         }
     }
+}
+
+/// What has come of unpacking an object of the kind `K`, or a part of it.
+fn unpacked<K, P>(answer: serde_json::Result<P>) -> Option<P> {
+    answer
+        .inspect_err(|error| {
+            let kind = std::any::type_name::<K>();
+            tracing::error!(kind, %error, "an object of a cache can't be unpacked");
+        })
+        .ok()
 }
 
 /// See the module's documentation.
@@ -317,6 +332,16 @@ mod tests {
             .collect();
         assert_eq!(all, [object(1), object(2), object(3)]);
         assert_eq!(objects.look(&name("a")).unwrap().open(), Some(object(1)));
+        assert_eq!(packed(&objects), ["a"]);
+        let parts = objects.from(name("")).filter_map(|(_, sealed)| {
+            sealed.part(
+                |object| object.metadata.resource_version.clone(),
+                |text| Ok(Some(text.to_owned())),
+            )
+        });
+        let parts: Vec<Option<String>> = parts.collect();
+        assert!(parts[0].as_ref().unwrap().contains("resourceVersion"));
+        assert_eq!(parts[1].as_deref(), Some("2"), "a value");
         assert_eq!(packed(&objects), ["a"]);
         assert_eq!(objects.facts(&name("a")).unwrap().version, 1);
     }

@@ -13,11 +13,11 @@
 //! Changes are told to one callback per cache: the trigger table in [`crate::triggers`].
 
 use super::causes::Causes;
+use super::failures::WatchFailures;
 use super::objects::{Objects, Sealed};
 use super::select::Selected;
 use super::standing::Standing;
 use super::state::{Origin, State, name_of};
-use super::trouble::Trouble;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use kube::runtime::watcher::Event;
@@ -90,7 +90,7 @@ impl<K> Default for Cache<K> {
 }
 
 impl<K> Cache<K> {
-    /// An empty one, of whose troubles nothing is said that was said of another one.
+    /// An empty one, of whose failures nothing is said that was said of another one.
     pub(super) fn sharing(causes: &Arc<Causes>) -> Arc<Self> {
         Arc::new(Self {
             causes: causes.clone(),
@@ -184,11 +184,21 @@ impl<K> Cache<K> {
     /// All objects, by namespace and name, as they are now. Of those that are packed there is one
     /// value at a time, as long as nobody collects them.
     pub fn each(&self) -> impl Iterator<Item = Arc<K>> + use<K> {
+        self.sealed().into_iter().filter_map(Sealed::open)
+    }
+
+    /// A part of each object, by namespace and name: of those that are packed it is read out of the
+    /// text, which costs a fraction of the whole value.
+    pub fn parts<P>(&self, of: fn(&K) -> P, read: fn(&str) -> serde_json::Result<P>) -> Vec<P> {
+        let sealed = self.sealed();
+        let parts = sealed.iter().filter_map(|sealed| sealed.part(of, read));
+        parts.collect()
+    }
+
+    fn sealed(&self) -> Vec<Sealed<K>> {
         let state = self.lock();
         let all = state.objects.from(Name::default());
-        let sealed: Vec<Sealed<K>> = all.map(|(_, sealed)| sealed).collect();
-        drop(state);
-        sealed.into_iter().filter_map(Sealed::open)
+        all.map(|(_, sealed)| sealed).collect()
     }
 
     /// All objects, by namespace and name.
@@ -215,8 +225,8 @@ impl<K> Cache<K> {
         &self.standing
     }
 
-    pub(super) fn trouble(&self, what: impl Into<String>) -> Trouble {
-        Trouble::new(what, self.standing.clone(), self.causes.clone())
+    pub(super) fn failures(&self, what: impl Into<String>) -> WatchFailures {
+        WatchFailures::new(what, self.standing.clone(), self.causes.clone())
     }
 
     /// Says which objects belong here; what was said first stays.

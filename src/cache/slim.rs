@@ -2,8 +2,9 @@
 //! never missed in what is written either: plans send merge patches that name the fields they
 //! change, and compare only labels, annotations and sizes, which are all there.
 
+use super::dates;
 use api::constants::LAST_APPLIED_ANNOTATION;
-use api::{AnalysisTemplate, ClusterAnalysisTemplate};
+use api::{AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Service,
@@ -29,6 +30,8 @@ pub(super) fn slim<K: Resource + Any>(mut object: K) -> K {
     } else if let Some(job) = any.downcast_mut::<Job>() {
         // What it runs is in the metric that it measures for.
         job.spec = None;
+    } else if let Some(rollout) = any.downcast_mut::<Rollout>() {
+        dates::whole_seconds(rollout);
     } else if let Some(template) = any.downcast_mut::<AnalysisTemplate>() {
         forget_applied(&mut template.metadata);
     } else if let Some(template) = any.downcast_mut::<ClusterAnalysisTemplate>() {

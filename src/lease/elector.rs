@@ -3,8 +3,10 @@
 use super::decide::Decision;
 use super::election::{Election, JITTER};
 use super::leadership::Leadership;
-use super::lock::{Failed, Lock};
+use super::lock::{Annotation, Failed, Lock};
 use super::newest::Newest;
+use super::others::Others;
+use super::presence::Rivals;
 use crate::clock::Clock;
 use kube::Client;
 use std::time::Duration;
@@ -12,17 +14,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Takes part in the election until `resign`, and then gives the Lease back if it is ours.
+/// `watched` is the only namespace that the controller watches, if it does not watch all.
 pub async fn elect(
     client: Client,
     election: Election,
-    clock: Clock,
-    leadership: Leadership,
+    watched: Option<String>,
+    (clock, leadership): (Clock, Leadership),
     resign: CancellationToken,
 ) {
     let mut elector = Elector {
         lock: Lock::new(client, election, clock),
+        watched,
         leadership,
         newest: Newest::default(),
+        rivals: Rivals::default(),
+        others: Others::default(),
         trouble: String::new(),
         followed: String::new(),
     };
@@ -38,8 +44,13 @@ pub async fn elect(
 
 struct Elector {
     lock: Lock,
+    /// The only namespace that the controller watches, if it does not watch all.
+    watched: Option<String>,
     leadership: Leadership,
     newest: Newest,
+    /// What controllers that are not elected say in a Lease that is ours, and who is known to act.
+    rivals: Rivals,
+    others: Others,
     /// The last trouble that was logged, and the last holder: the same is not logged again and
     /// again.
     trouble: String,
@@ -74,20 +85,39 @@ impl Elector {
 
     async fn attempt(&mut self, started: Instant) -> Result<(), Failed> {
         if self.lock.seen().is_none() || !self.leadership.holds() {
-            self.lock.read().await?;
-            self.compare();
+            self.look().await?;
         }
+        let answer = self.stand(started).await;
+        if matches!(answer, Err(Failed::Conflict)) && self.leadership.holds() {
+            // Somebody has taken it, or one that is not elected has left a note: the time within
+            // which it must be renewed is too short to wait for the next round.
+            self.look().await?;
+            return self.stand(started).await;
+        }
+        answer
+    }
+
+    async fn look(&mut self) -> Result<(), Failed> {
+        self.lock.read().await?;
+        self.compare();
+        Ok(())
+    }
+
+    /// Leads or follows, by what is known of the Lease.
+    async fn stand(&mut self, started: Instant) -> Result<(), Failed> {
         let again = match self.lock.decide() {
             Decision::Follow { .. } => {
                 self.follow();
                 return Ok(());
             }
             Decision::Renew => {
-                self.lock.renew(&[]).await?;
+                let annotations = self.annotations();
+                self.lock.renew(&annotations).await?;
                 true
             }
             Decision::Take { transitions } => {
-                self.lock.take(transitions, &[]).await?;
+                let annotations = self.annotations();
+                self.lock.take(transitions, &annotations).await?;
                 false
             }
         };
@@ -100,7 +130,31 @@ impl Elector {
         }
         let until = started + self.lock.timing().renew;
         self.leadership.lead(until, again);
+        self.tell_of_others();
         Ok(())
+    }
+
+    /// What to say in the Lease: that notes are read, and which are of controllers that have ended.
+    fn annotations(&mut self) -> Vec<Annotation> {
+        let (now, patience) = (Instant::now(), self.lock.timing().lease);
+        self.rivals.note(self.lock.rivals(), now);
+        let own = self.lock.presence(self.watched.as_deref());
+        self.rivals.annotations(&own, patience, now)
+    }
+
+    fn tell_of_others(&mut self) {
+        let (now, patience) = (Instant::now(), self.lock.timing().lease);
+        let acting = self.rivals.acting(self.watched.as_deref(), patience, now);
+        let election = self.lock.election();
+        self.others.tell(acting, election, &self.leadership);
+    }
+
+    /// Whoever does not lead acts beside nobody; what is in the Lease when it leads again may be
+    /// old.
+    fn step_down(&mut self) {
+        self.leadership.follow();
+        self.rivals = Rivals::default();
+        self.others.forget(&self.leadership);
     }
 
     /// Whether the Lease is an older one than before: then the cluster was put back.
@@ -128,7 +182,7 @@ impl Elector {
             tracing::info!(holder, lease, "standing by");
         }
         self.followed = holder;
-        self.leadership.follow();
+        self.step_down();
     }
 
     /// The time is up without a renewal.
@@ -140,7 +194,7 @@ impl Elector {
                 deadline = ?timing.renew,
                 "the lease could not be renewed in time: this controller stands by"
             );
-            self.leadership.follow();
+            self.step_down();
         }
     }
 

@@ -103,8 +103,7 @@ impl Leadership {
         }
     }
 
-    /// Whether another controller acts on the same objects: only one that is not elected can be in
-    /// that place.
+    /// Whether another controller acts on the same objects: one of the two is not elected.
     pub fn is_contended(&self) -> bool {
         self.0.contended.load(Ordering::Relaxed)
     }

@@ -2,7 +2,7 @@
 
 use super::decide::{Decision, Record, Seen, decide};
 use super::election::{Election, Timing};
-use super::presence::HOLDER;
+use super::presence::{HOLDER, Presence, RIVALS};
 use crate::clock::Clock;
 use crate::error::{chain, code_of, if_found};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -85,6 +85,25 @@ impl Lock {
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         let (lease, _) = self.seen.as_ref()?;
         lease.annotations().get(key).map(String::as_str)
+    }
+
+    /// What this process says of itself in the Lease. `watched` is the only namespace that it
+    /// watches, if it does not watch all.
+    pub(super) fn presence(&self, watched: Option<&str>) -> Presence {
+        Presence {
+            identity: self.election.identity.clone(),
+            namespace: watched.map(str::to_owned),
+            time: self.clock.now().to_string(),
+        }
+    }
+
+    /// What others say in the Lease as it was last: that they act without holding it.
+    pub(super) fn rivals(&self) -> Vec<Presence> {
+        let mut rivals = self
+            .annotation(RIVALS)
+            .map_or_else(Vec::new, Presence::parse_list);
+        rivals.retain(|rival| rival.identity != self.election.identity);
+        rivals
     }
 
     /// What is known may be wrong: it has to be read.

@@ -13,8 +13,8 @@
 //! duration by this process's own clock.
 //!
 //! With `--leader-elect=false` there is no election, and nothing keeps a second controller from
-//! acting as well. [`look_out`] at least notices one; of two that both run without an election each
-//! notices the other, because they leave notes in the Lease.
+//! acting as well. [`look_out`] at least notices one; and each controller that acts, elected or
+//! not, notices those that do so without holding the Lease, because they leave notes in it.
 
 mod decide;
 mod election;
@@ -23,6 +23,7 @@ mod leadership;
 mod lock;
 mod lookout;
 mod newest;
+mod others;
 mod presence;
 
 pub use decide::{Decision, Record, Seen, decide};
@@ -30,3 +31,4 @@ pub use election::{Election, Role, Timing, TimingError, identity};
 pub use elector::elect;
 pub use leadership::{Lead, Leadership};
 pub use lookout::look_out;
+pub(crate) use presence::rivals;

@@ -145,12 +145,12 @@ impl Seat {
         let election = options.election.clone().map(|election| {
             let (client, clock) = (client.clone(), options.clock);
             let (leadership, resign) = (leadership.clone(), resign.clone());
+            let watched = options.namespace.clone();
+            let standing = (clock, leadership);
             match election.role {
-                Role::Candidate => tokio::spawn(elect(client, election, clock, leadership, resign)),
+                Role::Candidate => tokio::spawn(elect(client, election, watched, standing, resign)),
                 Role::Unelected => {
-                    let watched = options.namespace.clone();
-                    let looks = (clock, leadership);
-                    tokio::spawn(look_out(client, election, watched, looks, resign))
+                    tokio::spawn(look_out(client, election, watched, standing, resign))
                 }
             }
         });

@@ -5,9 +5,17 @@ use super::page::Page;
 use crate::cache::Caches;
 use api::constants::gitops::DEFAULT_PROJECT;
 use api::constants::{condition, condition_status, reason};
-use api::{Application, HealthStatusCode, Rollout, RolloutStatus, RolloutTrafficRouting};
+use api::{
+    Application, HealthStatusCode, Rollout, RolloutCondition, RolloutStatus, RolloutStrategy,
+    RolloutTrafficRouting,
+};
 use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// How many pods a Rollout wants that does not say so.
+const REPLICAS: i32 = 1;
 
 /// Phases of `rollout_info`.
 const PHASES: [&str; 7] = [
@@ -22,7 +30,8 @@ const PHASES: [&str; 7] = [
 
 /// Writes the families of all kinds.
 pub fn write(page: &mut Page, caches: &Caches) {
-    rollouts(page, caches.rollouts.each());
+    let views = caches.rollouts.parts(RolloutView::of, RolloutView::read);
+    rollouts(page, &views);
     analyses::write(page, caches);
     applications(page, &caches.applications.all());
 }
@@ -32,7 +41,59 @@ pub(super) fn name_of<K: Resource>(object: &K) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
+/// As much of the metadata of an object as is told of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NameText {
+    namespace: String,
+    name: String,
+}
+
+impl NameText {
+    pub(super) fn into_name(self) -> (String, String) {
+        (self.namespace, self.name)
+    }
+}
+
+/// As much of the text of a Rollout as is told of it. Its template, which is most of it, is passed
+/// over.
+#[derive(Deserialize)]
+struct RolloutText<'t> {
+    metadata: NameText,
+    spec: SpecText,
+    #[serde(borrow)]
+    status: Option<StatusText<'t>>,
+}
+
+#[derive(Deserialize)]
+struct SpecText {
+    replicas: Option<i32>,
+    #[serde(default)]
+    strategy: RolloutStrategy,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct StatusText<'t> {
+    replicas: i32,
+    available_replicas: i32,
+    updated_replicas: i32,
+    #[serde(borrow)]
+    conditions: Vec<ConditionText<'t>>,
+}
+
+#[derive(Deserialize)]
+struct ConditionText<'t> {
+    #[serde(borrow, rename = "type")]
+    type_: Cow<'t, str>,
+    #[serde(borrow)]
+    status: Cow<'t, str>,
+    #[serde(borrow)]
+    reason: Cow<'t, str>,
+}
+
 /// As much of a Rollout as is told of it: a page has all of them at once.
+#[derive(Debug, PartialEq, Eq)]
 struct RolloutView {
     name: (String, String),
     strategy: &'static str,
@@ -48,24 +109,61 @@ impl RolloutView {
     fn of(rollout: &Rollout) -> Self {
         let status = rollout.status.as_ref();
         let count = |field: fn(&RolloutStatus) -> i32| status.map_or(0, field);
+        let conditions = status.into_iter().flat_map(|status| &status.conditions);
+        let conditions = conditions.map(|condition| {
+            let RolloutCondition {
+                type_,
+                status,
+                reason,
+                ..
+            } = condition;
+            [type_, status, reason].map(String::as_str)
+        });
         Self {
             name: name_of(rollout),
-            strategy: strategy(rollout),
-            router: router(rollout),
-            phase: phase(rollout),
+            strategy: strategy(&rollout.spec.strategy),
+            router: router(&rollout.spec.strategy),
+            phase: phase(conditions),
             available: count(|status| status.available_replicas),
             unavailable: count(|status| status.replicas - status.available_replicas),
             desired: rollout.spec.replicas_or_default(),
             updated: count(|status| status.updated_replicas),
         }
     }
+
+    /// The same out of its text: of thousands that are packed, decoding is most of what they cost.
+    fn read(text: &str) -> serde_json::Result<Self> {
+        let RolloutText {
+            metadata,
+            spec,
+            status,
+        } = serde_json::from_str(text)?;
+        let status = status.unwrap_or_default();
+        let conditions = status.conditions.iter();
+        let conditions = conditions.map(|condition| {
+            let ConditionText {
+                type_,
+                status,
+                reason,
+            } = condition;
+            [type_, status, reason].map(|text| &**text)
+        });
+        Ok(Self {
+            name: metadata.into_name(),
+            strategy: strategy(&spec.strategy),
+            router: router(&spec.strategy),
+            phase: phase(conditions),
+            available: status.available_replicas,
+            unavailable: status.replicas - status.available_replicas,
+            desired: spec.replicas.unwrap_or(REPLICAS),
+            updated: status.updated_replicas,
+        })
+    }
 }
 
-fn rollouts(page: &mut Page, rollouts: impl IntoIterator<Item = Arc<Rollout>>) {
-    let rollouts = rollouts.into_iter();
-    let views: Vec<RolloutView> = rollouts.map(|own| RolloutView::of(&own)).collect();
+fn rollouts(page: &mut Page, views: &[RolloutView]) {
     let mut info = page.gauge("rollout_info", "Rollouts and where they stand: always 1.");
-    for view in &views {
+    for view in views {
         let labels = [
             ("namespace", view.name.0.as_str()),
             ("name", view.name.1.as_str()),
@@ -79,7 +177,7 @@ fn rollouts(page: &mut Page, rollouts: impl IntoIterator<Item = Arc<Rollout>>) {
         "rollout_phase",
         "Deprecated: rollout_info has the phase as a label. 1 for the phase that it is in.",
     );
-    for view in &views {
+    for view in views {
         for phase in PHASES {
             let labels = [
                 ("namespace", view.name.0.as_str()),
@@ -90,7 +188,7 @@ fn rollouts(page: &mut Page, rollouts: impl IntoIterator<Item = Arc<Rollout>>) {
             deprecated.sample(&labels, u8::from(phase == view.phase));
         }
     }
-    replicas(page, &views);
+    replicas(page, views);
 }
 
 fn replicas(page: &mut Page, views: &[RolloutView]) {
@@ -126,8 +224,7 @@ fn replicas(page: &mut Page, views: &[RolloutView]) {
     );
 }
 
-fn strategy(rollout: &Rollout) -> &'static str {
-    let strategy = &rollout.spec.strategy;
+fn strategy(strategy: &RolloutStrategy) -> &'static str {
     match (&strategy.blue_green, &strategy.canary) {
         (Some(_), _) => "blueGreen",
         (None, Some(_)) => "canary",
@@ -136,8 +233,8 @@ fn strategy(rollout: &Rollout) -> &'static str {
 }
 
 /// The last that is set, in this order.
-fn router(rollout: &Rollout) -> &'static str {
-    let canary = rollout.spec.strategy.canary.as_ref();
+fn router(strategy: &RolloutStrategy) -> &'static str {
+    let canary = strategy.canary.as_ref();
     let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
     routing.map_or("", router_name)
 }
@@ -155,15 +252,15 @@ fn router_name(routing: &RolloutTrafficRouting) -> &'static str {
     last.map_or("", |(name, _)| name)
 }
 
-fn phase(rollout: &Rollout) -> &'static str {
-    let conditions = rollout.status.iter().flat_map(|status| &status.conditions);
+/// Of conditions type, status and reason are given.
+fn phase<'c>(conditions: impl Iterator<Item = [&'c str; 3]>) -> &'static str {
     let mut phase = "Progressing";
-    for found in conditions {
-        if found.type_ == condition::INVALID_SPEC && found.status == condition_status::TRUE {
+    for [type_, status, reason] in conditions {
+        if type_ == condition::INVALID_SPEC && status == condition_status::TRUE {
             return "InvalidSpec";
         }
-        if found.type_ == condition::PROGRESSING {
-            phase = match found.reason.as_str() {
+        if type_ == condition::PROGRESSING {
+            phase = match reason {
                 reason::NEW_REPLICA_SET_AVAILABLE => "Completed",
                 reason::ROLLOUT_PAUSED => "Paused",
                 reason::REPLICA_SET_CREATE_ERROR => "Error",
@@ -283,18 +380,44 @@ mod tests {
             ("ReplicaSetUpdated", "Progressing"),
         ] {
             let status = json!({"conditions": [progressing(reason)]});
-            assert_eq!(phase(&rollout(&status)), expected);
+            assert_eq!(phase_of(&status), expected);
         }
         let invalid = of("InvalidSpec", "InvalidSpec");
         let status = json!({"conditions": [progressing("RolloutPaused"), invalid]});
-        assert_eq!(phase(&rollout(&status)), "InvalidSpec");
+        assert_eq!(phase_of(&status), "InvalidSpec");
+    }
+
+    /// By its value; by its text it must be the same.
+    fn phase_of(status: &serde_json::Value) -> &'static str {
+        let rollout = rollout(status);
+        let view = RolloutView::of(&rollout);
+        let text = serde_json::to_string(&rollout).unwrap();
+        assert_eq!(RolloutView::read(&text).unwrap(), view);
+        view.phase
+    }
+
+    #[test]
+    fn what_is_packed_is_told_of_as_what_is_not() {
+        let blue_green = json!({
+            "metadata": {"namespace": "ns", "name": "app", "labels": {"a": "b"}},
+            "spec": {"strategy": {"blueGreen": {"activeService": "a"}},
+                "template": {"spec": {"containers": []}}},
+            "status": {"replicas": 6, "availableReplicas": 4, "updatedReplicas": 1},
+        });
+        let nothing = json!({"metadata": {"name": "app"}, "spec": {}});
+        for object in [blue_green, nothing] {
+            let rollout: Rollout = serde_json::from_value(object).unwrap();
+            let text = serde_json::to_string(&rollout).unwrap();
+            let read = RolloutView::read(&text).unwrap();
+            assert_eq!(read, RolloutView::of(&rollout), "{text}");
+        }
     }
 
     #[test]
     fn a_rollout_is_told_with_the_labels_of_the_peer() {
         let status = json!({"replicas": 6, "availableReplicas": 4, "updatedReplicas": 1});
         let mut page = Page::default();
-        rollouts(&mut page, [Arc::new(rollout(&status))]);
+        rollouts(&mut page, &[RolloutView::of(&rollout(&status))]);
         let text = page.into_text();
         for line in [
             r#"rollout_info{namespace="ns",name="app",strategy="canary",traffic_router="Nginx",phase="Progressing"} 1"#,

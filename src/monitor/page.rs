@@ -64,6 +64,11 @@ impl Family<'_> {
 }
 
 fn escape(from: &str, to: &mut String) {
+    // Nearly all labels are names, and there are many.
+    if !from.contains(['\\', '"', '\n']) {
+        to.push_str(from);
+        return;
+    }
     for character in from.chars() {
         match character {
             '\\' => to.push_str("\\\\"),

@@ -74,8 +74,8 @@ impl Monitor {
             .sample(&[], u8::from(watched.leadership.holds()));
             page.gauge(
                 "weir_lease_contended",
-                "Whether another controller acts on the same objects as this one, which is not \
-                 elected: 1 or 0.",
+                "Whether another controller acts on the same objects as this one, and one of the two \
+                 is not elected: 1 or 0.",
             )
             .sample(&[], u8::from(watched.leadership.is_contended()));
             watches(&mut page, &watched.caches);

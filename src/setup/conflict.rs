@@ -3,7 +3,7 @@
 use super::report::Finding;
 use super::{CheckOptions, argo_cd};
 use crate::error::{chain, code_of};
-use crate::lease::Election;
+use crate::lease::{self, Election};
 use deploy::Settings;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -35,13 +35,16 @@ pub(super) async fn findings(
         .iter()
         .filter(|lease| lease.name_any() == wanted && is_fresh(lease, now));
     let mut findings: Vec<Finding> = held
-        .filter_map(|lease| of_lease(lease, &controllers, settings))
+        .flat_map(|lease| {
+            let of_lease = of_lease(lease, &controllers, settings);
+            of_lease.into_iter().chain(rivals(lease, settings, now))
+        })
         .collect();
     let others = controllers.iter().filter(|other| reaches(other, settings));
     findings.extend(others.map(of_deployment));
     findings.extend(unelected(&here));
     if options.gitops {
-        findings.extend(argo_cd::findings(&mut look, settings).await);
+        findings.extend(argo_cd::findings(&mut look, settings, &here).await);
     }
     let notes = look.notes();
     if findings.is_empty() && notes.is_empty() {
@@ -253,6 +256,32 @@ fn of_lease(lease: &Lease, controllers: &[Deployment], settings: &Settings) -> O
     })
 }
 
+/// Controllers that act beside the holder of a Lease, by the notes that they leave in it: of one
+/// outside the cluster there is no Deployment.
+fn rivals(lease: &Lease, settings: &Settings, now: Timestamp) -> Vec<Finding> {
+    let watched = settings.namespaced.then_some(settings.namespace.as_str());
+    let name = lease.name_any();
+    let namespace = lease.namespace().unwrap_or_default();
+    let acts = |time: &str| {
+        let at: Option<Timestamp> = time.parse().ok();
+        at.is_some_and(|at| now.duration_since(at).abs() < FRESH)
+    };
+    let acting = lease::rivals(lease).into_iter();
+    let acting = acting.filter(|rival| rival.meets(watched) && acts(&rival.time));
+    let found = acting.map(|rival| {
+        Finding::bad(
+            format!(
+                "one controller only: {} has --leader-elect=false, and acts beside the one that holds the Lease \
+                 {name} of the namespace {namespace}",
+                rival.identity
+            ),
+            "end it, or leave --leader-elect=false out of it: then it stands by. For objects of its own, give \
+             it another --instance-id",
+        )
+    });
+    found.collect()
+}
+
 /// Command and arguments of all containers.
 fn words(deployment: &Deployment) -> impl Iterator<Item = &String> {
     let spec = deployment
@@ -267,8 +296,15 @@ fn words(deployment: &Deployment) -> impl Iterator<Item = &String> {
 }
 
 /// The value that its command line gives to a flag.
-fn value_of(deployment: &Deployment, flag: &str) -> Option<String> {
-    let mut words = words(deployment);
+pub(super) fn value_of(deployment: &Deployment, flag: &str) -> Option<String> {
+    value_in(words(deployment), flag)
+}
+
+/// The value that the words of a command line give to a flag.
+pub(super) fn value_in<'a>(
+    mut words: impl Iterator<Item = &'a String>,
+    flag: &str,
+) -> Option<String> {
     let mut value = None;
     while let Some(word) = words.next() {
         if word == flag {
@@ -314,4 +350,44 @@ fn of_deployment(deployment: &Deployment) -> Finding {
              different --instance-id"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whoever_acts_beside_the_holder_is_named_until_it_has_ended() {
+        let now: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
+        let notes = json!([
+            {"identity": "laptop_1", "time": "2026-01-01T00:09:58.5Z"},
+            {"identity": "ended_1", "time": "2026-01-01T00:02:00Z"},
+            {"identity": "team_1", "namespace": "team", "time": "2026-01-01T00:09:59Z"},
+        ]);
+        let lease = json!({
+            "metadata": {"name": "lock", "namespace": "argo-rollouts",
+                "annotations": {"weir.dev/unelected-rivals": notes.to_string()}},
+            "spec": {"holderIdentity": "weir-0_1"},
+        });
+        let lease: Lease = serde_json::from_value(lease).unwrap();
+        let named = |settings: &Settings| -> Vec<String> {
+            let found = rivals(&lease, settings, now);
+            found.iter().map(Finding::to_string).collect()
+        };
+        let all = named(&Settings::default());
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert!(all[0].starts_with("LACKS") && all[0].contains("laptop_1"));
+        assert!(all[0].contains("--leader-elect=false") && all[0].contains("Lease lock"));
+        assert!(all[1].contains("team_1"));
+        let elsewhere = Settings {
+            namespaced: true,
+            ..Settings::default()
+        };
+        let found = named(&elsewhere);
+        assert!(
+            found.len() == 1 && found[0].contains("laptop_1"),
+            "{found:?}"
+        );
+    }
 }

@@ -7,6 +7,7 @@
 use super::report::Finding;
 use super::{argo_cd, conflict};
 use deploy::Settings;
+use gitops::sync::Config;
 use kube::Client;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,14 +18,14 @@ const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// After a look at which nothing could be seen.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
-/// For a controller that runs, installed as in `settings`: says once of each other controller that
-/// acts on the same objects. Never ends.
-pub async fn warn_of_others(client: Client, settings: Settings) {
+/// For a controller that runs, installed as in `settings`, with these settings of Applications:
+/// says once of each other controller that acts on the same objects. Never ends.
+pub async fn warn_of_others(client: Client, settings: Settings, applications: Config) {
     let mut told = [Told::new(), Told::new()];
     loop {
         let found = [
             controllers(&client, &settings).await,
-            argo_cd::running(&client, &settings).await,
+            argo_cd::running(&client, &settings, &applications).await,
         ];
         let is_all_seen = found.iter().all(Option::is_some);
         for (told, found) in told.iter_mut().zip(found) {
@@ -141,12 +142,14 @@ mod tests {
         let (api, settings) = (with_argo_cd(), Settings::default());
         let client = api.client();
         let nothing = Some(Vec::new());
-        assert_eq!(argo_cd::running(&client, &settings).await, nothing);
+        let usual = Config::default();
+        assert_eq!(argo_cd::running(&client, &settings, &usual).await, nothing);
         let kind = Gvk::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
         for definition in deploy::crds() {
             api.create(&kind, None, definition).unwrap();
         }
-        let found = argo_cd::running(&client, &settings).await.unwrap();
+        let found = argo_cd::running(&client, &settings, &usual).await;
+        let found = found.unwrap();
         let told = tell(&Told::new(), found.clone());
         let (what, remedy) = told.first_key_value().unwrap();
         assert!(what.contains("Argo CD runs in the namespace argocd"));
@@ -156,12 +159,18 @@ mod tests {
             gitops: false,
             ..settings.clone()
         };
-        assert_eq!(argo_cd::running(&client, &alone).await, nothing);
+        assert_eq!(argo_cd::running(&client, &alone, &usual).await, nothing);
+        // It looks after its own namespace, and that is none of ours.
+        let apart = Config {
+            control_namespace: "apps".to_owned(),
+            ..Config::default()
+        };
+        assert_eq!(argo_cd::running(&client, &settings, &apart).await, nothing);
         let elsewhere = Settings {
             namespaced: true,
             ..settings
         };
-        assert_eq!(argo_cd::running(&client, &elsewhere).await, nothing);
+        assert_eq!(argo_cd::running(&client, &elsewhere, &usual).await, nothing);
         let allowed = RULES.iter().any(|rule| rule.allows("", "pods", "list"));
         assert!(allowed, "the roles must allow what it lists");
     }
@@ -174,7 +183,7 @@ mod tests {
         let client = Client::new(service, "default");
         let found = conflict::others(&client, &Settings::default()).await;
         assert_eq!(found, None);
-        let found = argo_cd::running(&client, &Settings::default()).await;
+        let found = argo_cd::running(&client, &Settings::default(), &Config::default()).await;
         assert_eq!(found, None);
     }
 }

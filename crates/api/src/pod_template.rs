@@ -58,20 +58,17 @@ impl PodTemplate {
 
     /// `metadata.labels`; values that are not strings are left out.
     pub fn labels(&self) -> BTreeMap<String, String> {
-        self.strings("/metadata/labels")
+        self.strings("labels")
     }
 
     /// `metadata.annotations`; values that are not strings are left out.
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        self.strings("/metadata/annotations")
+        self.strings("annotations")
     }
 
     /// One label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.0
-            .pointer("/metadata/labels")
-            .and_then(|labels| labels.get(key))
-            .and_then(Value::as_str)
+        self.0["metadata"]["labels"][key].as_str()
     }
 
     pub fn set_label(&mut self, key: &str, value: &str) {
@@ -151,10 +148,9 @@ impl PodTemplate {
             .map_or(&[], Vec::as_slice)
     }
 
-    fn strings(&self, pointer: &str) -> BTreeMap<String, String> {
-        self.0
-            .pointer(pointer)
-            .and_then(Value::as_object)
+    fn strings(&self, map: &str) -> BTreeMap<String, String> {
+        self.0["metadata"][map]
+            .as_object()
             .into_iter()
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))

@@ -242,6 +242,7 @@ fn arguments(pad: &str) -> String {
 }
 
 /// Makes no objects: it fails where `extraArgs` has a flag that the rest of the chart contradicts.
+/// A flag of one letter may have its value right behind it.
 fn of_extra_arguments() -> String {
     let always = REFUSED.iter().map(refused).collect::<String>();
     let namespaced = REFUSED_NAMESPACED.iter().map(refused).collect::<String>();
@@ -249,6 +250,7 @@ fn of_extra_arguments() -> String {
         "# Makes no objects: refuses what extraArgs must not have.\n\
          {{{{- range .Values.extraArgs }}}}\n\
          {{{{- $flag := toString . | splitList \"=\" | first }}}}\n\
+         {{{{- if not (hasPrefix \"--\" $flag) }}}}{{{{ $flag = substr 0 2 $flag }}}}{{{{ end }}}}\n\
          {always}\
          {{{{- if $.Values.namespaced }}}}\n\
          {namespaced}\

@@ -64,7 +64,7 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     let (name, format) = (the_name(args), Format::of(args));
     let limit = args
         .get_one::<u64>("timeout-seconds")
-        .filter(|seconds| **seconds > 0);
+        .filter(|seconds| **seconds > 0 && args.get_flag("watch"));
     let limit = limit.map(|seconds| Duration::from_secs(*seconds));
     let show = async {
         match (kind, args.get_flag("watch")) {

@@ -64,6 +64,16 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
     };
     let rollout: Rollout = cx.read("rollout", name).await?;
     let patches = patches(&rollout, way).map_err(|error| Error::Refused(error.to_owned()))?;
+    if patches == Patches::default() {
+        // What follows is said either way: scripts look for it.
+        let why = if way == Way::Full {
+            "there is no update to promote"
+        } else {
+            "it is not paused, and has no steps"
+        };
+        cx.term
+            .note(format_args!("rollout '{name}' stays as it is: {why}"))?;
+    }
     if let Some(spec) = patches.spec {
         pause::patch(cx, name, &spec, "promote").await?;
     }

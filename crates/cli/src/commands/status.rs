@@ -32,9 +32,9 @@ pub(super) fn cli() -> Command {
 
 pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Error> {
     let name = the_name(args);
-    let rollout: Rollout = cx.read("rollout", name).await?;
-    let (phase, message) = info::phase(&rollout);
     if !args.get_flag("watch") {
+        let rollout: Rollout = cx.read("rollout", name).await?;
+        let (phase, message) = info::phase(&rollout);
         cx.term.line(if is_final(phase) {
             phase.to_string()
         } else {
@@ -50,17 +50,25 @@ pub(super) async fn exec(cx: &mut Context, args: &ArgMatches) -> Result<(), Erro
         Some(limit) => tokio::time::timeout(limit, wait(cx, name)).await,
         None => Ok(wait(cx, name).await),
     };
-    match last {
-        Ok(last) => {
-            let (phase, message) = last?;
-            verdict(phase, message)
-        }
-        Err(_) => Err(Error::StatusTimeout),
-    }
+    let Ok(last) = last else {
+        // What was printed says how it stands, and not why.
+        let weir = cx.program.usage();
+        let namespace = cx.named_namespace();
+        let namespace = namespace.map(|name| format!(" --namespace {name}"));
+        let namespace = namespace.unwrap_or_default();
+        cx.term.note(format_args!(
+            "`{weir} explain rollout {name}{namespace}` says what it waits for"
+        ))?;
+        return Err(Error::StatusTimeout);
+    };
+    let (phase, message) = last?;
+    verdict(phase, message)
 }
 
 /// Prints every change until the Rollout is healthy or degraded.
 async fn wait(cx: &mut Context, name: &str) -> Result<(RolloutPhase, String), Error> {
+    // An absent Rollout is said at once instead of being waited for.
+    cx.read::<Rollout>("rollout", name).await?;
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let (store, mut changes) = follow(cx.objects::<Rollout>().await?, "rollouts", config);
     let mut printed = String::new();

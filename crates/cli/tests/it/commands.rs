@@ -227,6 +227,14 @@ async fn promote_lifts_the_pause_or_skips_everything() {
     let full = world.run(&["promote", "app", "--full"]).await.ok();
     assert_eq!(full, "rollout 'app' fully promoted\n");
     assert_eq!(world.get("Rollout", "app")["status"]["promoteFull"], true);
+    let done = json!({"currentPodHash": "same", "stableRS": "same"});
+    world.patch("Rollout", "app", &json!({"status": done}));
+    let idle = world.run(&["promote", "app", "--full"]).await;
+    assert_eq!(
+        idle.err,
+        "rollout 'app' stays as it is: there is no update to promote\n"
+    );
+    assert_eq!(idle.ok(), "rollout 'app' fully promoted\n");
     let both = world.run(&["promote", "app", "-c", "-a"]).await.failed();
     assert_eq!(
         both,
@@ -347,7 +355,19 @@ async fn status_answers_at_once_or_waits() {
     assert_eq!(now, "Paused - CanaryPauseStep\n");
     let late = world.run(&["status", "app", "--timeout", "300ms"]).await;
     assert_eq!(late.out, "Paused - CanaryPauseStep\n");
+    assert_eq!(
+        late.err,
+        "`kubectl weir explain rollout app` says what it waits for\n"
+    );
     assert_eq!(late.failed(), "Rollout status watch exceeded timeout");
+    let named = world
+        .run(&["status", "app", "-n", "demo", "-t", "50ms"])
+        .await;
+    assert!(
+        named.err.contains("rollout app --namespace demo`"),
+        "{}",
+        named.err
+    );
 
     let api = World {
         api: world.api.clone(),

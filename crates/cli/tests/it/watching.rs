@@ -284,3 +284,31 @@ async fn a_rollout_that_is_deleted_before_the_watch_begins_is_not_waited_for() {
         assert_eq!(done.failed(), not_found, "{args:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_status_holds_for_a_server_that_does_not_answer() {
+    let silent = tower::service_fn(|_: Request<Body>| {
+        std::future::pending::<Result<Response<Body>, BoxError>>()
+    });
+    let cli = World::cli_with(Client::new(silent, "demo"));
+    let status = World::run_in(cli, &["status", "app", "--timeout", "1m"]);
+    let late = timeout(Duration::from_mins(2), status).await.unwrap();
+    assert_eq!(late.failed(), "Rollout status watch exceeded timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_watched_is_shown_however_long_it_takes() {
+    let world = world();
+    let inner = world.api.client();
+    let slow = tower::service_fn(move |request: Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            sleep(Duration::from_secs(2)).await;
+            Ok::<_, BoxError>(inner.send(request).await?)
+        }
+    });
+    let cli = World::cli_with(Client::new(slow, "demo"));
+    let args = ["get", "rollout", "app", "--timeout-seconds", "1"];
+    let out = World::run_in(cli, &args).await.ok();
+    assert!(out.contains("Name:"), "{out}");
+}

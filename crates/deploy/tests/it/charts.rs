@@ -201,6 +201,14 @@ fn helm_refuses_flags_that_the_rest_of_the_chart_contradicts() {
         let said = format!("extraArgs has {name}: ");
         assert!(error.contains(&said) && error.contains(word), "{error}");
     }
+    // One of a single letter may have its value right behind it.
+    for flag in ["-n", "-na", "-n=a"] {
+        let refused = rendered_with(true, flag);
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{flag}");
+        assert!(error.contains("extraArgs has -n: "), "{error}");
+        assert!(rendered_with(false, flag).status.success(), "{flag}");
+    }
     // What begins with the same letters is another flag.
     for flag in ["--leader-election-id=mine", "--control-namespace=a"] {
         let taken = rendered_with(false, flag);

@@ -21,7 +21,7 @@ pub(super) const OPENED: Duration = Duration::from_secs(75);
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct WatchFailures {
     what: String,
     /// What the others know of it.
     standing: Arc<Standing>,
@@ -34,11 +34,11 @@ pub(super) struct Trouble {
     cause: Option<String>,
     number: u64,
     /// Failures in a row, and when the last pause ended.
-    failures: u32,
+    in_a_row: u32,
     resumed: Option<Instant>,
 }
 
-impl Trouble {
+impl WatchFailures {
     /// `what` is a kind, or `apiVersion` and kind.
     pub(super) fn new(
         what: impl Into<String>,
@@ -54,7 +54,7 @@ impl Trouble {
             number: causes.join(),
             causes,
             cause: None,
-            failures: 0,
+            in_a_row: 0,
             resumed: None,
         }
     }
@@ -66,11 +66,11 @@ impl Trouble {
             .resumed
             .is_some_and(|resumed| now.saturating_duration_since(resumed) > WELL)
         {
-            self.failures = 0;
+            self.in_a_row = 0;
         }
-        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(MAX);
+        let pause = FIRST.saturating_mul(1 << self.in_a_row.min(16)).min(MAX);
         let pause = pause.mul_f64(0.75 + 0.5 * rand::random::<f64>());
-        self.failures = self.failures.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
         self.resumed = Some(now + pause);
         pause
     }
@@ -138,7 +138,7 @@ impl Trouble {
     }
 }
 
-impl Drop for Trouble {
+impl Drop for WatchFailures {
     fn drop(&mut self) {
         say_over(self.leave_cause(false));
     }
@@ -230,20 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn the_same_trouble_is_told_once_and_again_after_it_was_over() {
-        let mut trouble = Trouble::new("Rollout", Arc::default(), Arc::default());
-        trouble.tell(&refused(403, "rollouts is forbidden"), false);
-        let told = trouble.told.clone();
+    fn the_same_failure_is_told_once_and_again_after_it_was_over() {
+        let mut failures = WatchFailures::new("Rollout", Arc::default(), Arc::default());
+        failures.tell(&refused(403, "rollouts is forbidden"), false);
+        let told = failures.told.clone();
         assert!(
             told.contains("rollouts is forbidden") && told.contains("weir check"),
             "{told}"
         );
-        trouble.tell(&refused(403, "rollouts is forbidden"), false);
-        assert_eq!(trouble.told, told);
-        trouble.tell(&refused(410, "too old"), false);
-        assert_eq!(trouble.told, told, "nobody has to know");
-        trouble.over();
-        assert_eq!(trouble.told, "");
+        failures.tell(&refused(403, "rollouts is forbidden"), false);
+        assert_eq!(failures.told, told);
+        failures.tell(&refused(410, "too old"), false);
+        assert_eq!(failures.told, told, "nobody has to know");
+        failures.over();
+        assert_eq!(failures.told, "");
     }
 
     /// `path` is what was asked for.
@@ -255,12 +255,12 @@ mod tests {
     #[test]
     fn what_all_watches_fail_of_is_said_once() {
         let causes = Arc::<Causes>::default();
-        let watch = |what: &str| Trouble::new(what, Arc::default(), causes.clone());
+        let watch = |what: &str| WatchFailures::new(what, Arc::default(), causes.clone());
         let (mut rollouts, mut pods, mut jobs) = (watch("Rollout"), watch("Pod"), watch("Job"));
-        let says = |trouble: &mut Trouble, error: &Error| {
+        let says = |failures: &mut WatchFailures, error: &Error| {
             let told = sentence(error);
-            let is_news = trouble.is_news(common(error, &told, trouble.is_ours));
-            trouble.told = told;
+            let is_news = failures.is_news(common(error, &told, failures.is_ours));
+            failures.told = told;
             is_news
         };
         assert!(says(&mut rollouts, &unanswered("/apis/x/rollouts")));
@@ -286,33 +286,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn others_hear_for_how_long_it_fails_but_not_of_what_is_not_there() {
         let standing = Arc::<Standing>::default();
-        let mut trouble = Trouble::new("Rollout", standing.clone(), Arc::default());
-        trouble.tell(&refused(410, "too old"), false);
-        trouble.tell(&refused(404, "not found"), true);
+        let mut failures = WatchFailures::new("Rollout", standing.clone(), Arc::default());
+        failures.tell(&refused(410, "too old"), false);
+        failures.tell(&refused(404, "not found"), true);
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(standing.failing_for(), Duration::ZERO);
         for _ in 0..2 {
-            trouble.tell(&refused(403, "forbidden"), false);
+            failures.tell(&refused(403, "forbidden"), false);
             tokio::time::advance(Duration::from_mins(1)).await;
         }
         assert_eq!(standing.failing_for(), Duration::from_mins(2));
-        trouble.over();
+        failures.over();
         assert_eq!(standing.failing_for(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_until_the_watch_has_gone_well_for_a_while() {
-        let mut trouble = Trouble::new("Rollout", Arc::default(), Arc::default());
-        let first = trouble.pause();
+        let mut failures = WatchFailures::new("Rollout", Arc::default(), Arc::default());
+        let first = failures.pause();
         assert!(first <= FIRST.mul_f64(1.25), "{first:?}");
         for _ in 0..8 {
-            let pause = trouble.pause();
+            let pause = failures.pause();
             tokio::time::advance(pause).await;
         }
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(trouble.pause() > Duration::from_secs(20));
+        assert!(failures.pause() > Duration::from_secs(20));
         tokio::time::advance(Duration::from_mins(2)).await;
-        assert!(trouble.pause() <= FIRST.mul_f64(1.25));
+        assert!(failures.pause() <= FIRST.mul_f64(1.25));
     }
 
     #[test]
@@ -331,11 +331,11 @@ mod tests {
             ("v1 ConfigMap", false),
             ("cert-manager.io/v1 Certificate", false),
         ] {
-            let mut trouble = Trouble::new(what, Arc::default(), Arc::default());
-            assert_eq!(trouble.is_ours, is_known, "{what}");
+            let mut failures = WatchFailures::new(what, Arc::default(), Arc::default());
+            assert_eq!(failures.is_ours, is_known, "{what}");
             for code in [403, 404] {
-                trouble.tell(&refused(code, "no"), false);
-                let told = &trouble.told;
+                failures.tell(&refused(code, "no"), false);
+                let told = &failures.told;
                 assert_eq!(told.contains("weir install"), is_known, "{what}: {told}");
             }
         }
