@@ -225,17 +225,28 @@ impl Context<'_> {
         analysis: &RolloutAnalysis,
         current: Option<Arc<AnalysisRun>>,
     ) -> Outcome {
-        let Some(run) = current.filter(|run| !self.is_new_run_needed(role, run)) else {
-            return self.start_run(role, analysis);
+        let outcome = match current.filter(|run| !self.is_new_run_needed(role, run)) {
+            Some(run) => Outcome::Kept(run),
+            None => self.start_run(role, analysis),
         };
-        match phase(&run) {
+        // One that no status names yet may have ended meanwhile: it counts in this very pass, which
+        // could be the one that promotes.
+        if let Outcome::Kept(run) = &outcome {
+            self.follow(role, run);
+        }
+        outcome
+    }
+
+    /// Draws the consequences of a run.
+    fn follow(&mut self, role: Role, run: &AnalysisRun) {
+        match phase(run) {
             Some(AnalysisPhase::Inconclusive) => {
-                self.decide("pause", format!("{} is inconclusive", name(&run)));
+                self.decide("pause", format!("{} is inconclusive", name(run)));
                 self.pauses.add(PauseReason::InconclusiveAnalysisRun);
             }
             Some(AnalysisPhase::Error | AnalysisPhase::Failed) => {
                 let base = format!("{} phase error/failed", role.phase_name());
-                let why = match message(&run).as_str() {
+                let why = match message(run).as_str() {
                     "" => base,
                     message => format!("{base}: {message}"),
                 };
@@ -245,12 +256,11 @@ impl Context<'_> {
             Some(AnalysisPhase::Successful) => {}
             Some(AnalysisPhase::Pending | AnalysisPhase::Running) | None => {
                 self.wait(WaitingOn::Analysis {
-                    run: name(&run).to_owned(),
-                    phase: phase(&run).map_or_else(String::new, |phase| phase.to_string()),
+                    run: name(run).to_owned(),
+                    phase: phase(run).map_or_else(String::new, |phase| phase.to_string()),
                 });
             }
         }
-        Outcome::Kept(run)
     }
 
     /// After a resumed pause an inconclusive run is repeated; after a retry, any. Who resumed

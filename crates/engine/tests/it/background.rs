@@ -129,6 +129,33 @@ fn a_run_of_which_no_status_tells_is_taken_up_again() {
     }
 }
 
+/// The same, and by then the pods are there: what the run says comes before the promotion.
+#[test]
+fn a_run_of_which_no_status_tells_is_heard_before_the_promotion() {
+    let mut analysis = smoke_test();
+    analysis["startingStep"] = json!(1);
+    let mut world = with_smoke(&json!({"canary": {"maxSurge": "100%", "analysis": analysis,
+        "steps": [{"pause": {"duration": 5}}]}}));
+    let first = current(&world);
+    update(&mut world, 1);
+    world.sleep(5.5);
+    let second = current(&world);
+    let name = format!("app-{second}-2");
+    assert_eq!(names(&world, "AnalysisRun"), [name.as_str()]);
+    assert_eq!(world.ready_of(&second), 0);
+    let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", &name);
+    world.user_patch(&key, &json!({"status": {"phase": "Failed"}}));
+    let lost = json!({"status": {"canary": {"currentBackgroundAnalysisRunStatus": null}}});
+    user(&mut world, &lost);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&second)) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.settle();
+    assert_eq!(status(&world, "phase"), "Degraded");
+    assert_eq!(status(&world, "stableRS"), json!(first));
+}
+
 /// Blue-green with an analysis before the switch and one after it.
 fn tested_twice() -> Value {
     let mut strategy = blue_green(30);

@@ -157,23 +157,6 @@ fn a_canary_ingress_is_found_though_its_router_is_dropped_as_it_is_made() {
     panic!("the Ingress is never made");
 }
 
-/// The Ingress comes a pass after its weights are on record.
-#[test]
-fn pods_do_not_wait_for_the_first_canary_ingress() {
-    let mut world = World::new(&manifests(&nginx(), 5));
-    for _ in 0..10 {
-        world.reconcile();
-        if status(&world, "canary")["weights"] != Value::Null {
-            assert!(!world.objects.contains_key(&ingress()));
-            assert_eq!(size(&world, &current(&world)), 5);
-            world.reconcile();
-            assert_eq!(ingress_weight(&world), Some(0));
-            return;
-        }
-    }
-    panic!("no weights are told: {:#}", world.rollout());
-}
-
 #[test]
 fn one_router_in_the_place_of_another_leaves_nothing_behind() {
     let mut world = paused(&nginx());

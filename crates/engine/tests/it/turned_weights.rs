@@ -274,27 +274,28 @@ fn in_a_users_pause_a_canary_that_comes_back_has_no_fewer_pods_than_the_least() 
     assert_eq!(size(&world, &second), 2);
 }
 
-/// One of two new pods answers: of two Ingresses, the one that was turned down gets its weight again
-/// with the other pod.
+/// One of two new pods answers: of two Ingresses, the one that was turned down gets its weight
+/// again with the other pod.
 #[test]
 fn an_ingress_that_was_turned_down_waits_for_the_pods_of_its_weight() {
     let mut world = behind_two_ingresses();
+    user(&mut world, &json!({"spec": {"replicas": 5}}));
+    world.sleep(10.0);
     update(&mut world, 1);
     assert!(world.run_until(|world| status(world, "phase") == "Paused"));
     let second = current(&world);
     assert_eq!(given_by_ingresses(&world), ["40", "40"]);
     world.dead_images.insert("demo:green".to_owned());
-    world.kill_pods(&second);
-    let pods = world.keys("Pod").into_iter();
-    let mut pods = pods.filter(|key| key.name.contains(&second));
-    let (one, other) = (pods.next().unwrap(), pods.next().unwrap());
-    world.ready_at.insert(one, world.now);
+    world.delete_pod(&second);
     world.settle();
     assert_eq!(world.ready_of(&second), 1);
     turn_ingress(&mut world, "10");
     world.sleep(5.0);
     assert_eq!(given_by_ingresses(&world)[0], "10");
-    world.ready_at.insert(other, world.now);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&second)) {
+        world.ready_at.insert(pod, world.now);
+    }
     world.sleep(5.0);
     assert_eq!(given_by_ingresses(&world), ["40", "40"]);
 }

@@ -9,8 +9,8 @@ use crate::schema::{Additional, Schema, Type};
 
 /// The message with which the server refuses an object whose JSON types do not fit its kind, such
 /// as `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string
-/// into Go struct field DeploymentSpec.spec.replicas of type int32`, or whose bytes are no base64 or
-/// quantities none. `None` if it fits.
+/// into Go struct field DeploymentSpec.spec.replicas of type int32`, or whose bytes are no base64,
+/// or whose quantities are none. `None` if it fits.
 pub fn decode_error(kind: &Kind, object: &Value) -> Option<String> {
     let schema = kind.schema();
     let misfit = find(schema, object, kind.definition, &mut Vec::new())?;
