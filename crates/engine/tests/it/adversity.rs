@@ -10,6 +10,15 @@ use engine::snapshot::{Refusal, RefusalKind};
 use plan::{Action, ObjectKey, Plan, WaitingOn};
 use serde_json::{Value, json};
 
+/// The kinds of what the next pass patches, in its order.
+pub(crate) fn patched_kinds(world: &World) -> Vec<String> {
+    let kind = |action| match action {
+        Action::Patch { target, .. } => Some(target.kind),
+        _ => None,
+    };
+    world.plan().actions.into_iter().filter_map(kind).collect()
+}
+
 pub(crate) fn delete_set(world: &mut World, hash: &str) {
     let keys = world.keys("ReplicaSet");
     let key = keys
@@ -66,15 +75,7 @@ fn a_retry_does_not_send_much_traffic_to_one_pod() {
     world.create(lost).unwrap();
     user(&mut world, &json!({"status": {"abort": false}}));
     assert_eq!((weight(&world), world.ready_of(&new)), (76, 1));
-    let patched: Vec<String> = world
-        .plan()
-        .actions
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Patch { target, .. } => Some(target.kind),
-            _ => None,
-        })
-        .collect();
+    let patched = patched_kinds(&world);
     assert_eq!(patched[0], "HTTPRoute", "{patched:?}");
     assert!(world.run_until(|world| status(world, "phase") == "Paused"));
     assert_eq!(

@@ -18,6 +18,16 @@ fn basic(experiment: &Value) -> Value {
     json!({"canary": {"steps": [{"experiment": experiment}, {"pause": {}}]}})
 }
 
+/// An experiment whose templates get a tenth of the traffic each.
+fn weighed() -> Value {
+    json!({"canary": {
+        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
+        "canaryService": "canary",
+        "stableService": "stable",
+        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
+    }})
+}
+
 fn measured() -> Value {
     basic(&json!({
         "templates": templates(None),
@@ -232,13 +242,7 @@ fn its_weights_are_backends_of_the_route_for_as_long_as_it_runs() {
 /// Their ReplicaSet tells that pods have died before the Experiment does.
 #[test]
 fn pods_of_the_experiment_get_no_share_when_they_are_known_to_be_dead() {
-    let strategy = json!({"canary": {
-        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
-        "canaryService": "canary",
-        "stableService": "stable",
-        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
-    }});
-    let mut world = at_experiment(&strategy);
+    let mut world = at_experiment(&weighed());
     world.settle();
     let experiment = name(&world);
     let shares = |world: &World| -> Vec<String> {
@@ -264,13 +268,7 @@ fn pods_of_the_experiment_get_no_share_when_they_are_known_to_be_dead() {
 /// The peer runs it without any traffic, and what is measured then says nothing.
 #[test]
 fn a_weight_for_pods_without_ports_is_told() {
-    let strategy = json!({"canary": {
-        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
-        "canaryService": "canary",
-        "stableService": "stable",
-        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
-    }});
-    let mut world = deployed(&strategy);
+    let mut world = deployed(&weighed());
     let mut pods = template(1);
     pods["spec"]["containers"][0]["ports"] = Value::Null;
     user(
@@ -289,13 +287,7 @@ fn a_weight_for_pods_without_ports_is_told() {
 
 #[test]
 fn an_abort_takes_its_share_of_the_traffic_away_and_ends_it() {
-    let strategy = json!({"canary": {
-        "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
-        "canaryService": "canary",
-        "stableService": "stable",
-        "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}},
-    }});
-    let mut world = at_experiment(&strategy);
+    let mut world = at_experiment(&weighed());
     let experiment = name(&world);
     world.settle();
     assert_eq!(backends(&world).len(), 4);

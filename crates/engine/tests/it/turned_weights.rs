@@ -1,13 +1,13 @@
 //! Weights that somebody has turned by hand, or that a route had as it was written, at services
 //! that lead to the same pods: they go back first, whoever answers, and then services move.
 
-use crate::adversity::delete_set;
+use crate::adversity::{delete_set, patched_kinds};
 use crate::operations::{current, deployed, paused, routed, size, status, update, user, weight};
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::swarm::manifests;
 use crate::world::{NAMESPACE, World};
-use plan::{Action, ObjectKey};
+use plan::ObjectKey;
 use serde_json::{Value, json};
 
 /// From now on, no more than so many pods of a revision answer.
@@ -182,15 +182,7 @@ fn new_steps_do_not_take_over_what_was_turned_to_the_stable_pods() {
     // They begin anew.
     world.reconcile();
     assert_eq!(status(&world, "abort"), Value::Null);
-    let patched: Vec<String> = world
-        .plan()
-        .actions
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Patch { target, .. } => Some(target.kind),
-            _ => None,
-        })
-        .collect();
+    let patched = patched_kinds(&world);
     assert!(
         patched.iter().any(|kind| kind == "HTTPRoute"),
         "{patched:?}"
