@@ -5,7 +5,7 @@
 //! the object is taken over, so that a plan does not depend on whether it was packed in between.
 //! Pods are dated by whole seconds as well.
 
-use api::{Rollout, RolloutStatus};
+use api::Rollout;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -13,35 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub(super) fn whole_seconds(rollout: &mut Rollout) {
     rollout.spec.restart_at.iter_mut().for_each(whole);
     if let Some(status) = &mut rollout.status {
-        of_status(status);
-    }
-}
-
-fn of_status(status: &mut RolloutStatus) {
-    let single = [&mut status.aborted_at, &mut status.restarted_at];
-    single.into_iter().flatten().for_each(whole);
-    for pause in &mut status.pause_conditions {
-        whole(&mut pause.start_time);
-    }
-    for condition in &mut status.conditions {
-        whole(&mut condition.last_update_time);
-        whole(&mut condition.last_transition_time);
-    }
-    for plugin in &mut status.canary.step_plugin_statuses {
-        let times = [
-            &mut plugin.started_at,
-            &mut plugin.updated_at,
-            &mut plugin.finished_at,
-        ];
-        times.into_iter().flatten().for_each(whole);
-    }
-    if let Some(duration) = &mut status.duration {
-        let times = [
-            &mut duration.rollout_started_at,
-            &mut duration.manual_pause_started_at,
-            &mut duration.finished_at,
-        ];
-        times.into_iter().flatten().for_each(whole);
+        status.times_mut().for_each(whole);
     }
 }
 

@@ -97,6 +97,42 @@ pub struct RolloutStatus {
     pub duration: Option<RolloutDuration>,
 }
 
+impl RolloutStatus {
+    /// Every time in it. The controller may have computed fractions of a second, and they are lost
+    /// when it writes the status; what somebody else has written may still have some.
+    pub fn times_mut(&mut self) -> impl Iterator<Item = &mut Time> {
+        let pauses = self.pause_conditions.iter_mut();
+        let conditions = self.conditions.iter_mut().flat_map(|condition| {
+            [
+                &mut condition.last_update_time,
+                &mut condition.last_transition_time,
+            ]
+        });
+        let plugins = self.canary.step_plugin_statuses.iter_mut();
+        let plugins = plugins.flat_map(|plugin| {
+            [
+                &mut plugin.started_at,
+                &mut plugin.updated_at,
+                &mut plugin.finished_at,
+            ]
+        });
+        let duration = self.duration.iter_mut().flat_map(|duration| {
+            [
+                &mut duration.rollout_started_at,
+                &mut duration.manual_pause_started_at,
+                &mut duration.finished_at,
+            ]
+        });
+        [&mut self.aborted_at, &mut self.restarted_at]
+            .into_iter()
+            .chain(plugins)
+            .chain(duration)
+            .flatten()
+            .chain(pauses.map(|pause| &mut pause.start_time))
+            .chain(conditions)
+    }
+}
+
 text_enum! {
     /// One word for the state of a Rollout.
     open RolloutPhase {

@@ -12,7 +12,6 @@ use crate::world::Shared;
 use api::{Rollout, RolloutStatus};
 use engine::rollout;
 use engine::snapshot::Refusal;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plan::{Action, Next, Plan};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -196,7 +195,10 @@ impl Controller {
         if let Some(mutant) = mutant {
             mutant.after(&snapshot, &mut plan, now);
         }
-        to_stored(&mut plan.status);
+        // As they are stored: whole seconds.
+        for time in plan.status.times_mut() {
+            time.0 = whole(time.0);
+        }
         Some((live, plan))
     }
 
@@ -321,31 +323,6 @@ impl Controller {
         self.failures += 1;
         self.not_before = now + delay;
         self.dirty = true;
-    }
-}
-
-/// What becomes of times when they are stored: whole seconds.
-fn to_stored(status: &mut RolloutStatus) {
-    let cut = |time: &mut Time| time.0 = whole(time.0);
-    let cut_some = |time: &mut Option<Time>| {
-        if let Some(time) = time {
-            time.0 = whole(time.0);
-        }
-    };
-    status
-        .pause_conditions
-        .iter_mut()
-        .for_each(|pause| cut(&mut pause.start_time));
-    cut_some(&mut status.aborted_at);
-    cut_some(&mut status.restarted_at);
-    for condition in &mut status.conditions {
-        cut(&mut condition.last_update_time);
-        cut(&mut condition.last_transition_time);
-    }
-    if let Some(duration) = &mut status.duration {
-        cut_some(&mut duration.rollout_started_at);
-        cut_some(&mut duration.manual_pause_started_at);
-        cut_some(&mut duration.finished_at);
     }
 }
 
