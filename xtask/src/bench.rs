@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// The same number of Deployments instead: what the cluster itself needs
     #[arg(long)]
     floor: bool,
+    /// The program as it is shipped, which takes half an hour to build
+    #[arg(long)]
+    dist: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -21,6 +24,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let suite = if args.floor { "floor" } else { "bench" };
     let mut command = Command::new(script);
     command.args(["--only", suite, "--rounds", &rollouts]);
+    if args.dist {
+        command.arg("--dist");
+    }
     // What cargo says of this crate would be news to the build scripts of others: a build from the
     // start.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
