@@ -70,7 +70,8 @@ impl View {
         }
     }
 
-    /// News come without delay from now on.
+    /// What is on its way comes at once, and no news are held up any more; those of later changes
+    /// come as late as ever.
     pub fn heal(&mut self, now_ms: i64) {
         self.silent_until = [0; Kind::ALL.len()];
         for queue in &mut self.coming {

@@ -1,6 +1,7 @@
 //! The ReplicaSets: how many pods, and how much of the traffic.
 
 use super::Teller;
+use crate::rollout::conditions;
 use crate::rollout::replica_set::OwnedSet;
 use api::constants::HASH_LABEL;
 use std::fmt::Write;
@@ -43,18 +44,26 @@ impl Teller<'_> {
         line
     }
 
-    /// By the weights that are stored: those that the router has.
+    /// By the weights that are stored: those that the router has. Who has edited
+    /// `maxTrafficWeight` since then has not made other shares of them.
     fn share(&self, set: &OwnedSet) -> Option<String> {
         let weights = self.stored.canary.weights.as_ref()?;
         let routing = self.spec().traffic_routing()?;
-        let max = routing.max_traffic_weight.unwrap_or(100);
         let arms = [&weights.canary, &weights.stable];
         let weight: i64 = arms
             .into_iter()
             .filter(|arm| arm.pod_template_hash == set.hash())
             .map(|arm| i64::from(arm.weight))
             .sum();
-        Some(format!("traffic {weight}/{max}"))
+        let all = arms.into_iter().chain(&weights.additional);
+        let sum: i64 = all.map(|arm| i64::from(arm.weight)).sum();
+        let generation = self.seen.snapshot.rollout.metadata.generation.unwrap_or(0);
+        let whole = if conditions::is_of_spec(&self.stored, generation) {
+            i64::from(routing.max_traffic_weight.unwrap_or(100))
+        } else {
+            sum
+        };
+        Some(format!("traffic {weight}/{whole}"))
     }
 
     fn selected_by(&self, set: &OwnedSet) -> Option<String> {

@@ -111,7 +111,9 @@ impl Context<'_> {
     }
 
     pub(crate) fn analyse_canary(&mut self) {
-        let (step, background) = if self.is_cancelling_runs() {
+        let (step, background) = if self.is_abort_unrecorded() {
+            (self.keep(Role::Step), self.keep(Role::Background))
+        } else if self.is_cancelling_runs() {
             (Outcome::None, Outcome::None)
         } else {
             (self.step_outcome(), self.background_outcome())
@@ -124,7 +126,9 @@ impl Context<'_> {
 
     pub(crate) fn analyse_blue_green(&mut self) {
         let roles = [Role::PrePromotion, Role::PostPromotion];
-        let outcomes: Vec<Outcome> = if self.is_cancelling_runs() {
+        let outcomes: Vec<Outcome> = if self.is_abort_unrecorded() {
+            roles.into_iter().map(|role| self.keep(role)).collect()
+        } else if self.is_cancelling_runs() {
             roles.into_iter().map(|role| self.retire(role)).collect()
         } else {
             roles
@@ -225,9 +229,15 @@ impl Context<'_> {
         analysis: &RolloutAnalysis,
         current: Option<Arc<AnalysisRun>>,
     ) -> Outcome {
-        let outcome = match current.filter(|run| !self.is_new_run_needed(role, run)) {
-            Some(run) => Outcome::Kept(run),
-            None => self.start_run(role, analysis),
+        let outcome = match current {
+            Some(run) if !self.is_new_run_needed(role, &run) => Outcome::Kept(run),
+            former => {
+                // A retry may come before the abort has ended it: first that, then another one.
+                if let Some(run) = former {
+                    self.terminate(&run);
+                }
+                self.start_run(role, analysis)
+            }
         };
         // One that no status names yet may have ended meanwhile: it counts in this very pass, which
         // could be the one that promotes.
@@ -380,6 +390,11 @@ impl Context<'_> {
             self.namespace(),
             name(run),
         );
+        let mut actions = self.actions.iter();
+        if actions.any(|action| action.target().as_ref() == Some(&target)) {
+            // Told already.
+            return;
+        }
         self.decide("terminate-analysis", name(run));
         self.actions.push(Action::Patch {
             target,

@@ -18,7 +18,7 @@ use plan::{Next, Trace};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl<'a> Context<'a> {
@@ -60,6 +60,7 @@ impl<'a> Context<'a> {
             stable: None,
             pauses: Pauses::default(),
             selectors: BTreeMap::new(),
+            relied_on: BTreeSet::new(),
             actions: Vec::new(),
             deletions: Vec::new(),
             root: json!({}),

@@ -99,6 +99,13 @@ pub(crate) fn observed_generation(status: &RolloutStatus) -> Option<i64> {
     status.observed_generation.parse().ok()
 }
 
+/// Whether a status was written for the spec of this generation, and that made sense: weights in it
+/// are parts of the whole that the spec says.
+pub(crate) fn is_of_spec(status: &RolloutStatus, generation: i64) -> bool {
+    observed_generation(status) == Some(generation)
+        && find(status, condition::INVALID_SPEC).is_none()
+}
+
 impl Context<'_> {
     /// Everything that runs is what should run, and it is available (§3.21, healthy).
     pub(crate) fn is_healthy(&self) -> bool {

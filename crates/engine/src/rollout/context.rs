@@ -14,7 +14,7 @@ use plan::{Action, EventKind, Next, ObjectKey, Plan, Release, RootPatch, Trace, 
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,6 +61,8 @@ pub(crate) struct Context<'a> {
     pub(crate) pauses: Pauses,
     /// Service selectors to be switched, by service name: the hash they shall have.
     pub(crate) selectors: BTreeMap<String, String>,
+    /// Services that must lead where they are seen to; see [`Self::rely_on`].
+    pub(crate) relied_on: BTreeSet<String>,
     /// Traffic weights after this pass.
     pub(crate) weights: Option<TrafficWeights>,
     /// The canary's weight that the stable pods could not take the rest of yet.
@@ -238,7 +240,7 @@ impl Context<'_> {
     /// The plan: services and routes first, then pods, then what is to go.
     pub(crate) fn done(mut self) -> Plan<RolloutStatus> {
         self.carry_out_evictions();
-        let mut actions = self.selector_patches();
+        let mut actions = self.service_patches();
         actions.append(&mut self.actions);
         let (grow, shrink): (Vec<_>, Vec<_>) = self
             .sets

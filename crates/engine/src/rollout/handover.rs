@@ -92,6 +92,11 @@ impl Context<'_> {
             format!("the spec no longer names {}", former.object),
         );
         if may_move && former.divides() {
+            if !self.has_pods_for_all(former) {
+                // It goes by where the services lead.
+                self.rely_on(&former.canary_service);
+                self.rely_on(&former.stable_service);
+            }
             self.event_of(
                 former.object.clone(),
                 reason::TRAFFIC_WEIGHT_UPDATED,
@@ -167,36 +172,51 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the pods that take all of the traffic are there; some are enough where the others
-    /// answer nothing.
+    /// Whether all of the traffic may go back: the pods for it are there, or have it already; and
+    /// some are enough where the others answer nothing.
     fn can_take_all(&self, former: &Former) -> bool {
-        let replicas = self.replicas();
+        self.has_pods_for_all(former)
+            || self.is_one_behind(former)
+            || (self.is_canary_of_former_dead(former) && self.pods_to_take_all(former) > 0)
+    }
+
+    /// Whether the pods that take all of the traffic are there, or nobody ever will be.
+    fn has_pods_for_all(&self, former: &Former) -> bool {
         let service = &former.stable_service;
         let is_there = |service: &str| self.snapshot.services.contains_key(service);
         if !service.is_empty() && !is_there(service) && !is_there(&former.canary_service) {
             // Both are gone: nobody gets the traffic as it is, and nobody will.
             return true;
         }
-        if self.is_one_behind(former) {
-            return true;
-        }
+        let behind = self.behind_stable_of_former(former);
+        let is_counted = behind.is_none_or(|index| !self.sets[index].is_outdated());
+        is_counted && self.pods_to_take_all(former) >= self.replicas()
+    }
+
+    /// Available pods behind the service that gets all of the traffic back.
+    fn pods_to_take_all(&self, former: &Former) -> i32 {
+        let service = &former.stable_service;
         let leads_to_all =
             self.snapshot.services.contains_key(service) && self.selector(service).is_empty();
-        let behind = if service.is_empty() {
-            self.stable
-        } else {
-            self.set_behind(service)
-        };
-        let available = match behind {
+        match self.behind_stable_of_former(former) {
             Some(index) => self.sets[index].lasting(),
             None if leads_to_all => self.sets.iter().map(OwnedSet::lasting).sum(),
             None => 0,
-        };
+        }
+    }
+
+    fn behind_stable_of_former(&self, former: &Former) -> Option<usize> {
+        if former.stable_service.is_empty() {
+            self.stable
+        } else {
+            self.set_behind(&former.stable_service)
+        }
+    }
+
+    fn is_canary_of_former_dead(&self, former: &Former) -> bool {
         let hash = self.selector(&former.canary_service);
         let canary = self.set_by_hash(hash);
-        let is_dead = !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0);
-        let is_counted = behind.is_none_or(|index| !self.sets[index].is_outdated());
-        (is_counted && available >= replicas) || (is_dead && available > 0)
+        !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0)
     }
 
     /// Whether both services lead to the same pods, as they do after an abort: these have all of

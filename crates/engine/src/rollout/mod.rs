@@ -11,7 +11,7 @@ mod blue_green;
 pub(crate) mod bounds;
 pub mod canary;
 mod claim;
-mod conditions;
+pub(crate) mod conditions;
 mod context;
 mod digest;
 mod duration;

@@ -78,16 +78,17 @@ impl Context<'_> {
 
     /// A run of ours that says the same: one that goes on, or one that is done already but that no
     /// status names yet, because the pass that made it never got to store one. A run from before a
-    /// retry does not count, nor one from before other steps.
+    /// retry does not count (the status may name it still), nor one from before other steps.
     fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
         let mut owners = run.metadata.owner_references.iter().flatten();
         if !owners.any(|owner| owner.uid == self.uid()) || run.spec != *spec {
             return false;
         }
+        let named = self.stored_run_status(role);
         let Some(phase) = phase(run).filter(|phase| is_completed(*phase)) else {
-            return true;
+            return named.is_none_or(|named| run.metadata.name.as_ref() != Some(&named.name));
         };
-        if self.stored_run_status(role).is_some() || self.stored.aborted_at.is_some() {
+        if named.is_some() || self.stored.aborted_at.is_some() {
             return false;
         }
         let duration = self.stored.duration.as_ref();

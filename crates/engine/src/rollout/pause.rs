@@ -65,6 +65,13 @@ impl Context<'_> {
         !self.pauses.remove_abort && (self.pauses.is_adding_abort() || self.stored.abort)
     }
 
+    /// Whether the update is aborted, and no stored status says since when. Until one does, whoever
+    /// takes the abort back leaves no trace of it: an analysis or experiment that was cut short by
+    /// then would count as successful. So they end once it is on record.
+    pub(crate) fn is_abort_unrecorded(&self) -> bool {
+        self.is_aborted() && self.stored.aborted_at.is_none()
+    }
+
     /// Why nothing may move, if so (§3.5).
     pub(crate) fn halt_reason(&self) -> Option<&'static str> {
         if self.rollout.spec.is_paused() {

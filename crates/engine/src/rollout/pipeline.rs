@@ -131,12 +131,13 @@ impl<'a> Planner<'a> {
         if let Some(message) = error.or_else(|| cx.unfit_template()) {
             return invalid(cx, &message);
         }
+        cx.convert_stored_weights();
         cx.note_workload_generation();
         if cx.write_default_replicas() || cx.create_new_set() {
             return cx.done();
         }
         cx.forgive_abort_of_stable();
-        cx.prefer_abort_to_promotion();
+        cx.prefer_later_word();
         cx.forget_check_point_at_retry();
         cx.sync_pause_conditions();
         cx.sync_revision();
@@ -228,11 +229,18 @@ impl Context<'_> {
 
     /// An abort that nobody has seen yet ends a full promotion that is under way: who aborts means
     /// it (the peer drops the abort). A full promotion of an update that was aborted before is the
-    /// later word.
-    fn prefer_abort_to_promotion(&mut self) {
-        if self.stored.promote_full && self.stored.abort && self.stored.aborted_at.is_none() {
+    /// later word: it takes the abort back before anything moves. Both may be on record for many
+    /// passes, while the status can't be stored, and services must not go by one of them and pods
+    /// by the other.
+    fn prefer_later_word(&mut self) {
+        if !self.stored.promote_full || !self.stored.abort {
+            return;
+        }
+        if self.stored.aborted_at.is_none() {
             self.decide("abort", "the full promotion under way was aborted");
             self.stored.to_mut().promote_full = false;
+        } else {
+            self.pauses.remove_abort();
         }
     }
 

@@ -47,6 +47,9 @@ impl Context<'_> {
             .unwrap_or(0);
         self.refresh_anti_affinity(new);
         let set = &mut self.sets[new];
+        // Until the ReplicaSet controller has seen a longer wait, pods count as they did before the
+        // edit, and may let others go: had the edit come a moment later, those would have gone too.
+        // Whoever stays is ready.
         set.min_ready_s = rollout.spec.min_ready_seconds.unwrap_or(0);
         let mut is_changed = false;
         for (key, value) in copied_annotations(&rollout) {

@@ -5,7 +5,8 @@ use super::replica_set::OwnedSet;
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION, reason};
 use k8s_openapi::api::core::v1::Service;
 use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// When a service may move to other pods. Those that a scale-down takes away answer for a moment
 /// more, but do not count: see [`OwnedSet::lasting`].
@@ -147,31 +148,32 @@ impl Context<'_> {
         self.wait(on);
     }
 
-    /// One guarded patch for each service whose selector or owner changes; announces the switches.
-    pub(crate) fn selector_patches(&mut self) -> Vec<Action> {
+    /// Lets this pass go by where a service is seen to lead: it fails if somebody has changed that.
+    /// A process that has just begun may see a service as it was before the update.
+    pub(crate) fn rely_on(&mut self, service: &str) {
+        self.relied_on.insert(service.to_owned());
+    }
+
+    /// One guarded patch for each service whose selector or owner changes, and one that changes
+    /// nothing for each that the pass only relies on; announces the switches.
+    pub(crate) fn service_patches(&mut self) -> Vec<Action> {
+        let selectors = std::mem::take(&mut self.selectors);
+        let relied_on = std::mem::take(&mut self.relied_on);
+        let names: BTreeSet<&String> = selectors.keys().chain(&relied_on).collect();
         let mut actions = Vec::new();
-        for (name, hash) in std::mem::take(&mut self.selectors) {
-            let Some(live) = self.snapshot.services.get(&name) else {
+        for name in names {
+            let Some(live) = self.snapshot.services.get(name) else {
                 continue;
             };
-            let old = selected_hash(live);
-            let mut patch = json!({});
-            if managed_by(live).is_none() {
-                patch["metadata"] = json!({"annotations": {MANAGED_BY_ANNOTATION: self.name()}});
-            }
-            if old != hash {
-                patch["spec"] = json!({"selector": {HASH_LABEL: hash}});
-                self.event_of(
-                    ObjectKey::namespaced("v1", "Service", self.namespace(), &name),
-                    reason::SWITCH_SERVICE,
-                    format!("Switched selector for service '{name}' from '{old}' to '{hash}'"),
-                );
-            }
-            if patch == json!({}) {
+            let patch = match selectors.get(name) {
+                Some(hash) => self.selector_patch(name, live, hash),
+                None => json!({}),
+            };
+            if patch == json!({}) && !relied_on.contains(name) {
                 continue;
             }
             actions.push(Action::Patch {
-                target: ObjectKey::namespaced("v1", "Service", self.namespace(), &name),
+                target: ObjectKey::namespaced("v1", "Service", self.namespace(), name),
                 kind: PatchKind::Merge,
                 patch,
                 subresource: None,
@@ -182,6 +184,24 @@ impl Context<'_> {
             });
         }
         actions
+    }
+
+    /// What makes a service ours, and has it select a hash; announces the switch.
+    fn selector_patch(&mut self, name: &str, live: &Service, hash: &str) -> Value {
+        let old = selected_hash(live);
+        let mut patch = json!({});
+        if managed_by(live).is_none() {
+            patch["metadata"] = json!({"annotations": {MANAGED_BY_ANNOTATION: self.name()}});
+        }
+        if old != hash {
+            patch["spec"] = json!({"selector": {HASH_LABEL: hash}});
+            self.event_of(
+                ObjectKey::namespaced("v1", "Service", self.namespace(), name),
+                reason::SWITCH_SERVICE,
+                format!("Switched selector for service '{name}' from '{old}' to '{hash}'"),
+            );
+        }
+        patch
     }
 }
 

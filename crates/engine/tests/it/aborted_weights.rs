@@ -6,9 +6,23 @@ use crate::world::{NAMESPACE, World};
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
+/// Steps that give the update no weight, and that ask for no pods of it, or for all after the abort
+/// as well.
+fn without_weight() -> [Value; 2] {
+    [
+        json!({"dynamicStableScale": true, "steps": [{"pause": {}}]}),
+        json!({
+            "dynamicStableScale": true,
+            "abortScaleDownDelaySeconds": 0,
+            "steps": [{"setCanaryScale": {"replicas": 5}}, {"pause": {}}],
+        }),
+    ]
+}
+
 /// An update that was aborted in its first pause: its canary service leads to the stable pods, none
-/// of which answers any more, and its stable service to all. The hash of the update.
-fn aborted_to_dead_pods(fields: &Value) -> (World, String) {
+/// of which answers any more, and its stable service to the pods of a hash, or to all. The hash of
+/// the update.
+fn aborted_to_dead_pods(fields: &Value, hash: Option<&str>) -> (World, String) {
     let mut strategy = routed();
     let canary = strategy["canary"].as_object_mut().unwrap();
     canary.extend(fields.as_object().unwrap().clone());
@@ -20,32 +34,39 @@ fn aborted_to_dead_pods(fields: &Value) -> (World, String) {
     world.dead_images.insert("demo:blue".to_owned());
     world.kill_pods(&old);
     let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
-    let nobody = json!({"spec": {"selector": {"rollouts-pod-template-hash": null}}});
-    world.user_patch(&service, &nobody);
+    let elsewhere = json!({"spec": {"selector": {"rollouts-pod-template-hash": hash}}});
+    world.user_patch(&service, &elsewhere);
     world.sleep(60.0);
     (world, new)
 }
 
-/// The weight that the status has is one that somebody gave the canary's service, and the new
-/// pods that came for it are not behind that.
+/// Nobody is behind the stable service whom the weight could go back to. The one on record is what
+/// somebody gave the canary's service, and the new pods that came for it are not behind that.
 #[test]
 fn a_weight_that_was_turned_back_is_not_given_to_dead_stable_pods_again() {
-    for fields in [
-        json!({"dynamicStableScale": true, "steps": [{"pause": {}}]}),
-        // Steps that ask for pods outlive this abort.
-        json!({
-            "dynamicStableScale": true,
-            "abortScaleDownDelaySeconds": 0,
-            "steps": [{"setCanaryScale": {"replicas": 5}}, {"pause": {}}],
-        }),
-    ] {
-        let (mut world, new) = aborted_to_dead_pods(&fields);
+    for fields in without_weight() {
+        let (mut world, new) = aborted_to_dead_pods(&fields, Some("nobody"));
         world.turn_route(86);
         world.sleep(60.0);
         assert_eq!((weight(&world), world.ready_of(&new)), (86, 5), "{fields}");
         world.turn_route(12);
         world.sleep(60.0);
         assert_eq!(weight(&world), 12, "{fields}");
+        assert_eq!(world.selected("stable").as_deref(), Some("nobody"));
+    }
+}
+
+/// Whoever answers does so behind the stable service, so that the weight brings no pods either.
+#[test]
+fn a_weight_that_was_turned_to_dead_stable_pods_goes_back_to_the_service_of_all_pods() {
+    for (fields, ready) in without_weight().into_iter().zip([0, 5]) {
+        let (mut world, new) = aborted_to_dead_pods(&fields, None);
+        for turned in [86, 12] {
+            world.turn_route(turned);
+            world.sleep(60.0);
+            let found = (weight(&world), world.ready_of(&new));
+            assert_eq!(found, (0, ready), "{fields}");
+        }
     }
 }
 

@@ -229,6 +229,66 @@ fn a_retry_tests_the_new_pods_when_they_are_there() {
     until(&mut world, "Degraded");
 }
 
+/// Updates whose analyses go on: a canary at its first step, with another one beside the steps, and
+/// blue-green before its switch.
+fn analysed() -> [World; 2] {
+    let steps = json!([{"analysis": smoke_test()}, {"setWeight": 50}, {"pause": {}}]);
+    let canary = json!({"canary": {"analysis": smoke_test(), "steps": steps}});
+    [canary, tested_twice()].map(|strategy| {
+        let mut world = with_smoke(&strategy);
+        update(&mut world, 1);
+        world.sleep(5.0);
+        assert!(!names(&world, "AnalysisRun").is_empty());
+        world
+    })
+}
+
+/// Nothing tells then that they would have been cut short.
+#[test]
+fn an_abort_that_is_taken_back_before_it_is_on_record_ends_no_analysis() {
+    for mut world in analysed() {
+        let runs = names(&world, "AnalysisRun");
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.reconcile_without_status();
+        assert_eq!(status(&world, "abortedAt"), Value::Null);
+        user(&mut world, &json!({"status": {"abort": false}}));
+        world.sleep(5.0);
+        assert_eq!(names(&world, "AnalysisRun"), runs);
+        for name in runs {
+            assert_eq!(run(&world, &name)["status"]["phase"], "Running", "{name}");
+        }
+    }
+}
+
+/// It may come before the pass that ends them, or keep that one from storing that they are over.
+#[test]
+fn analyses_from_before_an_abort_are_repeated_however_soon_the_retry_comes() {
+    for is_ended in [true, false] {
+        for mut world in analysed() {
+            let runs = names(&world, "AnalysisRun");
+            user(&mut world, &json!({"status": {"abort": true}}));
+            world.reconcile();
+            assert_ne!(status(&world, "abortedAt"), Value::Null);
+            if is_ended {
+                world.reconcile_without_status();
+            }
+            for name in &runs {
+                let is_told = run(&world, name)["spec"]["terminate"] == true;
+                assert_eq!(is_told, is_ended, "{name}");
+            }
+            user(&mut world, &json!({"status": {"abort": false}}));
+            world.sleep(5.0);
+            for name in &runs {
+                let phase = |name: &str| run(&world, name)["status"]["phase"].clone();
+                let page = format!("ended: {is_ended}, {name}");
+                assert_eq!(phase(name), "Successful", "{page}");
+                assert_eq!(phase(&format!("{name}.1")), "Running", "{page}");
+            }
+            assert_eq!(names(&world, "AnalysisRun").len(), 2 * runs.len());
+        }
+    }
+}
+
 #[test]
 fn without_a_preview_service_blue_green_becomes_healthy() {
     let mut strategy = blue_green(30);

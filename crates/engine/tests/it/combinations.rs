@@ -4,16 +4,13 @@
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
 };
+use crate::outcomes::stable;
 use crate::swarm::manifests;
 use crate::world::{Script, World};
 use engine::snapshot::{RolloutSnapshot, RouteRefusal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-fn stable(world: &World) -> String {
-    status(world, "stableRS").as_str().unwrap().to_owned()
-}
 
 fn basic(steps: &Value) -> Value {
     json!({"canary": {"steps": steps}})

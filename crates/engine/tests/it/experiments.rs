@@ -307,6 +307,46 @@ fn an_abort_takes_its_share_of_the_traffic_away_and_ends_it() {
     assert_eq!(phase(&world, &name(&world)), "Running");
 }
 
+/// The pass that ends it could not store that the status names it no more.
+#[test]
+fn one_that_an_abort_has_cut_short_is_repeated_however_soon_the_retry_comes() {
+    for is_ended in [true, false] {
+        let mut world = at_experiment(&basic(&json!({"templates": templates(None)})));
+        let experiment = name(&world);
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.reconcile();
+        assert_ne!(status(&world, "abortedAt"), Value::Null);
+        if is_ended {
+            world.reconcile_without_status();
+        }
+        assert_eq!(is_terminated(&world, &experiment), is_ended);
+        assert_eq!(name(&world), experiment);
+        user(&mut world, &json!({"status": {"abort": false}}));
+        world.sleep(1.0);
+        let page = format!("ended: {is_ended}, {:#}", world.rollout()["status"]);
+        assert_eq!(status(&world, "currentStepIndex"), 0, "{page}");
+        assert_eq!(name(&world), format!("{experiment}-1"), "{page}");
+        assert_eq!(phase(&world, &name(&world)), "Running", "{page}");
+        assert_eq!(phase(&world, &experiment), "Successful", "{page}");
+    }
+}
+
+/// Nothing tells then that it would have been cut short.
+#[test]
+fn an_abort_that_is_taken_back_before_it_is_on_record_does_not_end_it() {
+    let mut world = at_experiment(&basic(&json!({"templates": templates(None)})));
+    let experiment = name(&world);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.reconcile_without_status();
+    assert_eq!(status(&world, "abortedAt"), Value::Null);
+    user(&mut world, &json!({"status": {"abort": false}}));
+    world.sleep(1.0);
+    assert!(!is_terminated(&world, &experiment));
+    assert_eq!(phase(&world, &experiment), "Running");
+    assert_eq!(status(&world, "currentStepIndex"), 0);
+    assert_eq!(names(&world), [experiment]);
+}
+
 /// An update of 40 that is at an experiment with a share of 10, and has lost a stable pod since.
 fn at_shares_without_a_stable_pod(dynamic: bool) -> World {
     let share = json!([{"name": "new", "specRef": "canary", "weight": 10}]);

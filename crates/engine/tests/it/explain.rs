@@ -154,6 +154,20 @@ fn pause_without_a_duration() {
     golden("pause_without_a_duration", &world);
 }
 
+/// No pass has seen yet that the total is another one.
+#[test]
+fn weights_are_told_as_parts_of_the_total_that_they_were_stored_with() {
+    let mut world = updated(&routed(), 5, "Paused");
+    let routing = json!({"maxTrafficWeight": 2000});
+    let edit = json!({"spec": {"strategy": {"canary": {"trafficRouting": routing}}}});
+    user(&mut world, &edit);
+    let told = page(&world, &snapshot(&world));
+    assert!(told.contains("traffic 60/100"), "{told}");
+    world.settle();
+    let told = page(&world, &snapshot(&world));
+    assert!(told.contains("traffic 1960/2000"), "{told}");
+}
+
 #[test]
 fn pause_with_a_duration() {
     let steps = json!([{"setWeight": 40}, {"pause": {"duration": "5m"}}, {"setWeight": 80}]);

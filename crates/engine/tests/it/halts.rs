@@ -3,8 +3,10 @@
 
 use crate::adversity::delete_set;
 use crate::operations::{
-    current, deployed, paused, routed, size, status, until, update, user, weight,
+    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
 };
+use crate::outcomes::stable;
+use crate::swarm::{manifests, template};
 use crate::world::World;
 use plan::Action;
 use serde_json::{Value, json};
@@ -15,10 +17,6 @@ fn routed_with(fields: &Value) -> Value {
     let canary = strategy["canary"].as_object_mut().unwrap();
     canary.extend(fields.as_object().unwrap().clone());
     strategy
-}
-
-fn stable(world: &World) -> String {
-    status(world, "stableRS").as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -246,6 +244,176 @@ fn an_autoscaler_that_goes_to_and_fro_in_a_pause_leaves_the_parts_what_they_are(
     }
 }
 
+/// An autoscaler goes down and up again. Of the first, one arm alone was told, and its pods are
+/// still counted.
+#[test]
+fn in_a_users_pause_pods_that_are_leaving_do_not_count_towards_the_floor() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let strategy = json!({"canary": {"maxUnavailable": 0, "steps": steps}});
+    let mut world = deployed(&strategy, 10);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let (old, new) = (stable(&world), current(&world));
+    let sizes = |world: &World| [size(world, &old), size(world, &new)];
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [5, 5]);
+    user(&mut world, &json!({"spec": {"replicas": 4}}));
+    world.crash_after = Some(world.actions_done + 1);
+    world.reconcile();
+    let told = sizes(&world);
+    assert_eq!(told.iter().sum::<i64>(), 7, "{told:?}");
+    user(&mut world, &json!({"spec": {"replicas": 8}}));
+    world.reconcile();
+    // The other one keeps all five that it has.
+    assert_eq!(sizes(&world), told.map(|pods| pods.max(4)));
+}
+
+/// Of five, the steps give the stable arm the smaller half, and it has got that when the pause
+/// begins. A part of the six that the new one was scaled for would be smaller still.
+#[test]
+fn in_a_users_pause_no_pod_comes_in_the_place_of_one_that_goes() {
+    let steps = json!([{"setWeight": 51}, {"pause": {}}]);
+    let strategy = json!({"canary": {"maxSurge": 0, "steps": steps}});
+    let mut world = deployed(&strategy, 6);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    world.sleep(5.0);
+    let (old, new) = (stable(&world), current(&world));
+    let sizes = |world: &World| [size(world, &old), size(world, &new)];
+    assert_eq!(sizes(&world), [3, 3]);
+    user(&mut world, &json!({"spec": {"replicas": 5}}));
+    world.reconcile();
+    assert_eq!(sizes(&world), [2, 3]);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [2, 3]);
+}
+
+/// An autoscaler goes down and up again, and of the first one arm alone was told: it is to grow
+/// while the other one shrinks.
+#[test]
+fn in_a_users_pause_pods_go_before_others_come() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let strategy = json!({"canary": {"maxSurge": 0, "steps": steps}});
+    let mut world = deployed(&strategy, 10);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let (old, new) = (stable(&world), current(&world));
+    let sizes = |world: &World| [size(world, &old), size(world, &new)];
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [5, 5]);
+    user(&mut world, &json!({"spec": {"replicas": 4}}));
+    world.crash_after = Some(world.actions_done + 1);
+    world.reconcile();
+    let told = sizes(&world);
+    assert_eq!(told.iter().sum::<i64>(), 7, "{told:?}");
+    user(&mut world, &json!({"spec": {"replicas": 6}}));
+    world.reconcile();
+    assert_eq!(sizes(&world), told.map(|pods| pods.min(3)));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [3, 3]);
+}
+
+/// Three of five are too few to take back what a superseded revision has. When three are all that
+/// is asked for, they can.
+#[test]
+fn in_a_users_pause_stable_pods_that_take_all_of_the_traffic_back_stay() {
+    let steps = json!([{"setWeight": 56}, {"pause": {}}]);
+    let dynamic = routed_with(&json!({"dynamicStableScale": true, "steps": steps}));
+    let mut world = paused(&dynamic);
+    world.sleep(5.0);
+    let first = stable(&world);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(60.0);
+    let found = |world: &World| (weight(world), size(world, &first), world.ready_of(&first));
+    assert_eq!(found(&world), (56, 3, 3));
+    user(&mut world, &json!({"spec": {"replicas": 3}}));
+    world.sleep(5.0);
+    assert_eq!(found(&world), (0, 3, 3));
+}
+
+/// The stable pods are scaled to nothing while the second revision is superseded, and before that
+/// is told the same it is the new one again: its pods are the only ones that answer.
+#[test]
+fn in_a_users_pause_what_comes_back_from_nothing_takes_no_pods_that_the_floor_needs() {
+    let mut world = paused(&json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}}));
+    let (old, new) = (stable(&world), current(&world));
+    let sizes = |world: &World| [size(world, &old), size(world, &new)];
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [3, 2]);
+    let scale = |world: &mut World, replicas: i32, image: u8| {
+        let spec = json!({"replicas": replicas, "template": template(image)});
+        user(world, &json!({ "spec": spec }));
+    };
+    scale(&mut world, 0, 2);
+    while size(&world, &old) > 0 {
+        world.crash_after = Some(world.actions_done + 1);
+        world.reconcile();
+    }
+    assert_eq!(sizes(&world), [0, 2]);
+    scale(&mut world, 5, 1);
+    world.sleep(5.0);
+    assert_eq!(current(&world), new);
+    // The steps begin anew and have given nothing yet; five pods and the surge have room for both.
+    assert_eq!(sizes(&world), [5, 2]);
+    user(&mut world, &json!({"spec": {"paused": null}}));
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), [3, 2]);
+}
+
+/// A Rollout that is scaled to nothing has no pods, whichever revision an update is at.
+#[test]
+fn in_a_users_pause_superseded_pods_go_when_the_rollout_is_scaled_to_nothing() {
+    let basic = json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}});
+    let mut manual = blue_green(30);
+    manual["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    for (strategy, pods) in [(basic, 2), (routed(), 2), (manual, 5)] {
+        let mut world = paused(&strategy);
+        let second = current(&world);
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        update(&mut world, 2);
+        world.sleep(60.0);
+        assert_eq!(size(&world, &second), pods, "{strategy}");
+        user(&mut world, &json!({"spec": {"replicas": 0}}));
+        world.sleep(5.0);
+        let sizes = world.sizes();
+        let is_empty = sizes.iter().all(|(_, size, _)| *size == 0);
+        assert!(is_empty, "{strategy}: {sizes:?}");
+    }
+}
+
+/// The second revision has the active service, and is superseded before its analysis has passed.
+#[test]
+fn in_a_users_pause_active_pods_come_back_from_nothing_though_they_are_superseded() {
+    let mut strategy = blue_green(30);
+    let analysis = json!({"templates": [{"templateName": "smoke"}]});
+    strategy["blueGreen"]["postPromotionAnalysis"] = analysis;
+    let mut objects = manifests(&strategy, 5);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    let first = current(&world);
+    update(&mut world, 1);
+    world.sleep(10.0);
+    let second = current(&world);
+    assert_eq!(world.selected("active"), Some(second.clone()));
+    assert_eq!(stable(&world), first);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    update(&mut world, 2);
+    world.sleep(5.0);
+    for replicas in [0, 5, 8] {
+        user(&mut world, &json!({"spec": {"replicas": replicas}}));
+        world.sleep(5.0);
+        assert_eq!(world.selected("active"), Some(second.clone()));
+        assert_eq!(world.ready_of(&second), replicas);
+    }
+}
+
 /// The steps ask for a number of pods, of however many.
 #[test]
 fn a_canary_of_a_number_of_pods_keeps_them_in_a_pause() {
@@ -257,7 +425,7 @@ fn a_canary_of_a_number_of_pods_keeps_them_in_a_pause() {
 
 #[test]
 fn blue_green_follows_an_autoscaler_in_a_users_pause() {
-    let mut strategy = crate::operations::blue_green(30);
+    let mut strategy = blue_green(30);
     strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
     let mut world = paused(&strategy);
     let old = world.selected("active");
@@ -361,7 +529,7 @@ fn a_halt_adds_no_pods_to_two_revisions_that_have_all_between_them() {
     world.sleep(60.0);
     assert_eq!(sizes(&world), (4, 3));
     // An autoscaler gets more of the pods that answer.
-    for (replicas, wanted) in [(3, (3, 3)), (8, (5, 3))] {
+    for (replicas, wanted) in [(3, (3, 3)), (8, (5, 3)), (0, (0, 0))] {
         user(&mut world, &json!({"spec": {"replicas": replicas}}));
         world.sleep(5.0);
         assert_eq!(sizes(&world), wanted, "{replicas}");

@@ -18,6 +18,7 @@ mod compare;
 mod crash;
 mod deadlines;
 mod differences;
+mod edited_totals;
 mod experiments;
 mod explain;
 mod explain_more;

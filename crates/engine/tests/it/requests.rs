@@ -4,6 +4,7 @@
 use crate::operations::{
     blue_green, current, paused, routed, size, smoke, status, until, update, user,
 };
+use crate::outcomes::stable;
 use crate::swarm::manifests;
 use crate::world::{Script, World};
 use serde_json::{Value, json};
@@ -172,6 +173,26 @@ fn a_full_promotion_during_a_users_pause_is_carried_out_when_the_pause_is_over()
         until(&mut world, "Healthy");
         assert_eq!(status(&world, "stableRS"), status(&world, "currentPodHash"));
     }
+}
+
+/// The abort is taken back at once, and nothing else.
+#[test]
+fn a_full_promotion_of_an_aborted_update_waits_for_the_end_of_a_users_pause() {
+    let mut world = paused(&basic());
+    let (new, old) = (current(&world), stable(&world));
+    let sizes = |world: &World| (size(world, &new), size(world, &old));
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(60.0);
+    hold(&mut world, true);
+    world.sleep(5.0);
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    world.sleep(60.0);
+    assert_eq!(status(&world, "abort"), Value::Null);
+    assert_eq!(status(&world, "promoteFull"), true);
+    assert_eq!(sizes(&world), (0, 5));
+    hold(&mut world, false);
+    until(&mut world, "Healthy");
+    assert_eq!(sizes(&world), (5, 0));
 }
 
 #[test]

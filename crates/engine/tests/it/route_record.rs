@@ -4,7 +4,8 @@
 use crate::operations::{
     current, deployed, paused, routed, size, status, until, update, user, weight,
 };
-use crate::router_changes::{RECORD, drop_router, dynamic, stable};
+use crate::outcomes::stable;
+use crate::router_changes::{RECORD, drop_router, dynamic};
 use crate::world::{NAMESPACE, World};
 use plan::ObjectKey;
 use serde_json::{Value, json};

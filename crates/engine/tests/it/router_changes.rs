@@ -2,18 +2,18 @@
 //! what they need for all of the traffic, then they get the traffic, and nothing is left of the
 //! router.
 
-use crate::operations::{current, paused, routed, size, status, until, update, user, weight};
-use crate::swarm::manifests;
+use crate::operations::{
+    current, deployed, paused, routed, size, status, until, update, user, weight,
+};
+use crate::outcomes::stable;
+use crate::swarm::{manifests, template};
+use crate::turned_weights::relied_on;
 use crate::world::{NAMESPACE, Seen, World};
 use jiff::SignedDuration;
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
 pub(crate) const RECORD: &str = "weir.dev/routes";
-
-pub(crate) fn stable(world: &World) -> String {
-    status(world, "stableRS").as_str().unwrap().to_owned()
-}
 
 /// A few stable pods, and many new ones with most of the traffic.
 pub(crate) fn dynamic() -> Value {
@@ -155,6 +155,31 @@ fn a_canary_ingress_is_found_though_its_router_is_dropped_as_it_is_made() {
         }
     }
     panic!("the Ingress is never made");
+}
+
+/// The router comes with the update. The pass that only stores the weights, before there is an
+/// Ingress, brings the pods of the first step already.
+#[test]
+fn pods_do_not_wait_for_the_first_canary_ingress() {
+    let mut strategy = routed();
+    let canary = strategy["canary"].as_object_mut().unwrap();
+    canary.remove("trafficRouting");
+    let mut world = deployed(&strategy, 5);
+    let canary = json!({"trafficRouting": {"nginx": {"stableIngress": "app"}}});
+    let spec = json!({"template": template(1), "strategy": {"canary": canary}});
+    user(&mut world, &json!({ "spec": spec }));
+    let stored = |world: &World| status(world, "canary")["weights"].clone();
+    for _ in 0..5 {
+        world.reconcile();
+        if stored(&world) != Value::Null {
+            break;
+        }
+    }
+    assert_eq!(stored(&world)["stable"]["weight"], 100);
+    assert!(!world.objects.contains_key(&ingress()));
+    assert_eq!(size(&world, &current(&world)), 2);
+    until(&mut world, "Paused");
+    assert_eq!(ingress_weight(&world), Some(40));
 }
 
 #[test]
@@ -326,6 +351,13 @@ fn services_of_the_same_pods_wait_for_no_others() {
     assert_eq!(world.ready_of(&old), 4);
     world.turn_route(16);
     to_blue_green(&mut world, "active", "canary");
+    // They may have been seen as they were before the update.
+    let relied_on = relied_on(&world);
+    let services = ["canary", "stable"].map(str::to_owned);
+    assert!(
+        services.iter().all(|own| relied_on.contains(own)),
+        "{relied_on:?}"
+    );
     world.sleep(5.0);
     let page = format!("{:#}", world.rollout());
     assert_eq!(weight(&world), 0, "{page}");
@@ -334,4 +366,33 @@ fn services_of_the_same_pods_wait_for_no_others() {
     assert_eq!(world.selected("canary"), Some(new), "{page}");
     let annotations = &world.rollout()["metadata"]["annotations"];
     assert_eq!(annotations[RECORD], Value::Null);
+}
+
+/// An autoscaler goes down and up again, and the router goes with that: stable pods are told to
+/// come while those that have to go are still counted.
+#[test]
+fn stable_pods_that_are_leaving_let_no_superseded_ones_go() {
+    let mut world = deployed(&routed(), 5);
+    let first = current(&world);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    update(&mut world, 2);
+    until(&mut world, "Paused");
+    let (second, third) = (stable(&world), current(&world));
+    let sizes = |world: &World| [&first, &second, &third].map(|hash| size(world, hash));
+    // The first is kept for a while.
+    assert_eq!(sizes(&world), [5, 5, 2]);
+    user(&mut world, &json!({"spec": {"replicas": 1}}));
+    world.reconcile();
+    assert_eq!(sizes(&world), [5, 1, 2]);
+    let canary = json!({"trafficRouting": null});
+    user(
+        &mut world,
+        &json!({"spec": {"replicas": 5, "strategy": {"canary": canary}}}),
+    );
+    world.reconcile();
+    // The floor is four, and one of the second revision stays.
+    assert_eq!(sizes(&world), [1, 5, 2]);
 }

@@ -144,12 +144,15 @@ impl World {
         let status = &self.rollout()["status"];
         let steps = self.rollout().pointer("/spec/strategy/canary/steps");
         let steps: &[Value] = steps.and_then(Value::as_array).map_or(&[], Vec::as_slice);
-        if status["abort"] == json!(true) {
+        // Who promotes an aborted update in full takes the abort back.
+        let is_asked = status["promoteFull"] == json!(true);
+        let is_taken_back = is_asked && !status["abortedAt"].is_null();
+        if status["abort"] == json!(true) && !is_taken_back {
             // What the stable pods cannot take yet stays where it is; it never becomes more.
             return self.recorded_weight();
         }
         let index = status["currentStepIndex"].as_u64().unwrap_or(0) as usize;
-        if index >= steps.len() || status["promoteFull"] == json!(true) {
+        if index >= steps.len() || is_asked {
             let routing = self
                 .rollout()
                 .pointer("/spec/strategy/canary/trafficRouting");

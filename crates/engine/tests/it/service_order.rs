@@ -2,7 +2,8 @@
 //! the last of those behind one go when it has left them.
 
 use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
-use crate::router_changes::stable;
+use crate::outcomes::stable;
+use crate::swarm::template;
 use crate::world::World;
 use jiff::SignedDuration;
 use plan::{Action, PatchKind};
@@ -224,6 +225,34 @@ fn a_third_revision_takes_the_canary_service_over_from_pods_that_are_there() {
     assert_eq!(world.selected("canary"), Some(third));
 }
 
+/// The pods behind the canary service answer again, but have not for `minReadySeconds` yet. The
+/// service waits for a moment: the stable ReplicaSet was changed, and nobody has counted since.
+#[test]
+fn a_superseded_revision_keeps_a_pod_that_answers_until_the_canary_service_has_left_it() {
+    let mut world = deployed(&basic(&json!([{"setWeight": 60}, {"pause": {}}])), 4);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let (old, new) = (stable(&world), current(&world));
+    // All that the surge has room for.
+    assert_eq!((size(&world, &old), size(&world, &new)), (2, 3));
+    assert_eq!(world.selected("canary").as_ref(), Some(&new));
+    let mut sets = world.keys("ReplicaSet").into_iter();
+    let of_new = sets.find(|key| key.name.ends_with(&new)).unwrap();
+    let set = world.objects.get_mut(&of_new).unwrap();
+    set["status"]["availableReplicas"] = json!(0);
+    let back = json!({"minReadySeconds": 2, "template": template(0)});
+    user(&mut world, &json!({"spec": back}));
+    world.reconcile();
+    assert_eq!(current(&world), old);
+    assert_eq!(moves(&world, "canary"), (false, false));
+    world.reconcile();
+    assert_eq!((world.ready_of(&new), size(&world, &new)), (1, 1));
+    world.run_replica_sets();
+    watch(&mut world, |world| status(world, "phase") == "Healthy");
+    assert_eq!(size(&world, &new), 0);
+    assert_eq!(world.selected("canary"), Some(old));
+}
+
 /// Without a surge the one pod has to go before another one can come: what is kept must not stand
 /// in its way.
 #[test]
@@ -237,4 +266,39 @@ fn one_pod_without_a_surge_is_still_updated() {
     let new = current(&world);
     assert_eq!((stable(&world), size(&world, &new)), (new.clone(), 1));
     assert_eq!(world.selected("stable"), Some(new));
+}
+
+/// The pass that saw the request has made the new pods, and its status was refused: the abort and
+/// the full promotion stay on record until those are ready. An edit may have come between, by which
+/// more are to come.
+#[test]
+fn a_full_promotion_of_an_aborted_update_moves_the_services_before_the_last_old_pod_goes() {
+    let edit = json!({"minReadySeconds": 1, "replicas": 4});
+    for (replicas, edit) in [(1, json!({})), (3, edit)] {
+        let mut strategy = basic(&json!([{"pause": {}}]));
+        strategy["canary"]["maxSurge"] = json!("100%");
+        let mut world = deployed(&strategy, replicas);
+        update(&mut world, 1);
+        until(&mut world, "Paused");
+        let (old, new) = (stable(&world), current(&world));
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.sleep(10.0);
+        user(&mut world, &json!({"status": {"promoteFull": true}}));
+        world.reconcile_without_status();
+        user(&mut world, &json!({"spec": edit}));
+        let pods = i64::from(replicas);
+        assert_eq!((size(&world, &old), size(&world, &new)), (pods, pods));
+        world.run_replica_sets();
+        world.now = world.now.checked_add(SignedDuration::from_secs(1)).unwrap();
+        world.run_replica_sets();
+        assert_eq!(world.ready_of(&new), pods);
+        let on_record = (status(&world, "abort"), status(&world, "promoteFull"));
+        assert_eq!(on_record, (json!(true), json!(true)));
+        for service in ["stable", "canary"] {
+            assert_eq!(moves(&world, service), (true, false), "{service}");
+        }
+        watch(&mut world, |world| status(world, "phase") == "Healthy");
+        assert_eq!((stable(&world), size(&world, &old)), (new.clone(), 0));
+        assert_eq!(world.selected("stable"), Some(new));
+    }
 }

@@ -1,11 +1,14 @@
 //! A third revision that comes while the second one has traffic, and what stable pods that do not
 //! answer have to do with it.
 
+use crate::adversity::delete_set;
 use crate::operations::{current, paused, routed, size, status, until, update, user, weight};
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::swarm::template;
-use crate::world::World;
+use crate::turned_weights::leave_ready;
+use crate::world::{NAMESPACE, World};
+use plan::ObjectKey;
 use serde_json::{Value, json};
 
 /// What is printed of a world that is not as it should be.
@@ -75,14 +78,7 @@ fn given(world: &World, hash: &str) -> i64 {
 /// From now on, no more than so many of the stable pods answer.
 fn break_stable_pods_but(world: &mut World, ready: usize) {
     let first = stable(world);
-    world.dead_images.insert("demo:blue".to_owned());
-    world.kill_pods(&first);
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(&first)).take(ready) {
-        world.ready_at.insert(pod, world.now);
-    }
-    world.settle();
-    assert_eq!(world.ready_of(&first), ready as i64);
+    leave_ready(world, &first, ready);
 }
 
 /// All pods answer again.
@@ -189,10 +185,10 @@ fn a_fix_takes_nothing_over_from_stable_pods() {
     break_stable_pods_but(&mut world, 3);
     user(&mut world, &json!({"status": {"abort": true}}));
     world.sleep(60.0);
-    // Nothing goes on at the route as long as they are too few for all of the traffic.
+    // They have all of it already, by either service.
     assert_eq!(
         (weight(&world), world.selected("canary")),
-        (40, Some(first.clone()))
+        (0, Some(first.clone()))
     );
     let steps = json!([{"setWeight": 10}, {"pause": {}}]);
     let canary = json!({"strategy": {"canary": {"steps": steps}}, "template": template(2)});
@@ -200,12 +196,7 @@ fn a_fix_takes_nothing_over_from_stable_pods() {
     world.sleep(120.0);
     let third = current(&world);
     let page = shown(&world);
-    assert_eq!(world.selected("canary"), Some(first), "{page}");
     assert_eq!(size(&world, &third), 1, "{page}");
-    assert_eq!(status(&world, "currentStepIndex"), 0, "{page}");
-    heal(&mut world);
-    world.sleep(60.0);
-    let page = shown(&world);
     assert_eq!(given(&world, &third), 10, "{page}");
     assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
 }
@@ -253,5 +244,85 @@ fn an_update_keeps_its_weight_and_pods_while_stable_pods_do_not_answer() {
             "{page}"
         );
         assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+    }
+}
+
+/// Other steps ask for less, and in parts of another whole, of which the update has 800. While no
+/// stable pod answers, their first one is done with that; else when the route has its weight.
+#[test]
+fn a_lower_weight_of_another_whole_waits_only_for_stable_pods_that_answer() {
+    for (ready, told, in_route) in [(0, 800, 40), (3, 600, 600)] {
+        let mut world = paused(&routed());
+        let second = current(&world);
+        break_stable_pods_but(&mut world, ready);
+        let canary = json!({
+            "trafficRouting": {"maxTrafficWeight": 2000},
+            "steps": [{"setWeight": 600}, {"pause": {}}],
+        });
+        user(
+            &mut world,
+            &json!({"spec": {"strategy": {"canary": canary}}}),
+        );
+        world.sleep(60.0);
+        let page = shown(&world);
+        assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+        let weights = &status(&world, "canary")["weights"];
+        assert_eq!(weights["canary"]["weight"], told, "{page}");
+        assert_eq!(given(&world, &second), in_route, "{page}");
+        heal(&mut world);
+        world.sleep(60.0);
+        let page = shown(&world);
+        assert_eq!(given(&world, &second), 600, "{page}");
+    }
+}
+
+/// The stable ReplicaSet is gone, and the stable service leads to the second revision, or to all
+/// pods: one of the second one's answers. (No weights are on record, as when a router comes in the
+/// middle of an update.)
+#[test]
+fn what_comes_after_pods_that_stand_in_for_stable_ones_takes_all_when_its_own_are_there() {
+    for leads_to_all in [false, true] {
+        let mut strategy = routed();
+        strategy["canary"]["steps"] = json!([{"setCanaryScale": {"replicas": 2}}, {"pause": {}}]);
+        let mut world = paused(&strategy);
+        let (first, second) = (stable(&world), current(&world));
+        world.dead_images.insert("demo:green".to_owned());
+        world.delete_pod(&second);
+        world.settle();
+        assert_eq!((weight(&world), world.ready_of(&second)), (0, 1));
+        let hash = if leads_to_all {
+            Value::Null
+        } else {
+            json!(second)
+        };
+        let selector = json!({"rollouts-pod-template-hash": hash});
+        let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+        world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+        delete_set(&mut world, &first);
+        world.dead_images.insert("demo:red".to_owned());
+        let of_status = json!({"canary": {"weights": null}});
+        let of_spec = json!({"template": template(2)});
+        user(&mut world, &json!({"spec": of_spec, "status": of_status}));
+        world.sleep(5.0);
+        let third = current(&world);
+        assert_eq!(size(&world, &third), 5);
+        for (ready, given) in [(1, 0), (4, 0), (5, 100)] {
+            let pods = world.keys("Pod").into_iter();
+            for pod in pods.filter(|key| key.name.contains(&third)).take(ready) {
+                world.ready_at.insert(pod, world.now);
+            }
+            world.sleep(5.0);
+            let page = shown(&world);
+            assert_eq!(world.ready_of(&third), ready as i64, "{page}");
+            assert_eq!(weight(&world), given, "to all: {leads_to_all}, {page}");
+            // The one that is not ready may be in a moment.
+            let is_kept = given > 0 || size(&world, &second) == 2;
+            assert!(is_kept, "to all: {leads_to_all}, {page}");
+        }
+        assert_eq!(world.selected("canary").as_ref(), Some(&third));
+        until(&mut world, "Paused");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        until(&mut world, "Healthy");
+        assert_eq!(stable(&world), third);
     }
 }

@@ -7,11 +7,11 @@ use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::swarm::manifests;
 use crate::world::{NAMESPACE, World};
-use plan::ObjectKey;
+use plan::{Action, ObjectKey};
 use serde_json::{Value, json};
 
 /// From now on, no more than so many pods of a revision answer.
-fn leave_ready(world: &mut World, hash: &str, ready: usize) {
+pub(crate) fn leave_ready(world: &mut World, hash: &str, ready: usize) {
     world.dead_images.insert("demo:blue".to_owned());
     world.kill_pods(hash);
     let pods = world.keys("Pod").into_iter();
@@ -59,7 +59,7 @@ fn given_by_ingresses(world: &World) -> [Value; 2] {
 }
 
 /// What the route gives a service, in percent.
-fn given(world: &World, service: &str) -> i64 {
+pub(crate) fn given(world: &World, service: &str) -> i64 {
     let key = world.keys("HTTPRoute").remove(0);
     let backends = &world.objects[&key]["spec"]["rules"][0]["backendRefs"];
     let (mut own, mut all) = (0, 0);
@@ -92,6 +92,36 @@ fn at_rest_one_of_two_ingresses_is_put_right_though_pods_are_missing() {
     turn_ingress(&mut world, "63");
     world.settle();
     assert_eq!(given_by_ingresses(&world), ["0", "0"]);
+}
+
+/// Two of four stable pods answer, and both services lead to these: after an abort, or because the
+/// new ones have yet to come.
+#[test]
+fn during_an_update_one_of_two_ingresses_is_put_right_though_stable_pods_are_missing() {
+    for is_aborted in [true, false] {
+        let mut world = behind_two_ingresses();
+        let first = current(&world);
+        if is_aborted {
+            update(&mut world, 1);
+            assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+            user(&mut world, &json!({"status": {"abort": true}}));
+            world.sleep(60.0);
+        } else {
+            world.dead_images.insert("demo:green".to_owned());
+            update(&mut world, 1);
+            world.sleep(5.0);
+        }
+        assert_ne!(current(&world), first);
+        leave_ready(&mut world, &first, 2);
+        turn_ingress(&mut world, "44");
+        world.settle();
+        let page = format!("aborted: {is_aborted}, {:#}", world.rollout()["status"]);
+        assert_eq!(world.selected("canary").as_ref(), Some(&first), "{page}");
+        assert_eq!(world.selected("stable").as_ref(), Some(&first), "{page}");
+        assert_eq!(given_by_ingresses(&world), ["0", "0"], "{page}");
+        let canary = status(&world, "canary");
+        assert_eq!(canary["weights"]["canary"]["weight"], 0, "{page}");
+    }
 }
 
 /// The stable ReplicaSet was deleted, and the new revision has all of the traffic: what one Ingress
@@ -162,6 +192,52 @@ fn turned_after_an_abort() -> (World, String, String) {
     (world, first, second)
 }
 
+/// Services that the next pass writes before it writes a route, and only as they were seen: whoever
+/// has moved one of them meanwhile makes it fail.
+pub(crate) fn relied_on(world: &World) -> Vec<String> {
+    let mut names = Vec::new();
+    for action in world.plan().actions {
+        let Action::Patch { target, guard, .. } = action else {
+            continue;
+        };
+        match target.kind.as_str() {
+            "HTTPRoute" => return names,
+            "Service" => {
+                let seen = &world.objects[&target]["metadata"]["resourceVersion"];
+                assert_eq!(json!(guard.resource_version), *seen);
+                names.push(target.name);
+            }
+            _ => {}
+        }
+    }
+    panic!("no route is written");
+}
+
+/// A process that has just begun may see services as they were before the update: then the new pods
+/// have these requests.
+#[test]
+fn missing_stable_pods_get_a_weight_only_if_services_lead_where_they_were_seen_to() {
+    let (world, ..) = turned_after_an_abort();
+    assert_eq!(relied_on(&world), ["canary", "stable"]);
+    // Enough of them may have it from anywhere.
+    let mut world = deployed(&routed(), 4);
+    world.settle();
+    world.turn_route(63);
+    assert_eq!(relied_on(&world), [""; 0]);
+}
+
+/// The new pods are lost, and one of five stable ones is to answer for them.
+#[test]
+fn few_stable_pods_answer_for_lost_ones_only_if_a_service_leads_to_those() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    leave_ready(&mut world, &first, 1);
+    assert_eq!(weight(&world), 40);
+    world.dead_images.insert("demo:green".to_owned());
+    world.kill_pods(&second);
+    assert_eq!(relied_on(&world), ["canary", "stable"]);
+}
+
 #[test]
 fn after_an_abort_a_route_is_put_right_though_no_stable_pod_answers() {
     let (mut world, first, _) = turned_after_an_abort();
@@ -194,6 +270,59 @@ fn new_steps_do_not_take_over_what_was_turned_to_the_stable_pods() {
         (weight(&world), world.selected("canary")),
         (20, Some(second))
     );
+}
+
+/// A first revision that never answered, so that the stable service leads to all pods, and an
+/// update with one pod and no weight: its abort has led the canary's service to the first one.
+fn never_answered_and_aborted(is_dynamic: bool) -> (World, String, String) {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["dynamicStableScale"] = json!(is_dynamic);
+    canary["steps"] = json!([{"setCanaryScale": {"replicas": 1}}, {"pause": {}}]);
+    let mut world = World::new(&manifests(&strategy, 5));
+    world.dead_images.insert("demo:blue".to_owned());
+    world.settle();
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    assert_eq!(
+        (weight(&world), world.selected("canary")),
+        (0, Some(second.clone()))
+    );
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.settle();
+    assert_eq!(world.selected("canary"), Some(first.clone()));
+    assert_eq!(world.selected("stable"), None);
+    assert_eq!((world.ready_of(&first), world.ready_of(&second)), (0, 1));
+    (world, first, second)
+}
+
+#[test]
+fn after_an_abort_a_route_is_put_right_though_the_stable_service_leads_to_all_pods() {
+    for is_dynamic in [false, true] {
+        let (mut world, first, _) = never_answered_and_aborted(is_dynamic);
+        world.turn_route(87);
+        world.settle();
+        let found = (weight(&world), world.selected("canary"));
+        assert_eq!(found, (0, Some(first)), "dynamic: {is_dynamic}");
+    }
+}
+
+/// The new pods get nothing by their steps.
+#[test]
+fn a_retry_does_not_take_over_what_was_turned_to_pods_that_never_answered() {
+    for is_dynamic in [false, true] {
+        let (mut world, _, second) = never_answered_and_aborted(is_dynamic);
+        world.turn_route(87);
+        user(&mut world, &json!({"status": {"abort": false}}));
+        for _ in 0..10 {
+            world.reconcile();
+            let leads = world.selected("canary").as_ref() == Some(&second);
+            assert!(!leads || weight(&world) == 0, "dynamic: {is_dynamic}");
+        }
+        let found = (weight(&world), world.selected("canary"));
+        assert_eq!(found, (0, Some(second)), "dynamic: {is_dynamic}");
+    }
 }
 
 /// The first revision never answers, and the route is as it was written: the service that has the
@@ -290,4 +419,54 @@ fn an_ingress_that_was_turned_down_waits_for_the_pods_of_its_weight() {
     }
     world.sleep(5.0);
     assert_eq!(given_by_ingresses(&world), ["40", "40"]);
+}
+
+/// The steps ask for three pods at a weight of four, and two of them answer.
+#[test]
+fn a_route_that_was_turned_down_waits_for_the_pods_that_the_steps_ask_for() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([
+        {"setCanaryScale": {"replicas": 3}}, {"setWeight": 80}, {"pause": {}},
+    ]);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    assert_eq!((weight(&world), size(&world, &second)), (80, 3));
+    world.dead_images.insert("demo:green".to_owned());
+    world.delete_pod(&second);
+    world.settle();
+    assert_eq!((weight(&world), world.ready_of(&second)), (80, 2));
+    world.turn_route(20);
+    world.sleep(5.0);
+    assert_eq!(weight(&world), 20);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&second)) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.sleep(5.0);
+    assert_eq!(weight(&world), 80);
+}
+
+/// An update that may not move has the one pod at a weight of four that a step asked for, and the
+/// step after it asks for three.
+#[test]
+fn a_route_that_was_turned_down_in_a_halt_waits_for_the_pods_that_come_after_it() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([
+        {"setWeight": 80}, {"setCanaryScale": {"replicas": 1}}, {"pause": {}},
+        {"setCanaryScale": {"replicas": 3}}, {"pause": {}},
+    ]);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    assert_eq!((weight(&world), size(&world, &second)), (80, 1));
+    let skipped = json!({"currentStepIndex": 3, "pauseConditions": null});
+    user(
+        &mut world,
+        &json!({"spec": {"paused": true}, "status": skipped}),
+    );
+    world.turn_route(20);
+    world.sleep(5.0);
+    assert_eq!((weight(&world), size(&world, &second)), (20, 1));
+    user(&mut world, &json!({"spec": {"paused": false}}));
+    world.sleep(5.0);
+    assert_eq!((weight(&world), size(&world, &second)), (80, 3));
 }

@@ -4,6 +4,7 @@
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, status, until, update, user, weight,
 };
+use crate::outcomes::stable;
 use crate::world::{NAMESPACE, Script, World};
 use jiff::SignedDuration;
 use plan::{ObjectKey, WaitingOn};
@@ -15,10 +16,6 @@ fn dynamic(steps: &Value) -> Value {
     strategy["canary"]["dynamicStableScale"] = json!(true);
     strategy["canary"]["steps"] = steps.clone();
     strategy
-}
-
-fn stable(world: &World) -> String {
-    status(world, "stableRS").as_str().unwrap().to_owned()
 }
 
 fn has_event(world: &World, reason: &str) -> bool {

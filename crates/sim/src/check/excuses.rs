@@ -2,6 +2,7 @@
 
 use super::Facts;
 use super::rules::{ACTIVE_NOT_READY, ACTIVE_TOO_FEW, ARM_TOO_SMALL, NOBODY_READY, TOO_MUCH};
+use std::cmp::Ordering;
 
 /// Whether an action that breaks a rule at a service has done what could be done: of the world
 /// before and after it, in truth and as it was seen.
@@ -39,6 +40,18 @@ fn is_rescue(rule: &str, service: &str, before: &Facts) -> bool {
         .is_none_or(|set| set.size == 0)
 }
 
+/// How the share that a service gets now compares with what it got before: weights may be parts of
+/// another whole since then. Where nothing divides the traffic, nobody knows.
+fn compare_shares(service: &str, before: &Facts, after: &Facts) -> Option<Ordering> {
+    let given = |facts: &Facts| {
+        let all = facts.weights.iter().map(|(_, weight)| i64::from(*weight));
+        let own = facts.weight(service).unwrap_or(0);
+        (i64::from(own), all.sum::<i64>())
+    };
+    let (first, last) = (given(before), given(after));
+    (first.1 > 0 && last.1 > 0).then(|| (last.0 * first.1).cmp(&(first.0 * last.1)))
+}
+
 /// Whether the canary's service has nothing but what is on record: somebody had pointed it at
 /// everybody while it held a weight for stable pods that were still to come.
 fn is_put_back(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool {
@@ -48,11 +61,21 @@ fn is_put_back(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool
     let (Some(recorded), Some(hash)) = (recorded, after.selected(service)) else {
         return false;
     };
+    // An edit may have made another whole of the one that this is a part of.
+    let of_spec = before.rollout.as_ref().and_then(|own| own.spec.canary());
+    let wholes = [
+        of_spec.map_or(100, api::CanaryStrategy::max_traffic_weight),
+        super::rules::whole_of(recorded),
+    ];
+    let is_what_it_has = |whole: i32| {
+        let share = before.share_on_record(service, whole);
+        share == Some(recorded.canary.weight)
+    };
     rule == TOO_MUCH
         && before.selected(service).is_none()
         && recorded.canary.pod_template_hash == hash
-        && before.weight(service) == Some(recorded.canary.weight)
-        && after.weight(service) == before.weight(service)
+        && wholes.into_iter().any(is_what_it_has)
+        && compare_shares(service, before, after) == Some(Ordering::Equal)
 }
 
 /// Whether a rule is about what a service leads to, and that is as it was. Pods elsewhere may have
@@ -71,9 +94,13 @@ fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool
     let arm = |facts: &Facts| {
         let hash = facts.selected(&service)?.to_owned();
         let ready = facts.ready_of(&hash);
-        Some((hash, ready, facts.weight(&service), facts.replicas()))
+        Some((hash, ready, facts.replicas()))
     };
-    arm(before) == arm(after)
+    let is_same_share = compare_shares(&service, before, after).map_or_else(
+        || before.weight(&service) == after.weight(&service),
+        Ordering::is_eq,
+    );
+    is_same_share && arm(before) == arm(after)
 }
 
 /// Whether all that an arm gets more was of no use elsewhere: shares of an experiment, whose pods
@@ -88,12 +115,13 @@ fn is_left_over(rule: &str, service: &str, before: &Facts, after: &Facts) -> boo
         let is_dead = |hash: &str| before.ready_of(hash) == 0;
         !own.contains(name) || before.selected(name).is_some_and(is_dead)
     };
+    let compare = |name: &str| compare_shares(name, before, after);
     let mut losers = before
         .weights
         .iter()
-        .filter(|(name, weight)| after.weight(name).unwrap_or(0) < *weight)
+        .filter(|(name, _)| compare(name) == Some(Ordering::Less))
         .peekable();
-    let gains = losers.peek().is_some() && after.weight(service) > before.weight(service);
+    let gains = losers.peek().is_some() && compare(service) == Some(Ordering::Greater);
     let is_same = before.selected(service) == after.selected(service);
     gains && is_same && losers.all(|(name, _)| is_useless(name))
 }

@@ -262,6 +262,13 @@ impl Facts {
         Some((weight * whole).checked_div(sum).unwrap_or(0))
     }
 
+    /// [`Self::share`], rounded up, as it is put on record: what gets a little traffic gets some.
+    pub fn share_on_record(&self, service: &str, whole: i32) -> Option<i32> {
+        let sum: i32 = self.weights.iter().map(|(_, weight)| weight).sum();
+        let weight = self.weight(service)?;
+        Some((weight * whole + sum - 1).checked_div(sum).unwrap_or(0))
+    }
+
     pub fn weight(&self, service: &str) -> Option<i32> {
         let mut weights = self.weights.iter();
         Some(weights.find(|(name, _)| name == service)?.1)

@@ -5,7 +5,8 @@
 //! view of it: nobody is blamed for what he could not have seen.
 
 use super::{Facts, SetFacts};
-use api::{PauseReason, Rollout, RolloutStatus};
+use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus, TrafficWeights};
+use engine::traffic::Record;
 use std::collections::BTreeMap;
 
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
@@ -48,9 +49,9 @@ fn blue_green(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         let rule = (ACTIVE_NOT_READY, String::new());
         found.insert(rule, 1);
     }
-    let aborted = facts.status().is_some_and(|status| status.abort);
+    let is_over = facts.status().is_some_and(is_given_up);
     let size = facts.set(hash).map_or(0, |set| set.size);
-    if !aborted && size > 0 {
+    if !is_over && size > 0 {
         let rule = (ACTIVE_TOO_FEW, String::new());
         found.insert(rule, facts.replicas() - size);
     }
@@ -63,18 +64,26 @@ fn basic(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     let floor = facts.replicas() - unavailable;
     let rule = ("available pods below the floor", String::new());
     found.insert(rule, floor - facts.available());
-    if facts
-        .status()
-        .is_some_and(|status| status.canary.weights.is_some())
-    {
-        // A router that the spec no longer names divides the traffic still, and each part keeps its
-        // pods.
+    if has_former_router(facts) {
         return;
     }
     let rule = ("more pods than the surge allows", String::new());
     let pods: i32 = facts.sets.iter().map(|set| set.size).sum();
     found.insert(rule, pods - facts.replicas() - surge);
     services(facts, rollout, found);
+}
+
+/// Whether a router that the spec no longer names divides the traffic still, and each part keeps
+/// its pods: the status has its weights until it has given them back. They go at once with a route
+/// that is lost; that one stays on record, and divides the traffic again when it is back.
+pub(super) fn has_former_router(facts: &Facts) -> bool {
+    let Some(rollout) = facts.rollout.as_ref() else {
+        return false;
+    };
+    let status = rollout.status.as_ref();
+    let is_weighed = status.is_some_and(|status| status.canary.weights.is_some());
+    let is_on_record = Record::stored_text(rollout, status).is_some();
+    is_weighed || (is_on_record && !facts.weights.is_empty())
 }
 
 /// Without a router, a service leads to pods that answer, if those do that it is to lead to: the
@@ -88,7 +97,8 @@ fn services(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         return;
     }
     let (stable, current) = (&status.stable_rs, &status.current_pod_hash);
-    let of_canary = if status.abort { stable } else { current };
+    let is_over = is_given_up(status);
+    let of_canary = if is_over { stable } else { current };
     let services = [
         (&canary.canary_service, [of_canary, of_canary]),
         (&canary.stable_service, [stable, current]),
@@ -104,6 +114,14 @@ fn services(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         let rule = (NOBODY_READY, service.clone());
         found.insert(rule, i32::from(facts.ready_of(selected) == 0 && may_go));
     }
+}
+
+/// Whether an update was aborted. Who promotes it in full after that takes the abort back, which
+/// may stay on record until the status can be stored; an abort that nobody has seen yet is the
+/// later word.
+pub(super) fn is_given_up(status: &RolloutStatus) -> bool {
+    let is_taken_back = status.promote_full && status.aborted_at.is_some();
+    status.abort && !is_taken_back
 }
 
 /// Whether an update may not move: a user has paused it, or an analysis could not tell.
@@ -241,7 +259,7 @@ pub(super) fn scale_in_force(rollout: &Rollout, status: &RolloutStatus) -> Optio
 }
 
 /// Whether an update to `new` is a way back within the `rollbackWindow`: few enough revisions lie
-/// between it and the younger stable one. What somebody has aborted stays so.
+/// between it and the younger stable one.
 pub(super) fn is_within_window(
     rollout: &Rollout,
     (facts, status): (&Facts, &RolloutStatus),
@@ -258,7 +276,7 @@ pub(super) fn is_within_window(
         .sets
         .iter()
         .filter(|set| from < set.age() && set.age() < to);
-    !status.abort && from < to && (between.count() as i32) < revisions
+    from < to && (between.count() as i32) < revisions
 }
 
 /// The step that the stored status is at.
@@ -334,24 +352,45 @@ pub(super) fn is_stable_gone(facts: &Facts) -> bool {
     status.is_some_and(|status| is_gone(&status.stable_rs))
 }
 
+/// The whole that weights on record are parts of, as far as they add up: an edit of
+/// `maxTrafficWeight` may have made another one since.
+pub(super) fn whole_of(weights: &TrafficWeights) -> i32 {
+    let additional = weights.additional.iter().map(|own| own.weight);
+    weights.canary.weight + weights.stable.weight + additional.sum::<i32>()
+}
+
+/// The canary's weight on record as a part of `whole`, rounded up. What adds up to something else
+/// may have been a part of that, or of what routers that differ gave it; what is more than all of
+/// the present whole is of another one for certain.
+pub(super) fn weight_on_record(status: &RolloutStatus, whole: i32) -> i32 {
+    let Some(weights) = status.canary.weights.as_ref() else {
+        return 0;
+    };
+    let (weight, sum) = (weights.canary.weight, i64::from(whole_of(weights)));
+    let parts = i64::from(weight) * i64::from(whole) + sum - 1;
+    let part = parts.checked_div(sum).unwrap_or(0) as i32;
+    if weight > whole {
+        part
+    } else {
+        part.max(weight)
+    }
+}
+
 /// The weight of the last `setWeight` up to the current step.
 pub(super) fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     let Some(status) = facts.status() else {
         return 0;
     };
     let steps = rollout.spec.canary_steps();
-    if status.abort {
+    let canary = rollout.spec.canary();
+    let whole = canary.map_or(100, CanaryStrategy::max_traffic_weight);
+    if is_given_up(status) {
         // What the stable pods cannot take yet stays where it is; it never becomes more.
-        let recorded = status.canary.weights.as_ref();
-        return recorded.map_or(0, |weights| weights.canary.weight);
+        return weight_on_record(status, whole);
     }
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
     if index >= steps.len() || status.promote_full {
-        let max_weight = rollout
-            .spec
-            .canary()
-            .map(api::CanaryStrategy::max_traffic_weight);
-        return max_weight.unwrap_or(100);
+        return whole;
     }
     steps[..=index]
         .iter()

@@ -161,9 +161,8 @@ impl Change<'_> {
             && set.hash != before.stable_rs
             && before.current_step_hash == self.after.current_step_hash
             && self.seen.set(&before.stable_rs).is_some();
-        // A router that the spec no longer names divides the traffic still. Who asks for all of an
-        // update at once means that of an aborted one as well.
-        let is_free = before.promote_full || before.canary.weights.is_some();
+        // Who asks for all of an update at once means that of an aborted one as well.
+        let is_free = before.promote_full || super::rules::has_former_router(self.seen);
         if !is_canary || is_halted || is_free {
             return None;
         }

@@ -7,6 +7,7 @@ use super::{
 use crate::ground::{Ground, Light, Pace};
 use crate::object::{Id, Kind, Object};
 use crate::view::View;
+use api::constants::REVISION_ANNOTATION;
 use api::{Rollout, RolloutStatus};
 use plan::{Action, Guard};
 use serde_json::{Value, json};
@@ -18,7 +19,8 @@ struct Case {
     seen: Facts,
 }
 
-/// `status` beside what every update has; `sets` with all their pods ready; where services lead.
+/// `status` beside what every update has; `sets` with all their pods ready, the oldest first; where
+/// services lead.
 fn case(
     strategy: &Value,
     status: &Value,
@@ -39,13 +41,14 @@ fn case(
         "status": structural::patch::merge(&told, status),
     });
     let rollout = ground.create(0, rollout).expect("the store takes it");
-    for (hash, size) in sets {
+    for (revision, (hash, size)) in (1_i32..).zip(sets) {
         let set = json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
                 "name": format!("app-{hash}"),
                 "labels": {"rollouts-pod-template-hash": hash},
+                "annotations": {REVISION_ANNOTATION: revision.to_string()},
                 "ownerReferences": [{
                     "apiVersion": "argoproj.io/v1alpha1",
                     "kind": "Rollout",
@@ -195,6 +198,31 @@ fn other_steps_begin_with_the_first() {
     assert_eq!(edited.breaches(&again), [""; 0]);
 }
 
+/// With the abort goes what kept a way back within the `rollbackWindow` at its steps.
+#[test]
+fn an_aborted_way_back_skips_no_steps_before_it_begins_anew() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let told = |status: &Value, changes: &Value| {
+        let sets = [("new", 3), ("old", 3)];
+        let mut case = case(&basic(&steps), status, sets, &[]);
+        let spec = &mut Arc::make_mut(&mut case.planned).spec;
+        let window = json!({"revisions": 1});
+        spec.rollback_window = serde_json::from_value(window).expect("it is a window");
+        case.breaches(changes)
+    };
+    let goes_on = json!({"currentStepIndex": 0, "currentStepHash": "a"});
+    let aborted = json!({"abort": true, "currentStepIndex": 0, "currentStepHash": "a"});
+    let skipped = json!({"currentStepIndex": 2});
+    assert_eq!(told(&goes_on, &skipped), [""; 0]);
+    let what = "the step index goes from 0 to 2";
+    assert_eq!(told(&aborted, &skipped), [what]);
+    let mut others = json!({"currentStepIndex": 2, "currentStepHash": "b"});
+    let what = "a list of other steps begins at step 2 of 2";
+    assert_eq!(told(&aborted, &others), [what]);
+    others["abort"] = Value::Null;
+    assert_eq!(told(&aborted, &others), [""; 0]);
+}
+
 #[test]
 fn only_people_end_the_pause_of_an_analysis_that_could_not_tell() {
     let reason = "InconclusiveAnalysisRun";
@@ -204,6 +232,50 @@ fn only_people_end_the_pause_of_an_analysis_that_could_not_tell() {
     let told = doubtful.breaches(&json!({"pauseConditions": null}));
     let what = format!("the pause {reason} ends though nobody ended it");
     assert_eq!(told, [what]);
+}
+
+/// Of a whole of ten, somebody has turned 6.9 to the canary's service.
+#[test]
+fn a_part_that_was_turned_in_a_users_pause_is_on_record_rounded_up() {
+    let mut strategy = routed(false);
+    strategy["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(10);
+    let mut turned = case(&strategy, &json!({}), BOTH, &[]);
+    Arc::make_mut(&mut turned.planned).spec.paused = Some(true);
+    turned.seen.weights = vec![("stable".to_owned(), 31), ("canary".to_owned(), 69)];
+    let recorded = |weight: i32| {
+        let to_canary = json!({"weight": weight});
+        turned.breaches(&json!({"canary": {"weights": {"canary": to_canary, "stable": {}}}}))
+    };
+    assert_eq!(recorded(7), [""; 0]);
+    let what = "the canary's weight goes from 0 to 8 in a user's pause";
+    assert_eq!(recorded(8), [what]);
+}
+
+/// An edit has made another whole of the one that the weights on record are parts of.
+#[test]
+fn a_users_pause_holds_a_share_whatever_whole_it_is_a_part_of() {
+    let told = |(weight, rest): (i32, i32), whole: i32, after: i32| {
+        let mut strategy = routed(false);
+        strategy["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(whole);
+        let weights = json!({"canary": {"weight": weight}, "stable": {"weight": rest}});
+        let status = json!({"canary": {"weights": weights}});
+        let mut case = case(&strategy, &status, BOTH, &[]);
+        Arc::make_mut(&mut case.planned).spec.paused = Some(true);
+        case.seen.weights = vec![("stable".to_owned(), rest), ("canary".to_owned(), weight)];
+        case.breaches(&json!({"canary": {"weights": {"canary": {"weight": after}}}}))
+    };
+    let goes = |from: i32, to: i32| {
+        format!("the canary's weight goes from {from} to {to} in a user's pause")
+    };
+    assert_eq!(told((61, 39), 2000, 1220), [""; 0]);
+    assert_eq!(told((61, 39), 2000, 1240), [goes(61, 1240)]);
+    assert_eq!(told((1220, 780), 100, 61), [""; 0]);
+    assert_eq!(told((1220, 780), 100, 78), [goes(1220, 78)]);
+    // Nothing is told anew of a spec that makes no sense.
+    assert_eq!(told((1220, 780), 100, 1220), [""; 0]);
+    // Routers that differ give more than all.
+    assert_eq!(told((63, 60), 100, 62), [""; 0]);
+    assert_eq!(told((63, 60), 100, 64), [goes(63, 64)]);
 }
 
 #[test]
@@ -251,6 +323,36 @@ fn a_canary_without_a_router_gets_the_pods_of_its_step() {
     );
     let done = json!({"currentStepIndex": 1});
     assert_eq!(case(&basic(&steps), &done, sets, &[]).size("new", 2), None);
+}
+
+/// An edit has made another whole of the hundred that the route's weights are parts of.
+#[test]
+fn a_step_ends_with_more_than_its_weight_in_parts_of_its_own_whole() {
+    let told = |(step, whole): (i32, i32), stable: i32, weight: i32| {
+        let mut strategy = routed(false);
+        let canary = &mut strategy["canary"];
+        canary["trafficRouting"]["maxTrafficWeight"] = json!(whole);
+        canary["steps"] = json!([{"setWeight": step}, {"pause": {}}]);
+        let lead = [("canary", "new"), ("stable", "old")];
+        let sets = [("old", stable), ("new", 3)];
+        let mut case = case(&strategy, &json!({"currentStepIndex": 0}), sets, &lead);
+        case.seen.weights = vec![
+            ("canary".to_owned(), weight),
+            ("stable".to_owned(), 100 - weight),
+        ];
+        case.breaches(&json!({"currentStepIndex": 1}))
+    };
+    let ends_at = |weight: i32, step: i32| {
+        format!("setWeight step 0 ends at Some({weight}) instead of {step}")
+    };
+    // No stable pod answers: 62 of 100 are 1240 of 2000, and between 6 and 7 of 10.
+    assert_eq!(told((840, 2000), 0, 62), [""; 0]);
+    assert_eq!(told((1240, 2000), 0, 62), [ends_at(62, 1240)]);
+    assert_eq!(told((6, 10), 0, 62), [""; 0]);
+    assert_eq!(told((7, 10), 0, 62), [ends_at(62, 7)]);
+    // Two would have to, for what the step leaves them.
+    assert_eq!(told((400, 2000), 1, 62), [""; 0]);
+    assert_eq!(told((400, 2000), 2, 62), [ends_at(62, 400)]);
 }
 
 #[test]
@@ -479,9 +581,9 @@ fn what_is_a_rescue_as_it_was_seen_is_nobodys_fault() {
 /// The weight waits for stable pods, and somebody has pointed the canary's service at everybody.
 #[test]
 fn what_is_on_record_is_put_back() {
-    let told = |hash: &str, now: i32| {
-        let recorded = json!({"weight": 88, "serviceName": "canary", "podTemplateHash": hash});
-        let rest = json!({"weight": 12, "serviceName": "stable", "podTemplateHash": "old"});
+    let told = |hash: &str, (own, rest): (i32, i32), now: i32| {
+        let recorded = json!({"weight": own, "serviceName": "canary", "podTemplateHash": hash});
+        let rest = json!({"weight": rest, "serviceName": "stable", "podTemplateHash": "old"});
         let weights = json!({"canary": recorded, "stable": rest});
         let status = json!({"currentStepIndex": 0, "canary": {"weights": weights}});
         let facts = |lead: &[(&str, &str)], weight| {
@@ -498,8 +600,165 @@ fn what_is_on_record_is_put_back() {
         let after = facts(&[("stable", "old"), ("canary", "new")], now);
         compared((&before, &after), (&before, &after))
     };
-    assert_eq!(told("new", 88), [""; 0]);
+    assert_eq!(told("new", (88, 12), 88), [""; 0]);
     let rule = "the canary gets more than its step allows";
-    assert_eq!(told("other", 88), [rule]);
-    assert_eq!(told("new", 90), [rule]);
+    assert_eq!(told("other", (88, 12), 88), [rule]);
+    assert_eq!(told("new", (88, 12), 90), [rule]);
+    // An edit has made another whole since then.
+    assert_eq!(told("new", (1760, 240), 88), [""; 0]);
+    assert_eq!(told("new", (1740, 260), 88), [rule]);
+}
+
+/// Both may be on record for a while, until the status can be stored.
+#[test]
+fn a_full_promotion_after_an_abort_may_have_all_of_the_weight() {
+    let told = |status: &Value| {
+        let facts = |weight| {
+            let lead = [("stable", "old"), ("canary", "new")];
+            let mut facts = case(&routed(true), status, BOTH, &lead).seen;
+            facts.weights = vec![
+                ("canary".to_owned(), weight),
+                ("stable".to_owned(), 100 - weight),
+            ];
+            facts
+        };
+        let (before, after) = (facts(40), facts(100));
+        compared((&before, &after), (&before, &after))
+    };
+    let aborted = json!({"abort": true, "abortedAt": "2030-01-01T00:00:00Z"});
+    let rule = "the canary gets more than its step allows";
+    assert_eq!(told(&aborted), [rule]);
+    // An abort that nobody has seen yet is the later word.
+    let unseen = json!({"abort": true, "promoteFull": true});
+    assert_eq!(told(&unseen), [rule]);
+    let promoted = structural::patch::merge(&aborted, &json!({"promoteFull": true}));
+    assert_eq!(told(&promoted), [""; 0]);
+}
+
+/// It is taken back by a full promotion after it, and takes back one that it comes after.
+#[test]
+fn an_abort_and_a_full_promotion_are_judged_by_the_later_one() {
+    let told = |status: &Value, changes: &Value| {
+        let status = structural::patch::merge(&json!({"currentStepIndex": 0}), status);
+        let steps = json!([{"setCanaryScale": {"replicas": 1}}, {"setWeight": 20}]);
+        case(&basic(&steps), &status, BOTH, &[]).breaches(changes)
+    };
+    let last = json!({"abort": true, "promoteFull": true});
+    let first = structural::patch::merge(&last, &json!({"abortedAt": "2030-01-01T00:00:00Z"}));
+    for (changes, what) in [
+        (
+            json!({"currentStepIndex": 1}),
+            "step 0 ends in an aborted update",
+        ),
+        (json!({"abort": false}), "an abort is forgotten"),
+        (
+            json!({"stableRS": "new", "currentStepIndex": 2}),
+            "new becomes stable though it was aborted",
+        ),
+    ] {
+        assert_eq!(told(&first, &changes), [""; 0]);
+        assert_eq!(told(&last, &changes), [what]);
+    }
+}
+
+#[test]
+fn only_an_abort_leads_back_to_fewer_active_pods() {
+    let strategy = json!({"blueGreen": {"activeService": "active"}});
+    let told = |status: &Value| {
+        let sets = [("old", 2), ("new", 3)];
+        let facts = |active: &str| case(&strategy, status, sets, &[("active", active)]).seen;
+        let (before, after) = (facts("new"), facts("old"));
+        compared((&before, &after), (&before, &after))
+    };
+    let aborted = json!({"abort": true, "abortedAt": "2030-01-01T00:00:00Z"});
+    assert_eq!(told(&aborted), [""; 0]);
+    let rule = "the active pods are fewer than the replicas";
+    assert_eq!(told(&json!({})), [rule]);
+    let promoted = structural::patch::merge(&aborted, &json!({"promoteFull": true}));
+    assert_eq!(told(&promoted), [rule]);
+}
+
+/// An edit has made another whole of the one that the weights on record are parts of.
+#[test]
+fn after_an_abort_a_share_never_becomes_more_whatever_whole_it_is_a_part_of() {
+    let told = |(weight, rest): (i32, i32), whole: i32, (had, has): (i32, i32)| {
+        let weights = json!({"canary": {"weight": weight}, "stable": {"weight": rest}});
+        let aborted = "2030-01-01T00:00:00Z";
+        let status = json!({"abort": true, "abortedAt": aborted, "canary": {"weights": weights}});
+        let facts = |weight: i32| {
+            let mut strategy = routed(false);
+            strategy["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(whole);
+            let lead = [("stable", "old"), ("canary", "new")];
+            let mut facts = case(&strategy, &status, BOTH, &lead).seen;
+            facts.weights = vec![
+                ("canary".to_owned(), weight),
+                ("stable".to_owned(), whole - weight),
+            ];
+            facts
+        };
+        let (before, after) = (facts(had), facts(has));
+        compared((&before, &after), (&before, &after))
+    };
+    let rule = "the canary gets more than its step allows";
+    assert_eq!(told((1220, 780), 100, (61, 61)), [""; 0]);
+    assert_eq!(told((1220, 780), 100, (61, 62)), [rule]);
+    assert_eq!(told((61, 39), 2000, (1210, 1220)), [""; 0]);
+    assert_eq!(told((61, 39), 2000, (1210, 1221)), [rule]);
+}
+
+/// The canary's service had as much, and of three stable pods one answers.
+#[test]
+fn the_same_number_of_less_is_another_share() {
+    let lead = [("canary", "new"), ("stable", "old")];
+    let facts = |to_canary: i32| {
+        let mut facts = weighed([("old", 1), ("new", 3)], &lead, to_canary);
+        facts.weights[1].1 = 80;
+        facts
+    };
+    let (before, after) = (facts(80), facts(10));
+    let rule = "an arm has fewer ready pods than its weight needs";
+    let broken = compared((&before, &after), (&before, &after));
+    assert_eq!(broken, [rule]);
+}
+
+/// What a route of two parts looks like that the spec does not name.
+fn bring_route(facts: &mut Facts, is_on_record: bool) {
+    facts.weights = vec![("stable".to_owned(), 54), ("canary".to_owned(), 46)];
+    if is_on_record {
+        let rollout = facts.rollout.as_mut().map(Arc::make_mut);
+        let name = api::constants::ROUTES_ANNOTATION.to_owned();
+        let annotations = Some([(name, "{}".to_owned())].into());
+        rollout.expect("it is there").metadata.annotations = annotations;
+    }
+}
+
+/// It was lost when its router was given up, so that the status has no weights of it.
+#[test]
+fn a_route_on_record_that_is_back_needs_pods_above_the_surge() {
+    let steps = json!([{"setWeight": 34}]);
+    let status = json!({"currentStepIndex": 0});
+    let seen = |old: i32| case(&basic(&steps), &status, [("old", old), ("new", 2)], &[]).seen;
+    let told = |is_on_record: bool| {
+        let (mut before, mut after) = (seen(2), seen(3));
+        bring_route(&mut before, is_on_record);
+        bring_route(&mut after, is_on_record);
+        compared((&before, &after), (&before, &after))
+    };
+    let rule = "more pods than the surge allows";
+    assert_eq!(told(true), [""; 0]);
+    assert_eq!(told(false), [rule]);
+    // As long as it is away, nothing divides the traffic.
+    let away = |old: i32| {
+        let mut facts = seen(old);
+        bring_route(&mut facts, true);
+        facts.weights.clear();
+        facts
+    };
+    let (before, after) = (away(2), away(3));
+    assert_eq!(compared((&before, &after), (&before, &after)), [rule]);
+    // The new pods may have to take all of the traffic.
+    let mut back = case(&basic(&steps), &status, [("old", 2), ("new", 1)], &[]);
+    assert!(back.size("new", 3).is_some());
+    bring_route(&mut back.seen, true);
+    assert_eq!(back.size("new", 3), None);
 }

@@ -87,10 +87,19 @@ impl Change<'_> {
         }
     }
 
-    /// Whether the current revision is one to go back to at once.
+    /// Whether the update begins anew: with another revision, or with other steps.
+    fn is_anew(&self, before: &RolloutStatus) -> bool {
+        before.current_pod_hash != self.after.current_pod_hash
+            || before.current_step_hash != self.after.current_step_hash
+    }
+
+    /// Whether the current revision is one to go back to at once. What somebody has aborted stays
+    /// so; but who begins anew takes the abort back (rollouts.md §3.15), as a retry does.
     pub(super) fn is_within_window(&self, before: &RolloutStatus) -> bool {
         let new = &self.after.current_pod_hash;
-        super::rules::is_within_window(self.planned, (self.seen, before), new)
+        let is_taken_back = self.is_anew(before) && !self.after.abort;
+        let stays_aborted = before.abort && !is_taken_back;
+        !stays_aborted && super::rules::is_within_window(self.planned, (self.seen, before), new)
     }
 
     fn generation(&self) -> Option<String> {
@@ -110,7 +119,7 @@ impl Change<'_> {
     fn start(&self, before: &RolloutStatus) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let is_new = before.current_pod_hash != self.after.current_pod_hash;
-        let begins = is_new || before.current_step_hash != self.after.current_step_hash;
+        let begins = self.is_anew(before);
         let index = usize::try_from(self.after.current_step_index.unwrap_or(0)).ok()?;
         let mut done = steps.get(..index)?.iter().zip(0..);
         let skips = done.any(|(step, number)| {
@@ -135,8 +144,7 @@ impl Change<'_> {
 
     /// What a user has paused does not move on.
     fn paused(&self, before: &RolloutStatus) -> Option<String> {
-        let same = before.current_pod_hash == self.after.current_pod_hash
-            && before.current_step_hash == self.after.current_step_hash;
+        let same = !self.is_anew(before);
         // The window is there for those who want back at once.
         let in_window = self.is_within_window(before);
         let asked = self.after.abort || before.abort || before.promote_full || in_window;
@@ -168,16 +176,16 @@ impl Change<'_> {
         let index_before = usize::try_from(index(before)).unwrap_or(0);
         let mut done = steps[..steps.len().min(index_before)].iter().rev();
         let given = done.find_map(|step| step.set_weight).unwrap_or(0);
-        // What the route says, whoever turned it, is recorded while it may not move.
+        // What the route says, whoever turned it, is recorded while it may not move. Of another
+        // whole, parts are rounded up.
         let service = canary_service(self.planned, Some(before)).unwrap_or_default();
-        let whole = self
-            .planned
-            .spec
-            .canary()
-            .map(CanaryStrategy::max_traffic_weight);
-        let live = self.seen.share(service, whole.unwrap_or(100)).unwrap_or(0);
-        let allowed = weight(before).max(given).max(live);
-        (updates && !alone && weight(self.after) > allowed).then(|| {
+        let canary = self.planned.spec.canary();
+        let whole = canary.map_or(100, CanaryStrategy::max_traffic_weight);
+        let live = self.seen.share_on_record(service, whole).unwrap_or(0);
+        let had = super::rules::weight_on_record(before, whole);
+        let allowed = had.max(given).max(live);
+        let is_changed = weight(self.after) != weight(before);
+        (updates && !alone && is_changed && weight(self.after) > allowed).then(|| {
             format!(
                 "the canary's weight goes from {} to {} in a user's pause",
                 weight(before),
@@ -188,8 +196,7 @@ impl Change<'_> {
 
     /// Only people decide where analyses and experiments could not.
     fn undecided(&self, before: &RolloutStatus) -> Option<String> {
-        let same = before.current_pod_hash == self.after.current_pod_hash
-            && before.current_step_hash == self.after.current_step_hash;
+        let same = !self.is_anew(before);
         let promoted = self.after.stable_rs == self.after.current_pod_hash;
         let asked = self.after.abort || before.promote_full || self.is_within_window(before);
         if !same || promoted || asked {
@@ -207,8 +214,7 @@ impl Change<'_> {
     fn step(&self, before: &RolloutStatus, pauses: &Pauses) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let count = steps.len() as i32;
-        let same = before.current_pod_hash == self.after.current_pod_hash
-            && before.current_step_hash == self.after.current_step_hash;
+        let same = !self.is_anew(before);
         if count == 0 || !same {
             return None;
         }
@@ -229,14 +235,14 @@ impl Change<'_> {
         if to != from + 1 {
             return Some(format!("the step index goes from {from} to {to}"));
         }
-        if before.abort && !before.promote_full {
+        if super::rules::is_given_up(before) {
             return Some(format!("step {from} ends in an aborted update"));
         }
         self.step_end(before, from, pauses)
     }
 
     /// Whether a step may end with another weight than its own.
-    fn may_differ(&self, before: &RolloutStatus, (live, weight): (Option<i32>, i32)) -> bool {
+    fn may_differ(&self, before: &RolloutStatus, (service, weight): (&str, i32)) -> bool {
         let new = self.seen.set(&self.after.current_pod_hash);
         let scale = super::rules::scale_in_force(self.planned, before);
         let starved = scale.is_some() && new.is_none_or(|set| set.size == 0);
@@ -254,6 +260,8 @@ impl Change<'_> {
         let done = steps.iter().take(index.saturating_add(1));
         let given = done.filter_map(|step| step.set_weight).max();
         let most = given.map_or(weight, |given| given.max(weight));
+        // While the weight waits, the route may have parts of a whole from before an edit.
+        let live = self.seen.share_on_record(service, whole);
         let stable = self.seen.set(&before.stable_rs);
         let alone = stable.is_none_or(|set| match set.ready {
             0 => live > Some(weight),
@@ -284,12 +292,12 @@ impl Change<'_> {
             let scale = super::rules::scale_in_force(self.planned, before);
             let canary = self.planned.spec.canary()?;
             if self.planned.spec.traffic_routing().is_some() {
-                let service = canary_service(self.planned, Some(before));
-                let live = self.seen.weight(service.unwrap_or_default());
+                let service = canary_service(self.planned, Some(before)).unwrap_or_default();
+                let live = self.seen.weight(service);
                 let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
                 let scaled = scale.map(|own| own.pods(self.seen, canary.max_traffic_weight()));
                 let needed = scaled.map_or(needed, |pods| needed.min(pods));
-                if live != Some(weight) && !self.may_differ(before, (live, weight)) {
+                if live != Some(weight) && !self.may_differ(before, (service, weight)) {
                     return Some(format!(
                         "setWeight step {index} ends at {live:?} instead of {weight}"
                     ));
@@ -372,10 +380,9 @@ impl Change<'_> {
         }
         // Who gives an update up, and says nothing else, does not get it. Other steps begin it anew
         // (rollouts.md §3.8), and if there are none of them it may be complete at once.
-        let is_anew = before.current_step_hash != self.after.current_step_hash;
-        let is_given_up =
-            before.abort && !before.promote_full && !is_anew && self.seen.set(old).is_some();
-        if is_given_up && *new == before.current_pod_hash && self.planned.spec.canary().is_some() {
+        let is_given_up = super::rules::is_given_up(before) && !self.is_anew(before);
+        let stays_so = is_given_up && self.seen.set(old).is_some();
+        if stays_so && *new == before.current_pod_hash && self.planned.spec.canary().is_some() {
             return Some(format!("{new} becomes stable though it was aborted"));
         }
         if self.planned.spec.blue_green().is_some() {
@@ -404,11 +411,9 @@ impl Change<'_> {
         if self.after.abort && !before.abort && !self.evidence.failed && !self.is_too_late(before) {
             return Some("an update is aborted for no reason".to_owned());
         }
-        let moved_on = before.current_pod_hash != self.after.current_pod_hash
-            || self.after.stable_rs == self.after.current_pod_hash
-            || before.promote_full
-            || before.current_step_hash != self.after.current_step_hash;
-        (!self.after.abort && before.abort && !moved_on).then(|| "an abort is forgotten".to_owned())
+        let moved_on = self.is_anew(before) || self.after.stable_rs == self.after.current_pod_hash;
+        let is_forgotten = super::rules::is_given_up(before) && !self.after.abort && !moved_on;
+        is_forgotten.then(|| "an abort is forgotten".to_owned())
     }
 
     /// Whether the update may be given up because it takes too long: nothing has moved for

@@ -11,7 +11,28 @@ impl Context<'_> {
         }
         let target = self.preview_target();
         self.scale_new(target);
+        if self.is_halted() {
+            self.size_superseded_in_a_halt();
+        }
         self.scale_down_superseded();
+    }
+
+    /// A halt leaves the services where they are. What the active one leads to follows
+    /// `spec.replicas`, superseded or not, and comes back from nothing; of the others none keeps a
+    /// pod when that is nothing.
+    fn size_superseded_in_a_halt(&mut self) {
+        let (active, replicas) = (self.active_selector(), self.replicas());
+        for index in self.others() {
+            let set = &self.sets[index];
+            let is_active = !active.is_empty() && set.hash() == active;
+            let has_pods = set.replicas > 0;
+            let was_emptied = set.desired_annotation() == Some(0);
+            if is_active && (has_pods || was_emptied) {
+                self.scale(index, replicas);
+            } else if replicas == 0 && has_pods {
+                self.scale(index, 0);
+            }
+        }
     }
 
     /// How many pods the new set should have now.

@@ -4,7 +4,6 @@
 use super::new_experiment::Request;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
-use crate::rollout::replica_set::OwnedSet;
 use crate::rollout::time::plus_seconds;
 use api::constants::{HASH_LABEL, condition, reason};
 use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightDestination};
@@ -35,9 +34,13 @@ impl Context<'_> {
         })
     }
 
-    /// The Experiment that the stored status names, if it belongs to the current step.
+    /// The Experiment that the stored status names, if it belongs to the current step. One from
+    /// before an abort does not: it was cut short, and a retry takes a new one.
     pub(super) fn current_experiment(&self) -> Option<Arc<Experiment>> {
         self.current_step()?.experiment.as_ref()?;
+        if self.stored.aborted_at.is_some() {
+            return None;
+        }
         let stored = &self.stored.canary.current_experiment;
         let of_step = stored
             .strip_prefix(&self.experiment_base_name())
@@ -67,6 +70,9 @@ impl Context<'_> {
     /// The name of the Experiment of the current step.
     fn experiment_outcome(&mut self) -> Option<String> {
         let step = self.current_step()?.experiment.clone()?;
+        if self.is_abort_unrecorded() {
+            return Some(self.stored.canary.current_experiment.clone());
+        }
         if self.is_aborted()
             || self.is_promote_full()
             || self.is_fully_promoted()
@@ -195,10 +201,9 @@ impl Context<'_> {
             owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
                 && own_hash.is_some_and(|own| own == hash)
         };
-        let own = self.snapshot.replica_sets.iter().filter(is_own);
-        let own: Vec<OwnedSet> = own.map(|set| OwnedSet::new(Arc::clone(set))).collect();
-        let is_ready = |set: &OwnedSet| set.ready().min(set.live_replicas()) > 0;
-        own.is_empty() || own.iter().any(is_ready)
+        let sets = self.snapshot.replica_sets.iter();
+        let mut own = sets.filter(is_own).peekable();
+        own.peek().is_none() || own.any(|set| has_ready_pods(set))
     }
 
     /// What the steps want them to get while the Experiment says that it is running.
@@ -295,6 +300,14 @@ impl Context<'_> {
             .get("containerPort")?
             .as_i64()
     }
+}
+
+/// Whether a ReplicaSet has ready pods among those that its size leaves it.
+fn has_ready_pods(set: &ReplicaSet) -> bool {
+    let (spec, status) = (set.spec.as_ref(), set.status.as_ref());
+    let size = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let ready = status.and_then(|status| status.ready_replicas);
+    ready.unwrap_or(0).min(size) > 0
 }
 
 /// The Service that an Experiment says it has made for a template.

@@ -9,8 +9,16 @@ use crate::rollout::replica_set::OwnedSet;
 impl Context<'_> {
     /// A halt keeps the update where it is: the arms follow `spec.replicas` with the parts that
     /// they have (the peer's stay what they are). But where traffic moves all the same, because one
-    /// arm answers no more, the other one gets the pods for it.
+    /// arm answers no more, the other one gets the pods for it. Who scales to nothing means the
+    /// pods of superseded revisions as well.
     pub(super) fn size_in_a_halt(&mut self) {
+        if self.replicas() == 0 {
+            let mut others = self.others();
+            others.retain(|&index| self.sets[index].replicas > 0);
+            for index in others {
+                self.scale(index, 0);
+            }
+        }
         if self.is_stable_lost() {
             self.size_without_stable();
             return;
@@ -52,6 +60,10 @@ impl Context<'_> {
     /// where a router divides the traffic, the superseded one that has all of it. Otherwise it is
     /// the new one.
     fn last_set_standing(&self) -> Option<usize> {
+        if self.replicas() == 0 {
+            // None of the superseded ones is to stand.
+            return self.new;
+        }
         if self.is_basic_canary() {
             // Of equals, the last.
             let sets = self.others().into_iter().chain(self.new);
@@ -84,8 +96,17 @@ impl Context<'_> {
         } else {
             self.routed_parts(new, stable)
         };
-        self.scale(stable, sizes.stable);
-        self.scale(new, sizes.new);
+        // Without a router, pods go before others come, or both would add up to more than the surge
+        // allows. What is to come is still told to be of another whole, and gets its part when the
+        // next pass sees the others gone.
+        let goes = |index: usize, size: i32| size < self.sets[index].replicas;
+        let is_going = goes(stable, sizes.stable) || goes(new, sizes.new);
+        let waits = self.is_basic_canary() && is_going;
+        for (index, size) in [(stable, sizes.stable), (new, sizes.new)] {
+            if !waits || size <= self.sets[index].replicas {
+                self.scale(index, size);
+            }
+        }
     }
 
     /// `spec.replicas` of the Rollout when a ReplicaSet got its size.
@@ -99,10 +120,15 @@ impl Context<'_> {
         let arm = |index: usize| Arm {
             pods: self.sets[index].replicas,
             of: self.scaled_for(index),
-            available: self.sets[index].staying(),
+            available: self.sets[index].lasting(),
             is_selected: self.leads_a_service(index),
         };
         let others = self.others().into_iter().map(|index| &self.sets[index]);
+        // Scaled to nothing, no parts are left: what the steps before have given says what they
+        // were. One pod has no parts: each arm gets one if the surge allows it.
+        let max_weight = self.canary().max_traffic_weight();
+        let extra = if self.replicas() == 1 { surge } else { 0 };
+        let given = self.weight_before_step();
         let proportion = Proportion {
             replicas: self.replicas(),
             surge,
@@ -111,20 +137,9 @@ impl Context<'_> {
             stable: arm(stable),
             others: others.clone().map(|set| set.replicas).sum(),
             others_available: others.map(OwnedSet::lasting).sum(),
+            from_nothing: split::approximate(self.replicas(), given, max_weight, extra),
         };
-        if proportion.new.of > 0 && proportion.stable.of > 0 {
-            return proportion.split();
-        }
-        // Scaled to nothing, no parts are left: what the steps before have given says what they
-        // were. One pod has no parts: each arm gets one if the surge allows it.
-        let max_weight = self.canary().max_traffic_weight();
-        let surge = if self.replicas() == 1 { surge } else { 0 };
-        split::approximate(
-            self.replicas(),
-            self.weight_before_step(),
-            max_weight,
-            surge,
-        )
+        proportion.split()
     }
 
     /// Whether one of the canary's services is seen to lead to a ReplicaSet.
@@ -136,16 +151,21 @@ impl Context<'_> {
         selected.any(|service| !hash.is_empty() && self.live_selector(service) == hash)
     }
 
-    /// Each arm has its part, and no less than what the routers give it needs.
+    /// Each arm has its part, and no less than what the routers give it needs, be it since before
+    /// or with this pass: the traffic of a superseded revision goes back to as many stable pods as
+    /// can take it, and those are then to stay.
     fn routed_parts(&self, new: usize, stable: usize) -> Split {
         let replicas = self.replicas();
         let canary = self.canary();
-        let recorded = self.stored.canary.weights.as_ref();
-        let told = recorded.map_or((0, 0), |all| (all.canary.weight, all.stable.weight));
+        let told = self.stored.canary.weights.iter().chain(&self.weights);
+        let told = told.fold((0, 0), |most: (i32, i32), all| {
+            let (canary, stable) = (all.canary.weight, all.stable.weight);
+            (most.0.max(canary), most.1.max(stable))
+        });
         let seen = self.observed_weights();
         let seen = seen.map_or((0, 0), |seen| (seen.canary, seen.stable));
         let max_weight = canary.max_traffic_weight();
-        // What is stored may be of a larger whole, from before somebody made that smaller.
+        // What is stored may be anything: a status is written by others, too.
         let (to_canary, to_stable) = (told.0.max(seen.0).min(max_weight), told.1.max(seen.1));
         let min_pods = canary.min_pods_per_replica_set;
         let least = |pods: i32| at_least_min_pods(pods, min_pods, replicas);

@@ -63,7 +63,7 @@ impl Context<'_> {
 
     /// One of ours that says the same: one that goes on, or one that has succeeded already but that
     /// no status names yet, because the pass that made it never got to store one. One from before a
-    /// retry does not count, nor one from before other steps.
+    /// retry does not count (the status may name it still), nor one from before other steps.
     fn is_experiment_reusable(&self, experiment: &Arc<Experiment>, spec: &ExperimentSpec) -> bool {
         let owned = self
             .owned_experiments()
@@ -71,13 +71,14 @@ impl Context<'_> {
         if !owned || !is_same(&experiment.spec, spec) {
             return false;
         }
+        let named = &self.stored.canary.current_experiment;
         if is_going_on(experiment) {
-            return true;
+            return experiment.metadata.name.as_ref() != Some(named);
         }
         let duration = self.stored.duration.as_ref();
         let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
         let created = experiment.metadata.creation_timestamp.as_ref();
-        self.stored.canary.current_experiment.is_empty()
+        named.is_empty()
             && self.stored.aborted_at.is_none()
             && phase(experiment) == Some(AnalysisPhase::Successful)
             && matches!((began, created), (Some(began), Some(created))

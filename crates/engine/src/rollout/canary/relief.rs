@@ -4,6 +4,7 @@
 use super::share;
 use super::steps::meets;
 use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
 use crate::traffic::Observed;
 
 impl Context<'_> {
@@ -31,11 +32,28 @@ impl Context<'_> {
         }
     }
 
+    /// Whether the stable pods can take what is left for them, or need not: where the services lead
+    /// may be reason enough.
+    pub(super) fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
+        self.can_stable_take(weight, observed) || self.is_excused_by_services(weight, observed)
+    }
+
+    /// Has a pass that gives the stable pods more than they can take fail unless the services lead
+    /// to where they were seen to: it may be new pods that have the requests by now.
+    pub(super) fn rely_on_services_for(&mut self, weight: i32) {
+        let observed = self.observed_weights();
+        let can_take = self.can_stable_take(weight, observed);
+        if !can_take && self.is_excused_by_services(weight, observed) {
+            let services = self.arm_services();
+            self.rely_on(&services.canary);
+            self.rely_on(&services.stable);
+        }
+    }
+
     /// Whether the stable pods can take what is left for them. Less than they have now they can
     /// take in any case, so that bad ones do not stand in the way of an update (the peer waits for
-    /// them). If the new pods are all gone and some stable ones are there, anything is better than
-    /// staying.
-    pub(super) fn is_stable_ready_for(&self, weight: i32, observed: Option<Observed>) -> bool {
+    /// them).
+    fn can_stable_take(&self, weight: i32, observed: Option<Observed>) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
@@ -44,13 +62,8 @@ impl Context<'_> {
         if observed.is_some_and(|observed| rest < observed.stable) {
             return true;
         }
-        // A service that has not come to them yet leads elsewhere, or nowhere.
-        let leads_to = self.selector(&self.arm_services().stable);
-        if !leads_to.is_empty() && leads_to != stable.hash() {
+        if self.is_stable_service_away(stable) {
             return false;
-        }
-        if observed.is_some_and(|observed| self.moves_no_requests((weight, rest), observed)) {
-            return true;
         }
         // What an experiment leaves behind is given back while its pods are there, or nobody is.
         if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
@@ -59,38 +72,46 @@ impl Context<'_> {
         // However little is left: somebody has to answer it.
         let least = i32::from(rest > 0 && self.replicas() > 0);
         let needed = share(rest, self.replicas(), max_weight).max(least);
-        let available = stable.lasting();
-        let recorded = self.stored.canary.weights.as_ref();
-        let has = recorded.is_some_and(|weights| weights.canary.weight > 0);
-        if available > 0 && has && self.is_canary_dead() {
-            return true;
-        }
         let is_more = observed.is_none_or(|observed| rest > observed.stable);
         if is_more && stable.is_outdated() {
             return false;
         }
         let threshold = self.threshold();
-        available >= needed
+        stable.lasting() >= needed
             || (threshold.is_some() && meets(threshold.as_ref(), Some(stable), needed))
     }
 
-    /// Whether all that the stable service would get more is what the canary's service has, and
-    /// both lead to the same pods: these have the requests already. An update waits all the same
-    /// for stable pods that have yet to come, as long as some answer.
-    fn moves_no_requests(&self, (weight, rest): (i32, i32), observed: Observed) -> bool {
-        let Some(stable) = self.stable_set().filter(|_| self.do_services_agree()) else {
+    /// Whether the stable pods may get more than they can take. If those behind the canary's
+    /// service are all gone and some stable ones are there, anything is better than staying; and
+    /// what moves no requests asks nothing of anybody.
+    fn is_excused_by_services(&self, weight: i32, observed: Option<Observed>) -> bool {
+        let Some(stable) = self.stable_set() else {
             return false;
         };
-        let goes_back =
-            weight < observed.canary && weight + rest <= observed.canary + observed.stable;
-        let is_at_rest = self.stable == self.new;
-        let may_move = if self.selector(&self.arm_services().stable).is_empty() {
-            // Before the first pods are there, a route is left as it was written.
-            !is_at_rest
-        } else {
-            is_at_rest || stable.ready() == 0
-        };
-        goes_back && may_move
+        let recorded = self.stored.canary.weights.as_ref();
+        let has = recorded.is_some_and(|weights| weights.canary.weight > 0);
+        let is_rescue = stable.lasting() > 0 && has && self.is_canary_dead();
+        let is_excused =
+            is_rescue || observed.is_some_and(|seen| self.moves_no_requests(weight, seen));
+        is_excused && !self.is_stable_service_away(stable)
+    }
+
+    /// Whether all that the stable service would get more is what the canary's service has, and
+    /// whoever answers there does so behind the stable service too. So it goes back, however few
+    /// they are: nobody has to come for it.
+    fn moves_no_requests(&self, weight: i32, observed: Observed) -> bool {
+        let all = self.canary().max_traffic_weight() - self.weight_of_experiments();
+        let goes_back = weight < observed.canary && all <= observed.canary + observed.stable;
+        // Before the first pods are there, a route is left as it was written.
+        let is_as_written =
+            self.stable == self.new && self.selector(&self.arm_services().stable).is_empty();
+        goes_back && !is_as_written && self.do_services_agree()
+    }
+
+    /// A service that has not come to the stable pods yet leads elsewhere, or nowhere.
+    fn is_stable_service_away(&self, stable: &OwnedSet) -> bool {
+        let leads_to = self.selector(&self.arm_services().stable);
+        !leads_to.is_empty() && leads_to != stable.hash()
     }
 
     /// What the templates of a running experiment get.

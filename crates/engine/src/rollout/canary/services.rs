@@ -2,6 +2,7 @@
 
 use super::share;
 use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
 use crate::rollout::services::Gate;
 use api::PingPongType;
 use plan::WaitingOn;
@@ -207,8 +208,8 @@ impl Context<'_> {
     }
 
     /// Whether the route gives the canary's service more than the step does, and either somebody
-    /// answers there or the weight can go to the stable service at once, since that leads to the
-    /// same pods: of a route as it was written, pong may have everything, and it is the canary's
+    /// answers there or the weight can go to the stable service at once, since that leads to these
+    /// pods too: of a route as it was written, pong may have everything, and it is the canary's
     /// service of the second revision; and who turns a route by hand may turn it to a service that
     /// leads to the stable pods.
     fn is_given_too_much(&mut self, service: &str) -> bool {
@@ -220,12 +221,28 @@ impl Context<'_> {
         self.stable.is_some() && !is_there && is_held && seen > self.wanted_weight()
     }
 
-    /// Whether the services of both arms lead to the same pods after this pass: to those of one
-    /// revision, or, as long as nobody has pointed them at one, to all.
+    /// Whether the stable service leads to all pods that answer behind the canary's one after this
+    /// pass: both lead to those of one revision or, as long as nobody has pointed them at one, to
+    /// all; or the canary's one has come to the stable pods alone.
     pub(super) fn do_services_agree(&self) -> bool {
         let services = self.arm_services();
         let is_named = !services.canary.is_empty() && !services.stable.is_empty();
-        is_named && self.selector(&services.canary) == self.selector(&services.stable)
+        let is_same = self.selector(&services.canary) == self.selector(&services.stable);
+        is_named && (is_same || self.has_come_to_stable_alone())
+    }
+
+    /// Whether the canary's service leads to the stable pods, as it does after an abort, and the
+    /// stable service still to all: it waits until all stable pods are available, and they never
+    /// were. While the update is given up, the new pods get nothing of what stable ones answer.
+    fn has_come_to_stable_alone(&self) -> bool {
+        let services = self.arm_services();
+        let leads_to_all = self.selector(&services.stable).is_empty()
+            && self.snapshot.services.contains_key(&services.stable);
+        let is_there = |stable: &OwnedSet| {
+            let may_share = stable.ready() == 0 || !self.is_aborted();
+            may_share && self.selector(&services.canary) == stable.hash()
+        };
+        leads_to_all && self.stable_set().is_some_and(is_there)
     }
 
     /// The service that has the canary's role while there is no canary: what it leads to is not

@@ -2,6 +2,7 @@
 
 use super::split::at_least_min_pods;
 use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
 use api::{TrafficWeights, WeightDestination};
 use plan::WaitingOn;
 
@@ -200,7 +201,9 @@ impl Context<'_> {
         needed.min(new.replicas)
     }
 
-    /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows.
+    /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows,
+    /// and those that are not available at once. What is not available yet may answer all the same,
+    /// so that a service leaves before the last one goes.
     fn size_others(&mut self) -> bool {
         let mut others: Vec<usize> = self
             .others()
@@ -217,16 +220,13 @@ impl Context<'_> {
             // went, the rest would have to answer for them.
             let is_idle = !self.has_traffic(index);
             if is_idle && self.sets[index].replicas > available && self.sets[index].is_observed() {
-                scaled |= self.scale(index, available);
+                let target = self.with_pod_for_services(index, available);
+                scaled |= self.scale(index, target);
             }
         }
         let (_, unavailable) = self.surge_and_unavailable();
         let floor = self.replicas() - unavailable;
-        let available: i32 = self
-            .sets
-            .iter()
-            .map(|set| set.staying().min(set.replicas))
-            .sum();
+        let available: i32 = self.sets.iter().map(OwnedSet::lasting).sum();
         let mut down = available - floor;
         others.sort_by_key(|&index| std::cmp::Reverse(self.sets[index].revision()));
         let mut delayed = 0;
@@ -235,7 +235,8 @@ impl Context<'_> {
             if down <= 0 {
                 break;
             }
-            if size == 0 || (!self.is_basic_canary() && self.is_referenced(index)) {
+            let is_needed = self.is_referenced(index) || self.has_traffic(index);
+            if size == 0 || (!self.is_basic_canary() && is_needed) {
                 continue;
             }
             let target = self.superseded_size(index, size, down, &mut delayed);
@@ -264,6 +265,7 @@ impl Context<'_> {
         let (canary, stable) = seen.map_or((0, 0), |seen| (seen.canary, seen.stable));
         (canary > 0 && self.selector(&services.canary) == hash)
             || (stable > 0 && self.selector(&services.stable) == hash)
+            || (stable > 0 && self.stands_in(index))
     }
 
     fn superseded_size(&mut self, index: usize, size: i32, down: i32, delayed: &mut i32) -> i32 {

@@ -273,8 +273,8 @@ impl Routed {
         let mut stable = share(self.max_weight - weight);
         let mut canary = canary;
         if let Some(recorded) = self.recorded {
-            // What still gets traffic keeps the pods for it. A weight may be of a larger whole,
-            // from before somebody made that smaller.
+            // What still gets traffic keeps the pods for it. Parts that were rounded up, or that
+            // routers which differ give, may be more than all together.
             let kept = |weight| share(weight).min(self.replicas);
             stable = stable.max(kept(recorded.stable));
             if self.aborted {

@@ -109,6 +109,28 @@ impl Context<'_> {
         if is_own { 0 } else { has }
     }
 
+    /// Whether superseded pods answer in the place of the stable ones, whose ReplicaSet is gone:
+    /// the stable service leads to them, or to all. It came there while no router divided the
+    /// traffic, or somebody has pointed it there, and there it stays until the promotion. What has
+    /// come after them gets their traffic with all of its pods.
+    pub(super) fn stands_in(&self, index: usize) -> bool {
+        let services = self.arm_services();
+        let leads_to = self.selector(&services.stable);
+        let leads_to_all =
+            leads_to.is_empty() && self.snapshot.services.contains_key(&services.stable);
+        let set = &self.sets[index];
+        self.is_stable_lost()
+            && Some(index) != self.new
+            && (leads_to_all || set.hash() == leads_to)
+            && set.ready().min(set.live_replicas()) > 0
+    }
+
+    /// Whether any do.
+    pub(super) fn has_stand_in(&self) -> bool {
+        let mut others = self.others().into_iter();
+        others.any(|index| self.stands_in(index))
+    }
+
     /// Whether the new revision has more than the weight of the step because there is nobody to
     /// give the rest to.
     pub(super) fn is_more_taken_over(&self, given: i32, weight: i32) -> bool {

@@ -152,6 +152,9 @@ impl Context<'_> {
                 "header and mirror steps have changed".to_owned()
             };
             self.decide("route", because);
+            if want.moves_weights {
+                self.rely_on_services_for(want.weight);
+            }
         }
         self.actions.extend(change.actions);
         for (object, reason, message) in change.events {

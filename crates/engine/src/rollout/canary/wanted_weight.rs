@@ -45,7 +45,7 @@ impl Context<'_> {
             return 0;
         }
         if self.is_stable_lost() {
-            // Whatever the steps say: nobody else can answer (the peer leaves the routes alone).
+            // Whatever the steps say: nobody else is to answer (the peer leaves the routes alone).
             return max_weight;
         }
         if self.is_aborted() {
@@ -100,25 +100,25 @@ impl Context<'_> {
         weight.min(recorded.map_or(0, |weights| weights.canary.weight))
     }
 
-    /// The canary gets more than it has only with the pods for it. What the status says it has may
-    /// be older than its pods: a pass may have taken weight and pods away, and ended before its
-    /// status; and somebody may have turned the route by hand, at a service that has gone back to
-    /// the stable pods after an abort.
+    /// The canary gets more than it has only with the pods for it, or where nobody else answers.
+    /// What the status says it has may be older than its pods: a pass may have taken weight and
+    /// pods away, and ended before its status; and somebody may have turned the route by hand, at a
+    /// service that has gone back to the stable pods after an abort.
     fn weight_that_is_served(&self, weight: i32, observed: Option<Observed>) -> i32 {
         let has = observed.map_or(0, |observed| self.least_given(observed));
         let Some(new) = self.new_set() else {
             return weight.min(has);
         };
-        if weight <= has || self.is_stable_lost() {
+        if weight <= has || (self.is_stable_lost() && !self.has_stand_in()) {
             return weight;
         }
         if self.is_canary_dead() {
             return has;
         }
-        if self.canary_scale().is_some() {
-            return weight;
-        }
-        let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
+        let share = share(self.replicas(), weight, self.canary().max_traffic_weight());
+        // Steps that scale the canary may ask for fewer: those are enough, and no fewer are.
+        let asked = self.canary_scale().map(|_| self.routed_split(None).new);
+        let needed = share.min(asked.unwrap_or(share));
         let threshold = self.threshold();
         // A status from before the last change counts pods that are on their way out.
         let serves = |set: &OwnedSet| {

@@ -1,12 +1,43 @@
 //! The weights as the status has them: those that were told the routers, or those that the routers
 //! tell (rollouts.md §3.13).
 
+use crate::rollout::conditions;
 use crate::rollout::context::Context;
 use crate::traffic::Observed;
 use api::constants::reason;
 use api::{TrafficWeights, WeightDestination};
 
 impl Context<'_> {
+    /// Makes what is stored parts of the whole that the spec says: whoever edits
+    /// `maxTrafficWeight` takes nothing from a revision and gives it nothing. All that comes after
+    /// this in a pass may take the numbers for what they are.
+    ///
+    /// Parts of the present whole need not add up to it: routers that differ, or backends of
+    /// somebody else's, are stored as they are. So a status that was written for this very spec is
+    /// believed, and so is one that says what the routers do.
+    pub(crate) fn convert_stored_weights(&mut self) {
+        let generation = self.rollout.metadata.generation.unwrap_or(0);
+        let is_of_spec = conditions::is_of_spec(&self.stored, generation);
+        if is_of_spec || self.rollout.spec.canary().is_none() {
+            return;
+        }
+        let whole = self.canary().max_traffic_weight();
+        let Some(weights) = &self.stored.canary.weights else {
+            return;
+        };
+        let told = Observed {
+            canary: weights.canary.weight,
+            stable: weights.stable.weight,
+        };
+        if self.observed_weights() == Some(told) {
+            return;
+        }
+        if let Some(converted) = as_parts_of(whole, weights) {
+            self.weights = Some(converted.clone());
+            self.stored.to_mut().canary.weights = Some(converted);
+        }
+    }
+
     pub(super) fn weight_record(&self, weight: i32) -> TrafficWeights {
         let canary = self.canary();
         let canary_hash = if self.is_rolling_back_dynamically() {
@@ -105,6 +136,24 @@ impl Context<'_> {
     }
 }
 
+/// The same shares as parts of another whole, rounded as those are that routers tell: what gets a
+/// little gets some. `None` if there is nothing to convert.
+fn as_parts_of(whole: i32, weights: &TrafficWeights) -> Option<TrafficWeights> {
+    let arms = [&weights.canary, &weights.stable].into_iter();
+    let arms = arms.chain(&weights.additional);
+    let total: i64 = arms.map(|arm| i64::from(arm.weight)).sum();
+    if total <= 0 || whole <= 0 || total == i64::from(whole) {
+        return None;
+    }
+    let mut converted = weights.clone();
+    let arms = [&mut converted.canary, &mut converted.stable].into_iter();
+    for arm in arms.chain(&mut converted.additional) {
+        let parts = i64::from(arm.weight) * i64::from(whole);
+        arm.weight = i32::try_from((parts + total - 1) / total).unwrap_or(whole);
+    }
+    Some(converted)
+}
+
 /// `[{weight service hash} …]`, as the peer prints the shares of experiments.
 fn listed(destinations: &[WeightDestination]) -> String {
     let one = |to: &WeightDestination| {
@@ -115,4 +164,55 @@ fn listed(destinations: &[WeightDestination]) -> String {
     };
     let all: Vec<String> = destinations.iter().map(one).collect();
     format!("[{}]", all.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(canary: i32, stable: i32, additional: &[i32]) -> TrafficWeights {
+        let to = |weight| WeightDestination {
+            weight,
+            ..WeightDestination::default()
+        };
+        TrafficWeights {
+            canary: to(canary),
+            stable: to(stable),
+            additional: additional.iter().copied().map(to).collect(),
+            verified: None,
+        }
+    }
+
+    #[test]
+    fn shares_stay_what_they_are() {
+        for (before, whole, after) in [
+            (weights(62, 38, &[]), 2000, weights(1240, 760, &[])),
+            (weights(1240, 760, &[]), 100, weights(62, 38, &[])),
+            (weights(0, 100, &[]), 2000, weights(0, 2000, &[])),
+            (weights(40, 50, &[10]), 1000, weights(400, 500, &[100])),
+            // A little is some.
+            (weights(62, 38, &[]), 10, weights(7, 4, &[])),
+            (weights(1, 1999, &[]), 100, weights(1, 100, &[])),
+        ] {
+            assert_eq!(as_parts_of(whole, &before), Some(after.clone()));
+            // What was rounded up is not rounded again.
+            let again = as_parts_of(whole, &after);
+            assert_eq!(again.unwrap_or_else(|| after.clone()), after);
+        }
+    }
+
+    #[test]
+    fn parts_of_the_same_whole_and_of_nothing_are_left() {
+        assert_eq!(as_parts_of(100, &weights(62, 38, &[])), None);
+        assert_eq!(as_parts_of(100, &weights(0, 0, &[])), None);
+    }
+
+    #[test]
+    fn the_largest_numbers_fit() {
+        let whole = crate::rollout::bounds::COUNT_MAX;
+        let most = weights(whole, whole, &[whole]);
+        let third = (whole + 2) / 3;
+        let after = weights(third, third, &[third]);
+        assert_eq!(as_parts_of(whole, &most), Some(after));
+    }
 }

@@ -145,6 +145,12 @@ impl World {
         self.version_of_world() != before
     }
 
+    /// A pass whose status is refused: somebody else's write was faster.
+    pub(crate) fn reconcile_without_status(&mut self) {
+        self.crash_after = Some(self.actions_done + self.plan().actions.len());
+        self.reconcile();
+    }
+
     /// What the planner wants right now, without carrying it out.
     pub(crate) fn plan(&self) -> Plan<RolloutStatus> {
         rollout::plan(&self.snapshot(), &Config::default(), self.now)
