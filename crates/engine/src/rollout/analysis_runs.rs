@@ -8,7 +8,7 @@ use api::constants::{
 };
 use api::{AnalysisPhase, AnalysisRun, PauseReason, RolloutAnalysis, RolloutAnalysisRunStatus};
 use plan::{Action, EventKind, Guard, ObjectKey, PatchKind, Release, WaitingOn};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a run is for.
@@ -48,8 +48,11 @@ pub(crate) enum Outcome {
     None,
     /// The one there was.
     Kept(Arc<AnalysisRun>),
-    /// A new one of this name; it has no phase yet.
-    Created(String),
+    /// A new one of this name, which this pass begins; it has no phase yet.
+    Created {
+        name: String,
+        object: Box<Value>,
+    },
 }
 
 pub(crate) fn phase(run: &AnalysisRun) -> Option<AnalysisPhase> {
@@ -77,10 +80,8 @@ fn name(run: &AnalysisRun) -> &str {
 impl Context<'_> {
     /// The AnalysisRuns that this Rollout controls.
     pub(crate) fn owned_runs(&self) -> impl Iterator<Item = &Arc<AnalysisRun>> {
-        self.snapshot.analysis_runs.iter().filter(|run| {
-            let mut owners = run.metadata.owner_references.iter().flatten();
-            owners.any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
-        })
+        let runs = self.snapshot.analysis_runs.iter();
+        runs.filter(|run| self.owns(&run.metadata))
     }
 
     pub(super) fn stored_run_status(&self, role: Role) -> Option<&RolloutAnalysisRunStatus> {
@@ -121,7 +122,7 @@ impl Context<'_> {
         self.status.canary.current_step_analysis_run_status = self.record(Role::Step, &step);
         self.status.canary.current_background_analysis_run_status =
             self.record(Role::Background, &background);
-        self.clean_up_runs(&[step, background]);
+        self.replace_runs(vec![step, background]);
     }
 
     pub(crate) fn analyse_blue_green(&mut self) {
@@ -140,7 +141,7 @@ impl Context<'_> {
             self.record(Role::PrePromotion, &outcomes[0]);
         self.status.blue_green.post_promotion_analysis_run_status =
             self.record(Role::PostPromotion, &outcomes[1]);
-        self.clean_up_runs(&outcomes);
+        self.replace_runs(outcomes);
     }
 
     fn keep(&self, role: Role) -> Outcome {
@@ -229,15 +230,9 @@ impl Context<'_> {
         analysis: &RolloutAnalysis,
         current: Option<Arc<AnalysisRun>>,
     ) -> Outcome {
-        let outcome = match current {
-            Some(run) if !self.is_new_run_needed(role, &run) => Outcome::Kept(run),
-            former => {
-                // A retry may come before the abort has ended it: first that, then another one.
-                if let Some(run) = former {
-                    self.terminate(&run);
-                }
-                self.start_run(role, analysis)
-            }
+        let outcome = match current.filter(|run| !self.is_new_run_needed(role, run)) {
+            Some(run) => Outcome::Kept(run),
+            None => self.start_run(role, analysis),
         };
         // One that no status names yet may have ended meanwhile: it counts in this very pass, which
         // could be the one that promotes.
@@ -289,13 +284,12 @@ impl Context<'_> {
         match self.request_run(role, analysis) {
             Ok(RunRequest::Reuse(run)) => Outcome::Kept(run),
             Ok(RunRequest::Create { name, object }) => {
-                self.actions.push(Action::Create { object });
                 self.decide("start-analysis", name.clone());
                 self.wait(WaitingOn::Analysis {
                     run: name.clone(),
                     phase: String::new(),
                 });
-                Outcome::Created(name)
+                Outcome::Created { name, object }
             }
             Err(error) => {
                 let message = error.to_string();
@@ -310,7 +304,7 @@ impl Context<'_> {
     fn record(&mut self, role: Role, outcome: &Outcome) -> Option<RolloutAnalysisRunStatus> {
         match outcome {
             Outcome::None => None,
-            Outcome::Created(name) => Some(RolloutAnalysisRunStatus {
+            Outcome::Created { name, .. } => Some(RolloutAnalysisRunStatus {
                 name: name.clone(),
                 status: None,
                 message: String::new(),
@@ -356,15 +350,20 @@ impl Context<'_> {
         });
     }
 
-    /// Ends the runs that are no longer current, and forgets old ones.
-    fn clean_up_runs(&mut self, outcomes: &[Outcome]) {
-        let current: Vec<String> = outcomes
-            .iter()
-            .filter_map(|outcome| match outcome {
-                Outcome::Kept(run) => run.metadata.uid.clone(),
-                Outcome::None | Outcome::Created(_) => None,
-            })
-            .collect();
+    /// Ends the runs that are no longer current, then begins new ones, and forgets old ones. In
+    /// this order, as a pass may fail in between: what a new one replaces may still go on (a retry
+    /// comes before the abort has ended it, or no status ever named it), under any name, as its
+    /// revision may be another one by now.
+    fn replace_runs(&mut self, outcomes: Vec<Outcome>) {
+        let mut current: Vec<String> = Vec::new();
+        let mut begun: Vec<Action> = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::None => {}
+                Outcome::Kept(run) => current.extend(run.metadata.uid.clone()),
+                Outcome::Created { object, .. } => begun.push(Action::Create { object }),
+            }
+        }
         let is_over = |run: &AnalysisRun| {
             let uid = run.metadata.uid.as_ref();
             !is_finished(run) && uid.is_none_or(|uid| !current.contains(uid))
@@ -377,6 +376,7 @@ impl Context<'_> {
         for run in over {
             self.terminate(&run);
         }
+        self.actions.extend(begun);
         self.forget_old_runs(&current);
     }
 
@@ -390,11 +390,6 @@ impl Context<'_> {
             self.namespace(),
             name(run),
         );
-        let mut actions = self.actions.iter();
-        if actions.any(|action| action.target().as_ref() == Some(&target)) {
-            // Told already.
-            return;
-        }
         self.decide("terminate-analysis", name(run));
         self.actions.push(Action::Patch {
             target,

@@ -13,7 +13,7 @@ use api::constants::HASH_LABEL;
 use api::{Rollout, RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use plan::{Next, Trace};
 use serde_json::json;
 use std::borrow::Cow;
@@ -147,6 +147,12 @@ impl<'a> Context<'a> {
             controller: Some(true),
             block_owner_deletion: Some(true),
         }
+    }
+
+    /// Whether the Rollout controls what has this metadata.
+    pub(crate) fn owns(&self, metadata: &ObjectMeta) -> bool {
+        let mut owners = metadata.owner_references.iter().flatten();
+        owners.any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
     }
 
     fn classify(&mut self, digest: &Digest) {

@@ -77,23 +77,26 @@ impl Context<'_> {
     }
 
     /// A run of ours that says the same: one that goes on, or one that is done already but that no
-    /// status names yet, because the pass that made it never got to store one. A run from before a
-    /// retry does not count (the status may name it still), nor one from before other steps.
+    /// status names yet, because the pass that made it never got to store one. The status may name
+    /// the one that it repeats, since that could not tell: those that are no younger have had their
+    /// say. A run from before a retry does not count, nor one from before other steps.
     fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
-        let mut owners = run.metadata.owner_references.iter().flatten();
-        if !owners.any(|owner| owner.uid == self.uid()) || run.spec != *spec {
+        if !self.owns(&run.metadata) || run.spec != *spec {
             return false;
         }
         let named = self.stored_run_status(role);
         let Some(phase) = phase(run).filter(|phase| is_completed(*phase)) else {
             return named.is_none_or(|named| run.metadata.name.as_ref() != Some(&named.name));
         };
-        if named.is_some() || self.stored.aborted_at.is_some() {
+        let created = run.metadata.creation_timestamp.as_ref();
+        let is_told = self
+            .current_run(role)
+            .is_some_and(|current| created <= current.metadata.creation_timestamp.as_ref());
+        if is_told || self.stored.aborted_at.is_some() {
             return false;
         }
         let duration = self.stored.duration.as_ref();
         let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
-        let created = run.metadata.creation_timestamp.as_ref();
         match (began, created) {
             (Some(began), Some(created)) if created.0 == began.0 => {
                 phase == AnalysisPhase::Successful && self.is_untold(created.0)

@@ -6,8 +6,7 @@ use api::AnalysisPhase;
 use api::constants::HASH_LABEL;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
-use serde_json::json;
+use plan::{Action, Guard, ObjectKey, Propagation};
 
 impl Context<'_> {
     /// Deletes the oldest ReplicaSets beyond `revisionHistoryLimit`, once they are empty, with the
@@ -51,29 +50,14 @@ impl Context<'_> {
         self.forget_surplus(runs.filter(|run| !is_current(run)).collect());
     }
 
-    /// The same for Experiments. One that goes on although it is not the `current` one (a name) is
-    /// ended.
+    /// The same for Experiments. `current` is the name of the one that the status refers to.
     pub(crate) fn forget_old_experiments(&mut self, current: &str) {
-        let mut records = Vec::new();
         let owned: Vec<_> = self.owned_experiments().cloned().collect();
-        for experiment in &owned {
+        let experiments = owned.iter().map(|experiment| {
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
-            let record = Record::new("Experiment", &experiment.metadata, phase);
-            if record.name == current {
-                continue;
-            }
-            if !record.is_finished() && experiment.spec.terminate != Some(true) {
-                self.actions.push(Action::Patch {
-                    target: record.key(self.namespace()),
-                    kind: PatchKind::Merge,
-                    patch: json!({"spec": {"terminate": true}}),
-                    subresource: None,
-                    guard: record.guard(),
-                });
-            }
-            records.push(record);
-        }
-        self.forget_surplus(records);
+            Record::new("Experiment", &experiment.metadata, phase)
+        });
+        self.forget_surplus(experiments.filter(|one| one.name != current).collect());
     }
 
     /// Deletes the finished ones of revisions that are gone, and of the others all but the newest.

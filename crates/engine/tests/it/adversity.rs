@@ -19,6 +19,14 @@ pub(crate) fn patched_kinds(world: &World) -> Vec<String> {
     world.plan().actions.into_iter().filter_map(kind).collect()
 }
 
+/// The names of the objects of a kind that the next pass writes, in its order.
+pub(crate) fn written(world: &World, kind: &str) -> Vec<String> {
+    let plan = world.plan();
+    let targets = plan.actions.iter().filter_map(Action::target);
+    let of_kind = targets.filter(|target| target.kind == kind);
+    of_kind.map(|target| target.name).collect()
+}
+
 pub(crate) fn delete_set(world: &mut World, hash: &str) {
     let keys = world.keys("ReplicaSet");
     let key = keys

@@ -1,5 +1,6 @@
 //! What goes on beside an update: its analyses (rollouts.md §3.24) and its deadline (§3.17).
 
+use crate::adversity::{delete_set, written};
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user,
 };
@@ -154,6 +155,126 @@ fn a_run_of_which_no_status_tells_is_heard_before_the_promotion() {
     world.settle();
     assert_eq!(status(&world, "phase"), "Degraded");
     assert_eq!(status(&world, "stableRS"), json!(first));
+}
+
+/// An update at a pause, with all its pods, and the analysis that has begun there: it can't tell.
+fn at_a_loss() -> (World, String) {
+    let mut analysis = smoke_test();
+    analysis["startingStep"] = json!(1);
+    let mut world = with_smoke(&json!({"canary": {"maxSurge": "100%", "analysis": analysis,
+        "steps": [{"setWeight": 100}, {"pause": {}}]}}));
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let name = format!("app-{}-2", current(&world));
+    assert_eq!(names(&world, "AnalysisRun"), [name.as_str()]);
+    outcomes::script(&mut world, &name, "Inconclusive");
+    (world, name)
+}
+
+/// The status still names the run that it repeats, even if that has been forgotten meanwhile.
+#[test]
+fn a_repeated_run_of_which_no_status_tells_is_heard_before_the_promotion() {
+    for (phase, ends) in [("Failed", "Degraded"), ("Successful", "Healthy")] {
+        for is_forgotten in [false, true] {
+            let (mut world, former) = at_a_loss();
+            let stable = [status(&world, "stableRS"), json!(current(&world))];
+            world.sleep(5.0);
+            let stored = &status(&world, "canary")["currentBackgroundAnalysisRunStatus"];
+            assert_eq!(stored["status"], "Inconclusive");
+            let skip = json!({"status": {"pauseConditions": null, "currentStepIndex": 2}});
+            user(&mut world, &skip);
+            world.reconcile_without_status();
+            let next = format!("{former}.1");
+            let key = |name: &str| {
+                ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", name)
+            };
+            world.user_patch(&key(&next), &json!({"status": {"phase": phase}}));
+            if is_forgotten {
+                world.objects.remove(&key(&former));
+            }
+            let runs = names(&world, "AnalysisRun");
+            until(&mut world, ends);
+            assert_eq!(names(&world, "AnalysisRun"), runs, "{phase}");
+            let is_promoted = usize::from(phase == "Successful");
+            assert_eq!(status(&world, "stableRS"), stable[is_promoted], "{phase}");
+        }
+    }
+}
+
+/// Nothing moves in a pause of the user's own, so that the status tells of no progress.
+#[test]
+fn a_run_that_cannot_tell_is_repeated_and_not_the_one_before_it_taken_up() {
+    let (mut world, first) = at_a_loss();
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    for _ in 0..2 {
+        world.sleep(5.0);
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.settle();
+    }
+    let all = [first.clone(), format!("{first}.1"), format!("{first}.2")];
+    assert_eq!(names(&world, "AnalysisRun"), all);
+    let stored = &status(&world, "canary")["currentBackgroundAnalysisRunStatus"];
+    assert_eq!(stored["name"], json!(all[2]));
+}
+
+/// It is of no use any more: by now its template says something else, or all pods were deleted and
+/// the new revision has another number, by which runs are named.
+#[test]
+fn a_run_of_which_no_status_tells_ends_before_another_one_begins() {
+    for is_deleted in [true, false] {
+        let steps = json!([{"analysis": smoke_test()}, {"pause": {}}]);
+        let mut world = with_smoke(&json!({"canary": {"steps": steps}}));
+        let first = current(&world);
+        update(&mut world, 1);
+        world.sleep(5.0);
+        let second = current(&world);
+        let former = format!("app-{second}-2-0");
+        assert_eq!(run(&world, &former)["status"]["phase"], "Running");
+        let lost = json!({"status": {"canary": {"currentStepAnalysisRunStatus": null}}});
+        user(&mut world, &lost);
+        let next = if is_deleted {
+            delete_set(&mut world, &first);
+            delete_set(&mut world, &second);
+            // Which makes the new ReplicaSet, and nothing else.
+            world.reconcile();
+            format!("app-{second}-1-0")
+        } else {
+            let version = "argoproj.io/v1alpha1";
+            let key = ObjectKey::namespaced(version, "AnalysisTemplate", "demo", "smoke");
+            let mut template = smoke();
+            template["spec"]["metrics"][0]["successCondition"] = json!("result");
+            world.user_patch(&key, &template);
+            format!("{former}.1")
+        };
+        let writes = written(&world, "AnalysisRun");
+        assert_eq!(writes, [former.clone(), next.clone()]);
+        world.settle();
+        assert_eq!(run(&world, &former)["spec"]["terminate"], true);
+        assert_eq!(run(&world, &next)["status"]["phase"], "Running");
+    }
+}
+
+/// The Rollout would neither hear what it says nor end it.
+#[test]
+fn a_run_that_somebody_else_controls_is_not_taken_up() {
+    let steps = json!([{"analysis": smoke_test()}, {"pause": {}}]);
+    let mut world = with_smoke(&json!({"canary": {"steps": steps}}));
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let former = format!("app-{}-2-0", current(&world));
+    let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", &former);
+    let mut owners = run(&world, &former)["metadata"]["ownerReferences"].clone();
+    owners[0]["controller"] = json!(false);
+    world.user_patch(&key, &json!({"metadata": {"ownerReferences": owners}}));
+    let lost = json!({"status": {"canary": {"currentStepAnalysisRunStatus": null}}});
+    user(&mut world, &lost);
+    let next = format!("{former}.1");
+    assert_eq!(written(&world, "AnalysisRun"), [next.as_str()]);
+    world.settle();
+    let stored = &status(&world, "canary")["currentStepAnalysisRunStatus"];
+    assert_eq!(stored["name"], json!(next));
+    assert_eq!(run(&world, &next)["status"]["phase"], "Running");
+    assert_eq!(run(&world, &former)["spec"]["terminate"], Value::Null);
 }
 
 /// Blue-green with an analysis before the switch and one after it.

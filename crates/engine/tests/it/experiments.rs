@@ -1,5 +1,6 @@
 //! The experiment step of a Rollout, with the Experiments that it makes (rollouts.md §3.11, §3.13).
 
+use crate::adversity::written;
 use crate::operations::{current, smoke, status, update, user, weight};
 use crate::swarm::{manifests, template};
 use crate::world::{Script, World};
@@ -482,6 +483,39 @@ fn whoever_goes_past_it_ends_it() {
     world.sleep(1.0);
     assert!(is_terminated(&world, &experiment));
     assert_eq!(name(&world), format!("app-{}-3-0", current(&world)));
+}
+
+/// By a new revision, by a retry that comes before the abort has ended it, and by other steps.
+#[test]
+fn one_that_is_replaced_ends_before_another_one_is_made() {
+    let ways: [fn(&mut World); 3] = [
+        |world| update(world, 2),
+        |world| {
+            user(world, &json!({"status": {"abort": true}}));
+            world.reconcile();
+            user(world, &json!({"status": {"abort": false}}));
+        },
+        |world| {
+            let longer = json!({"duration": "60s", "templates": templates(None)});
+            user(world, &json!({"spec": {"strategy": basic(&longer)}}));
+        },
+    ];
+    for (index, way) in ways.into_iter().enumerate() {
+        let mut world = at_experiment(&basic(&json!({"templates": templates(None)})));
+        let former = name(&world);
+        way(&mut world);
+        while written(&world, "Experiment").is_empty() {
+            assert!(world.reconcile(), "way {index}: nothing replaces it");
+        }
+        let writes = written(&world, "Experiment");
+        let next = writes.last().unwrap();
+        assert_eq!(writes, [former.as_str(), next.as_str()], "way {index}");
+        assert_ne!(*next, former, "way {index}");
+        let is_there = |world: &World| phase(world, next) == "Running";
+        assert!(world.run_until(is_there), "way {index}");
+        assert_eq!(name(&world), *next, "way {index}");
+        assert!(is_terminated(&world, &former), "way {index}");
+    }
 }
 
 #[test]

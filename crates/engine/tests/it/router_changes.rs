@@ -290,6 +290,28 @@ fn a_third_revision_does_not_get_the_traffic_of_a_router_that_is_on_its_way_out(
     assert!(waits.contains("HTTPRoute demo/app"), "{waits}");
 }
 
+/// Somebody has pointed the service of a canary at nobody and turned a part of the route to it, and
+/// the pods of the only revision are gone: who asks the preview service loses nothing by its move.
+#[test]
+fn a_preview_service_that_leads_to_nobody_waits_for_no_pods() {
+    let mut world = deployed(&routed(), 3);
+    let only = current(&world);
+    world.sleep(60.0);
+    world.dead_images.insert("demo:blue".to_owned());
+    world.kill_pods(&only);
+    world.sleep(5.0);
+    let service = ObjectKey::namespaced("v1", "Service", "demo", "canary");
+    let nobody = json!({"spec": {"selector": {"rollouts-pod-template-hash": "nobody"}}});
+    world.user_patch(&service, &nobody);
+    world.turn_route(57);
+    world.sleep(5.0);
+    assert_eq!(weight(&world), 57);
+    to_blue_green(&mut world, "stable", "canary");
+    world.sleep(60.0);
+    assert_eq!(world.ready_of(&only), 0);
+    assert_eq!(world.selected("canary"), Some(only));
+}
+
 #[test]
 fn a_promotion_in_full_does_not_wait_for_stable_pods_that_never_come() {
     let mut world = paused(&dynamic());

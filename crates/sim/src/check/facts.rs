@@ -2,6 +2,7 @@
 
 use crate::ground::Ground;
 use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
+use crate::setup;
 use crate::view::View;
 use api::{PingPongType, Rollout, RolloutStatus};
 use jiff::Timestamp;
@@ -71,6 +72,9 @@ pub struct Facts {
     pub managed_rules: usize,
     /// Where several Ingresses divide the traffic: those that do it otherwise than the first.
     pub odd_ingresses: Vec<String>,
+    /// Where the spec names no Ingress: like `weights`, for each canary Ingress that is left of a
+    /// router that it named.
+    pub left: Vec<Vec<(String, i32)>>,
 }
 
 impl Facts {
@@ -176,6 +180,8 @@ impl Facts {
         let stables = stable_ingresses(&rollout);
         let weights = |stable: &str| ingress_weights(&rollout, stable, &get);
         let Some(first) = stables.first() else {
+            let own = |stable: &&str| left_weights(&rollout, stable, &get);
+            self.left = setup::INGRESSES.iter().filter_map(own).collect();
             return;
         };
         self.weights = weights(first).unwrap_or_default();
@@ -306,33 +312,64 @@ pub(super) fn ingress_weights(
     stable: &str,
     get: impl Fn(&Id) -> Option<Object>,
 ) -> Option<Vec<(String, i32)>> {
-    get(&Id::new(Kind::Ingress, stable))?;
+    ingress(stable, &get)?;
     let strategy = rollout.spec.canary()?;
-    let own = rollout.metadata.name.as_deref().unwrap_or_default();
-    let canary = get(&Id::new(Kind::Ingress, &format!("{own}-{stable}-canary")));
-    let number = |name: &str| {
-        let Body::Ingress(object) = &canary.as_ref()?.body else {
-            return None;
-        };
-        let all = object["metadata"]["annotations"].as_object()?;
-        let text = all
-            .iter()
-            .find(|(key, _)| key.ends_with(name))?
-            .1
-            .as_str()?;
-        text.parse::<i32>().ok()
+    let (weight, total) = match ingress(&canary_ingress(rollout, stable), &get) {
+        Some(canary) => ingress_share(&canary),
+        None => (0, strategy.max_traffic_weight()),
     };
-    let max_weight = strategy.max_traffic_weight();
-    let total = match canary {
-        Some(_) => number("/canary-weight-total").unwrap_or(100),
-        None => max_weight,
-    };
-    // More than all is all, as NGINX takes it.
-    let weight = number("/canary-weight").unwrap_or(0).min(total);
     Some(vec![
         (strategy.stable_service.clone()?, total - weight),
         (strategy.canary_service.clone()?, weight),
     ])
+}
+
+/// The same for a spec that does not say any more which services these are: the Ingresses do.
+/// `None` without the canary Ingress.
+fn left_weights(
+    rollout: &Rollout,
+    stable: &str,
+    get: impl Fn(&Id) -> Option<Object>,
+) -> Option<Vec<(String, i32)>> {
+    let canary = ingress(&canary_ingress(rollout, stable), &get)?;
+    let (weight, total) = ingress_share(&canary);
+    let beside = ingress(stable, &get).and_then(|own| first_backend(&own));
+    let mut weights = vec![(first_backend(&canary)?, weight)];
+    weights.extend(beside.map(|service| (service, total - weight)));
+    Some(weights)
+}
+
+/// The name of the canary Ingress beside an Ingress.
+fn canary_ingress(rollout: &Rollout, stable: &str) -> String {
+    let own = rollout.metadata.name.as_deref().unwrap_or_default();
+    format!("{own}-{stable}-canary")
+}
+
+fn ingress(name: &str, get: impl Fn(&Id) -> Option<Object>) -> Option<Arc<Value>> {
+    match get(&Id::new(Kind::Ingress, name))?.body {
+        Body::Ingress(object) => Some(object),
+        _ => None,
+    }
+}
+
+/// What a canary Ingress gives its service, and of how much.
+fn ingress_share(canary: &Value) -> (i32, i32) {
+    let number = |end: &str| {
+        let all = canary["metadata"]["annotations"].as_object()?;
+        let (_, value) = all.iter().find(|(key, _)| key.ends_with(end))?;
+        value.as_str()?.parse::<i32>().ok()
+    };
+    let total = number("/canary-weight-total").unwrap_or(100);
+    // More than all is all, as NGINX takes it.
+    let weight = number("/canary-weight").unwrap_or(0).min(total);
+    (weight, total)
+}
+
+/// Where an Ingress leads first. Those of `setup` lead to the stable service there, and a canary
+/// Ingress has no other rules.
+fn first_backend(ingress: &Value) -> Option<String> {
+    let name = ingress.pointer("/spec/rules/0/http/paths/0/backend/service/name")?;
+    name.as_str().map(str::to_owned)
 }
 
 fn rules(route: &Value) -> &[Value] {

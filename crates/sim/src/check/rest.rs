@@ -113,10 +113,14 @@ fn is_kept_for_a_router(service: &str, current: &str, facts: &Facts) -> bool {
     let Some(hash) = facts.selected(service) else {
         return false;
     };
-    let mut others = facts.weights.iter().filter(|(other, _)| other != service);
-    facts.weight(service).is_some_and(|weight| weight > 0)
-        && others.all(|(other, _)| facts.selected(other) != Some(hash))
-        && facts.ready_of(current) < facts.ready_of(hash)
+    let divides = |weights: &Vec<(String, i32)>| {
+        let mut own = weights.iter().filter(|(name, _)| name == service);
+        let mut others = weights.iter().filter(|(name, _)| name != service);
+        own.any(|(_, weight)| *weight > 0)
+            && others.all(|(other, _)| facts.selected(other) != Some(hash))
+    };
+    let mut routers = facts.left.iter().chain([&facts.weights]);
+    routers.any(divides) && facts.ready_of(current) < facts.ready_of(hash)
 }
 
 /// The status counts the pods that answer: of what the active service leads to, or all.

@@ -27,6 +27,16 @@ fn case(
     sets: [(&str, i32); 2],
     services: &[(&str, &str)],
 ) -> Case {
+    Case::of(&world(strategy, status, sets, services))
+}
+
+/// The objects of such a case.
+fn world(
+    strategy: &Value,
+    status: &Value,
+    sets: [(&str, i32); 2],
+    services: &[(&str, &str)],
+) -> Light {
     let pace = Pace {
         react_ms: 1,
         ready_ms: (1, 1),
@@ -73,12 +83,16 @@ fn case(
     for now_ms in 0..4 {
         ground.tick(now_ms);
     }
-    let seen = Facts::of_truth(&ground, &Id::new(Kind::Rollout, "app"));
-    let planned = seen.rollout.clone().expect("it is there");
-    Case { planned, seen }
+    ground
 }
 
 impl Case {
+    fn of(ground: &Light) -> Self {
+        let seen = Facts::of_truth(ground, &Id::new(Kind::Rollout, "app"));
+        let planned = seen.rollout.clone().expect("it is there");
+        Self { planned, seen }
+    }
+
     /// The status with these changes.
     fn after(&self, changes: &Value) -> RolloutStatus {
         let before = json!(self.planned.status);
@@ -513,16 +527,52 @@ fn a_preview_service_with_traffic_keeps_its_pods() {
         let sets = [("old", old), ("new", 1)];
         let mut seen = case(&strategy, &json!({}), sets, &lead).seen;
         seen.weights = vec![("stable".to_owned(), 84), ("canary".to_owned(), 16)];
-        let mut status = seen.status().cloned().unwrap_or_default();
-        status.blue_green.active_selector = "old".to_owned();
-        let plan = plan::Plan::idle(status.clone());
-        let found = super::at_rest(&plan, &status, &seen);
-        found.iter().any(|(rule, _)| *rule == "services at rest")
+        is_preview_astray(&seen)
     };
     assert!(!told(3, "other"));
     // The current revision could answer as well, or the stable service leads to the same pods.
     assert!(told(1, "other"));
     assert!(told(3, "old"));
+}
+
+/// So does a canary Ingress that is left, and of which the spec says nothing.
+#[test]
+fn a_preview_service_behind_a_canary_ingress_keeps_its_pods() {
+    let strategy = json!({"blueGreen": {"activeService": "active", "previewService": "canary"}});
+    let told = |weight: &str, stable: &str| {
+        let lead = [("active", "old"), ("canary", "old"), ("stable", stable)];
+        let mut ground = world(&strategy, &json!({}), [("old", 3), ("new", 1)], &lead);
+        let canary_weight = json!({"nginx.ingress.kubernetes.io/canary-weight": weight});
+        let ingresses = [
+            ("app", "stable", json!({})),
+            ("app-app-canary", "canary", canary_weight),
+        ];
+        for (name, service, annotations) in ingresses {
+            let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+            let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+            let ingress = json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {"name": name, "annotations": annotations},
+                "spec": {"rules": [{"host": "a.example.com", "http": {"paths": [path]}}]},
+            });
+            ground.create(0, ingress).expect("the store takes it");
+        }
+        is_preview_astray(&Case::of(&ground).seen)
+    };
+    assert!(!told("16", "other"));
+    // It gives the canary's service nothing, or both services lead to the same pods.
+    assert!(told("0", "other"));
+    assert!(told("16", "old"));
+}
+
+/// Whether the rules of rest ask for another preview, where the active service leads to `old`.
+fn is_preview_astray(seen: &Facts) -> bool {
+    let mut status = seen.status().cloned().unwrap_or_default();
+    status.blue_green.active_selector = "old".to_owned();
+    let plan = plan::Plan::idle(status.clone());
+    let found = super::at_rest(&plan, &status, seen);
+    found.iter().any(|(rule, _)| *rule == "services at rest")
 }
 
 /// An update at a step of a fifth, whose router gives the canary's service so much, and the stable

@@ -24,6 +24,7 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     cx.switch_back_on_abort();
     cx.sync_metadata();
     cx.forget_old_revisions();
+    cx.end_other_experiments("");
     cx.forget_old_experiments("");
     cx.finish_blue_green_status();
 }

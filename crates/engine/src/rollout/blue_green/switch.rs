@@ -49,7 +49,7 @@ impl Context<'_> {
         let gate = match self.pods_of_former(&preview) {
             0 => Gate::Open,
             // It was the service of a canary, and still has the traffic of one.
-            pods => Gate::Serving(pods),
+            pods => Gate::Relieving(pods),
         };
         self.ensure_target(&preview, self.new, gate);
         self.own_service(&preview);

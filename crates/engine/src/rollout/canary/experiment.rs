@@ -1,16 +1,17 @@
 //! The experiment step: an Experiment with pods of both revisions, which must succeed
 //! (rollouts.md §3.11).
 
-use super::new_experiment::Request;
+use super::new_experiment::Outcome;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
 use crate::rollout::time::plus_seconds;
-use api::constants::{HASH_LABEL, condition, reason};
+use api::constants::{API_VERSION, HASH_LABEL, condition, reason};
 use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightDestination};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use plan::{Action, WaitingOn};
+use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,10 +29,8 @@ fn name(experiment: &Experiment) -> &str {
 impl Context<'_> {
     /// The Experiments that this Rollout controls.
     pub(crate) fn owned_experiments(&self) -> impl Iterator<Item = &Arc<Experiment>> {
-        self.snapshot.experiments.iter().filter(|experiment| {
-            let mut owners = experiment.metadata.owner_references.iter().flatten();
-            owners.any(|owner| owner.controller == Some(true) && owner.uid == self.uid())
-        })
+        let experiments = self.snapshot.experiments.iter();
+        experiments.filter(|experiment| self.owns(&experiment.metadata))
     }
 
     /// The Experiment that the stored status names, if it belongs to the current step. One from
@@ -53,25 +52,58 @@ impl Context<'_> {
             .cloned()
     }
 
-    /// Starts the Experiment of the current step, draws the consequences of the one there is, and
-    /// ends all others.
+    /// Draws the consequences of the Experiment of the current step, ends all others, then makes
+    /// the one that is needed, and forgets old ones. In this order, as a pass may fail in between:
+    /// what a new one replaces may still go on, with pods and a share of the traffic (that of the
+    /// revision before, that of other steps, or one from before a retry).
     pub(super) fn run_experiment(&mut self) {
-        let current = self.experiment_outcome().unwrap_or_default();
+        let (current, begun) = match self.experiment_outcome() {
+            None => (String::new(), None),
+            Some(Outcome::Kept(name)) => (name, None),
+            Some(Outcome::Created { name, object }) => (name, Some(Action::Create { object })),
+        };
         if !current.is_empty() && current != self.stored.canary.current_experiment {
             self.event(
                 reason::EXPERIMENT_CREATED,
                 format!("Created Experiment '{current}'"),
             );
         }
+        self.end_other_experiments(&current);
+        self.actions.extend(begun);
         self.forget_old_experiments(&current);
         self.status.canary.current_experiment = current;
     }
 
-    /// The name of the Experiment of the current step.
-    fn experiment_outcome(&mut self) -> Option<String> {
+    /// Ends what goes on although it is not the `current` one (a name).
+    pub(crate) fn end_other_experiments(&mut self, current: &str) {
+        let owned: Vec<_> = self.owned_experiments().cloned().collect();
+        for experiment in owned {
+            let name = name(&experiment);
+            let is_told = experiment.spec.terminate == Some(true);
+            if name == current || is_told || !is_going_on(&experiment) {
+                continue;
+            }
+            let target = ObjectKey::namespaced(API_VERSION, "Experiment", self.namespace(), name);
+            self.decide("terminate-experiment", name);
+            self.actions.push(Action::Patch {
+                target,
+                kind: PatchKind::Merge,
+                patch: json!({"spec": {"terminate": true}}),
+                subresource: None,
+                guard: Guard {
+                    uid: experiment.metadata.uid.clone(),
+                    resource_version: None,
+                },
+            });
+        }
+    }
+
+    /// The Experiment of the current step.
+    fn experiment_outcome(&mut self) -> Option<Outcome> {
         let step = self.current_step()?.experiment.clone()?;
         if self.is_abort_unrecorded() {
-            return Some(self.stored.canary.current_experiment.clone());
+            let stored = self.stored.canary.current_experiment.clone();
+            return Some(Outcome::Kept(stored));
         }
         if self.is_aborted()
             || self.is_promote_full()
@@ -82,10 +114,10 @@ impl Context<'_> {
         }
         let current = self.current_experiment();
         if self.pause(PauseReason::InconclusiveAnalysisRun).is_some() {
-            return current.map(|experiment| name(&experiment).to_owned());
+            return current.map(|experiment| Outcome::Kept(name(&experiment).to_owned()));
         }
         match current.filter(|experiment| !self.is_repeated(experiment)) {
-            Some(experiment) => self.follow_experiment(&experiment),
+            Some(experiment) => self.follow_experiment(&experiment).map(Outcome::Kept),
             None => self.start_experiment(&step),
         }
     }
@@ -147,7 +179,7 @@ impl Context<'_> {
         }
     }
 
-    fn start_experiment(&mut self, step: &RolloutExperimentStep) -> Option<String> {
+    fn start_experiment(&mut self, step: &RolloutExperimentStep) -> Option<Outcome> {
         if self.is_stable_lost() {
             self.wait_for_fix(
                 "the experiment needs the stable ReplicaSet, which is gone: skip the step, or \
@@ -157,15 +189,15 @@ impl Context<'_> {
             return None;
         }
         match self.request_experiment(step) {
-            Ok(Request::Reuse(name)) => Some(name),
-            Ok(Request::Create { name, object }) => {
-                self.actions.push(Action::Create { object });
-                self.decide("start-experiment", name.clone());
-                self.wait(WaitingOn::Experiment {
-                    experiment: name.clone(),
-                    phase: String::new(),
-                });
-                Some(name)
+            Ok(outcome) => {
+                if let Outcome::Created { name, .. } = &outcome {
+                    self.decide("start-experiment", name.clone());
+                    self.wait(WaitingOn::Experiment {
+                        experiment: name.clone(),
+                        phase: String::new(),
+                    });
+                }
+                Some(outcome)
             }
             Err(message) => {
                 self.warn(reason::RECONCILIATION_ERROR, message.clone());

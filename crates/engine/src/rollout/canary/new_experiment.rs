@@ -14,15 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// How a needed Experiment comes to be.
+/// The Experiment of a step after this pass.
 #[derive(Debug)]
-pub(super) enum Request {
-    /// It exists: an earlier pass made it, but not the status that names it.
-    Reuse(String),
-    Create {
-        name: String,
-        object: Box<Value>,
-    },
+pub(super) enum Outcome {
+    /// The one there was.
+    Kept(String),
+    /// A new one of this name, which this pass makes.
+    Created { name: String, object: Box<Value> },
 }
 
 impl Context<'_> {
@@ -37,23 +35,24 @@ impl Context<'_> {
         )
     }
 
+    /// The Experiment that a step needs now.
     pub(super) fn request_experiment(
         &self,
         step: &RolloutExperimentStep,
-    ) -> Result<Request, String> {
+    ) -> Result<Outcome, String> {
         let spec = self.experiment_spec(step)?;
         let base = self.experiment_base_name();
         let mut name = base.clone();
         let mut attempt = 0;
         while let Some(experiment) = self.experiment_named(&name) {
             if self.is_experiment_reusable(experiment, &spec) {
-                return Ok(Request::Reuse(name));
+                return Ok(Outcome::Kept(name));
             }
             attempt += 1;
             name = format!("{base}-{attempt}");
         }
         let object = Box::new(self.experiment_manifest(&name, spec));
-        Ok(Request::Create { name, object })
+        Ok(Outcome::Created { name, object })
     }
 
     fn experiment_named(&self, name: &str) -> Option<&Arc<Experiment>> {
@@ -64,11 +63,8 @@ impl Context<'_> {
     /// One of ours that says the same: one that goes on, or one that has succeeded already but that
     /// no status names yet, because the pass that made it never got to store one. One from before a
     /// retry does not count (the status may name it still), nor one from before other steps.
-    fn is_experiment_reusable(&self, experiment: &Arc<Experiment>, spec: &ExperimentSpec) -> bool {
-        let owned = self
-            .owned_experiments()
-            .any(|own| Arc::ptr_eq(own, experiment));
-        if !owned || !is_same(&experiment.spec, spec) {
+    fn is_experiment_reusable(&self, experiment: &Experiment, spec: &ExperimentSpec) -> bool {
+        if !self.owns(&experiment.metadata) || !is_same(&experiment.spec, spec) {
             return false;
         }
         let named = &self.stored.canary.current_experiment;
