@@ -50,9 +50,11 @@ impl Context<'_> {
         self.forget_surplus(runs.filter(|run| !is_current(run)).collect());
     }
 
-    /// The same for Experiments. `current` is the name of the one that the status refers to.
+    /// The same for Experiments, but for those that a route still leads to. `current` is the name
+    /// of the one that the status refers to.
     pub(crate) fn forget_old_experiments(&mut self, current: &str) {
-        let owned: Vec<_> = self.owned_experiments().cloned().collect();
+        let left = self.owned_experiments().filter(|one| !self.is_led_to(one));
+        let owned: Vec<_> = left.cloned().collect();
         let experiments = owned.iter().map(|experiment| {
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
             Record::new("Experiment", &experiment.metadata, phase)

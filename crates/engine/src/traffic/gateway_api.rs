@@ -373,6 +373,16 @@ fn weight(backend: &Value) -> i64 {
     weight.unwrap_or(1).max(0)
 }
 
+/// Whether any rule of a route leads to a service, with whatever weight.
+pub(crate) fn leads_to(route: &Value, service: &str) -> bool {
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let mut backends = rules.into_iter().flatten().flat_map(|rule| {
+        let backends = rule.get("backendRefs").and_then(Value::as_array);
+        backends.into_iter().flatten()
+    });
+    backends.any(|backend| is_service(backend, service))
+}
+
 pub(super) fn is_service(backend: &Value, name: &str) -> bool {
     let text = |field| backend.get(field).and_then(Value::as_str);
     text("name") == Some(name)

@@ -392,6 +392,31 @@ fn a_share_is_given_back_when_its_pods_go_whatever_is_held() {
     assert_eq!(shares, [50, 50], "the canary's part waits for stable pods");
 }
 
+/// The status that would tell of its share was never stored: the Experiment is what its Services
+/// are known by until no route leads to them.
+#[test]
+fn one_that_a_route_still_leads_to_is_not_forgotten() {
+    let mut world = at_shares_without_a_stable_pod(true);
+    let experiment = name(&world);
+    let limits = json!({"successfulRunHistoryLimit": 0, "unsuccessfulRunHistoryLimit": 0});
+    user(&mut world, &json!({"spec": {"analysis": limits}}));
+    let lost = json!({"canary": {"weights": {"additional": null}}});
+    user(&mut world, &json!({"status": lost}));
+    update(&mut world, 2);
+    world.reconcile_without_status();
+    let is_led_to = |world: &World| {
+        let backends = backends(world);
+        backends.iter().any(|one| one.0.starts_with(&experiment))
+    };
+    for _ in 0..60 {
+        world.reconcile();
+        assert!(!is_led_to(&world) || names(&world).contains(&experiment));
+        world.sleep(1.0);
+    }
+    assert!(!is_led_to(&world), "{:?}", backends(&world));
+    assert!(!names(&world).contains(&experiment));
+}
+
 #[test]
 fn a_failed_experiment_aborts_the_update() {
     let mut world = deployed(&measured());

@@ -133,8 +133,15 @@ impl PodSet {
         while self.pods.len() < want {
             let (least, most) = pace.ready_ms;
             let delay = rng.random_range(least..=most.max(least));
+            // No two objects have one name, and a restart would wait for the second for ever.
+            let name = loop {
+                let drawn = format!("{name}-{:05x}", rng.random_range(0..0xfffff));
+                if self.pods.iter().all(|pod| pod.name != drawn) {
+                    break drawn;
+                }
+            };
             let pod = Pod {
-                name: format!("{name}-{:05x}", rng.random_range(0..0xfffff)),
+                name,
                 ready_at: if never_starts(set) {
                     NEVER
                 } else {
@@ -196,5 +203,29 @@ impl PodSet {
         let before = self.pods.len();
         self.pods.retain(|pod| pod.name != name);
         self.pods.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_pods_of_a_set_have_one_name() {
+        let spec = json!({"replicas": 5000, "selector": {}});
+        let set = json!({"metadata": {"name": "app", "generation": 1}, "spec": spec});
+        let set: ReplicaSet = serde_json::from_value(set).unwrap();
+        let mut pods = PodSet::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        // It gets to it after a while.
+        let mut look = pods.look(&set, 0, Pace::default(), &mut rng);
+        if look.created.is_empty() {
+            look = pods.look(&set, 1000, Pace::default(), &mut rng);
+        }
+        let names: BTreeSet<&String> = look.created.iter().collect();
+        assert_eq!((look.created.len(), names.len()), (5000, 5000));
     }
 }

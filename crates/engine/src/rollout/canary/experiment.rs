@@ -5,6 +5,7 @@ use super::new_experiment::Outcome;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
 use crate::rollout::time::plus_seconds;
+use crate::traffic::gateway_api;
 use api::constants::{API_VERSION, HASH_LABEL, condition, reason};
 use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightDestination};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -275,21 +276,14 @@ impl Context<'_> {
 
     /// Services of Experiments that may have had a share of the traffic and that are not among
     /// `wanted`: a router takes them out. Those of the stored weights, and (a pass may have ended
-    /// before its status was stored) those of every Experiment there is. A name of the author's own
-    /// choice counts when the Experiment has made the Service: until then it may be anybody's.
+    /// before its status was stored) those of every Experiment there is.
     pub(crate) fn former_destinations(&self, wanted: &[WeightDestination]) -> Vec<String> {
         let recorded = self.stored.canary.weights.iter();
         let recorded = recorded
             .flat_map(|weights| &weights.additional)
             .map(|destination| destination.service_name.clone());
-        let of_experiments = self.owned_experiments().flat_map(|experiment| {
-            experiment.spec.templates.iter().filter_map(|template| {
-                match &template.service.as_ref()?.name {
-                    Some(_) => made_service(experiment, &template.name),
-                    None => Some(format!("{}-{}", name(experiment), template.name)),
-                }
-            })
-        });
+        let experiments = self.owned_experiments();
+        let of_experiments = experiments.flat_map(|experiment| services_of(experiment));
         let mut names: Vec<String> = recorded.chain(of_experiments).collect();
         names.retain(|name| {
             let is_wanted = wanted.iter().any(|wanted| wanted.service_name == *name);
@@ -298,6 +292,17 @@ impl Context<'_> {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Whether a route is seen to lead to Services of an Experiment that are nobody else's. As long
+    /// as one does, and no status may tell of it, the Experiment is what they are known by.
+    pub(crate) fn is_led_to(&self, experiment: &Experiment) -> bool {
+        let is_own = |service: &String| self.referenced_services().any(|own| own == service);
+        let mut services = services_of(experiment).filter(|service| !is_own(service));
+        services.any(|service| {
+            let mut routes = self.snapshot.objects.values();
+            routes.any(|route| gateway_api::leads_to(route, &service))
+        })
     }
 
     /// Where the ports of a Service lead: the Services of an Experiment have the ports of the
@@ -348,6 +353,16 @@ fn made_service(experiment: &Experiment, template: &str) -> Option<String> {
     let mut templates = status.template_statuses.iter();
     let made = templates.find(|one| one.name == template)?;
     (!made.service_name.is_empty()).then(|| made.service_name.clone())
+}
+
+/// The Services of an Experiment. A name of the author's own choice counts when the Experiment has
+/// made the Service: until then it may be anybody's.
+fn services_of(experiment: &Experiment) -> impl Iterator<Item = String> {
+    let templates = experiment.spec.templates.iter();
+    templates.filter_map(|template| match &template.service.as_ref()?.name {
+        Some(_) => made_service(experiment, &template.name),
+        None => Some(format!("{}-{}", name(experiment), template.name)),
+    })
 }
 
 /// Whether an Experiment goes on.
