@@ -28,3 +28,20 @@ pub use run::{jobs, plan, settled};
 pub use snapshot::{
     AnalysisRunSnapshot, MetricDefaults, Needs, SecretValues, Secrets, needs, owning_rollout,
 };
+
+use plan::{Action, Guard, ObjectKey, PatchKind};
+use serde_json::json;
+
+/// What ends an AnalysisRun or an Experiment, and none of another uid that has its name by now.
+pub(crate) fn terminating(target: ObjectKey, uid: Option<&String>) -> Action {
+    Action::Patch {
+        target,
+        kind: PatchKind::Merge,
+        patch: json!({"spec": {"terminate": true}}),
+        subresource: None,
+        guard: Guard {
+            uid: uid.cloned(),
+            resource_version: None,
+        },
+    }
+}

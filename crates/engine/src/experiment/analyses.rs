@@ -4,10 +4,10 @@
 use super::context::{Context, is_over};
 use super::new_run::RunRequest;
 use crate::analysis::template::TemplateError;
+use crate::analysis::terminating;
 use api::constants::reason;
 use api::{AnalysisPhase, AnalysisRun, ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef};
-use plan::{Action, EventKind, Guard, ObjectKey, PatchKind, WaitingOn};
-use serde_json::json;
+use plan::{Action, EventKind, ObjectKey, WaitingOn};
 use std::sync::Arc;
 
 impl Context<'_> {
@@ -181,16 +181,8 @@ impl Context<'_> {
             format!("Terminating AnalysisRun '{name}'"),
         );
         self.decide("terminate-analysis", name);
-        self.actions.push(Action::Patch {
-            target,
-            kind: PatchKind::Merge,
-            patch: json!({"spec": {"terminate": true}}),
-            subresource: None,
-            guard: Guard {
-                uid: run.metadata.uid.clone(),
-                resource_version: None,
-            },
-        });
+        let uid = run.metadata.uid.as_ref();
+        self.actions.push(terminating(target, uid));
     }
 
     fn announce_run(

@@ -3,12 +3,13 @@
 
 use super::context::Context;
 use super::new_run::RunRequest;
+use crate::analysis::terminating;
 use api::constants::{
     STEP_INDEX_LABEL, TYPE_BACKGROUND, TYPE_POST_PROMOTION, TYPE_PRE_PROMOTION, TYPE_STEP, reason,
 };
 use api::{AnalysisPhase, AnalysisRun, PauseReason, RolloutAnalysis, RolloutAnalysisRunStatus};
-use plan::{Action, EventKind, Guard, ObjectKey, PatchKind, Release, WaitingOn};
-use serde_json::{Value, json};
+use plan::{Action, EventKind, ObjectKey, Release, WaitingOn};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a run is for.
@@ -391,16 +392,8 @@ impl Context<'_> {
             name(run),
         );
         self.decide("terminate-analysis", name(run));
-        self.actions.push(Action::Patch {
-            target,
-            kind: PatchKind::Merge,
-            patch: json!({"spec": {"terminate": true}}),
-            subresource: None,
-            guard: Guard {
-                uid: run.metadata.uid.clone(),
-                resource_version: None,
-            },
-        });
+        let uid = run.metadata.uid.as_ref();
+        self.actions.push(terminating(target, uid));
     }
 
     pub(crate) fn is_step_analysis_successful(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use crate::adversity::{delete_set, written};
 use crate::operations::{
-    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user,
+    blue_green, current, deployed, deployed_with_smoke, paused, routed, size, smoke, status, until,
+    update, user,
 };
 use crate::outcomes;
 use crate::swarm::manifests;
@@ -14,13 +15,8 @@ fn smoke_test() -> Value {
     json!({"templates": [{"templateName": "smoke"}]})
 }
 
-/// A healthy first revision, with the analysis template.
 fn with_smoke(strategy: &Value) -> World {
-    let mut objects = manifests(strategy, 2);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
-    world
+    deployed_with_smoke(strategy, 2)
 }
 
 fn times_out(world: &mut World) {

@@ -3,10 +3,11 @@
 
 use crate::adversity::delete_set;
 use crate::operations::{
-    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
+    blue_green, current, deployed, deployed_with_smoke, paused, routed, size, status, until,
+    update, user, weight,
 };
 use crate::outcomes::stable;
-use crate::swarm::{manifests, template};
+use crate::swarm::template;
 use crate::world::World;
 use plan::Action;
 use serde_json::{Value, json};
@@ -244,29 +245,41 @@ fn an_autoscaler_that_goes_to_and_fro_in_a_pause_leaves_the_parts_what_they_are(
     }
 }
 
+/// Sizes of the stable and of the new ReplicaSet.
+fn arms(world: &World) -> [i64; 2] {
+    [stable(world), current(world)].map(|hash| size(world, &hash))
+}
+
+/// Half an update of ten, in a user's pause: of four pods that somebody asks for then, one arm
+/// alone is told. The sizes after that.
+fn told_by_half(limits: &Value) -> (World, [i64; 2]) {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut strategy = json!({"canary": {"steps": steps}});
+    let canary = strategy["canary"].as_object_mut().unwrap();
+    canary.extend(limits.as_object().unwrap().clone());
+    let mut world = deployed(&strategy, 10);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(arms(&world), [5, 5]);
+    user(&mut world, &json!({"spec": {"replicas": 4}}));
+    world.crash_after = Some(world.actions_done + 1);
+    world.reconcile();
+    let told = arms(&world);
+    assert_eq!(told.iter().sum::<i64>(), 7, "{told:?}");
+    (world, told)
+}
+
 /// An autoscaler goes down and up again. Of the first, one arm alone was told, and its pods are
 /// still counted.
 #[test]
 fn in_a_users_pause_pods_that_are_leaving_do_not_count_towards_the_floor() {
-    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
-    let strategy = json!({"canary": {"maxUnavailable": 0, "steps": steps}});
-    let mut world = deployed(&strategy, 10);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    let (old, new) = (stable(&world), current(&world));
-    let sizes = |world: &World| [size(world, &old), size(world, &new)];
-    user(&mut world, &json!({"spec": {"paused": true}}));
-    world.sleep(5.0);
-    assert_eq!(sizes(&world), [5, 5]);
-    user(&mut world, &json!({"spec": {"replicas": 4}}));
-    world.crash_after = Some(world.actions_done + 1);
-    world.reconcile();
-    let told = sizes(&world);
-    assert_eq!(told.iter().sum::<i64>(), 7, "{told:?}");
+    let (mut world, told) = told_by_half(&json!({"maxUnavailable": 0}));
     user(&mut world, &json!({"spec": {"replicas": 8}}));
     world.reconcile();
     // The other one keeps all five that it has.
-    assert_eq!(sizes(&world), told.map(|pods| pods.max(4)));
+    assert_eq!(arms(&world), told.map(|pods| pods.max(4)));
 }
 
 /// Of five, the steps give the stable arm the smaller half, and it has got that when the pause
@@ -279,41 +292,25 @@ fn in_a_users_pause_no_pod_comes_in_the_place_of_one_that_goes() {
     update(&mut world, 1);
     until(&mut world, "Paused");
     world.sleep(5.0);
-    let (old, new) = (stable(&world), current(&world));
-    let sizes = |world: &World| [size(world, &old), size(world, &new)];
-    assert_eq!(sizes(&world), [3, 3]);
+    assert_eq!(arms(&world), [3, 3]);
     user(&mut world, &json!({"spec": {"replicas": 5}}));
     world.reconcile();
-    assert_eq!(sizes(&world), [2, 3]);
+    assert_eq!(arms(&world), [2, 3]);
     user(&mut world, &json!({"spec": {"paused": true}}));
     world.sleep(5.0);
-    assert_eq!(sizes(&world), [2, 3]);
+    assert_eq!(arms(&world), [2, 3]);
 }
 
 /// An autoscaler goes down and up again, and of the first one arm alone was told: it is to grow
 /// while the other one shrinks.
 #[test]
 fn in_a_users_pause_pods_go_before_others_come() {
-    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
-    let strategy = json!({"canary": {"maxSurge": 0, "steps": steps}});
-    let mut world = deployed(&strategy, 10);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    let (old, new) = (stable(&world), current(&world));
-    let sizes = |world: &World| [size(world, &old), size(world, &new)];
-    user(&mut world, &json!({"spec": {"paused": true}}));
-    world.sleep(5.0);
-    assert_eq!(sizes(&world), [5, 5]);
-    user(&mut world, &json!({"spec": {"replicas": 4}}));
-    world.crash_after = Some(world.actions_done + 1);
-    world.reconcile();
-    let told = sizes(&world);
-    assert_eq!(told.iter().sum::<i64>(), 7, "{told:?}");
+    let (mut world, told) = told_by_half(&json!({"maxSurge": 0}));
     user(&mut world, &json!({"spec": {"replicas": 6}}));
     world.reconcile();
-    assert_eq!(sizes(&world), told.map(|pods| pods.min(3)));
+    assert_eq!(arms(&world), told.map(|pods| pods.min(3)));
     world.sleep(5.0);
-    assert_eq!(sizes(&world), [3, 3]);
+    assert_eq!(arms(&world), [3, 3]);
 }
 
 /// Three of five are too few to take back what a superseded revision has. When three are all that
@@ -393,10 +390,7 @@ fn in_a_users_pause_active_pods_come_back_from_nothing_though_they_are_supersede
     let mut strategy = blue_green(30);
     let analysis = json!({"templates": [{"templateName": "smoke"}]});
     strategy["blueGreen"]["postPromotionAnalysis"] = analysis;
-    let mut objects = manifests(&strategy, 5);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
+    let mut world = deployed_with_smoke(&strategy, 5);
     let first = current(&world);
     update(&mut world, 1);
     world.sleep(10.0);

@@ -226,6 +226,15 @@ pub(crate) fn smoke() -> Value {
     })
 }
 
+/// A healthy first revision, with the analysis template.
+pub(crate) fn deployed_with_smoke(strategy: &Value, replicas: i32) -> World {
+    let mut objects = manifests(strategy, replicas);
+    objects.insert(0, smoke());
+    let mut world = World::new(&objects);
+    until(&mut world, "Healthy");
+    world
+}
+
 #[test]
 fn a_delay_of_zero_scales_down_at_once_and_rests() {
     let mut world = deployed(&blue_green(0), 2);

@@ -1,9 +1,9 @@
 //! What has one outcome here, and several with the peer (docs/differences.md, "One outcome").
 
 use crate::operations::{
-    blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
+    blue_green, current, deployed, deployed_with_smoke, paused, routed, size, status, until,
+    update, user, weight,
 };
-use crate::swarm::manifests;
 use crate::world::{Script, World};
 use serde_json::{Value, json};
 
@@ -313,10 +313,7 @@ fn a_retry_with_blue_green_begins_with_the_preview() {
         if analyses {
             strategy["blueGreen"]["prePromotionAnalysis"] = analysis;
         }
-        let mut objects = manifests(&strategy, 5);
-        objects.insert(0, smoke());
-        let mut world = World::new(&objects);
-        until(&mut world, "Healthy");
+        let mut world = deployed_with_smoke(&strategy, 5);
         let first = current(&world);
         update(&mut world, 1);
         world.settle();
@@ -364,10 +361,7 @@ fn a_retry_of_a_way_back_is_analysed_again() {
     let mut strategy = blue_green(5);
     strategy["blueGreen"]["prePromotionAnalysis"] =
         json!({"templates": [{"templateName": "smoke"}]});
-    let mut objects = manifests(&strategy, 3);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
+    let mut world = deployed_with_smoke(&strategy, 3);
     let first = current(&world);
     update(&mut world, 1);
     world.settle();

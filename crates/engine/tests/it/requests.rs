@@ -2,10 +2,9 @@
 //! (`spec.paused`) holds requests back and loses none (docs/differences.md, "One outcome").
 
 use crate::operations::{
-    blue_green, current, paused, routed, size, smoke, status, until, update, user,
+    blue_green, current, deployed_with_smoke, paused, routed, size, status, until, update, user,
 };
 use crate::outcomes::stable;
-use crate::swarm::manifests;
 use crate::world::{Script, World};
 use serde_json::{Value, json};
 
@@ -219,10 +218,7 @@ fn a_full_promotion_after_the_switch_waits_for_the_end_of_a_users_pause() {
     let mut strategy = blue_green(30);
     strategy["blueGreen"]["postPromotionAnalysis"] =
         json!({"templates": [{"templateName": "smoke"}]});
-    let mut objects = manifests(&strategy, 5);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
+    let mut world = deployed_with_smoke(&strategy, 5);
     let old = current(&world);
     update(&mut world, 1);
     world.sleep(5.0);
@@ -287,10 +283,7 @@ fn a_retry_with_an_edit_of_the_spec_counts() {
 fn a_promotion_that_is_held_back_does_not_pass_over_an_inconclusive_analysis() {
     let mut strategy = routed();
     strategy["canary"]["analysis"] = json!({"templates": [{"templateName": "smoke"}]});
-    let mut objects = manifests(&strategy, 5);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
+    let mut world = deployed_with_smoke(&strategy, 5);
     update(&mut world, 1);
     until(&mut world, "Paused");
     let run = world.keys("AnalysisRun").remove(0).name;
@@ -332,10 +325,7 @@ fn analysed() -> Value {
 }
 
 fn with_smoke(strategy: &Value) -> World {
-    let mut objects = manifests(strategy, 5);
-    objects.insert(0, smoke());
-    let mut world = World::new(&objects);
-    until(&mut world, "Healthy");
+    let mut world = deployed_with_smoke(strategy, 5);
     update(&mut world, 1);
     world
 }

@@ -2,6 +2,7 @@
 //! (rollouts.md §3.11).
 
 use super::new_experiment::Outcome;
+use crate::analysis::terminating;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
 use crate::rollout::time::plus_seconds;
@@ -11,8 +12,7 @@ use api::{AnalysisPhase, Experiment, PauseReason, RolloutExperimentStep, WeightD
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use plan::{Action, Guard, ObjectKey, PatchKind, WaitingOn};
-use serde_json::json;
+use plan::{Action, ObjectKey, WaitingOn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,16 +86,8 @@ impl Context<'_> {
             }
             let target = ObjectKey::namespaced(API_VERSION, "Experiment", self.namespace(), name);
             self.decide("terminate-experiment", name);
-            self.actions.push(Action::Patch {
-                target,
-                kind: PatchKind::Merge,
-                patch: json!({"spec": {"terminate": true}}),
-                subresource: None,
-                guard: Guard {
-                    uid: experiment.metadata.uid.clone(),
-                    resource_version: None,
-                },
-            });
+            let uid = experiment.metadata.uid.as_ref();
+            self.actions.push(terminating(target, uid));
         }
     }
 
