@@ -46,7 +46,7 @@ pub(super) struct Identity {
 struct Alike {
     object: String,
     kind: &'static str,
-    reason: String,
+    reason: &'static str,
 }
 
 /// An event to be written.
@@ -160,11 +160,11 @@ impl Default for Correlator {
 
 impl Correlator {
     /// What is written of an occurrence; `None` if it is dropped.
-    pub(super) fn occurs(&mut self, occurrence: &Occurrence<'_>, now: Instant) -> Option<Told> {
+    pub(super) fn occurs(&mut self, occurrence: &Occurrence, now: Instant) -> Option<Told> {
         let alike = Alike {
             object: object_of(occurrence),
             kind: occurrence.kind.as_str(),
-            reason: occurrence.reason.to_owned(),
+            reason: occurrence.reason,
         };
         let (mut combined, mut dropped) = (false, false);
         // Argo CD writes those of Applications without a recorder: they are its audit.
@@ -172,13 +172,13 @@ impl Correlator {
             let heard = self
                 .heard
                 .get_or_insert_mut(alike.clone(), || Heard::new(now));
-            combined = heard.similar.is_too_many(digest(occurrence.message), now);
+            combined = heard.similar.is_too_many(digest(&occurrence.message), now);
             dropped = !heard.tokens.take(now);
         }
         let (message, text) = if combined {
             (None, format!("{COMBINED}{}", occurrence.message))
         } else {
-            let text = occurrence.message.to_owned();
+            let text = occurrence.message.clone();
             (Some(text.clone()), text)
         };
         let identity = Identity { alike, message };
@@ -205,8 +205,8 @@ impl Correlator {
 }
 
 /// Which object it is about: not which version of it.
-fn object_of(occurrence: &Occurrence<'_>) -> String {
-    let object = occurrence.object;
+fn object_of(occurrence: &Occurrence) -> String {
+    let object = &occurrence.object;
     let parts = [
         &object.api_version,
         &object.kind,
@@ -232,23 +232,24 @@ mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::ObjectReference;
     use plan::{EventKind, ObjectKey};
+    use std::sync::Arc;
 
-    fn rollout(name: &str) -> ObjectReference {
+    fn rollout(name: &str) -> Arc<ObjectReference> {
         let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", name);
-        subject(&key, &format!("uid-of-{name}"))
+        Arc::new(subject(&key, &format!("uid-of-{name}")))
     }
 
-    fn scaled<'a>(object: &'a ObjectReference, message: &'a str) -> Occurrence<'a> {
+    fn scaled(object: &Arc<ObjectReference>, message: &str) -> Occurrence {
         Occurrence {
-            object,
+            object: object.clone(),
             kind: EventKind::Normal,
             reason: "ScalingReplicaSet",
-            message,
+            message: message.to_owned(),
         }
     }
 
     /// Writes it, if it is to be written.
-    fn write(told: &mut Correlator, occurrence: &Occurrence<'_>, now: Instant) -> Option<Told> {
+    fn write(told: &mut Correlator, occurrence: &Occurrence, now: Instant) -> Option<Told> {
         let event = told.occurs(occurrence, now)?;
         if event.before.is_none() {
             let name = format!("event-{:x}", event.digest());
@@ -261,7 +262,7 @@ mod tests {
     fn an_object_has_a_burst_of_like_events_and_then_one_every_five_minutes() {
         let (mut told, start) = (Correlator::default(), Instant::now());
         let (app, other) = (rollout("app"), rollout("other"));
-        let mut say = |object: &ObjectReference, seconds: u64| {
+        let mut say = |object: &Arc<ObjectReference>, seconds: u64| {
             let now = start + Duration::from_secs(seconds);
             told.occurs(&scaled(object, "from 1 to 2"), now).is_some()
         };
@@ -293,7 +294,7 @@ mod tests {
         let aborted = Occurrence {
             kind: EventKind::Warning,
             reason: "RolloutAborted",
-            ..scaling
+            ..scaling.clone()
         };
         assert!(told.occurs(&aborted, now).is_some());
     }
@@ -302,7 +303,7 @@ mod tests {
     fn the_events_of_an_application_are_its_audit() {
         let (mut told, now) = (Correlator::default(), Instant::now());
         let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Application", "argocd", "shop");
-        let shop = subject(&key, "u");
+        let shop = Arc::new(subject(&key, "u"));
         for number in 0..4 * BURST {
             let message = format!("release {number}");
             let event = told.occurs(&scaled(&shop, &message), now).unwrap();
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!(name, format!("event-{:x}", first.digest()));
         let warning = Occurrence {
             kind: EventKind::Warning,
-            ..event
+            ..event.clone()
         };
         let now = start + 2 * REFILL;
         assert_eq!(write(&mut told, &warning, now).unwrap().before, None);

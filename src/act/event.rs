@@ -1,213 +1,184 @@
-//! Kubernetes Events (core/v1), as the peer writes them: source component `rollouts-controller`,
-//! repeated events counted up instead of written anew, and not too many of one object
-//! ([`super::correlate`]).
+//! Kubernetes Events: what passes tell of, and where it waits until it is written
+//! ([`super::event_writer`]).
+//!
+//! A pass does not wait for its events: a Rollout goes on however long the API server takes for
+//! them. They are written in the background, those of one object in their order, with the time at
+//! which they were told. What waits is bounded: if the API server does not keep up, a pass waits a
+//! moment for a free place, and then drops its event.
+//!
+//! When a term of leading is over, what still waits is written, for a few seconds at most.
 
-use super::correlate::{Correlator, Told};
+use super::event_writer::Writer;
 use crate::clock::Clock;
-use crate::error::{Error, Verb, code_of};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::Request;
-use kube::{Client, Resource};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use plan::{EventKind, ObjectKey};
-use serde::de::IgnoredAny;
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-const COMPONENT: &str = "rollouts-controller";
+/// So many events are written at a time.
+const WRITERS: usize = 4;
+/// So many may wait for each writer: what a thousand Rollouts tell of an update.
+const WAITING_MAX: usize = 4_096;
+/// For so long a pass waits for a free place.
+const PLACE_MAX: Duration = Duration::from_millis(200);
+/// For so long events are still written when a term is over.
+const LAST_MAX: Duration = Duration::from_secs(5);
 
-/// Why events can't be written: the code and the reason of the API server's answer.
-type Trouble = (Option<u16>, String);
-
-/// Where and when a trouble was told of.
-#[derive(Debug)]
-struct Complaint {
-    namespace: String,
-    at: Timestamp,
-}
-
-/// After so many seconds a trouble that is still there, or there again, is told once more.
-const TELL_AGAIN_S: i64 = 3_600;
-
-/// Writes Events.
-pub struct Events {
-    client: Client,
-    clock: Clock,
-    correlator: Mutex<Correlator>,
-    /// What was complained of.
-    complaints: Mutex<BTreeMap<Trouble, Complaint>>,
-}
-
-/// One event to write.
-#[derive(Clone, Copy, Debug)]
-pub struct Occurrence<'a> {
-    pub object: &'a ObjectReference,
+/// One event to tell of.
+#[derive(Clone, Debug)]
+pub struct Occurrence {
+    pub object: Arc<ObjectReference>,
     pub kind: EventKind,
-    pub reason: &'a str,
-    pub message: &'a str,
+    pub reason: &'static str,
+    pub message: String,
 }
 
-impl std::fmt::Debug for Events {
+/// An event, and when it was told.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) occurrence: Occurrence,
+    pub(super) at: Timestamp,
+    pub(super) instant: Instant,
+}
+
+/// Where events are told. See the module's documentation.
+#[derive(Debug)]
+pub struct Events {
+    clock: Clock,
+    /// Of each writer.
+    waiting: Vec<Sender<Heard>>,
+    dropped: AtomicU64,
+}
+
+/// Those who write them.
+pub struct EventWriters {
+    writer: Arc<Writer>,
+    waiting: Vec<Receiver<Heard>>,
+}
+
+impl std::fmt::Debug for EventWriters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
+        f.debug_struct("EventWriters").finish_non_exhaustive()
     }
 }
 
 impl Events {
-    pub fn new(client: Client, clock: Clock) -> Self {
-        Self {
-            client,
+    pub fn new(client: Client, clock: Clock) -> (Self, EventWriters) {
+        let (senders, receivers) = (0..WRITERS).map(|_| channel(WAITING_MAX)).unzip();
+        let events = Self {
             clock,
-            correlator: Mutex::default(),
-            complaints: Mutex::default(),
+            waiting: senders,
+            dropped: AtomicU64::new(0),
+        };
+        let writers = EventWriters {
+            writer: Arc::new(Writer::new(client, clock)),
+            waiting: receivers,
+        };
+        (events, writers)
+    }
+
+    /// Takes note of one event, which is written soon. Waits only if very many are not written yet.
+    pub async fn publish(&self, occurrence: Occurrence) {
+        let waiting = &self.waiting[writer_of(&occurrence.object, self.waiting.len())];
+        let heard = Heard {
+            occurrence,
+            at: self.clock.now(),
+            instant: Instant::now(),
+        };
+        match waiting.send_timeout(heard, PLACE_MAX).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(heard)) => self.drop_one(&heard.occurrence),
+            // The term is over, and nobody writes any more.
+            Err(SendTimeoutError::Closed(heard)) => {
+                let reason = heard.occurrence.reason;
+                tracing::debug!(reason, "an event came too late to be written");
+            }
         }
     }
 
-    /// Writes one event, unless there are too many of its object. That an event could not be
-    /// written is logged and stops nothing.
-    pub async fn publish(&self, occurrence: Occurrence<'_>) {
-        let namespace = occurrence.object.namespace.as_deref().unwrap_or("default");
-        let told = self.lock().occurs(&occurrence, Instant::now());
-        let Some(told) = told else {
-            let name = occurrence.object.name.as_deref().unwrap_or_default();
-            let (reason, message) = (occurrence.reason, occurrence.message);
-            tracing::debug!(
-                namespace,
+    fn drop_one(&self, occurrence: &Occurrence) {
+        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = occurrence.object.name.as_deref().unwrap_or_default();
+        let reason = occurrence.reason;
+        // Once for each doubling: the log has better to do.
+        if dropped.is_power_of_two() {
+            tracing::warn!(
+                dropped,
                 name,
                 reason,
-                message,
-                "too many events of this object, one is dropped"
+                "events are dropped, the rest goes on: the API server has not written those before \
+                 them, see whether it, or a webhook for events, is slow"
             );
-            return;
-        };
-        match self.try_publish(occurrence, told, namespace).await {
-            Ok(()) => self.works(namespace),
-            Err(source) => self.complain(occurrence, namespace, source),
         }
     }
 
-    /// Says that an event could not be written: once, as long as it stays so.
-    fn complain(&self, occurrence: Occurrence<'_>, namespace: &str, source: kube::Error) {
-        let is_new = !is_place_gone(&source) && self.is_new(&source, namespace);
-        let about = occurrence.object.name.as_deref().unwrap_or_default();
-        let error = Error::Write {
-            verb: Verb::Write,
-            object: ObjectKey::namespaced("v1", "Event", namespace, about),
-            source: Box::new(source),
-        };
-        let (reason, why) = (occurrence.reason, error.chain());
-        if is_new {
-            let remedy = error.remedy();
-            tracing::warn!(
-                reason,
-                error = why,
-                remedy,
-                "events can't be written, the rest goes on"
-            );
-        } else {
-            tracing::debug!(reason, error = why, "an event could not be written");
-        }
-    }
-
-    /// Whether it was not told yet. What is so in one namespace is likely to be so in the next.
-    fn is_new(&self, error: &kube::Error, namespace: &str) -> bool {
-        let reason = match error {
-            kube::Error::Api(status) => status.reason.clone(),
-            _ => String::new(),
-        };
-        let mut complaints = self.complaints();
-        let now = self.clock.now();
-        let known = complaints.get(&(code_of(error), reason.clone()));
-        let is_new = known.is_none_or(|known| {
-            let age = now.as_second() - known.at.as_second();
-            !(0..TELL_AGAIN_S).contains(&age)
-        });
-        if is_new {
-            let namespace = namespace.to_owned();
-            let complaint = Complaint { namespace, at: now };
-            complaints.insert((code_of(error), reason), complaint);
-        }
-        is_new
-    }
-
-    /// Events can be written in a namespace: what was told of it is over.
-    fn works(&self, namespace: &str) {
-        self.complaints()
-            .retain(|_, complaint| complaint.namespace != namespace);
-    }
-
-    fn complaints(&self) -> MutexGuard<'_, BTreeMap<Trouble, Complaint>> {
-        self.complaints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn try_publish(
-        &self,
-        occurrence: Occurrence<'_>,
-        told: Told,
-        namespace: &str,
-    ) -> Result<(), kube::Error> {
-        let requests = Request::new(Event::url_path(&(), Some(namespace)));
-        let now = self.clock.now();
-        if let Some((name, count)) = &told.before {
-            let mut patch = json!({"count": count, "lastTimestamp": now});
-            if told.is_combined() {
-                patch["message"] = json!(told.message);
-            }
-            let patch = Patch::Strategic(patch);
-            let request = requests.patch(name, &PatchParams::default(), &patch);
-            match self.send(request).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                answer => return answer,
-            }
-        }
-        let occurrence = Occurrence {
-            message: &told.message,
-            ..occurrence
-        };
-        let event = new_event(&occurrence, namespace, now, told.digest());
-        let name = event.metadata.name.clone().unwrap_or_default();
-        let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
-        self.send(requests.create(&PostParams::default(), body))
-            .await?;
-        self.lock().is_written(told.identity, name);
-        Ok(())
-    }
-
-    /// Nothing in the answer is of interest.
-    async fn send(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<(), kube::Error> {
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        self.client.request::<IgnoredAny>(request).await.map(|_| ())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Correlator> {
-        self.correlator
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// So many are not written yet.
+    fn waiting(&self) -> usize {
+        let of_one = |waiting: &Sender<Heard>| waiting.max_capacity() - waiting.capacity();
+        self.waiting.iter().map(of_one).sum()
     }
 }
 
-/// Whether the namespace is gone, or on its way out: no event of it matters any more.
-fn is_place_gone(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    let mut causes = status.details.iter().flat_map(|details| &details.causes);
-    match status.code {
-        404 => true,
-        403 => {
-            causes.any(|cause| cause.reason == "NamespaceTerminating")
-                || status.message.contains("because it is being terminated")
+/// The same one for all events of an object, so that they stay in order.
+fn writer_of(object: &ObjectReference, writers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (&object.uid, &object.namespace, &object.name).hash(&mut hasher);
+    (hasher.finish() % writers as u64) as usize
+}
+
+/// The tasks that write events. They end with this value.
+#[derive(Debug)]
+pub struct Writing {
+    tasks: JoinSet<()>,
+    over: CancellationToken,
+}
+
+impl EventWriters {
+    pub fn start(self) -> Writing {
+        let mut tasks = JoinSet::new();
+        let over = CancellationToken::new();
+        for waiting in self.waiting {
+            tasks.spawn(write(self.writer.clone(), waiting, over.clone()));
         }
-        _ => false,
+        Writing { tasks, over }
+    }
+}
+
+impl Writing {
+    /// Writes what was told before, and no more.
+    pub async fn finish(mut self, events: &Events) {
+        self.over.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_MAX, all).await.is_err() {
+            let lost = events.waiting();
+            tracing::warn!(lost, "the last events could not be written in time");
+        }
+    }
+}
+
+async fn write(writer: Arc<Writer>, mut waiting: Receiver<Heard>, over: CancellationToken) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = waiting.recv() => next,
+            () = over.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        };
+        let Some(heard) = next else {
+            return;
+        };
+        writer.write(&heard).await;
     }
 }
 
@@ -223,125 +194,112 @@ pub fn subject(object: &ObjectKey, uid: &str) -> ObjectReference {
     }
 }
 
-fn new_event(occurrence: &Occurrence<'_>, namespace: &str, now: Timestamp, sequence: u64) -> Event {
-    let name = occurrence.object.name.as_deref().unwrap_or_default();
-    // As client-go: the object's name and an instant in hex; ours adds a hash of the contents.
-    let unique = (now.as_nanosecond() as u64) ^ sequence;
-    Event {
-        metadata: ObjectMeta {
-            name: Some(format!("{name}.{unique:016x}")),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        involved_object: occurrence.object.clone(),
-        type_: Some(occurrence.kind.as_str().to_owned()),
-        reason: Some(occurrence.reason.to_owned()),
-        message: Some(occurrence.message.to_owned()),
-        count: Some(1),
-        first_timestamp: Some(Time(now)),
-        last_timestamp: Some(Time(now)),
-        source: Some(EventSource {
-            component: Some(COMPONENT.to_owned()),
-            host: None,
-        }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        ..Event::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{Request as HttpRequest, Response};
+    use http::{Request, Response};
     use kube::client::Body;
-    use kube::core::Status;
     use serde_json::Value;
-    use std::sync::Arc;
+    use std::sync::Mutex;
 
-    async fn nothing(_: HttpRequest<Body>) -> Result<Response<Body>, kube::Error> {
-        Ok(Response::new(Body::empty()))
-    }
+    /// Bodies of all requests.
+    type Asked = Arc<Mutex<Vec<Value>>>;
 
-    fn refused(code: u16, reason: &str, message: &str) -> kube::Error {
-        kube::Error::Api(Status::failure(message, reason).with_code(code).boxed())
-    }
-
-    #[tokio::test]
-    async fn that_events_cannot_be_written_is_told_once_until_they_can() {
-        let client = Client::new(tower::service_fn(nothing), "default");
-        let events = Events::new(client, Clock::Wall);
-        let forbidden = refused(403, "Forbidden", "events is forbidden");
-        assert!(events.is_new(&forbidden, "a"));
-        assert!(!events.is_new(&forbidden, "a"));
-        assert!(!events.is_new(&forbidden, "b"), "so it is everywhere");
-        assert!(events.is_new(&refused(500, "InternalError", "no"), "a"));
-        events.works("b");
-        assert!(!events.is_new(&forbidden, "a"), "it was told of another");
-        events.works("a");
-        assert!(events.is_new(&forbidden, "a"));
-    }
-
-    /// Method and body of every request.
-    type Asked = Arc<Mutex<Vec<(String, Value)>>>;
-
-    fn listening() -> (Events, Asked) {
+    /// An API server that takes so long for each request.
+    fn server(takes: Duration) -> (Client, Asked) {
         let asked = Asked::default();
         let into = asked.clone();
-        let service = tower::service_fn(move |request: HttpRequest<Body>| {
+        let service = tower::service_fn(move |request: Request<Body>| {
             let into = into.clone();
             async move {
-                let (head, body) = request.into_parts();
-                let body = body.collect_bytes().await?;
+                tokio::time::sleep(takes).await;
+                let body = request.into_body().collect_bytes().await?;
                 let body = serde_json::from_slice(&body).unwrap();
-                into.lock().unwrap().push((head.method.to_string(), body));
+                into.lock().unwrap().push(body);
                 Ok::<_, kube::Error>(Response::new(Body::from(b"{}".to_vec())))
             }
         });
-        let client = Client::new(service, "default");
-        (Events::new(client, Clock::Wall), asked)
+        (Client::new(service, "default"), asked)
+    }
+
+    fn clock() -> Clock {
+        Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    async fn tell(events: &Events, rollout: &str, message: String) {
+        let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", rollout);
+        let occurrence = Occurrence {
+            object: Arc::new(subject(&key, rollout)),
+            kind: EventKind::Normal,
+            reason: "RolloutStepCompleted",
+            message,
+        };
+        events.publish(occurrence).await;
+    }
+
+    fn messages(asked: &Asked) -> Vec<String> {
+        let text = |event: &Value| event["message"].as_str().unwrap().to_owned();
+        asked.lock().unwrap().iter().map(text).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_object_has_more_events_than_its_share_and_those_alike_are_one() {
-        let (events, asked) = listening();
-        let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", "app");
-        let app = subject(&key, "u");
-        for size in 0..30 {
-            let message = format!("from {size} to {}", size + 1);
-            let occurrence = Occurrence {
-                object: &app,
-                kind: EventKind::Normal,
-                reason: "ScalingReplicaSet",
-                message: &message,
-            };
-            events.publish(occurrence).await;
+    async fn nobody_waits_for_an_event_and_it_has_the_time_at_which_it_was_told() {
+        let (client, asked) = server(Duration::from_secs(20));
+        let (events, writers) = Events::new(client, clock());
+        let _writing = writers.start();
+        let start = Instant::now();
+        for step in 1..=3 {
+            tell(&events, "app", format!("step {step}")).await;
         }
-        let asked = asked.lock().unwrap();
-        let of = |verb: &str| {
-            let of_verb = asked.iter().filter(|(method, _)| method == verb);
-            of_verb.map(|(_, body)| body.clone()).collect::<Vec<_>>()
-        };
-        let (created, counted) = (of("POST"), of("PATCH"));
-        assert_eq!((created.len(), counted.len()), (10, 15), "{asked:?}");
-        assert_eq!(created[8]["message"], "from 8 to 9");
-        let combined = "(combined from similar events): from 9 to 10";
-        assert_eq!(created[9]["message"], combined);
-        assert_eq!(created[9]["count"], 1);
-        let combined = "(combined from similar events): from 24 to 25";
-        assert_eq!(counted[14]["message"], combined);
-        assert_eq!(counted[14]["count"], 16);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(messages(&asked), ["step 1", "step 2", "step 3"]);
+        for event in &*asked.lock().unwrap() {
+            assert_eq!(event["firstTimestamp"], "2026-01-01T00:00:00Z");
+        }
     }
 
-    #[test]
-    fn that_a_namespace_ends_is_nothing_to_tell() {
-        let ends = "unable to create new content in namespace a because it is being terminated";
-        assert!(is_place_gone(&refused(403, "Forbidden", ends)));
-        assert!(is_place_gone(&refused(
-            404,
-            "NotFound",
-            "no such namespace"
-        )));
-        assert!(!is_place_gone(&refused(403, "Forbidden", "no right")));
-        assert!(!is_place_gone(&refused(500, "InternalError", ends)));
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_written_for_long_is_dropped_after_a_moment() {
+        let (client, asked) = server(Duration::from_hours(1));
+        let (events, writers) = Events::new(client, clock());
+        let _writing = writers.start();
+        let start = Instant::now();
+        // One is with the writer.
+        tell(&events, "app", "the first".to_owned()).await;
+        tokio::task::yield_now().await;
+        for number in 0..WAITING_MAX {
+            tell(&events, "app", format!("number {number}")).await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(events.waiting(), WAITING_MAX);
+        for _ in 0..3 {
+            tell(&events, "app", "one too many".to_owned()).await;
+        }
+        assert_eq!(start.elapsed(), 3 * PLACE_MAX);
+        assert_eq!(events.dropped.load(Ordering::Relaxed), 3);
+        assert_eq!(asked.lock().unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_of_a_term_what_waits_is_written_if_that_takes_no_longer_than_a_moment() {
+        for (takes_ms, written) in [(10, 9), (1_000, 5)] {
+            let (client, asked) = server(Duration::from_millis(takes_ms));
+            let (events, writers) = Events::new(client, clock());
+            let writing = writers.start();
+            for number in 0..9 {
+                tell(&events, "app", format!("number {number}")).await;
+            }
+            let start = Instant::now();
+            writing.finish(&events).await;
+            assert!(start.elapsed() <= LAST_MAX + Duration::from_millis(1));
+            let messages = messages(&asked);
+            assert!(messages.len().abs_diff(written) <= 1, "{messages:?}");
+            let expected: Vec<String> =
+                (0..messages.len()).map(|n| format!("number {n}")).collect();
+            assert_eq!(messages, expected);
+            tell(&events, "app", "too late".to_owned()).await;
+            assert_eq!(asked.lock().unwrap().len(), messages.len());
+        }
     }
 }

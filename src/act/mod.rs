@@ -4,6 +4,7 @@
 mod correlate;
 mod dry_run;
 mod event;
+mod event_writer;
 mod http;
 mod kinds;
 mod kubernetes;
@@ -12,7 +13,7 @@ mod outcomes;
 mod render;
 
 pub use dry_run::DryRuns;
-pub use event::{Events, Occurrence, subject};
+pub use event::{EventWriters, Events, Occurrence, subject};
 pub use http::{Fetch, Http};
 pub use kinds::{Kinds, Served};
 pub use kubernetes::Kubernetes;

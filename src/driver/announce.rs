@@ -10,6 +10,7 @@ use kube::Resource;
 use plan::{ObjectKey, Release};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Of a pass that did not come to its end: what is to be told of the writes that were made. The
 /// next one finds nothing left to write, and nothing to tell.
@@ -48,7 +49,7 @@ where
     } else {
         encode(root)?
     };
-    let about = reference(root);
+    let about = Arc::new(reference(root));
     for release in releases {
         let subject = Subject {
             key,
@@ -73,7 +74,7 @@ fn reference<R: Resource<DynamicType = ()>>(root: &R) -> ObjectReference {
     }
 }
 
-async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Release) {
+async fn tell(cx: &Context, (key, root): (&Key, &Arc<ObjectReference>), release: &Release) {
     match release {
         Release::Event {
             kind,
@@ -81,14 +82,13 @@ async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Rel
             message,
             of: _,
         } => {
-            cx.events
-                .publish(Occurrence {
-                    object: root,
-                    kind: *kind,
-                    reason,
-                    message,
-                })
-                .await;
+            let occurrence = Occurrence {
+                object: root.clone(),
+                kind: *kind,
+                reason,
+                message: message.clone(),
+            };
+            cx.events.publish(occurrence).await;
         }
         Release::EventOn {
             object,
@@ -97,14 +97,13 @@ async fn tell(cx: &Context, (key, root): (&Key, &ObjectReference), release: &Rel
             reason,
             message,
         } => {
-            cx.events
-                .publish(Occurrence {
-                    object: &subject(object, uid),
-                    kind: *kind,
-                    reason,
-                    message,
-                })
-                .await;
+            let occurrence = Occurrence {
+                object: Arc::new(subject(object, uid)),
+                kind: *kind,
+                reason,
+                message: message.clone(),
+            };
+            cx.events.publish(occurrence).await;
         }
         Release::Completed {
             status, total_s, ..

@@ -7,6 +7,7 @@ use api::Rollout;
 use api::constants::reason;
 use kube::ResourceExt;
 use plan::{EventKind, ObjectKey};
+use std::sync::Arc;
 
 /// Whether the Rollout is new here, and the uid of the one that had its name before.
 fn insert(known: &Kept<String>, key: &Key, uid: &str) -> (bool, Option<String>) {
@@ -30,7 +31,7 @@ pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
             key.namespace, key.name
         );
         let reason = reason::ROLLOUT_ADDED_TO_INFORMER;
-        tell(cx, key, &uid, (reason, &message)).await;
+        tell(cx, key, &uid, (reason, message)).await;
     }
 }
 
@@ -44,19 +45,18 @@ pub(super) async fn gone(cx: &Context, key: &Key) {
 /// The peer's sentence has name and namespace in this order.
 async fn deleted(cx: &Context, key: &Key, uid: &str) {
     let message = format!("Rollout {}/{} is deleted.", key.name, key.namespace);
-    tell(cx, key, uid, (reason::ROLLOUT_DELETED, &message)).await;
+    tell(cx, key, uid, (reason::ROLLOUT_DELETED, message)).await;
 }
 
-async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&str, &str)) {
+async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&'static str, String)) {
     let rollout =
         ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", &key.namespace, &key.name);
     cx.metrics.event(key, EventKind::Normal, reason);
-    cx.events
-        .publish(Occurrence {
-            object: &subject(&rollout, uid),
-            kind: EventKind::Normal,
-            reason,
-            message,
-        })
-        .await;
+    let occurrence = Occurrence {
+        object: Arc::new(subject(&rollout, uid)),
+        kind: EventKind::Normal,
+        reason,
+        message,
+    };
+    cx.events.publish(occurrence).await;
 }

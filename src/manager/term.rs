@@ -28,23 +28,26 @@ impl Term {
     /// Works until the lead is lost or `shutdown`, and until what was under way then has ended.
     pub(super) async fn serve(&self, lead: Lead, shutdown: &CancellationToken) {
         let over = shutdown.child_token();
-        let cx = Arc::new(self.context(lead.clone(), over.clone()));
+        let (events, writers) = Events::new(self.client.clone(), self.options.clock);
+        let cx = Arc::new(self.context(lead.clone(), over.clone(), events));
+        let writing = writers.start();
         tracing::info!(workers = self.options.workers, "reconciling");
         let mut workers = JoinSet::new();
         for _ in 0..self.options.workers {
             workers.spawn(work(cx.clone(), self.options.only, over.clone()));
         }
         workers.spawn(resync(cx.clone(), over.clone()));
-        workers.spawn(driver::remove_project_finalizers(cx, over.clone()));
+        workers.spawn(driver::remove_project_finalizers(cx.clone(), over.clone()));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = lead.lost() => over.cancel(),
         }
         while workers.join_next().await.is_some() {}
+        writing.finish(&cx.events).await;
         tracing::info!("all workers have finished");
     }
 
-    fn context(&self, lead: Lead, over: CancellationToken) -> Context {
+    fn context(&self, lead: Lead, over: CancellationToken, events: Events) -> Context {
         let options = &self.options;
         Context {
             kubernetes: Kubernetes::new(
@@ -60,7 +63,7 @@ impl Term {
                 self.queue.clone(),
             ),
             kinds: self.kinds.clone(),
-            events: Events::new(self.client.clone(), options.clock),
+            events,
             client: self.client.clone(),
             metric_defaults: options.metric_defaults.clone(),
             measurer: Measurer::new(self.queue.clone(), options.fetch.clone(), options.clock),

@@ -82,7 +82,7 @@ async fn an_outage_in_the_middle_of_a_canary_is_outlasted_without_a_storm() {
             .until("app", 60, |live| live["status"]["currentStepIndex"] == 1)
             .await;
         let before = replica.asked().len();
-        replica.fail_with(fault, |_| true);
+        replica.fail_with(fault, |_, _| true);
         let start = Instant::now();
         world.sleep(120).await;
         let asked = replica.asked().len() - before;
@@ -102,7 +102,7 @@ async fn an_outage_in_the_middle_of_a_canary_is_outlasted_without_a_storm() {
 async fn with_every_third_request_failing_a_rollout_still_comes_to_its_end() {
     let (world, replica) = one().await;
     for fault in [Fault::Status(500), Fault::Broken] {
-        replica.fail_with(fault, |number| number % 3 == 0);
+        replica.fail_with(fault, |number, _| number % 3 == 0);
         world.set_image("app", "demo:green");
         let live = world
             .until("app", 1200, |live| {
@@ -123,6 +123,47 @@ async fn with_every_third_request_failing_a_rollout_still_comes_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rollout_does_not_wait_for_events_that_take_long_or_cannot_be_written() {
+    let faults = [
+        None,
+        Some(Fault::Slow(Duration::from_secs(20))),
+        Some(Fault::Slow(Duration::from_hours(1))),
+        Some(Fault::Status(503)),
+        Some(Fault::Status(403)),
+    ];
+    let mut usual = None;
+    for fault in faults {
+        let (world, replica) = one().await;
+        if let Some(fault) = fault {
+            replica.fail_with(fault, |_, asked| asked.is_event());
+        }
+        let start = Instant::now();
+        world.set_image("app", "demo:green");
+        world
+            .until("app", 120, |live| {
+                live["status"]["stableRS"] == live["status"]["currentPodHash"]
+                    && live["status"]["phase"] == "Healthy"
+                    && world.sizes().get("demo:green") == Some(&5)
+            })
+            .await;
+        let took = start.elapsed();
+        let usual = *usual.get_or_insert(took);
+        assert!(
+            took <= usual + Duration::from_secs(1),
+            "{fault:?}: {took:?}, else {usual:?}"
+        );
+        if let Some(Fault::Slow(by)) = fault
+            && by < Duration::from_secs(30)
+        {
+            // They come late, and each of them once.
+            assert!(steps(&world).len() < 4);
+            world.sleep(600).await;
+            assert_eq!(steps(&world).len(), 4);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn streams_that_are_closed_at_once_or_are_too_old_are_opened_again_slowly() {
     for fault in [Fault::Closed, Fault::Expired] {
         let (world, replica) = one().await;
@@ -131,7 +172,7 @@ async fn streams_that_are_closed_at_once_or_are_too_old_are_opened_again_slowly(
             .until("app", 60, |live| live["status"]["currentStepIndex"] == 1)
             .await;
         // The streams that are open have to end first.
-        replica.fail_with(fault, |_| true);
+        replica.fail_with(fault, |_, _| true);
         replica.cut();
         let watches = || {
             let asked = replica.asked();
@@ -154,7 +195,7 @@ async fn a_controller_that_may_list_nothing_is_not_ready_and_says_what_it_waits_
     let mut world = World::start();
     world.kill_controller().await;
     let replica = Replica::start(&world, "a");
-    replica.fail_with(Fault::Status(403), |_| true);
+    replica.fail_with(Fault::Status(403), |_, _| true);
     world.sleep(300).await;
     let Health::Bad(why) = replica.monitor.view().ready() else {
         unreachable!("it has listed nothing");

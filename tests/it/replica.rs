@@ -46,11 +46,15 @@ pub enum Fault {
 }
 
 type AnyBody = UnsyncBoxBody<Bytes, tower::BoxError>;
-type Chosen = Box<dyn Fn(usize) -> bool + Send>;
+type Chosen = Box<dyn Fn(usize, &Asked) -> bool + Send>;
 
 impl Asked {
     pub fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
+    }
+
+    pub fn is_event(&self) -> bool {
+        self.path.contains("/events")
     }
 
     fn is_lease(&self) -> bool {
@@ -135,8 +139,8 @@ impl Replica {
         self.wire.no_lease.store(false, Ordering::SeqCst);
     }
 
-    /// From now on requests fail so, where their number is chosen.
-    pub fn fail_with(&self, fault: Fault, chosen: impl Fn(usize) -> bool + Send + 'static) {
+    /// From now on requests fail so, where they or their numbers are chosen.
+    pub fn fail_with(&self, fault: Fault, chosen: impl Fn(usize, &Asked) -> bool + Send + 'static) {
         *self.wire.fault.lock().unwrap() = Some((fault, Box::new(chosen)));
     }
 
@@ -177,13 +181,13 @@ fn through(inner: Client, wire: Arc<Wire>) -> Client {
             let watch = asked.is_watch();
             let number = {
                 let mut all = wire.asked.lock().unwrap();
-                all.push(asked);
+                all.push(asked.clone());
                 all.len()
             };
             if refused {
                 return Ok(status(403, "Forbidden"));
             }
-            if let Some(answer) = fail(&wire, number, watch).await {
+            if let Some(answer) = fail(&wire, number, &asked).await {
                 return answer;
             }
             let open = wire.open.lock().unwrap().clone();
@@ -204,15 +208,16 @@ fn through(inner: Client, wire: Arc<Wire>) -> Client {
 async fn fail(
     wire: &Wire,
     number: usize,
-    watch: bool,
+    asked: &Asked,
 ) -> Option<Result<Response<AnyBody>, kube::Error>> {
     let fault = {
         let fault = wire.fault.lock().unwrap();
         fault
             .as_ref()
-            .filter(|(_, chosen)| chosen(number))
+            .filter(|(_, chosen)| chosen(number, asked))
             .map(|(fault, _)| *fault)
     };
+    let watch = asked.is_watch();
     match fault? {
         Fault::Status(code) => Some(Ok(status(code, "Injected"))),
         Fault::Broken => {
