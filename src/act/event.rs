@@ -25,11 +25,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// So many events are written at a time.
-const WRITERS: usize = 4;
+const WRITERS: usize = 2;
 /// So many may wait for each writer: what a thousand Rollouts tell of an update.
-const WAITING_MAX: usize = 4_096;
+const WAITING_MAX: usize = 8_192;
 /// For so long a pass waits for a free place.
-const PLACE_MAX: Duration = Duration::from_millis(200);
+const PLACE_MAX: Duration = Duration::from_millis(500);
 /// For so long events are still written when a term is over.
 const LAST_MAX: Duration = Duration::from_secs(5);
 

@@ -45,6 +45,9 @@ pub const SCALE_DOWN_DEADLINE_ANNOTATION: &str = "scale-down-deadline";
 pub const MANAGED_BY_ANNOTATION: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// On Rollouts, ReplicaSets, analysis runs and experiments: the revision, a decimal number.
 pub const REVISION_ANNOTATION: &str = "rollout.argoproj.io/revision";
+/// On analysis runs and experiments that a retry has begun: the time of the abort that it came
+/// after, as the status told it.
+pub const AFTER_ABORT_ANNOTATION: &str = "weir.dev/after-abort";
 /// On ReplicaSets: former revisions, separated by commas.
 pub const REVISION_HISTORY_ANNOTATION: &str = "rollout.argoproj.io/revision-history";
 /// On ReplicaSets: `replicas` of the Rollout when it was last scaled.

@@ -464,6 +464,8 @@ impl World {
         let facts = self.facts();
         let mut found = check::at_rest(&plan, &stored, &facts);
         found.extend(check::surplus_runs(&*self.shared.ground, &facts));
+        let experiments = self.shared.ground.list(Kind::Experiment);
+        found.extend(check::rival_experiments(&experiments, &live));
         for (rule, what) in found {
             self.shared.checks.report(self.shared.now_ms, rule, what);
         }

@@ -27,6 +27,8 @@ const NAMESPACE: &str = "bench";
 const AT_ONCE: usize = 20;
 const LIMIT: Duration = Duration::from_mins(10);
 const IDLE: Duration = Duration::from_secs(30);
+/// So long without an event written, and all are.
+const TOLD: Duration = Duration::from_secs(2);
 const USER: &str = "system:serviceaccount:argo-rollouts:weir";
 /// Unit of the times in `/proc/PID/stat`; 100 on every Linux that matters here.
 const TICKS_PER_S: f64 = 100.0;
@@ -182,7 +184,8 @@ impl Bench<'_> {
             None => tokio::time::sleep(IDLE).await,
         }
         let took = start.elapsed();
-        let (after, now) = (self.sample()?, self.requests()?);
+        let now = self.when_told().await?;
+        let after = self.sample()?;
         println!("{name}: {:.1} s; {after}", took.as_secs_f64());
         let mut rows: Vec<_> = audit::count(&now[asked.len()..]).into_iter().collect();
         rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -242,6 +245,26 @@ impl Bench<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The controller's requests, once it has written its events: it does so while it has nothing
+    /// better to do, and they are part of what a phase costs.
+    async fn when_told(&self) -> Result<Vec<audit::Request>> {
+        let start = Instant::now();
+        let events = |asked: &[audit::Request]| {
+            let of_events = asked.iter().filter(|request| request.resource == "events");
+            of_events.count()
+        };
+        let mut asked = self.requests()?;
+        while start.elapsed() < LIMIT {
+            tokio::time::sleep(TOLD).await;
+            let now = self.requests()?;
+            if events(&now) == events(&asked) {
+                return Ok(now);
+            }
+            asked = now;
+        }
+        bail!("events are still written after {} s", LIMIT.as_secs());
     }
 
     fn requests(&self) -> Result<Vec<audit::Request>> {

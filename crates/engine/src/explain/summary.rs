@@ -95,8 +95,10 @@ impl Teller<'_> {
             lines.push("patch the Rollout itself".to_owned());
         }
         let generation = self.seen.snapshot.rollout.metadata.generation;
-        if self.stored != plan.status {
-            let seen = self.stored.observed_generation.parse::<i64>().ok();
+        let seen = self.stored.observed_generation.parse::<i64>().ok();
+        // The status that tells of a new revision follows the creation of its ReplicaSet.
+        let follows = !plan.actions.is_empty() && generation.is_some() && seen != generation;
+        if self.stored != plan.status || follows {
             lines.push(match (generation, seen) {
                 (Some(now), Some(seen)) if seen < now => {
                     format!(

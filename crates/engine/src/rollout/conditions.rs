@@ -29,6 +29,16 @@ impl Change {
         }
     }
 
+    /// Whether nothing moves because somebody or a step said so.
+    pub(crate) fn paused(is_paused: bool) -> Self {
+        Self {
+            kind: condition::PAUSED,
+            status: if is_paused { "True" } else { "False" },
+            reason: reason::ROLLOUT_PAUSED,
+            message: "Rollout is paused".to_owned(),
+        }
+    }
+
     fn progressing(status: &'static str, reason: &'static str, message: String) -> Self {
         Self {
             kind: condition::PROGRESSING,
@@ -130,13 +140,17 @@ impl Context<'_> {
             && status.replicas == replicas
     }
 
-    /// Whether something moved since the stored status (§3.21, progress), or begins to move now.
+    /// Whether something moved since the stored status (§3.21, progress), or begins to move now:
+    /// time for a revision counts from its first status.
     fn is_progress(&self) -> bool {
         if self.is_delay_over() {
             return true;
         }
         let old: &RolloutStatus = &self.stored;
         let new = &self.status;
+        if new.current_pod_hash != old.current_pod_hash {
+            return true;
+        }
         let outdated = |status: &RolloutStatus| status.replicas - status.updated_replicas;
         if new.updated_replicas != old.updated_replicas
             || outdated(new) < outdated(old)
@@ -162,6 +176,20 @@ impl Context<'_> {
         self.update_progressing(healthy, became_unhealthy);
         self.update_available();
         self.update_replica_failure();
+    }
+
+    /// A pause that ends with this pass is over in its condition as well. (The peer says so in the
+    /// next pass; an abort leaves the condition as it is until somebody tries again.)
+    pub(crate) fn end_paused_condition(&mut self) {
+        let is_paused = !self.status.pause_conditions.is_empty() || self.rollout.spec.is_paused();
+        let is_told = is_set(
+            &self.status,
+            condition::PAUSED,
+            ("True", reason::ROLLOUT_PAUSED),
+        );
+        if is_told && !is_paused && !self.is_aborted() {
+            set(&mut self.status, Change::paused(false), self.now);
+        }
     }
 
     /// Whether the Rollout stopped being healthy.

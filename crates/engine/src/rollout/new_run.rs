@@ -5,8 +5,8 @@ use super::conditions;
 use super::context::Context;
 use crate::analysis::template::{self, TemplateError};
 use api::constants::{
-    HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL, STEP_INDEX_LABEL,
-    condition,
+    AFTER_ABORT_ANNOTATION, HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL,
+    STEP_INDEX_LABEL, condition,
 };
 use api::{
     AnalysisPhase, AnalysisRun, AnalysisRunArgument, AnalysisRunSpec, Argument, RolloutAnalysis,
@@ -76,30 +76,49 @@ impl Context<'_> {
             .cloned()
     }
 
-    /// A run of ours that says the same: one that goes on, or one that is done already but that no
-    /// status names yet, because the pass that made it never got to store one. The status may name
-    /// the one that it repeats, since that could not tell: those that are no younger have had their
-    /// say. A run from before a retry does not count, nor one from before other steps.
+    /// A run of ours that says the same and that is not the one that the status names: one that
+    /// goes on, or one that has ended unheard.
     fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
         if !self.owns(&run.metadata) || run.spec != *spec {
             return false;
         }
         let named = self.stored_run_status(role);
+        if named.is_some_and(|named| run.metadata.name.as_ref() == Some(&named.name)) {
+            return false;
+        }
         let Some(phase) = phase(run).filter(|phase| is_completed(*phase)) else {
-            return named.is_none_or(|named| run.metadata.name.as_ref() != Some(&named.name));
+            return true;
         };
-        let created = run.metadata.creation_timestamp.as_ref();
-        let is_told = self
-            .current_run(role)
-            .is_some_and(|current| created <= current.metadata.creation_timestamp.as_ref());
-        if is_told || self.stored.aborted_at.is_some() {
+        let current = self.current_run(role);
+        let current = current.as_ref().map(|current| &current.metadata);
+        self.is_unheard((&run.metadata, phase), current)
+    }
+
+    /// Whether a run or an experiment that has ended counts although no status names it: the pass
+    /// that made it never got to store one. The status may name the `current` one, which it repeats
+    /// since that could not tell: those that are no younger have had their say. One from before a
+    /// retry does not count, nor one from before other steps. As long as the abort is on record,
+    /// there may have been several retries: of what one has begun, a failure counts, and what has
+    /// passed is tested once more.
+    pub(super) fn is_unheard(
+        &self,
+        (made, phase): (&ObjectMeta, AnalysisPhase),
+        current: Option<&ObjectMeta>,
+    ) -> bool {
+        let has_passed = phase == AnalysisPhase::Successful;
+        if self.stored.aborted_at.is_some() {
+            return !has_passed && self.is_of_retry(made);
+        }
+        let created = made.creation_timestamp.as_ref();
+        let told = current.map(|current| current.creation_timestamp.as_ref());
+        if told.is_some_and(|told| created <= told) {
             return false;
         }
         let duration = self.stored.duration.as_ref();
         let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
         match (began, created) {
             (Some(began), Some(created)) if created.0 == began.0 => {
-                phase == AnalysisPhase::Successful && self.is_untold(created.0)
+                has_passed && self.is_untold(created.0)
             }
             (Some(began), Some(created)) => created.0 > began.0 && self.is_untold(created.0),
             _ => false,
@@ -115,6 +134,26 @@ impl Context<'_> {
             .seen
             .and_then(|status| conditions::find(status, condition::PROGRESSING));
         progressing.is_some_and(|progressing| created >= progressing.last_update_time.0)
+    }
+
+    /// Whether a retry has begun it after the very abort that the stored status tells of. Times of
+    /// creation can't say so: they are of another clock, and have whole seconds.
+    pub(super) fn is_of_retry(&self, made: &ObjectMeta) -> bool {
+        let annotations = made.annotations.as_ref();
+        let told = annotations.and_then(|all| all.get(AFTER_ABORT_ANNOTATION));
+        told.is_some_and(|told| self.aborted_since().as_ref() == Some(told))
+    }
+
+    /// Notes on what is about to begin that a retry begins it.
+    pub(super) fn mark_retry(&self, annotations: &mut BTreeMap<String, String>) {
+        if let Some(since) = self.aborted_since() {
+            annotations.insert(AFTER_ABORT_ANNOTATION.to_owned(), since);
+        }
+    }
+
+    fn aborted_since(&self) -> Option<String> {
+        let aborted_at = self.stored.aborted_at.as_ref();
+        aborted_at.map(|at| at.0.to_string())
     }
 
     /// The values of an analysis's arguments. A field of the status is one of the status that this
@@ -188,6 +227,7 @@ impl Context<'_> {
         }
         let mut annotations: BTreeMap<String, String> = metadata.annotations;
         annotations.insert(REVISION_ANNOTATION.to_owned(), self.revision().to_string());
+        self.mark_retry(&mut annotations);
         let run = AnalysisRun {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),

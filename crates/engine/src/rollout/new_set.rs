@@ -65,13 +65,16 @@ impl Context<'_> {
             "create-replica-set",
             format!("{name} is revision {revision}"),
         );
-        let change = Change {
-            kind: condition::PROGRESSING,
-            status: "True",
-            reason: reason::NEW_REPLICA_SET_CREATED,
-            message: format!("Created new replica set \"{name}\""),
-        };
-        conditions::set(&mut self.status, change, self.now);
+        // That a new revision begins is told by the next pass, with all else that changes then.
+        if self.stored.current_pod_hash == self.current_hash {
+            let change = Change {
+                kind: condition::PROGRESSING,
+                status: "True",
+                reason: reason::NEW_REPLICA_SET_CREATED,
+                message: format!("Created new replica set \"{name}\""),
+            };
+            conditions::set(&mut self.status, change, self.now);
+        }
         self.wait(WaitingOn::Object {
             object: format!("ReplicaSet {name}"),
             why: "it is being created".to_owned(),

@@ -72,6 +72,16 @@ impl Context<'_> {
         self.is_aborted() && self.stored.aborted_at.is_none()
     }
 
+    /// Whether the abort is another one than the stored status gives the time of: somebody has
+    /// tried again in between, and no status tells. What that retry has begun is nothing that the
+    /// next one has begun.
+    fn is_aborted_anew(&self) -> bool {
+        let runs = self.owned_runs().map(|own| &own.metadata);
+        let experiments = self.owned_experiments().map(|own| &own.metadata);
+        let mut begun = runs.chain(experiments);
+        !self.stored.abort || begun.any(|made| self.is_of_retry(made))
+    }
+
     /// Why nothing may move, if so (§3.5).
     pub(crate) fn halt_reason(&self) -> Option<&'static str> {
         if self.rollout.spec.is_paused() {
@@ -131,16 +141,7 @@ impl Context<'_> {
             self.set_stored_condition(Change::unknown(condition::PROGRESSING, why, message));
         }
         if paused != marked_paused && !abort_condition {
-            self.set_stored_condition(Change {
-                status: if paused {
-                    condition_status::TRUE
-                } else {
-                    condition_status::FALSE
-                },
-                kind: condition::PAUSED,
-                reason: reason::ROLLOUT_PAUSED,
-                message: "Rollout is paused".to_owned(),
-            });
+            self.set_stored_condition(Change::paused(paused));
         }
     }
 
@@ -152,7 +153,8 @@ impl Context<'_> {
     pub(crate) fn apply_pauses(&mut self) {
         if self.is_aborted() {
             self.status.abort = true;
-            let aborted_at = self.stored.aborted_at.clone();
+            let is_same = !self.is_aborted_anew();
+            let aborted_at = self.stored.aborted_at.clone().filter(|_| is_same);
             self.status.aborted_at = aborted_at.or_else(|| Some(time(self.now)));
             clear_pauses(&mut self.status);
             return;

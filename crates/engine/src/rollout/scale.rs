@@ -115,8 +115,11 @@ impl Context<'_> {
             && !(self.is_dynamic_stable() && self.explicit_abort_delay_s().is_none())
     }
 
-    /// Sizes the new ReplicaSet; whether its size changed. `target` is what the strategy wants.
-    pub(crate) fn scale_new(&mut self, target: i32) -> bool {
+    /// Sizes the new ReplicaSet; whether its size changed. `target` is what the strategy wants, and
+    /// `asked` are the pods for requests that an update still gets though it was given up: as long
+    /// as any answers, the delay takes the others only. (Stable pods may be lost again, or weights
+    /// turned, after it began.)
+    pub(crate) fn scale_new(&mut self, target: i32, asked: i32) -> bool {
         let Some(new) = self.new else {
             return false;
         };
@@ -125,7 +128,15 @@ impl Context<'_> {
         }
         let now = self.now;
         match self.deadline_of_abort(new) {
-            Some(deadline) if deadline <= now => self.scale(new, 0),
+            Some(deadline) if deadline <= now => {
+                let set = &self.sets[new];
+                let kept = if set.ready() > 0 {
+                    asked.min(set.replicas)
+                } else {
+                    0
+                };
+                self.scale(new, kept)
+            }
             Some(_) => {
                 self.sync_desired_annotation(new);
                 if self.sets[new].replicas > 0 {

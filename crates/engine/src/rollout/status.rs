@@ -84,6 +84,7 @@ impl Context<'_> {
         self.abort_on_deadline();
         self.apply_pauses();
         self.update_conditions();
+        self.end_paused_condition();
         self.tell_routes();
         self.update_phase();
         self.track_duration(changed);

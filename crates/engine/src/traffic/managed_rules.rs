@@ -45,7 +45,7 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
     let rules = route.pointer("/spec/rules").and_then(Value::as_array);
     let rules = rules.unwrap_or(&none);
     let mut recorded = recorded(route);
-    let owner = format!("{}/{}", want.namespace, want.owner.name);
+    let owner = owner(want.namespace, &want.owner.name);
     let before = recorded.remove(&owner).unwrap_or_default();
     let ours = positions(rules, &before);
     let of_others: Vec<usize> = recorded
@@ -86,8 +86,22 @@ pub(super) fn operations(route: &Value, want: &Want<'_>, takes_rules: bool) -> V
     operations
 }
 
+/// Whether rules that were added for a Rollout are on a route still.
+pub(super) fn has_rules_of(route: &Value, namespace: &str, rollout: &str) -> bool {
+    let own = recorded(route).remove(&owner(namespace, rollout));
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
+    let (Some(own), Some(rules)) = (own, rules) else {
+        return false;
+    };
+    !positions(rules, &own).is_empty()
+}
+
 /// The added rules of each Rollout, by its namespace and name.
 type Recorded = BTreeMap<String, Vec<Value>>;
+
+fn owner(namespace: &str, rollout: &str) -> String {
+    format!("{namespace}/{rollout}")
+}
 
 /// Keeps the record of what was added.
 fn annotate(route: &Value, record: &Recorded) -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! The set of routers that a Rollout configures, behind one door.
 
 use super::gateway_api::{self, GatewayApi};
-use super::managed_rules::ManagedRoute;
+use super::managed_rules::{self, ManagedRoute};
 use super::nginx::Nginx;
 use api::constants::GATEWAY_API_PLUGIN;
 use api::{RolloutTrafficRouting, WeightDestination};
@@ -166,6 +166,20 @@ pub fn observed(
         canary: most(|share| share.canary)?,
         stable: most(|share| share.stable)?,
     })
+}
+
+/// Whether a live route has rules that header and mirror steps of Rollout `rollout` have added.
+pub fn has_rules(
+    routing: &RolloutTrafficRouting,
+    live: &BTreeMap<ObjectKey, Arc<Value>>,
+    (namespace, rollout): (&str, &str),
+) -> bool {
+    let Some(Ok(config)) = gateway_api::config(routing) else {
+        return false;
+    };
+    let routes = config.objects(namespace).into_iter();
+    let mut live = routes.filter_map(|key| live.get(&key));
+    live.any(|route| managed_rules::has_rules_of(route, namespace, rollout))
 }
 
 /// The guard of a patch that was made from this object.

@@ -28,12 +28,12 @@ fn times_out(world: &mut World) {
     );
 }
 
-fn names(world: &World, kind: &str) -> Vec<String> {
+pub(crate) fn names(world: &World, kind: &str) -> Vec<String> {
     let keys = world.keys(kind).into_iter();
     keys.map(|key| key.name).collect()
 }
 
-fn run(world: &World, name: &str) -> Value {
+pub(crate) fn run(world: &World, name: &str) -> Value {
     let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", name);
     world.objects[&key].clone()
 }
@@ -348,7 +348,7 @@ fn a_retry_tests_the_new_pods_when_they_are_there() {
 
 /// Updates whose analyses go on: a canary at its first step, with another one beside the steps, and
 /// blue-green before its switch.
-fn analysed() -> [World; 2] {
+pub(crate) fn analysed() -> [World; 2] {
     let steps = json!([{"analysis": smoke_test()}, {"setWeight": 50}, {"pause": {}}]);
     let canary = json!({"canary": {"analysis": smoke_test(), "steps": steps}});
     [canary, tested_twice()].map(|strategy| {

@@ -1,11 +1,12 @@
 //! What each does alone is tested elsewhere: here two things happen at once, or one after the
 //! other.
 
+use crate::adversity::delete_set;
 use crate::operations::{
     blue_green, current, deployed, paused, routed, size, smoke, status, until, update, user, weight,
 };
 use crate::outcomes::stable;
-use crate::swarm::manifests;
+use crate::swarm::{manifests, template};
 use crate::world::{Script, World};
 use engine::snapshot::{RolloutSnapshot, RouteRefusal};
 use jiff::Timestamp;
@@ -178,6 +179,71 @@ fn a_change_to_blue_green_in_a_pause_is_no_promotion() {
     user(&mut world, &json!({"status": {"pauseConditions": null}}));
     until(&mut world, "Healthy");
     assert_eq!(world.selected("active"), Some(current(&world)));
+}
+
+/// The stable ReplicaSet is deleted, or its pods break, and the service that is to be the active
+/// one leads to all pods still: the superseded canary's are those that answer.
+#[test]
+fn a_change_to_blue_green_leaves_the_requests_to_pods_that_are_ready() {
+    let blue_green = json!({"activeService": "active", "previewService": "preview"});
+    for is_deleted in [true, false] {
+        let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+        let (first, second) = (stable(&world), current(&world));
+        for image in ["demo:blue", "demo:red"] {
+            world.dead_images.insert(image.to_owned());
+        }
+        if is_deleted {
+            delete_set(&mut world, &first);
+        } else {
+            world.kill_pods(&first);
+        }
+        let strategy = json!({"canary": null, "blueGreen": blue_green});
+        let of_spec = json!({"strategy": strategy, "template": template(2)});
+        user(&mut world, &json!({"spec": of_spec}));
+        world.sleep(120.0);
+        let third = current(&world);
+        let page = format!("{:?} {:#}", world.sizes(), world.rollout()["status"]);
+        assert_eq!(stable(&world), first, "{page}");
+        assert_eq!(world.selected("active"), None, "{page}");
+        assert_eq!(world.ready_of(&second), 2, "{page}");
+        // An abort makes nothing stable, either.
+        let mut aborted = world.clone();
+        user(&mut aborted, &json!({"status": {"abort": true}}));
+        aborted.sleep(120.0);
+        assert_eq!(stable(&aborted), first, "{page}");
+        assert_eq!(aborted.ready_of(&second), 2, "{page}");
+        for pod in world.keys("Pod") {
+            if pod.name.contains(&third) {
+                world.ready_at.insert(pod, world.now);
+            }
+        }
+        until(&mut world, "Healthy");
+        assert_eq!(world.selected("active"), Some(third.clone()));
+        assert_eq!(stable(&world), third);
+        world.sleep(60.0);
+        assert_eq!(size(&world, &second), 0);
+    }
+}
+
+/// They are no parts of the replicas (docs/differences.md).
+#[test]
+fn numbers_of_pods_that_the_spec_gives_hold_for_a_rollout_of_none() {
+    let mut previewed = blue_green(30);
+    previewed["blueGreen"]["previewReplicaCount"] = json!(1);
+    previewed["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    let mut scaled = routed();
+    scaled["canary"]["steps"] = json!([{"setCanaryScale": {"replicas": 2}}, {"pause": {}}]);
+    for (strategy, kept) in [(previewed, 1), (scaled, 2)] {
+        let mut world = paused(&strategy);
+        let (old, new) = (stable(&world), current(&world));
+        let sizes = |world: &World| (size(world, &old), size(world, &new));
+        user(&mut world, &json!({"spec": {"replicas": 0}}));
+        world.sleep(60.0);
+        assert_eq!(sizes(&world), (0, kept), "{strategy}");
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.sleep(60.0);
+        assert_eq!(sizes(&world), (0, 0), "{strategy}");
+    }
 }
 
 /// Its pods are still there, but they were never good.

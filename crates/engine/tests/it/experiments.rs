@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use plan::{Next, ObjectKey, WaitingOn};
 use serde_json::{Value, json};
 
-fn templates(weight: Option<i32>) -> Value {
+pub(crate) fn templates(weight: Option<i32>) -> Value {
     json!([
         {"name": "base", "specRef": "stable", "weight": weight},
         {"name": "new", "specRef": "canary", "weight": weight},
@@ -29,7 +29,7 @@ fn weighed() -> Value {
     }})
 }
 
-fn measured() -> Value {
+pub(crate) fn measured() -> Value {
     basic(&json!({
         "templates": templates(None),
         "analyses": [{
@@ -41,14 +41,14 @@ fn measured() -> Value {
 }
 
 /// A healthy first revision, and an update that is at its experiment.
-fn at_experiment(strategy: &Value) -> World {
+pub(crate) fn at_experiment(strategy: &Value) -> World {
     let mut world = deployed(strategy);
     update(&mut world, 1);
     assert!(world.run_until(|world| phase(world, &name(world)) == "Running"));
     world
 }
 
-fn deployed(strategy: &Value) -> World {
+pub(crate) fn deployed(strategy: &Value) -> World {
     let mut manifests = manifests(strategy, 4);
     manifests.push(smoke());
     let mut world = World::new(&manifests);
@@ -56,12 +56,12 @@ fn deployed(strategy: &Value) -> World {
     world
 }
 
-fn name(world: &World) -> String {
+pub(crate) fn name(world: &World) -> String {
     let name = &status(world, "canary")["currentExperiment"];
     name.as_str().unwrap_or_default().to_owned()
 }
 
-fn phase(world: &World, name: &str) -> Value {
+pub(crate) fn phase(world: &World, name: &str) -> Value {
     if name.is_empty() {
         return Value::Null;
     }
@@ -81,12 +81,12 @@ fn backends(world: &World) -> Vec<(String, i64, i64)> {
     backends.as_array().unwrap().iter().map(one).collect()
 }
 
-fn names(world: &World) -> Vec<String> {
+pub(crate) fn names(world: &World) -> Vec<String> {
     let keys = world.keys("Experiment").into_iter();
     keys.map(|key| key.name).collect()
 }
 
-fn is_terminated(world: &World, name: &str) -> bool {
+pub(crate) fn is_terminated(world: &World, name: &str) -> bool {
     world.experiment(name)["spec"]["terminate"] == json!(true)
 }
 

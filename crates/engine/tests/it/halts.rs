@@ -8,8 +8,8 @@ use crate::operations::{
 };
 use crate::outcomes::stable;
 use crate::swarm::template;
-use crate::world::World;
-use plan::Action;
+use crate::world::{NAMESPACE, World};
+use plan::{Action, ObjectKey};
 use serde_json::{Value, json};
 
 /// `routed`, with a strategy's fields added or replaced.
@@ -313,6 +313,87 @@ fn in_a_users_pause_pods_go_before_others_come() {
     assert_eq!(arms(&world), [3, 3]);
 }
 
+/// The ReplicaSet comes back without pods, since nothing of the update is to begin now. It may have
+/// had all that there were.
+#[test]
+fn in_a_users_pause_stable_pods_make_up_for_those_of_a_deleted_replica_set() {
+    for (given, sizes) in [(40, [3, 2]), (100, [0, 5])] {
+        let steps = json!([{"setWeight": given}, {"pause": {}}]);
+        let mut world = paused(&json!({"canary": {"steps": steps}}));
+        world.sleep(5.0);
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        world.sleep(5.0);
+        assert_eq!(arms(&world), sizes);
+        let second = current(&world);
+        delete_set(&mut world, &second);
+        world.sleep(5.0);
+        assert_eq!(current(&world), second);
+        assert_eq!(arms(&world), [5, 0], "{given}");
+        // An autoscaler goes on.
+        for replicas in [8, 5] {
+            let wanted = (0, i64::from(replicas));
+            assert_eq!(scaled(&mut world, replicas), wanted, "{given}");
+        }
+        user(&mut world, &json!({"spec": {"paused": null}}));
+        world.sleep(60.0);
+        assert_eq!(arms(&world), sizes, "{given}");
+    }
+}
+
+/// Without a surge an old pod goes before a new one comes, and the pause comes between the two.
+#[test]
+fn in_a_users_pause_a_pod_that_has_gone_for_another_one_is_made_up_for() {
+    let steps = json!([{"setWeight": 40}, {"pause": {}}]);
+    let mut world = deployed(&json!({"canary": {"maxSurge": 0, "steps": steps}}), 5);
+    let old = stable(&world);
+    update(&mut world, 1);
+    while size(&world, &old) == 5 {
+        assert!(world.reconcile());
+    }
+    assert_eq!(arms(&world), [4, 0]);
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(60.0);
+    assert_eq!(arms(&world), [5, 0]);
+    user(&mut world, &json!({"spec": {"paused": null}}));
+    until(&mut world, "Paused");
+    world.sleep(5.0);
+    assert_eq!(arms(&world), [3, 2]);
+}
+
+/// With a router, each arm gets the pods for its traffic back; without one, stable pods come.
+#[test]
+fn in_a_users_pause_what_somebody_has_scaled_by_hand_does_not_leave_pods_missing() {
+    let basic = json!({"canary": {"steps": [{"setWeight": 40}, {"pause": {}}]}});
+    let dynamic = routed_with(&json!({"dynamicStableScale": true}));
+    for (strategy, by_hand, after) in [
+        (&basic, [1, 2], [3, 2]),
+        (&basic, [3, 1], [4, 1]),
+        (&routed(), [1, 2], [5, 2]),
+        (&dynamic, [1, 2], [3, 2]),
+        (&dynamic, [3, 1], [3, 2]),
+    ] {
+        let mut world = paused(strategy);
+        world.sleep(5.0);
+        user(&mut world, &json!({"spec": {"paused": true}}));
+        world.sleep(5.0);
+        let before = weight_as_written(&world);
+        for (hash, replicas) in [stable(&world), current(&world)].iter().zip(by_hand) {
+            let mut keys = world.keys("ReplicaSet").into_iter();
+            let key = keys.find(|key| key.name.ends_with(hash)).unwrap();
+            world.user_patch(&key, &json!({"spec": {"replicas": replicas}}));
+        }
+        world.sleep(5.0);
+        assert_eq!(arms(&world), after, "{by_hand:?}: {strategy}");
+        assert_eq!(weight_as_written(&world), before, "{strategy}");
+    }
+}
+
+/// What the route says of the canary's weight, which is nothing where it is not ours.
+fn weight_as_written(world: &World) -> Value {
+    let key = world.keys("HTTPRoute").remove(0);
+    world.objects[&key]["spec"]["rules"][0]["backendRefs"][1]["weight"].clone()
+}
+
 /// Three of five are too few to take back what a superseded revision has. When three are all that
 /// is asked for, they can.
 #[test]
@@ -504,6 +585,28 @@ fn in_a_users_pause_a_router_leaves_the_traffic_with_the_last_revision_that_answ
     world.sleep(5.0);
     assert_eq!(size(&world, &third), 5);
     assert_eq!(given(&world), (100, Some(third)));
+}
+
+/// Nobody comes to the place of the stable pods, and then those behind the stable service do.
+#[test]
+fn a_held_weight_speaks_of_the_pods_that_there_are() {
+    let (mut world, second, third) = superseded_in_a_pause(&routed());
+    let held_because = |world: &World| {
+        let told = world.plan().trace.decisions.into_iter();
+        let held = told.filter(|decision| decision.what == "hold-weight");
+        held.map(|decision| decision.because)
+            .collect::<Vec<String>>()
+    };
+    let gone = "there are no stable pods to take what a canary weight of 0 leaves";
+    assert_eq!(held_because(&world), [gone]);
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+    let selector = json!({"rollouts-pod-template-hash": second});
+    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    world.sleep(5.0);
+    let stood_in = "pods of a superseded revision stand in for the stable ones, until the new ones \
+                    can take all of the traffic";
+    assert_eq!(held_because(&world), [stood_in]);
+    assert_eq!((size(&world, &second), size(&world, &third)), (5, 0));
 }
 
 /// The surge has room for pods of both before the halt, and they fill it.

@@ -6,6 +6,7 @@
     reason = "a test's helpers may fail loudly; clippy exempts only the tests themselves"
 )]
 
+mod abort_delay;
 mod aborted_sizes;
 mod aborted_weights;
 mod adversity;
@@ -24,8 +25,10 @@ mod explain;
 mod explain_more;
 mod fixture;
 mod halts;
+mod header_routes;
 mod image_change;
 mod lab;
+mod lost_status;
 mod operations;
 mod outcomes;
 mod ping_pong;
@@ -37,6 +40,7 @@ mod rules;
 mod seed;
 mod service_order;
 mod single_pods;
+mod status_writes;
 mod swarm;
 mod third_revision;
 mod timelines;

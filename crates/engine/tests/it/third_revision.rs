@@ -228,6 +228,37 @@ fn a_fix_takes_nothing_over_while_stable_pods_have_yet_to_come() {
     assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
 }
 
+/// Stable pods that are to take the traffic of the second revision never become ready. It stays
+/// where it is, whatever becomes of the third one, until that is promoted in full.
+#[test]
+fn an_abort_of_a_fix_that_waits_for_stable_pods_hands_it_nothing() {
+    let mut strategy = in_two_weights(routed());
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    assert_eq!(given(&world, &second), 80);
+    world.dead_images.insert("demo:blue".to_owned());
+    update(&mut world, 2);
+    world.sleep(30.0);
+    let third = current(&world);
+    for is_aborted in [false, true, false] {
+        user(&mut world, &json!({"status": {"abort": is_aborted}}));
+        world.sleep(30.0);
+        let page = shown(&world);
+        assert_eq!(given(&world, &second), 80, "{page}");
+        assert_eq!(world.ready_of(&second), 4, "{page}");
+        assert_eq!(size(&world, &third), 1, "{page}");
+    }
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    until(&mut world, "Healthy");
+    assert_eq!(
+        (stable(&world), given(&world, &third)),
+        (third.clone(), 100)
+    );
+}
+
 /// Where nothing was superseded there is nothing to take over: stable pods that do not answer for a
 /// while hand no more to the update.
 #[test]

@@ -470,3 +470,36 @@ fn a_route_that_was_turned_down_in_a_halt_waits_for_the_pods_that_come_after_it(
     world.sleep(5.0);
     assert_eq!((weight(&world), size(&world, &second)), (80, 3));
 }
+
+/// One of two new pods answers, and somebody gives them something between three and four of ten:
+/// four would be for two pods. Three it is, as soon as the stable pods can take seven.
+#[test]
+fn a_share_between_two_weights_becomes_no_larger_without_pods() {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["trafficRouting"]["maxTrafficWeight"] = json!(10);
+    canary["steps"] = json!([
+        {"setCanaryScale": {"replicas": 2}}, {"setWeight": 8}, {"pause": {}},
+    ]);
+    for stable_ready in [5, 2] {
+        let mut world = paused(&strategy);
+        let (first, second) = (stable(&world), current(&world));
+        assert_eq!((weight(&world), size(&world, &second)), (8, 2));
+        world.dead_images.insert("demo:green".to_owned());
+        world.delete_pod(&second);
+        leave_ready(&mut world, &first, stable_ready);
+        assert_eq!((weight(&world), world.ready_of(&second)), (8, 1));
+        world.turn_route(35);
+        world.sleep(5.0);
+        let expected = if stable_ready == 5 { 30 } else { 35 };
+        assert_eq!(given(&world, "canary"), expected, "{stable_ready}");
+        for (hash, expected) in [(&first, 30), (&second, 80)] {
+            let pods = world.keys("Pod").into_iter();
+            for pod in pods.filter(|key| key.name.contains(hash)) {
+                world.ready_at.insert(pod, world.now);
+            }
+            world.sleep(5.0);
+            assert_eq!(given(&world, "canary"), expected, "{stable_ready}");
+        }
+    }
+}

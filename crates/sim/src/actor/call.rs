@@ -1,7 +1,7 @@
 //! One call of the controller to the API, under faults and before the eyes of the checkers.
 
 use super::controller::{Pass, live};
-use crate::check::{Deed, Facts};
+use crate::check::{Deed, Facts, rival_experiments};
 use crate::fault::{self, Call};
 use crate::ground::{self, Ground, Patch, Refused};
 use crate::object::{Id, Kind, Object};
@@ -306,4 +306,10 @@ fn judge(
     };
     let change = pass.change(shared.skew_ms.max(skew_ms.abs()));
     shared.checks.deed(shared.now_ms, &deed, &change);
+    if matches!(action, Action::Create { .. }) && id.kind == Kind::Experiment {
+        let experiments = shared.ground.list(Kind::Experiment);
+        if let Some((rule, what)) = rival_experiments(&experiments, change.planned) {
+            shared.checks.report(shared.now_ms, rule, what);
+        }
+    }
 }

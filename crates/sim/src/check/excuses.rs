@@ -1,7 +1,10 @@
 //! What an action makes worse and is not to be blamed for.
 
 use super::Facts;
-use super::rules::{ACTIVE_NOT_READY, ACTIVE_TOO_FEW, ARM_TOO_SMALL, NOBODY_READY, TOO_MUCH};
+use super::former::{NOBODY_BEHIND, TOO_FEW_BEHIND};
+use super::rules::{
+    ACTIVE_NOT_READY, ACTIVE_TOO_FEW, ARM_TOO_SMALL, NOBODY_READY, OF_HEADERS, TOO_MUCH,
+};
 use std::cmp::Ordering;
 
 /// Whether an action that breaks a rule at a service has done what could be done: of the world
@@ -86,8 +89,12 @@ fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool
         let rollout = after.rollout.as_ref()?;
         Some(rollout.spec.blue_green()?.active_service.clone())
     };
+    // Requests with a header come as long as its rule is there, whatever the weights are.
+    let of_headers = service.strip_suffix(OF_HEADERS);
     let service = match rule {
-        ARM_TOO_SMALL | NOBODY_READY => service.to_owned(),
+        ARM_TOO_SMALL | NOBODY_READY | NOBODY_BEHIND | TOO_FEW_BEHIND => {
+            of_headers.unwrap_or(service).to_owned()
+        }
         ACTIVE_NOT_READY => active().unwrap_or_default(),
         _ => return false,
     };
@@ -96,10 +103,14 @@ fn is_same_arm(rule: &str, service: &str, before: &Facts, after: &Facts) -> bool
         let ready = facts.ready_of(&hash);
         Some((hash, ready, facts.replicas()))
     };
-    let is_same_share = compare_shares(&service, before, after).map_or_else(
-        || before.weight(&service) == after.weight(&service),
-        Ordering::is_eq,
-    );
+    let is_same_share = if of_headers.is_some() {
+        before.direct.contains(&service) == after.direct.contains(&service)
+    } else {
+        compare_shares(&service, before, after).map_or_else(
+            || before.weight(&service) == after.weight(&service),
+            Ordering::is_eq,
+        )
+    };
     is_same_share && arm(before) == arm(after)
 }
 

@@ -256,7 +256,8 @@ impl Facts {
     pub fn gets_traffic(&self, hash: &str) -> bool {
         let active = self.rollout.as_ref().and_then(|own| own.spec.blue_green());
         let of_active = active.and_then(|strategy| self.selected(&strategy.active_service));
-        let mut weights = self.weights.iter().filter(|(_, weight)| *weight > 0);
+        let routers = self.left.iter().chain([&self.weights]);
+        let mut weights = routers.flatten().filter(|(_, weight)| *weight > 0);
         of_active == Some(hash) || weights.any(|(service, _)| self.selected(service) == Some(hash))
     }
 

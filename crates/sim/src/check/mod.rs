@@ -9,11 +9,13 @@
 //! - Pods that an update leaves alone: `sizes`; canaries by pods, `dynamicStableScale`.
 //! - Traffic goes where pods are ready: [`shortfalls`], [`Change::led_astray`]; canaries by pods
 //!   that are halted.
+//! - Routers that the spec gave up: `former`, which asks the same of them, and that they give back
+//!   no more than can be taken; who leads both services to the same pods.
 //! - Weights add up: [`shortfalls`]; routes that nobody has weighed yet.
 //! - The canary gets no more than its step: [`shortfalls`], by pods `sizes`; weights turned by
 //!   hand, no stable pods, canaries by pods that are halted.
-//! - A switch after readiness, analysis and pause: [`Change::switch`]; the way back, and where
-//!   there is nothing to switch from.
+//! - A switch after readiness, analysis and pause, and none after an abort: [`Change::switch`]; the
+//!   way back, and where there is nothing to switch from.
 //! - Stable after all steps and analyses: `transitions`, `switches`; full promotions, the way back,
 //!   no stable pods.
 //! - An abort gives the traffic back: `rest`, while it lasts [`shortfalls`] and `sizes`; stable
@@ -21,6 +23,8 @@
 //! - Nothing of others is deleted or patched: [`Checks::deed`]; orphans are adopted.
 //! - Pauses last, steps follow each other: `transitions`; full promotions, the way back.
 //! - `observedGeneration` is the one that was planned: `transitions`.
+//! - One analysis run for a purpose, one experiment for a step: [`Checks::deed`],
+//!   [`rival_experiments`]; those that are told to end.
 //! - Convergence, silence, counts, history: [`at_rest`], [`healed`], [`surplus_runs`]; invalid
 //!   specs.
 //!
@@ -32,9 +36,11 @@ mod evictions;
 mod evidence;
 mod excuses;
 mod facts;
+mod former;
 mod reasons;
 mod requests;
 mod rest;
+mod rivals;
 mod rules;
 mod sizes;
 mod switches;
@@ -47,6 +53,7 @@ pub use evictions::{left_ready, too_many_evictions};
 pub use evidence::{Evidence, Passed, Purpose};
 pub use facts::{Facts, SetFacts};
 pub use rest::{at_rest, healed, left_ingresses, surplus_runs};
+pub use rivals::rival_experiments;
 pub use rules::{Shortfalls, shortfalls, worse};
 pub use transitions::{Change, Pauses};
 
@@ -141,6 +148,12 @@ impl Checks {
                 "nobody who is ready gets any traffic now",
             );
         }
+        if former::gives_back_too_soon(truth.0, truth.1)
+            && former::gives_back_too_soon(seen.0, seen.1)
+        {
+            let what = "others than the stable pods answer for it";
+            self.report(at_ms, former::TOO_SOON, what);
+        }
         let truly = worse(&shortfalls(truth.0), &shortfalls(truth.1));
         if truly.is_empty() {
             return;
@@ -155,7 +168,8 @@ impl Checks {
             // Without stable pods there was no step to be held to; one that comes into being makes
             // nobody's weight larger.
             let is_new_stable = rules::is_stable_gone(truth.0);
-            let forgiven = (*rule == rules::ARM_TOO_SMALL && is_new_arm)
+            let is_of_size = [rules::ARM_TOO_SMALL, former::TOO_FEW_BEHIND].contains(rule);
+            let forgiven = (is_of_size && is_new_arm)
                 || (*rule == rules::TOO_MUCH && (self.turned || is_new_stable));
             let is_excused = forgiven || excuses::is_excused(rule, on, truth, seen);
             if !is_excused && visibly.contains_key(&(*rule, on.clone())) {

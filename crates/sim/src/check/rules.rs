@@ -4,7 +4,7 @@
 //! What no action of the controller may do is make a shortfall larger, in the world and in its own
 //! view of it: nobody is blamed for what he could not have seen.
 
-use super::{Facts, SetFacts};
+use super::{Facts, SetFacts, former};
 use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus, TrafficWeights};
 use engine::traffic::Record;
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub(super) const TOO_MUCH: &str = "the canary gets more than its step allows";
 pub(super) const ARM_TOO_SMALL: &str = "an arm has fewer ready pods than its weight needs";
 pub(super) const NOBODY_READY: &str = "traffic goes where no pod is ready";
+/// What [`NOBODY_READY`] adds to a service that requests with a header are sent to.
+pub(super) const OF_HEADERS: &str = " of a header route";
 pub(super) const ACTIVE_TOO_FEW: &str = "the active pods are fewer than the replicas";
 pub(super) const ACTIVE_NOT_READY: &str = "the active service has no ready pod";
 
@@ -34,6 +36,7 @@ pub fn shortfalls(facts: &Facts) -> Shortfalls {
     } else {
         basic(facts, &rollout, &mut found);
     }
+    former::shortfalls(facts, &mut found);
     found.retain(|_, shortfall| *shortfall > 0);
     found
 }
@@ -124,6 +127,11 @@ pub(super) fn is_given_up(status: &RolloutStatus) -> bool {
     status.abort && !is_taken_back
 }
 
+/// Whether somebody has promoted an update in full, and nobody has aborted it since.
+pub(super) fn is_promoted_in_full(status: &RolloutStatus) -> bool {
+    status.promote_full && !is_given_up(status)
+}
+
 /// Whether an update may not move: a user has paused it, or an analysis could not tell.
 pub(super) fn is_halted(rollout: &Rollout, status: &RolloutStatus) -> bool {
     let mut pauses = status.pause_conditions.iter();
@@ -182,7 +190,7 @@ fn routed(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     for service in &facts.direct {
         let served = facts.selected(service).map(|hash| facts.ready_of(hash));
         if served == Some(0) && facts.ready() > 0 {
-            let rule = (NOBODY_READY, format!("{service} of a header route"));
+            let rule = (NOBODY_READY, format!("{service}{OF_HEADERS}"));
             found.insert(rule, 1);
         }
     }
@@ -242,10 +250,10 @@ pub(super) fn scale_in_force(rollout: &Rollout, status: &RolloutStatus) -> Optio
     let canary = rollout.spec.canary()?;
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).ok()?;
     let stays = canary.abort_scale_down_delay_seconds == Some(0);
-    let over = status.promote_full
+    let over = is_promoted_in_full(status)
         || status.stable_rs.is_empty()
         || status.stable_rs == status.current_pod_hash
-        || (status.abort && !stays);
+        || (is_given_up(status) && !stays);
     let done = canary.steps.get(..=index).filter(|_| !over)?;
     let scale = done
         .iter()
@@ -389,7 +397,7 @@ pub(super) fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
         return weight_on_record(status, whole);
     }
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
-    if index >= steps.len() || status.promote_full {
+    if index >= steps.len() || is_promoted_in_full(status) {
         return whole;
     }
     steps[..=index]

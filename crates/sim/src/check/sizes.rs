@@ -162,7 +162,8 @@ impl Change<'_> {
             && before.current_step_hash == self.after.current_step_hash
             && self.seen.set(&before.stable_rs).is_some();
         // Who asks for all of an update at once means that of an aborted one as well.
-        let is_free = before.promote_full || super::rules::has_former_router(self.seen);
+        let is_free =
+            super::rules::is_promoted_in_full(before) || super::rules::has_former_router(self.seen);
         if !is_canary || is_halted || is_free {
             return None;
         }

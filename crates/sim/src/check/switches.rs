@@ -15,6 +15,16 @@ impl Change<'_> {
         if service != strategy.active_service || live == Some(hash) || back || lost {
             return None;
         }
+        // Where the stable revision is gone there is nothing to go back to.
+        let is_given_up = super::rules::is_given_up(before) && !self.is_gone(&before.stable_rs);
+        if is_given_up || super::rules::is_halted(self.planned, before) {
+            let when = if is_given_up {
+                "after an abort"
+            } else {
+                "in a pause that keeps it where it is"
+            };
+            return Some(format!("the active service is switched to {hash} {when}"));
+        }
         let ready = self.seen.available_of(hash);
         if ready < self.seen.replicas() {
             return Some(format!(
@@ -22,11 +32,10 @@ impl Change<'_> {
                 self.seen.replicas()
             ));
         }
-        if before.promote_full || self.is_within_window(before) {
+        if super::rules::is_promoted_in_full(before) || self.is_within_window(before) {
             return None;
         }
-        let age = |hash: &str| self.seen.set(hash).map(SetFacts::age);
-        let warm = self.seen.is_warm(hash) && age(hash) < age(&before.stable_rs);
+        let warm = self.seen.is_warm(hash) && self.is_older(hash, &before.stable_rs);
         if warm {
             return None;
         }
@@ -49,6 +58,17 @@ impl Change<'_> {
         )
     }
 
+    /// Whether pods of one revision were there before those of another one.
+    pub(super) fn is_older(&self, hash: &str, than: &str) -> bool {
+        let age = |hash: &str| self.seen.set(hash).map(SetFacts::age);
+        age(hash) < age(than)
+    }
+
+    /// Whether a revision has no ReplicaSet that pods come back to.
+    pub(super) fn is_gone(&self, hash: &str) -> bool {
+        self.seen.set(hash).is_none_or(SetFacts::is_leaving)
+    }
+
     /// What is wrong with calling the current revision of a blue-green update stable.
     pub(super) fn promotion_of_active(&self, before: &RolloutStatus) -> Option<String> {
         let strategy = self.planned.spec.blue_green()?;
@@ -61,8 +81,7 @@ impl Change<'_> {
             ));
         }
         // Warm pods that the update goes back to were proven before.
-        let age = |hash: &str| self.seen.set(hash).map(SetFacts::age);
-        let asked = before.promote_full || age(new) < age(old);
+        let asked = super::rules::is_promoted_in_full(before) || self.is_older(new, old);
         let proven = strategy.post_promotion_analysis.is_none()
             || self.evidence.passed.contains(&Passed::PostPromotion);
         (!proven && !asked)

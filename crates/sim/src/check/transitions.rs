@@ -4,7 +4,7 @@ use super::facts::canary_service;
 use super::{Evidence, Facts, Passed};
 use crate::time::millis;
 use api::constants::{condition, reason};
-use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus};
+use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus, SetCanaryScale};
 use engine::rollout::canary::split;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -147,9 +147,17 @@ impl Change<'_> {
         let same = !self.is_anew(before);
         // The window is there for those who want back at once.
         let in_window = self.is_within_window(before);
-        let asked = self.after.abort || before.abort || before.promote_full || in_window;
-        let moves = same && !asked && !before.stable_rs.is_empty();
-        if !self.planned.spec.is_paused() || !moves {
+        let is_update = same && !in_window && !before.stable_rs.is_empty();
+        if !self.planned.spec.is_paused() || !is_update {
+            return None;
+        }
+        // The last jump is a move like the others, and who asks for all of them at once gets none
+        // before the end of the pause. Blue-green has moved when it has switched.
+        if self.planned.spec.canary().is_some() && before.stable_rs != self.after.stable_rs {
+            let new = &self.after.stable_rs;
+            return Some(format!("{new} is promoted in a user's pause"));
+        }
+        if self.after.abort || before.abort || before.promote_full {
             return None;
         }
         let weight = |status: &RolloutStatus| {
@@ -157,12 +165,6 @@ impl Change<'_> {
             weights.map_or(0, |weights| weights.canary.weight)
         };
         let index = |status: &RolloutStatus| status.current_step_index.unwrap_or(0);
-        // With all steps done and all pods there, what is new is stable, whoever pauses.
-        let to_do = index(before) < self.planned.spec.canary_steps().len() as i32;
-        if to_do && before.stable_rs != self.after.stable_rs {
-            let new = &self.after.stable_rs;
-            return Some(format!("{new} is promoted in a user's pause"));
-        }
         let updates = before.stable_rs != before.current_pod_hash;
         if updates && index(self.after) > index(before) {
             return Some(format!(
@@ -197,13 +199,19 @@ impl Change<'_> {
     /// Only people decide where analyses and experiments could not.
     fn undecided(&self, before: &RolloutStatus) -> Option<String> {
         let same = !self.is_anew(before);
-        let promoted = self.after.stable_rs == self.after.current_pod_hash;
-        let asked = self.after.abort || before.promote_full || self.is_within_window(before);
+        // Blue-green knows no experiments, and has moved when it has switched. For a canary the
+        // promotion is the last jump.
+        let of_experiments = self.planned.spec.canary().is_some();
+        let jumps = of_experiments
+            && before.stable_rs != self.after.stable_rs
+            && !before.stable_rs.is_empty();
+        let promoted = self.after.stable_rs == self.after.current_pod_hash && !jumps;
+        let asked = self.after.abort
+            || super::rules::is_promoted_in_full(before)
+            || self.is_within_window(before);
         if !same || promoted || asked {
             return None;
         }
-        // Blue-green knows no experiments.
-        let of_experiments = self.planned.spec.canary().is_some();
         let mut reasons = vec![PauseReason::InconclusiveAnalysisRun];
         reasons.extend(of_experiments.then_some(PauseReason::InconclusiveExperiment));
         let mut reasons = reasons.into_iter();
@@ -228,7 +236,9 @@ impl Change<'_> {
         let promoted = self.after.stable_rs == self.after.current_pod_hash;
         let alone = before.stable_rs == before.current_pod_hash
             || self.seen.set(&before.stable_rs).is_none();
-        let skips = before.promote_full || self.is_within_window(before) || (promoted && alone);
+        let skips = super::rules::is_promoted_in_full(before)
+            || self.is_within_window(before)
+            || (promoted && alone);
         if to == count && skips {
             return None;
         }
@@ -320,15 +330,13 @@ impl Change<'_> {
                 }
             }
         }
-        if let Some(replicas) = step.set_canary_scale.as_ref().and_then(|own| own.replicas) {
-            // With the stable pods gone there is nothing to scale against.
-            let wanted = before.current_pod_hash != before.stable_rs
-                && self.seen.set(&before.stable_rs).is_some();
-            if wanted && ready < least(replicas) {
-                return Some(format!(
-                    "setCanaryScale step {index} ends with {ready} available pods of {replicas}"
-                ));
-            }
+        let scale = step.set_canary_scale.as_ref();
+        if let Some(asked) = scale.and_then(|own| self.pods_asked_for(own, before))
+            && ready < least(asked)
+        {
+            return Some(format!(
+                "setCanaryScale step {index} ends with {ready} available pods of {asked}"
+            ));
         }
         if step.experiment.is_some() && !self.evidence.tried.contains(&index) {
             return Some(format!(
@@ -343,6 +351,21 @@ impl Change<'_> {
         None
     }
 
+    /// The pods that a `setCanaryScale` asks for, whatever the traffic is: so many, or a part of
+    /// the replicas where a router divides the traffic.
+    fn pods_asked_for(&self, scale: &SetCanaryScale, before: &RolloutStatus) -> Option<i32> {
+        // With the stable pods gone there is nothing to scale against.
+        let is_update = before.current_pod_hash != before.stable_rs;
+        self.seen.set(&before.stable_rs).filter(|_| is_update)?;
+        let canary = self.planned.spec.canary()?;
+        let whole = canary.max_traffic_weight().max(1);
+        let is_followed = scale.match_traffic_weight == Some(true);
+        let is_routed = canary.traffic_routing.is_some();
+        let weight = scale.weight.filter(|_| is_routed && !is_followed);
+        let part = weight.map(|weight| self.seen.replicas() * weight / whole);
+        scale.replicas.or(part)
+    }
+
     /// A pause ends when its time is over or somebody ends it.
     pub(super) fn pause_end(
         &self,
@@ -352,7 +375,8 @@ impl Change<'_> {
         pauses: &Pauses,
     ) -> Option<String> {
         let resumed = before.controller_pause && before.pause_conditions.is_empty();
-        if (resumed && pauses.contains_key(RESUMED)) || before.promote_full {
+        let asked = super::rules::is_promoted_in_full(before);
+        if (resumed && pauses.contains_key(RESUMED)) || asked {
             return None;
         }
         let Some(began) = pauses.get(reason) else {
@@ -380,16 +404,19 @@ impl Change<'_> {
         }
         // Who gives an update up, and says nothing else, does not get it. Other steps begin it anew
         // (rollouts.md §3.8), and if there are none of them it may be complete at once.
+        // Blue-green goes back to older pods all the same, once the service leads to them.
         let is_given_up = super::rules::is_given_up(before) && !self.is_anew(before);
         let stays_so = is_given_up && self.seen.set(old).is_some();
-        if stays_so && *new == before.current_pod_hash && self.planned.spec.canary().is_some() {
+        let goes_back = self.planned.spec.blue_green().is_some()
+            && (self.is_gone(old) || self.is_older(new, old));
+        if stays_so && *new == before.current_pod_hash && !goes_back {
             return Some(format!("{new} becomes stable though it was aborted"));
         }
         if self.planned.spec.blue_green().is_some() {
             return self.promotion_of_active(before);
         }
         let analysis = self.planned.spec.canary()?.analysis.as_ref();
-        let asked = before.promote_full || self.is_within_window(before);
+        let asked = super::rules::is_promoted_in_full(before) || self.is_within_window(before);
         if analysis.is_some() && self.evidence.doomed && !asked {
             return Some(format!(
                 "{new} becomes stable though its analysis has failed"

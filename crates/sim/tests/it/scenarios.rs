@@ -20,7 +20,8 @@ fn golden(name: &str) {
     let transcript = play(&script(name), On::Light);
     let path = folder().join(format!("{name}.out"));
     if std::env::var_os("UPDATE_SCENARIOS").is_some() {
-        std::fs::write(&path, &transcript.text).unwrap();
+        let lines: Vec<&str> = transcript.text.lines().map(str::trim_end).collect();
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     for (number, (live, wanted)) in transcript.text.lines().zip(golden.lines()).enumerate() {

@@ -2,6 +2,7 @@
 //! (rollouts.md §3.7).
 
 use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
 use api::{AnalysisPhase, PauseReason};
 
 impl Context<'_> {
@@ -20,6 +21,11 @@ impl Context<'_> {
             if now == 0 || self.is_referenced(index) {
                 continue;
             }
+            if self.stands_in_behind_active(index) {
+                // Their time begins when they are not needed any more.
+                self.sets[index].remove_deadline();
+                continue;
+            }
             // A preview that never was more gets no more pods on its way out (the peer's does).
             let keep = match preview {
                 Some(preview) if now <= preview => now.min(self.replicas()),
@@ -28,6 +34,22 @@ impl Context<'_> {
             let size = self.size_with_delay(index, &mut delayed, keep);
             self.scale(index, size);
         }
+    }
+
+    /// Whether superseded pods answer in the place of stable ones that are gone, or of which too
+    /// few answer: the active service leads to all pods still, since no revision was ready for it.
+    /// (The peer deletes them after the delay.)
+    fn stands_in_behind_active(&self, index: usize) -> bool {
+        let strategy = self.blue_green();
+        let service = &strategy.active_service;
+        let leads_to_all =
+            self.live_selector(service).is_empty() && self.snapshot.services.contains_key(service);
+        let replicas = self.replicas();
+        let is_whole = |stable: &OwnedSet| !stable.is_outdated() && stable.lasting() >= replicas;
+        leads_to_all
+            && replicas > 0
+            && self.sets[index].ready() > 0
+            && !self.stable_set().is_some_and(is_whole)
     }
 
     /// Nothing is scaled down before the post-promotion analysis has passed, unless a delay was

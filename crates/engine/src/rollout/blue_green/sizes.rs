@@ -10,11 +10,27 @@ impl Context<'_> {
             self.scale(stable, replicas);
         }
         let target = self.preview_target();
-        self.scale_new(target);
+        let asked = self.pods_behind_active();
+        self.scale_new(target, asked);
         if self.is_halted() {
             self.size_superseded_in_a_halt();
         }
         self.scale_down_superseded();
+    }
+
+    /// Pods of the new revision that the active service leads to, alone or with all others. Where
+    /// no stable pod answers after an abort, it stays there.
+    fn pods_behind_active(&self) -> i32 {
+        let strategy = self.blue_green();
+        let service = &strategy.active_service;
+        let leads_to = self.selector(service);
+        let leads_to_all = leads_to.is_empty() && self.snapshot.services.contains_key(service);
+        let new = self.new_set();
+        if leads_to_all || new.is_some_and(|new| new.hash() == leads_to) {
+            self.replicas()
+        } else {
+            0
+        }
     }
 
     /// A halt leaves the services where they are. What the active one leads to follows

@@ -62,7 +62,8 @@ impl Context<'_> {
     /// Why the new revision becomes the stable one, if it does.
     fn blue_green_promotion(&self) -> Option<String> {
         let active = &self.status.blue_green.active_selector;
-        if self.stored_stable().is_empty() || (active.is_empty() && !self.is_stable_serving()) {
+        let is_first = self.stored_stable().is_empty();
+        if is_first || (active.is_empty() && self.is_back_at_stable()) {
             return Some("Initial deploy".to_owned());
         }
         if *active != self.status.current_pod_hash {
@@ -97,11 +98,12 @@ impl Context<'_> {
             .then(|| "Completed blue-green update".to_owned())
     }
 
-    /// Whether stable pods may still be what an active service without a hash leads to: of a canary
-    /// before, or since somebody made the service anew. They stay until it has come to the new
-    /// ones.
-    fn is_stable_serving(&self) -> bool {
-        self.stable.is_some() && self.stable != self.new
+    /// Whether the new revision is the stable one. Otherwise older pods may still be what an active
+    /// service without a hash leads to: of a canary before, or since somebody made the service
+    /// anew. Nothing is stable until it has come to the new ones, even if the stable ReplicaSet is
+    /// gone: then those of a superseded revision may answer.
+    fn is_back_at_stable(&self) -> bool {
+        self.stable.is_some() && self.stable == self.new
     }
 
     /// The preview passed with its few pods; now it may have all of them. It has passed, even if

@@ -1,7 +1,7 @@
 //! The experiment step: an Experiment with pods of both revisions, which must succeed
 //! (rollouts.md §3.11).
 
-use super::new_experiment::Outcome;
+use super::new_experiment::{Request, attempt};
 use crate::analysis::terminating;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
@@ -13,11 +13,21 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use plan::{Action, ObjectKey, WaitingOn};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long to wait for pods of an Experiment that do not answer before looking again.
 const RECHECK_S: i64 = 10;
+
+/// The Experiment of a step after this pass.
+#[derive(Debug)]
+enum Outcome {
+    /// The one there was.
+    Kept(String),
+    /// A new one of this name, which this pass makes.
+    Created { name: String, object: Box<Value> },
+}
 
 pub(super) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
     experiment.status.as_ref().and_then(|status| status.phase)
@@ -42,14 +52,9 @@ impl Context<'_> {
             return None;
         }
         let stored = &self.stored.canary.current_experiment;
-        let of_step = stored
-            .strip_prefix(&self.experiment_base_name())
-            .is_some_and(|rest| {
-                let attempt = rest.strip_prefix('-').unwrap_or("0");
-                rest.is_empty() || attempt.parse::<u32>().is_ok_and(|attempt| attempt > 0)
-            });
+        attempt(&self.experiment_base_name(), stored)?;
         self.owned_experiments()
-            .find(|experiment| of_step && name(experiment) == stored)
+            .find(|experiment| name(experiment) == stored)
             .cloned()
     }
 
@@ -61,18 +66,21 @@ impl Context<'_> {
         let (current, begun) = match self.experiment_outcome() {
             None => (String::new(), None),
             Some(Outcome::Kept(name)) => (name, None),
-            Some(Outcome::Created { name, object }) => (name, Some(Action::Create { object })),
+            Some(Outcome::Created { name, object }) => {
+                let key = self.experiment_key(&name);
+                let message = format!("Created Experiment '{name}'");
+                self.event_of(key, reason::EXPERIMENT_CREATED, message);
+                (name, Some(Action::Create { object }))
+            }
         };
-        if !current.is_empty() && current != self.stored.canary.current_experiment {
-            self.event(
-                reason::EXPERIMENT_CREATED,
-                format!("Created Experiment '{current}'"),
-            );
-        }
         self.end_other_experiments(&current);
         self.actions.extend(begun);
         self.forget_old_experiments(&current);
         self.status.canary.current_experiment = current;
+    }
+
+    fn experiment_key(&self, name: &str) -> ObjectKey {
+        ObjectKey::namespaced(API_VERSION, "Experiment", self.namespace(), name)
     }
 
     /// Ends what goes on although it is not the `current` one (a name).
@@ -84,7 +92,7 @@ impl Context<'_> {
             if name == current || is_told || !is_going_on(&experiment) {
                 continue;
             }
-            let target = ObjectKey::namespaced(API_VERSION, "Experiment", self.namespace(), name);
+            let target = self.experiment_key(name);
             self.decide("terminate-experiment", name);
             let uid = experiment.metadata.uid.as_ref();
             self.actions.push(terminating(target, uid));
@@ -182,15 +190,17 @@ impl Context<'_> {
             return None;
         }
         match self.request_experiment(step) {
-            Ok(outcome) => {
-                if let Outcome::Created { name, .. } = &outcome {
-                    self.decide("start-experiment", name.clone());
-                    self.wait(WaitingOn::Experiment {
-                        experiment: name.clone(),
-                        phase: String::new(),
-                    });
-                }
-                Some(outcome)
+            Ok(Request::Reuse(experiment)) => {
+                // It may have ended meanwhile, and counts in this very pass.
+                self.follow_experiment(&experiment).map(Outcome::Kept)
+            }
+            Ok(Request::Create { name, object }) => {
+                self.decide("start-experiment", name.clone());
+                self.wait(WaitingOn::Experiment {
+                    experiment: name.clone(),
+                    phase: String::new(),
+                });
+                Some(Outcome::Created { name, object })
             }
             Err(message) => {
                 self.warn(reason::RECONCILIATION_ERROR, message.clone());
@@ -325,7 +335,7 @@ impl Context<'_> {
             .iter()
             .filter_map(|container| container.get("ports")?.as_array())
             .flatten()
-            .find(|port| port.get("name").and_then(serde_json::Value::as_str) == Some(name))?
+            .find(|port| port.get("name").and_then(Value::as_str) == Some(name))?
             .get("containerPort")?
             .as_i64()
     }
@@ -358,6 +368,6 @@ fn services_of(experiment: &Experiment) -> impl Iterator<Item = String> {
 }
 
 /// Whether an Experiment goes on.
-pub(super) fn is_going_on(experiment: &Experiment) -> bool {
+fn is_going_on(experiment: &Experiment) -> bool {
     !phase(experiment).is_some_and(is_completed)
 }

@@ -8,9 +8,9 @@ use crate::rollout::replica_set::OwnedSet;
 
 impl Context<'_> {
     /// A halt keeps the update where it is: the arms follow `spec.replicas` with the parts that
-    /// they have (the peer's stay what they are). But where traffic moves all the same, because one
-    /// arm answers no more, the other one gets the pods for it. Who scales to nothing means the
-    /// pods of superseded revisions as well.
+    /// they have (the peer's stay what they are), and so they do where pods are missing to it. But
+    /// where traffic moves all the same, because one arm answers no more, the other one gets the
+    /// pods for it. Who scales to nothing means the pods of superseded revisions as well.
     pub(super) fn size_in_a_halt(&mut self) {
         if self.replicas() == 0 {
             let mut others = self.others();
@@ -81,14 +81,15 @@ impl Context<'_> {
         serving.or(self.new)
     }
 
-    /// Gives both arms their part of another number of replicas than they were scaled for.
+    /// Gives both arms their part of another number of replicas than they were scaled for, or of
+    /// the same number if pods are missing to it.
     fn follow_replicas(&mut self) {
         let (Some(new), Some(stable)) = (self.new, self.stable) else {
             return;
         };
         let replicas = self.replicas();
         let follows = |index: usize| self.scaled_for(index) == replicas;
-        if follows(new) && follows(stable) {
+        if follows(new) && follows(stable) && !self.lacks_pods() {
             return;
         }
         let sizes = if self.is_basic_canary() {
@@ -107,6 +108,15 @@ impl Context<'_> {
                 self.scale(index, size);
             }
         }
+    }
+
+    /// Whether there are fewer pods than `spec.replicas`, whatever the arms were told: somebody has
+    /// deleted a ReplicaSet or scaled one by hand, or the halt has come when some pods had gone and
+    /// those in their place were still to come. Where nobody answers behind the canary's service,
+    /// the stable arm is sized by the traffic that it gets for that.
+    fn lacks_pods(&self) -> bool {
+        let all: i32 = self.sets.iter().map(|set| set.replicas).sum();
+        all < self.replicas() && (self.is_basic_canary() || !self.is_canary_dead())
     }
 
     /// `spec.replicas` of the Rollout when a ReplicaSet got its size.

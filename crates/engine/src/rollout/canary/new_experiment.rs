@@ -1,26 +1,38 @@
 //! The Experiment of a step: its name, labels and spec (rollouts.md §3.11).
 
-use super::experiment::{is_going_on, phase};
+use super::experiment::phase;
 use crate::experiment::has_ports;
+use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::merge;
 use crate::rollout::template::canonical;
 use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION};
 use api::{
-    AnalysisPhase, Experiment, ExperimentAnalysisTemplateRef, ExperimentSpec, PodTemplate,
-    RolloutExperimentStep, RolloutExperimentTemplate, SpecRef, TemplateService, TemplateSpec,
+    Experiment, ExperimentAnalysisTemplateRef, ExperimentSpec, PodTemplate, RolloutExperimentStep,
+    RolloutExperimentTemplate, SpecRef, TemplateService, TemplateSpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The Experiment of a step after this pass.
+/// How a needed Experiment comes to be.
 #[derive(Debug)]
-pub(super) enum Outcome {
-    /// The one there was.
-    Kept(String),
-    /// A new one of this name, which this pass makes.
-    Created { name: String, object: Box<Value> },
+pub(super) enum Request {
+    /// It exists: an earlier pass made it, but not the status that names it.
+    Reuse(Arc<Experiment>),
+    Create {
+        name: String,
+        object: Box<Value>,
+    },
+}
+
+/// Which attempt at the step with that base name has this name, if any.
+pub(super) fn attempt(base: &str, name: &str) -> Option<u32> {
+    match name.strip_prefix(base)? {
+        "" => Some(0),
+        number => number.strip_prefix('-')?.parse().ok(),
+    }
 }
 
 impl Context<'_> {
@@ -39,46 +51,56 @@ impl Context<'_> {
     pub(super) fn request_experiment(
         &self,
         step: &RolloutExperimentStep,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Request, String> {
         let spec = self.experiment_spec(step)?;
         let base = self.experiment_base_name();
+        if let Some(experiment) = self.reusable_experiment(&base, &spec) {
+            return Ok(Request::Reuse(experiment));
+        }
         let mut name = base.clone();
         let mut attempt = 0;
-        while let Some(experiment) = self.experiment_named(&name) {
-            if self.is_experiment_reusable(experiment, &spec) {
-                return Ok(Outcome::Kept(name));
-            }
+        while self.is_experiment_name_taken(&name) {
             attempt += 1;
             name = format!("{base}-{attempt}");
         }
         let object = Box::new(self.experiment_manifest(&name, spec));
-        Ok(Outcome::Created { name, object })
+        Ok(Request::Create { name, object })
     }
 
-    fn experiment_named(&self, name: &str) -> Option<&Arc<Experiment>> {
+    /// The first that counts, of the attempts at this step: one before it may have been deleted.
+    fn reusable_experiment(&self, base: &str, spec: &ExperimentSpec) -> Option<Arc<Experiment>> {
+        let experiments = self.snapshot.experiments.iter();
+        let numbered = experiments.filter_map(|experiment| {
+            let name = experiment.metadata.name.as_deref()?;
+            Some((attempt(base, name)?, experiment))
+        });
+        numbered
+            .filter(|(_, experiment)| self.is_experiment_reusable(experiment, spec))
+            .min_by_key(|(attempt, _)| *attempt)
+            .map(|(_, experiment)| Arc::clone(experiment))
+    }
+
+    fn is_experiment_name_taken(&self, name: &str) -> bool {
         let mut experiments = self.snapshot.experiments.iter();
-        experiments.find(|experiment| experiment.metadata.name.as_deref() == Some(name))
+        experiments.any(|experiment| experiment.metadata.name.as_deref() == Some(name))
     }
 
-    /// One of ours that says the same: one that goes on, or one that has succeeded already but that
-    /// no status names yet, because the pass that made it never got to store one. One from before a
-    /// retry does not count (the status may name it still), nor one from before other steps.
+    /// One of ours that says the same and that is not the one that the status names: one that goes
+    /// on, or one that has ended unheard. What was cut short says something else by now.
     fn is_experiment_reusable(&self, experiment: &Experiment, spec: &ExperimentSpec) -> bool {
         if !self.owns(&experiment.metadata) || !is_same(&experiment.spec, spec) {
             return false;
         }
         let named = &self.stored.canary.current_experiment;
-        if is_going_on(experiment) {
-            return experiment.metadata.name.as_ref() != Some(named);
+        if experiment.metadata.name.as_ref() == Some(named) {
+            return false;
         }
-        let duration = self.stored.duration.as_ref();
-        let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
-        let created = experiment.metadata.creation_timestamp.as_ref();
-        named.is_empty()
-            && self.stored.aborted_at.is_none()
-            && phase(experiment) == Some(AnalysisPhase::Successful)
-            && matches!((began, created), (Some(began), Some(created))
-                if created.0 >= began.0 && self.is_untold(created.0))
+        let Some(phase) = phase(experiment).filter(|phase| is_completed(*phase)) else {
+            return true;
+        };
+        let current = self.current_experiment();
+        let current = current.as_ref().map(|current| &current.metadata);
+        self.is_unheard((&experiment.metadata, phase), current)
     }
 
     fn experiment_spec(&self, step: &RolloutExperimentStep) -> Result<ExperimentSpec, String> {
@@ -163,12 +185,14 @@ impl Context<'_> {
             labels.insert(INSTANCE_ID_LABEL.to_owned(), id.clone());
         }
         let revision = self.revision().to_string();
+        let mut annotations = BTreeMap::from([(REVISION_ANNOTATION.to_owned(), revision)]);
+        self.mark_retry(&mut annotations);
         let experiment = Experiment {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some(self.namespace().to_owned()),
                 labels: Some(labels),
-                annotations: Some([(REVISION_ANNOTATION.to_owned(), revision)].into()),
+                annotations: Some(annotations),
                 owner_references: Some(vec![self.owner_reference()]),
                 ..ObjectMeta::default()
             },

@@ -11,10 +11,7 @@ impl Context<'_> {
     /// The weight stays where it is until the stable pods can take what the wanted one leaves them.
     pub(super) fn hold(&mut self, weight: i32) {
         self.held_weight = Some(weight);
-        self.decide(
-            "hold-weight",
-            format!("the stable pods cannot take what a canary weight of {weight} leaves"),
-        );
+        self.decide("hold-weight", self.why_held(weight));
         let Some(stable) = self.stable else { return };
         let set = &self.sets[stable];
         let have = set.lasting();
@@ -30,6 +27,20 @@ impl Context<'_> {
         if have < needed {
             self.wait_for_size(stable, (have, needed));
         }
+    }
+
+    /// Why a weight may not be given now, as a sentence.
+    fn why_held(&self, weight: i32) -> String {
+        if self.has_stand_in() {
+            let who = "pods of a superseded revision stand in for the stable ones";
+            return format!("{who}, until the new ones can take all of the traffic");
+        }
+        let who = if self.is_stable_lost() {
+            "there are no stable pods to take"
+        } else {
+            "the stable pods cannot take"
+        };
+        format!("{who} what a canary weight of {weight} leaves")
     }
 
     /// Whether the stable pods can take what is left for them, or need not: where the services lead

@@ -71,7 +71,7 @@ impl Context<'_> {
     }
 
     /// The update was given up, and there is a revision to go back to.
-    fn is_going_back(&self) -> bool {
+    pub(super) fn is_going_back(&self) -> bool {
         self.is_aborted() && !self.is_stable_lost()
     }
 
@@ -146,7 +146,8 @@ impl Context<'_> {
     }
 
     /// Pods for what the routers send to the canary service: by the status, and by their objects,
-    /// since a pass may have ended between the two.
+    /// since a pass may have ended between the two. One is for what the routes of steps send there,
+    /// whatever the weight.
     fn pods_for_canary_service(&self) -> i32 {
         let recorded = self.stored.canary.weights.as_ref();
         let told = recorded.map_or(0, |weights| weights.canary.weight);
@@ -155,7 +156,7 @@ impl Context<'_> {
         let max_weight = self.canary().max_traffic_weight();
         let former = self.pods_of_former(&self.arm_services().canary);
         share(self.replicas(), weight, max_weight)
-            .max(i32::from(weight > 0))
+            .max(i32::from(weight > 0 || self.has_routes()))
             .max(former)
     }
 

@@ -124,24 +124,25 @@ impl Context<'_> {
     }
 
     fn size_new(&mut self) -> bool {
-        let size = if self.is_basic_canary() {
-            match self.pods_that_come_first() {
+        let (size, asked) = if self.is_basic_canary() {
+            let size = match self.pods_that_come_first() {
                 // The stable pods stay for a router that was given up; who promotes in full does
                 // not wait for it.
                 _ if self.is_promote_full() && self.is_handing_over() => self.replicas(),
                 Some(lacking) => self.size_before_stable(lacking),
                 None => self.basic_split().next().new,
-            }
+            };
+            (size, 0)
         } else {
             let wanted = self.routed_split(self.weights.as_ref()).new;
-            wanted
-                .max(self.pods_for_held_weight(wanted))
-                .max(self.pods_for_lent_service())
+            let held = self.pods_for_held_weight(wanted);
+            let asked = held.max(self.pods_for_lent_service());
+            (wanted.max(asked), asked)
         };
         let size = self
             .new
             .map_or(size, |new| self.with_pod_for_services(new, size));
-        self.scale_new(size)
+        self.scale_new(size, asked)
     }
 
     /// The new pods with all the room that the surge leaves.

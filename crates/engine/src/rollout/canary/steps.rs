@@ -1,5 +1,6 @@
 //! Steps: which one is current, how it is called, and when it is done (rollouts.md §3.11).
 
+use super::routes::route_of;
 use super::split::ceil_share;
 use crate::rollout::amount;
 use crate::rollout::context::Context;
@@ -216,10 +217,8 @@ impl Context<'_> {
                 && self.is_weight_verified()
                 && !self.is_routing_broken;
         }
-        if step.set_header_route.is_some() || step.set_mirror_route.is_some() {
-            // The route was set earlier in this pass, if there is somebody that it could lead to.
-            let pointless = self.is_pointless_to_route(1);
-            return !self.is_routing_broken && (pointless || self.is_canary_service_ours());
+        if let Some(route) = route_of(step) {
+            return self.is_route_done(&route);
         }
         if step.experiment.is_some() {
             return self.is_experiment_successful();
@@ -260,7 +259,7 @@ impl Context<'_> {
     }
 
     /// Nobody could serve it, or nobody else could.
-    fn is_pointless_to_route(&self, weight: i32) -> bool {
+    pub(super) fn is_pointless_to_route(&self, weight: i32) -> bool {
         self.is_alone() || self.is_starved(weight)
     }
 

@@ -134,16 +134,13 @@ impl Context<'_> {
     }
 
     /// What every router gives the canary, and every rule of a route: somebody may have turned one
-    /// of them, or a pass may have ended between two.
+    /// of them, or a pass may have ended between two. Shares of another whole are observed rounded
+    /// up, each of them: what the stable one leaves is the canary's rounded down, and to write that
+    /// gives it no more than it has.
     fn least_given(&self, observed: Observed) -> i32 {
         let most_elsewhere = observed.stable + self.weight_of_experiments();
         let least = (self.canary().max_traffic_weight() - most_elsewhere).max(0);
-        // Parts that do not divide evenly are both rounded up.
-        if least + 1 < observed.canary {
-            least
-        } else {
-            observed.canary
-        }
+        least.min(observed.canary)
     }
 
     /// While nothing may move, the canary gets no more than it has, or than the steps before have

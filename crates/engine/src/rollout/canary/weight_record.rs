@@ -43,6 +43,8 @@ impl Context<'_> {
         let canary_hash = if self.is_rolling_back_dynamically() {
             let recorded = self.stored.canary.weights.as_ref();
             recorded.map_or_else(String::new, |w| w.canary.pod_template_hash.clone())
+        } else if let Some(hash) = self.left_with_superseded(weight) {
+            hash
         } else {
             self.new_set()
                 .map_or_else(String::new, |set| set.hash().to_owned())
@@ -66,6 +68,19 @@ impl Context<'_> {
             additional,
             verified: verified.reduce(|all, one| all && one),
         }
+    }
+
+    /// The hash of a superseded revision that the canary's service leads to after an abort, with
+    /// what has not gone back yet. The one that was given up gets no pods for that: a retry would
+    /// find them, and have all of it at its first step.
+    fn left_with_superseded(&self, weight: i32) -> Option<String> {
+        let hash = self.selector(&self.arm_services().canary);
+        let mut others = self.others().into_iter();
+        let is_left = weight > 0
+            && self.is_going_back()
+            && !hash.is_empty()
+            && others.any(|index| self.sets[index].hash() == hash);
+        is_left.then(|| hash.to_owned())
     }
 
     /// The weights as they are, before the first canary Ingress is written: the one that changes

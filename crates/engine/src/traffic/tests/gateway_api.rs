@@ -1,6 +1,6 @@
-use super::{Live, body, object, routed, want};
+use super::{Live, body, object, routed, routing, want};
 use crate::traffic::gateway_api::give_back;
-use crate::traffic::{ManagedRoute, Want};
+use crate::traffic::{ManagedRoute, Want, has_rules};
 use api::constants::MANAGED_ROUTES_ANNOTATION;
 use plan::{Action, ObjectKey};
 use serde_json::{Value, json};
@@ -135,6 +135,24 @@ fn a_header_route_leads_to_the_canary_alone_and_stands_in_front() {
             other,
         ])
     );
+}
+
+#[test]
+fn added_rules_are_seen_as_long_as_they_are_there() {
+    let routes = [header(json!({"exact": "yes"}))];
+    let bare = http(json!([{"backendRefs": backends(json!(0), json!(100))}]));
+    let (placed, _) = after(&bare, &with_routes(0, &routes));
+    let spec = routing(&plugin(json!({"httpRoute": "web"})));
+    let has = |live: &(ObjectKey, Arc<Value>), rollout: &str| {
+        has_rules(&spec, &Live::from([live.clone()]), ("demo", rollout))
+    };
+    assert!(!has(&bare, "app"));
+    assert!(has(&placed, "app"));
+    assert!(!has(&placed, "other"));
+    // Somebody has taken them away; the record is left.
+    let mut taken = (*placed.1).clone();
+    taken["spec"] = bare.1["spec"].clone();
+    assert!(!has(&(placed.0, Arc::new(taken)), "app"));
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! Experiments and analyses that no status tells of: the write that would name them was lost
+//! (rollouts.md §3.11, §3.24).
+
+use crate::adversity::written;
+use crate::background::{analysed, names as objects, run};
+use crate::experiments::{
+    at_experiment, deployed, is_terminated, measured, name, names, phase, templates,
+};
+use crate::operations::{status, until, update, user};
+use crate::world::World;
+use plan::{ObjectKey, Release};
+use serde_json::{Value, json};
+
+fn key(kind: &str, name: &str) -> ObjectKey {
+    ObjectKey::namespaced("argoproj.io/v1alpha1", kind, "demo", name)
+}
+
+fn abort(world: &mut World, aborts: bool) {
+    user(world, &json!({"status": {"abort": aborts}}));
+}
+
+fn lose_name(world: &mut World) {
+    let lost = json!({"status": {"canary": {"currentExperiment": null}}});
+    user(world, &lost);
+}
+
+/// Of the events that the next pass tells, what those that say that an Experiment was created are
+/// about.
+fn created(world: &World) -> Vec<Option<ObjectKey>> {
+    let releases = world.plan().releases.into_iter();
+    let of_creation = releases.filter_map(|release| match release {
+        Release::Event {
+            of,
+            reason: "ExperimentCreated",
+            ..
+        } => Some(of),
+        _ => None,
+    });
+    of_creation.collect()
+}
+
+/// An update at its experiment, which came some time after the update began.
+fn after_a_pause() -> World {
+    let mut strategy = measured();
+    let steps = strategy["canary"]["steps"].as_array_mut().unwrap();
+    steps.insert(0, json!({"pause": {"duration": 5}}));
+    let world = at_experiment(&strategy);
+    assert_eq!(status(&world, "currentStepIndex"), 1);
+    world
+}
+
+#[test]
+fn an_experiment_is_called_created_once_by_the_pass_that_makes_it() {
+    let mut world = deployed(&measured());
+    update(&mut world, 1);
+    while written(&world, "Experiment").is_empty() {
+        assert!(world.reconcile(), "nothing begins it");
+    }
+    let experiment = written(&world, "Experiment").remove(0);
+    // Of the write itself, so that it is told though the status is lost.
+    assert_eq!(created(&world), [Some(key("Experiment", &experiment))]);
+    world.reconcile_without_status();
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
+    assert!(created(&world).is_empty());
+    world.sleep(1.0);
+    assert_eq!(name(&world), experiment);
+    assert_eq!(phase(&world, &experiment), "Running");
+}
+
+#[test]
+fn an_experiment_is_heard_by_the_pass_that_finds_it() {
+    let ways = [
+        ("Failed", "Degraded"),
+        ("Error", "Degraded"),
+        ("Inconclusive", "Paused"),
+        ("Successful", "Paused"),
+    ];
+    for (outcome, ends) in ways {
+        let mut world = after_a_pause();
+        let experiment = name(&world);
+        lose_name(&mut world);
+        world.decide_experiment(&experiment, &json!({"phase": outcome}));
+        world.reconcile();
+        assert_eq!(names(&world), std::slice::from_ref(&experiment));
+        let is_aborted = status(&world, "abort") == true;
+        assert_eq!(is_aborted, ends == "Degraded", "{outcome}");
+        until(&mut world, ends);
+        assert_eq!(names(&world), std::slice::from_ref(&experiment));
+        let pause = &status(&world, "pauseConditions")[0]["reason"];
+        match outcome {
+            "Inconclusive" => assert_eq!(pause, "InconclusiveExperiment"),
+            "Successful" => assert_eq!(status(&world, "currentStepIndex"), 2),
+            _ => {}
+        }
+    }
+}
+
+/// The one that it repeats had the first name, and was deleted meanwhile.
+#[test]
+fn an_experiment_is_taken_up_though_a_name_before_its_own_is_free() {
+    let mut world = at_experiment(&measured());
+    let former = name(&world);
+    abort(&mut world, true);
+    world.sleep(5.0);
+    abort(&mut world, false);
+    world.sleep(1.0);
+    let experiment = format!("{former}-1");
+    assert_eq!(name(&world), experiment);
+    world.objects.remove(&key("Experiment", &former));
+    lose_name(&mut world);
+    world.settle();
+    assert_eq!(name(&world), experiment);
+    assert_eq!(names(&world), std::slice::from_ref(&experiment));
+    assert!(!is_terminated(&world, &experiment));
+}
+
+/// The status still names the one that it repeats, which could not tell.
+#[test]
+fn an_experiment_that_repeats_another_one_is_heard() {
+    for (outcome, ends) in [("Failed", "Degraded"), ("Successful", "Paused")] {
+        let mut world = at_experiment(&measured());
+        let former = name(&world);
+        world.decide_experiment(&former, &json!({"phase": "Inconclusive"}));
+        world.sleep(5.0);
+        assert_eq!(status(&world, "phase"), "Paused");
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.reconcile_without_status();
+        let next = format!("{former}-1");
+        world.decide_experiment(&next, &json!({"phase": outcome}));
+        until(&mut world, ends);
+        let told = format!("{outcome}: {:#}", world.rollout()["status"]);
+        assert_eq!(names(&world), [former, next], "{told}");
+        let is_past = status(&world, "currentStepIndex") == 1;
+        assert_eq!(is_past, outcome == "Successful", "{told}");
+    }
+}
+
+/// The status still names the one of the step before.
+#[test]
+fn an_experiment_that_follows_another_one_is_heard() {
+    let step = json!({"experiment": {"duration": "5s", "templates": templates(None)}});
+    let steps = [step.clone(), step, json!({"pause": {}})];
+    let mut world = deployed(&json!({"canary": {"steps": steps}}));
+    update(&mut world, 1);
+    assert!(world.run_until(|world| name(world).ends_with("-2-1")));
+    let made = names(&world);
+    let former = json!({"status": {"canary": {"currentExperiment": made[0]}}});
+    user(&mut world, &former);
+    world.decide_experiment(&made[1], &json!({"phase": "Successful"}));
+    until(&mut world, "Paused");
+    assert_eq!(status(&world, "currentStepIndex"), 2);
+    assert_eq!(names(&world), made);
+    assert_eq!(made.len(), 2);
+}
+
+/// The abort is on record still when the repeat has failed: it counts, once.
+#[test]
+fn a_failed_experiment_of_a_retry_is_not_repeated_once_more() {
+    for is_aborted_again in [false, true] {
+        let mut world = at_experiment(&measured());
+        let former = name(&world);
+        abort(&mut world, true);
+        world.sleep(5.0);
+        abort(&mut world, false);
+        world.reconcile_without_status();
+        let next = format!("{former}-1");
+        world.decide_experiment(&next, &json!({"phase": "Failed"}));
+        if is_aborted_again {
+            abort(&mut world, true);
+        }
+        until(&mut world, "Degraded");
+        assert_eq!(names(&world), [former.clone(), next]);
+        assert_eq!(status(&world, "abort"), true);
+        abort(&mut world, false);
+        world.sleep(1.0);
+        assert_eq!(name(&world), format!("{former}-2"));
+        assert_eq!(phase(&world, &name(&world)), "Running");
+    }
+}
+
+#[test]
+fn a_failed_analysis_of_a_retry_is_not_repeated_once_more() {
+    for is_aborted_again in [false, true] {
+        for mut world in analysed() {
+            let runs = objects(&world, "AnalysisRun");
+            abort(&mut world, true);
+            world.sleep(5.0);
+            let since = status(&world, "abortedAt");
+            assert_ne!(since, Value::Null);
+            abort(&mut world, false);
+            world.reconcile_without_status();
+            assert_eq!(status(&world, "abortedAt"), since);
+            let all = objects(&world, "AnalysisRun");
+            assert_eq!(all.len(), 2 * runs.len(), "{all:?}");
+            let failed = key("AnalysisRun", &format!("{}.1", runs[0]));
+            world.user_patch(&failed, &json!({"status": {"phase": "Failed"}}));
+            if is_aborted_again {
+                abort(&mut world, true);
+            }
+            until(&mut world, "Degraded");
+            assert_eq!(objects(&world, "AnalysisRun"), all);
+            assert_eq!(status(&world, "abort"), true);
+            assert_ne!(status(&world, "abortedAt"), since);
+
+            // Which the next retry does not hear again.
+            abort(&mut world, false);
+            world.sleep(1.0);
+            let next = run(&world, &format!("{}.2", runs[0]));
+            assert_eq!(next["status"]["phase"], "Running");
+            assert_ne!(status(&world, "abort"), true);
+        }
+    }
+}
+
+/// What has passed is tested again: nobody knows how often somebody has tried again since.
+#[test]
+fn what_a_retry_has_begun_and_has_passed_is_repeated_while_the_abort_is_on_record() {
+    let [mut world, _] = analysed();
+    let runs = objects(&world, "AnalysisRun");
+    abort(&mut world, true);
+    world.sleep(5.0);
+    abort(&mut world, false);
+    world.reconcile_without_status();
+    let passed = key("AnalysisRun", &format!("{}.1", runs[1]));
+    world.user_patch(&passed, &json!({"status": {"phase": "Successful"}}));
+    world.sleep(1.0);
+    let next = run(&world, &format!("{}.2", runs[1]));
+    assert_eq!(next["status"]["phase"], "Running");
+}

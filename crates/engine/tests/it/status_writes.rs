@@ -1,0 +1,116 @@
+//! How often a status is written, and that nothing is lost by writing it less often.
+
+use crate::operations::{deployed, status, until, update, user};
+use crate::swarm::manifests;
+use crate::world::World;
+use serde_json::{Value, json};
+
+/// Statuses of the Rollout one after another, from an index of the history on.
+fn statuses(world: &World, from: usize) -> Vec<Value> {
+    let of_rollout = world.history[from..].iter();
+    let of_rollout = of_rollout.filter(|seen| seen.key == world.rollout_key());
+    let mut told: Vec<Value> = of_rollout
+        .map(|seen| seen.object["status"].clone())
+        // An empty one is not written.
+        .filter(|status| status["phase"].is_string())
+        .collect();
+    told.dedup();
+    told
+}
+
+fn progressing(status: &Value) -> Value {
+    let conditions = status["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|own| own["type"] == "Progressing");
+    found.cloned().unwrap_or_default()
+}
+
+/// The strategy of `cargo xtask bench`.
+fn timed() -> Value {
+    json!({"canary": {"steps": [
+        {"setWeight": 20}, {"pause": {"duration": "2s"}},
+        {"setWeight": 50}, {"pause": {"duration": "2s"}},
+        {"setWeight": 80},
+    ]}})
+}
+
+#[test]
+fn a_timed_canary_takes_ten_statuses_and_its_first_deployment_four() {
+    let mut world = deployed(&timed(), 2);
+    let first = statuses(&world, 0);
+    assert_eq!(first.len(), 4, "{first:#?}");
+    let from = world.history.len();
+    update(&mut world, 1);
+    until(&mut world, "Progressing");
+    until(&mut world, "Healthy");
+    let told = statuses(&world, from);
+    // The first is the one that there was.
+    assert_eq!(told.len(), 1 + 10, "{told:#?}");
+    for pair in told.windows(2) {
+        let mut before = pair[0].clone();
+        before["conditions"].clone_from(&pair[1]["conditions"]);
+        assert_ne!(before, pair[1], "a status tells of conditions alone");
+    }
+}
+
+#[test]
+fn the_end_of_a_pause_is_told_whole() {
+    let mut world = deployed(&timed(), 2);
+    let from = world.history.len();
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    until(&mut world, "Healthy");
+    for told in statuses(&world, from) {
+        let paused = told["pauseConditions"].is_array();
+        let conditions = told["conditions"].as_array().unwrap();
+        let found = conditions.iter().find(|own| own["type"] == "Paused");
+        let said = found.is_some_and(|own| own["status"] == "True");
+        assert_eq!(said, paused, "{told:#}");
+    }
+}
+
+#[test]
+fn a_first_deployment_whose_pods_never_come_has_its_deadline() {
+    let mut world = World::new(&manifests(&timed(), 2));
+    user(
+        &mut world,
+        &json!({"spec": {"progressDeadlineSeconds": 10}}),
+    );
+    world.dead_images.insert("demo:blue".to_owned());
+    world.sleep(5.0);
+    assert_eq!(
+        progressing(&world.rollout()["status"])["reason"],
+        "ReplicaSetUpdated"
+    );
+    world.sleep(20.0);
+    assert_eq!(
+        progressing(&world.rollout()["status"])["reason"],
+        "ProgressDeadlineExceeded"
+    );
+    assert_eq!(status(&world, "phase"), "Degraded");
+}
+
+#[test]
+fn a_third_revision_at_the_same_step_has_a_deadline_of_its_own() {
+    let mut world = deployed(&timed(), 2);
+    user(
+        &mut world,
+        &json!({"spec": {"progressDeadlineSeconds": 10}}),
+    );
+    world
+        .dead_images
+        .extend(["demo:green".to_owned(), "demo:red".to_owned()]);
+    update(&mut world, 1);
+    world.sleep(8.0);
+    update(&mut world, 2);
+    world.sleep(8.0);
+    assert_eq!(status(&world, "currentStepIndex"), 0);
+    assert_eq!(
+        progressing(&world.rollout()["status"])["reason"],
+        "ReplicaSetUpdated"
+    );
+    world.sleep(8.0);
+    assert_eq!(
+        progressing(&world.rollout()["status"])["reason"],
+        "ProgressDeadlineExceeded"
+    );
+}
