@@ -196,11 +196,9 @@ impl Context<'_> {
     /// Available pods behind the service that gets all of the traffic back.
     fn pods_to_take_all(&self, former: &Former) -> i32 {
         let service = &former.stable_service;
-        let leads_to_all =
-            self.snapshot.services.contains_key(service) && self.selector(service).is_empty();
         match self.behind_stable_of_former(former) {
             Some(index) => self.sets[index].lasting(),
-            None if leads_to_all => self.sets.iter().map(OwnedSet::lasting).sum(),
+            None if self.leads_to_all(service) => self.sets.iter().map(OwnedSet::lasting).sum(),
             None => 0,
         }
     }

@@ -65,8 +65,9 @@ impl Context<'_> {
             "create-replica-set",
             format!("{name} is revision {revision}"),
         );
-        // That a new revision begins is told by the next pass, with all else that changes then.
-        if self.stored.current_pod_hash == self.current_hash {
+        // That a new revision begins is told by the next pass, with all else that changes then. Of
+        // one that was given up, the condition goes on saying why: nothing else does.
+        if self.stored.current_pod_hash == self.current_hash && !self.stored.abort {
             let change = Change {
                 kind: condition::PROGRESSING,
                 status: "True",

@@ -43,6 +43,12 @@ impl Context<'_> {
         }
     }
 
+    /// Whether a service leads to the pods of all revisions after this pass: nobody has pointed it
+    /// at one yet, or somebody has made it anew.
+    pub(crate) fn leads_to_all(&self, service: &str) -> bool {
+        self.selector(service).is_empty() && self.snapshot.services.contains_key(service)
+    }
+
     /// Points a service at a ReplicaSet, if the gate lets it.
     pub(crate) fn ensure_target(&mut self, service: &str, set: Option<usize>, gate: Gate) {
         let (Some(index), false) = (set, service.is_empty()) else {

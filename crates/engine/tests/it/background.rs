@@ -250,6 +250,34 @@ fn a_run_of_which_no_status_tells_ends_before_another_one_begins() {
     }
 }
 
+/// The news of its end may come late, so that it says an earlier time than that of the edit.
+#[test]
+fn a_run_that_goes_on_while_steps_are_edited_is_of_the_new_ones() {
+    let steps = |seconds: i32| {
+        let pause = json!({"pause": {"duration": seconds}});
+        json!({"canary": {"steps": [{"analysis": smoke_test()}, pause]}})
+    };
+    let mut world = with_smoke(&steps(8));
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let name = format!("app-{}-2-0", current(&world));
+    let ended = world.now.to_string();
+    world.sleep(5.0);
+    let former = status(&world, "currentStepHash");
+    user(&mut world, &json!({"spec": {"strategy": steps(9)}}));
+    world.settle();
+    assert_ne!(status(&world, "currentStepHash"), former);
+    let stored = &status(&world, "canary")["currentStepAnalysisRunStatus"];
+    assert_eq!(stored["name"], json!(name));
+    assert_eq!(stored["status"], "Running");
+    let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", &name);
+    let passed = json!({"status": {"phase": "Successful", "completedAt": ended}});
+    world.user_patch(&key, &passed);
+    until(&mut world, "Paused");
+    assert_eq!(status(&world, "currentStepIndex"), 1);
+    assert_eq!(names(&world, "AnalysisRun"), [name]);
+}
+
 /// The Rollout would neither hear what it says nor end it.
 #[test]
 fn a_run_that_somebody_else_controls_is_not_taken_up() {

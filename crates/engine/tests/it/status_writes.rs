@@ -1,8 +1,13 @@
 //! How often a status is written, and that nothing is lost by writing it less often.
 
-use crate::operations::{deployed, status, until, update, user};
+use crate::adversity::delete_set;
+use crate::operations::{current, deployed, size, status, until, update, user};
 use crate::swarm::manifests;
 use crate::world::World;
+use engine::config::Config;
+use engine::snapshot::{Refusal, RefusalKind};
+use jiff::SignedDuration;
+use plan::{Action, Release};
 use serde_json::{Value, json};
 
 /// Statuses of the Rollout one after another, from an index of the history on.
@@ -113,4 +118,88 @@ fn a_third_revision_at_the_same_step_has_a_deadline_of_its_own() {
         progressing(&world.rollout()["status"])["reason"],
         "ProgressDeadlineExceeded"
     );
+}
+
+/// What the next pass tells of writes, with the kind of what is written.
+fn announced(world: &World) -> Vec<String> {
+    let releases = world.plan().releases.into_iter();
+    let of_writes = releases.filter_map(|release| match release {
+        Release::Event {
+            of: Some(of),
+            reason,
+            ..
+        } => Some(format!("{}: {reason}", of.kind)),
+        _ => None,
+    });
+    of_writes.collect()
+}
+
+/// No status tells of it yet, so that only the writes can say what was told.
+#[test]
+fn a_new_revision_is_announced_by_the_pass_that_makes_its_replica_set_alone() {
+    let mut world = deployed(&timed(), 2);
+    let before = world.rollout()["status"].clone();
+    update(&mut world, 1);
+    let told = [
+        "Rollout: RolloutUpdated",
+        "Rollout: ImagesUpdated",
+        "ReplicaSet: NewReplicaSetCreated",
+    ];
+    assert_eq!(announced(&world), told);
+    world.reconcile();
+    assert_eq!(world.rollout()["status"], before);
+    assert_eq!(announced(&world), Vec::<String>::new());
+}
+
+/// The status says since when it was refused, which is longer than the deadline; nothing else of it
+/// changes when the ReplicaSet is there, as no service leads to it yet.
+#[test]
+fn the_time_in_which_a_replica_set_was_refused_is_none_of_its_deadline() {
+    let strategy = json!({"blueGreen": {"activeService": "active"}});
+    let mut world = World::new(&manifests(&strategy, 2));
+    world.dead_images.insert("demo:blue".to_owned());
+    let Action::Create { object } = world.plan().actions.remove(0) else {
+        panic!("a new template makes a ReplicaSet");
+    };
+    let mut snapshot = world.snapshot();
+    snapshot.inbox.refused = Some(Refusal {
+        replica_set: object["metadata"]["name"].as_str().unwrap().to_owned(),
+        message: "exceeded quota".to_owned(),
+        kind: RefusalKind::Refused,
+        at: world.now,
+    });
+    let told = engine::rollout::plan(&snapshot, &Config::default(), world.now).status;
+    user(&mut world, &json!({"status": told}));
+    assert_eq!(
+        progressing(&world.rollout()["status"])["reason"],
+        "ReplicaSetCreateError"
+    );
+    let an_hour = SignedDuration::from_hours(1);
+    world.now = world.now.checked_add(an_hour).unwrap();
+    world.sleep(1.0);
+    let phases = statuses(&world, 0).into_iter();
+    let phases: Vec<Value> = phases.map(|told| told["phase"].clone()).collect();
+    assert!(
+        !phases.is_empty() && !phases.contains(&json!("Degraded")),
+        "{phases:?}"
+    );
+}
+
+/// Somebody clears up after an update that was given up. Its ReplicaSet comes back, without pods.
+#[test]
+fn why_an_update_was_given_up_outlives_its_replica_set() {
+    let mut world = deployed(&timed(), 2);
+    let limits = json!({"progressDeadlineSeconds": 10, "progressDeadlineAbort": true});
+    user(&mut world, &json!({"spec": limits}));
+    world.dead_images.insert("demo:green".to_owned());
+    update(&mut world, 1);
+    world.sleep(30.0);
+    let before = status(&world, "message");
+    let told = before.as_str().unwrap();
+    assert!(told.ends_with("has timed out progressing."), "{told}");
+    let second = current(&world);
+    delete_set(&mut world, &second);
+    world.sleep(5.0);
+    assert_eq!(size(&world, &second), 0);
+    assert_eq!(status(&world, "message"), before);
 }

@@ -100,6 +100,8 @@ pub struct Purpose {
     revision: Option<String>,
     since_ms: i64,
     retried_ms: i64,
+    /// As in [`Checks`].
+    going_on: Option<String>,
 }
 
 impl Purpose {
@@ -109,6 +111,7 @@ impl Purpose {
             revision: revision(&planned.metadata).cloned(),
             since_ms: checks.since_ms,
             retried_ms: checks.retried_ms,
+            going_on: checks.going_on.clone(),
         }
     }
 
@@ -121,7 +124,10 @@ impl Purpose {
         let created = metadata.creation_timestamp.as_ref();
         let after = |moment: i64| created.is_none_or(|own| millis(own.0) + 1_000 > moment);
         let ours = label(metadata, HASH_LABEL) == Some(self.hash.as_str());
-        let goes_on = ended.is_some_and(|own| millis(own.0) + 1_000 > self.since_ms);
+        // The news of its end may have come after the plan for the new steps.
+        let is_told = metadata.name.is_some() && metadata.name == self.going_on;
+        let is_kept = is_told && after(self.retried_ms);
+        let goes_on = ended.is_some_and(|own| is_kept || millis(own.0) + 1_000 > self.since_ms);
         let passes = (same && after(self.since_ms)) || goes_on;
         (ours && after(self.retried_ms), ours && passes)
     }
@@ -133,6 +139,17 @@ impl Purpose {
             && revision(metadata) == self.revision.as_ref()
             && created.is_some_and(|own| millis(own.0) >= self.since_ms.max(self.retried_ms))
     }
+}
+
+/// The analysis of the current step, if that is told to go on: it has no phase before its first
+/// pass.
+pub(super) fn going_on(status: &RolloutStatus) -> Option<&String> {
+    let run = status.canary.current_step_analysis_run_status.as_ref()?;
+    let goes_on = matches!(
+        run.status,
+        None | Some(AnalysisPhase::Pending | AnalysisPhase::Running)
+    );
+    goes_on.then_some(&run.name)
 }
 
 fn label<'m>(metadata: &'m ObjectMeta, name: &str) -> Option<&'m str> {

@@ -88,6 +88,10 @@ pub struct Checks {
     pub since_ms: i64,
     /// When an abort was withdrawn last. An analysis may go on while steps change, and fail then.
     pub retried_ms: i64,
+    /// The run of a step's analysis that a status since that beginning has told of last as one that
+    /// goes on. It may have ended unseen before the steps changed: when those begin, nobody who
+    /// hears of its end late can tell it from one that still goes on, which counts for them.
+    going_on: Option<String>,
     /// The pause that somebody has ended last, until that has come about.
     ended: Option<requests::Ended>,
     /// Writes of the controller, by second: more than a few are a hot loop.
@@ -124,6 +128,10 @@ impl Checks {
         }
         if again || !same {
             self.since_ms = self.since_ms.max(change.at_ms);
+            self.going_on = None;
+        }
+        if let Some(run) = evidence::going_on(after) {
+            self.going_on = Some(run.clone());
         }
     }
 

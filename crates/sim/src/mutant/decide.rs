@@ -219,6 +219,10 @@ fn leftovers(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<Rollout
             };
             plan.releases.retain(|release| preview.is_none() || !told(release));
         }
+        Mutant::MakesRivals => {
+            let rivals: Vec<Action> = plan.actions.iter().filter_map(rival).collect();
+            plan.actions.extend(rivals);
+        }
         Mutant::DeletesLiveRuns => {
             for run in &snapshot.analysis_runs {
                 if phase(run) == Some(AnalysisPhase::Running) {
@@ -233,6 +237,17 @@ fn leftovers(mutant: Mutant, snapshot: &RolloutSnapshot, plan: &mut Plan<Rollout
         }
         _ => {}
     }
+}
+
+/// Another Experiment beside one that is made.
+fn rival(action: &Action) -> Option<Action> {
+    let Action::Create { object } = action else {
+        return None;
+    };
+    let mut object = object.clone();
+    let name = object["metadata"]["name"].as_str()?.to_owned();
+    object["metadata"]["name"] = json!(format!("{name}-1"));
+    (object["kind"] == "Experiment").then_some(Action::Create { object })
 }
 
 fn removes_rule(operation: &Value) -> bool {

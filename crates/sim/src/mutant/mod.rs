@@ -110,6 +110,8 @@ mutants! {
     Miscounts = "miscounts",
     KeepsRuns = "keeps-runs",
     AbandonsService = "abandons-service",
+    MakesRivals = "makes-rivals",
+    ForgetsFormerRouters = "forgets-former-routers",
 }
 
 impl Mutant {

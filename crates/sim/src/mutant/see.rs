@@ -2,8 +2,12 @@
 
 use super::Mutant;
 use crate::object::hash_of;
-use api::constants::{ROLLOUT_TYPE_LABEL, SCALE_DOWN_DEADLINE_ANNOTATION, TYPE_BACKGROUND};
-use api::{AnalysisPhase, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutStatus};
+use api::constants::{
+    ROLLOUT_TYPE_LABEL, ROUTES_ANNOTATION, SCALE_DOWN_DEADLINE_ANNOTATION, TYPE_BACKGROUND,
+};
+use api::{
+    AnalysisPhase, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutCondition, RolloutStatus,
+};
 use engine::snapshot::RolloutSnapshot;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -62,6 +66,17 @@ pub(super) fn distort(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
                 let spec = Arc::make_mut(service).spec.get_or_insert_default();
                 if let Some(selector) = &mut spec.selector {
                     selector.remove(api::constants::HASH_LABEL);
+                }
+            }
+        }
+        Mutant::ForgetsFormerRouters => {
+            let rollout: &mut Rollout = Arc::make_mut(&mut snapshot.rollout);
+            if rollout.spec.traffic_routing().is_none() {
+                let annotations = rollout.metadata.annotations.as_mut();
+                annotations.and_then(|all| all.remove(ROUTES_ANNOTATION));
+                if let Some(status) = &mut rollout.status {
+                    let is_other = |own: &RolloutCondition| own.type_ != ROUTES_ANNOTATION;
+                    status.conditions.retain(is_other);
                 }
             }
         }

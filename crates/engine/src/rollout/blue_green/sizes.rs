@@ -24,9 +24,8 @@ impl Context<'_> {
         let strategy = self.blue_green();
         let service = &strategy.active_service;
         let leads_to = self.selector(service);
-        let leads_to_all = leads_to.is_empty() && self.snapshot.services.contains_key(service);
-        let new = self.new_set();
-        if leads_to_all || new.is_some_and(|new| new.hash() == leads_to) {
+        let is_there = self.new_set().is_some_and(|new| new.hash() == leads_to);
+        if is_there || self.leads_to_all(service) {
             self.replicas()
         } else {
             0

@@ -237,13 +237,11 @@ impl Context<'_> {
     /// were. While the update is given up, the new pods get nothing of what stable ones answer.
     fn has_come_to_stable_alone(&self) -> bool {
         let services = self.arm_services();
-        let leads_to_all = self.selector(&services.stable).is_empty()
-            && self.snapshot.services.contains_key(&services.stable);
         let is_there = |stable: &OwnedSet| {
             let may_share = stable.ready() == 0 || !self.is_aborted();
             may_share && self.selector(&services.canary) == stable.hash()
         };
-        leads_to_all && self.stable_set().is_some_and(is_there)
+        self.leads_to_all(&services.stable) && self.stable_set().is_some_and(is_there)
     }
 
     /// The service that has the canary's role while there is no canary: what it leads to is not

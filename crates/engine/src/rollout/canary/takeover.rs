@@ -115,13 +115,11 @@ impl Context<'_> {
     /// come after them gets their traffic with all of its pods.
     pub(super) fn stands_in(&self, index: usize) -> bool {
         let services = self.arm_services();
-        let leads_to = self.selector(&services.stable);
-        let leads_to_all =
-            leads_to.is_empty() && self.snapshot.services.contains_key(&services.stable);
         let set = &self.sets[index];
+        let leads_here = set.hash() == self.selector(&services.stable);
         self.is_stable_lost()
             && Some(index) != self.new
-            && (leads_to_all || set.hash() == leads_to)
+            && (leads_here || self.leads_to_all(&services.stable))
             && set.ready().min(set.live_replicas()) > 0
     }
 

@@ -1,5 +1,6 @@
 //! Rules on worlds of a few objects: what the mutants of `crates/sim/mutants` break, one by one.
 
+mod evidence;
 mod former;
 mod pods;
 mod rest;
