@@ -3,7 +3,7 @@
 
 use super::conditions::{self, Change};
 use super::context::Context;
-use super::time::{time, whole_seconds_up};
+use super::time::{plus_seconds, time, whole_seconds_up};
 use api::constants::{condition, condition_status, reason};
 use api::{PauseCondition, PauseReason, RolloutStatus};
 use jiff::Timestamp;
@@ -82,6 +82,17 @@ impl Context<'_> {
         !self.stored.abort || begun.any(|made| self.is_of_retry(made))
     }
 
+    /// Since when the update is aborted. By this time what a retry has begun is told from what
+    /// another one has, and stored times have whole seconds: another abort has another one.
+    fn abort_began(&self) -> Timestamp {
+        let stored = self.stored.aborted_at.as_ref().map(|at| at.0);
+        match stored {
+            Some(at) if !self.is_aborted_anew() => at,
+            Some(at) if at.as_second() == self.now.as_second() => plus_seconds(self.now, 1),
+            _ => self.now,
+        }
+    }
+
     /// Why nothing may move, if so (§3.5).
     pub(crate) fn halt_reason(&self) -> Option<&'static str> {
         if self.rollout.spec.is_paused() {
@@ -153,9 +164,7 @@ impl Context<'_> {
     pub(crate) fn apply_pauses(&mut self) {
         if self.is_aborted() {
             self.status.abort = true;
-            let is_same = !self.is_aborted_anew();
-            let aborted_at = self.stored.aborted_at.clone().filter(|_| is_same);
-            self.status.aborted_at = aborted_at.or_else(|| Some(time(self.now)));
+            self.status.aborted_at = Some(time(self.abort_began()));
             clear_pauses(&mut self.status);
             return;
         }
