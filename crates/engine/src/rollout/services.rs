@@ -49,6 +49,11 @@ impl Context<'_> {
         self.selector(service).is_empty() && self.snapshot.services.contains_key(service)
     }
 
+    /// Whether it was seen to do so when the pass began.
+    pub(crate) fn has_led_to_all(&self, service: &str) -> bool {
+        self.live_selector(service).is_empty() && self.snapshot.services.contains_key(service)
+    }
+
     /// Points a service at a ReplicaSet, if the gate lets it.
     pub(crate) fn ensure_target(&mut self, service: &str, set: Option<usize>, gate: Gate) {
         let (Some(index), false) = (set, service.is_empty()) else {

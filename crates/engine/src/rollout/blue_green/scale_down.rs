@@ -40,10 +40,7 @@ impl Context<'_> {
     /// few answer: the active service leads to all pods still, since no revision was ready for it.
     /// (The peer deletes them after the delay.)
     fn stands_in_behind_active(&self, index: usize) -> bool {
-        let strategy = self.blue_green();
-        let service = &strategy.active_service;
-        let leads_to_all =
-            self.live_selector(service).is_empty() && self.snapshot.services.contains_key(service);
+        let leads_to_all = self.has_led_to_all(&self.blue_green().active_service);
         let replicas = self.replicas();
         let is_whole = |stable: &OwnedSet| !stable.is_outdated() && stable.lasting() >= replicas;
         leads_to_all

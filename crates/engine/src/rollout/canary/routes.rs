@@ -67,7 +67,7 @@ impl Context<'_> {
     /// give it nobody that it could lead to.
     pub(super) fn is_route_done(&mut self, route: &ManagedRoute) -> bool {
         let is_ours = self.is_canary_service_ours();
-        let is_there = is_ours && (route.is_removal() || self.can_answer_routes());
+        let is_there = self.can_answer_routes() || (is_ours && route.is_removal());
         let is_done = is_there || self.is_pointless_to_route(1);
         if let Some(new) = self.new.filter(|_| is_ours && !is_done) {
             self.wait_for_pods(new);

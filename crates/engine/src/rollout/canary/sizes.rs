@@ -188,13 +188,9 @@ impl Context<'_> {
             return 0;
         };
         let services = self.arm_services();
-        let selected = self.live_selector(&services.stable);
-        let leads_to_all = selected.is_empty()
-            && self.is_aborted()
-            && self.snapshot.services.contains_key(&services.stable);
-        let needed = if leads_to_all {
+        let needed = if self.is_aborted() && self.has_led_to_all(&services.stable) {
             self.replicas()
-        } else if selected == new.hash() {
+        } else if self.live_selector(&services.stable) == new.hash() {
             self.pods_for_stable_service()
         } else {
             0
