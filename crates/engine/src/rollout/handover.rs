@@ -177,7 +177,7 @@ impl Context<'_> {
     fn can_take_all(&self, former: &Former) -> bool {
         self.has_pods_for_all(former)
             || self.is_one_behind(former)
-            || (self.is_canary_of_former_dead(former) && self.pods_to_take_all(former) > 0)
+            || (self.is_canary_of_former_dead(former) && self.does_anybody_take(former))
     }
 
     /// Whether the pods that take all of the traffic are there, or nobody ever will be.
@@ -193,21 +193,39 @@ impl Context<'_> {
         is_counted && self.pods_to_take_all(former) >= self.replicas()
     }
 
-    /// Available pods behind the service that gets all of the traffic back.
+    /// Whether anybody at all answers behind the service that gets all of the traffic back.
+    fn does_anybody_take(&self, former: &Former) -> bool {
+        let pods = if self.leads_to_all(&former.stable_service) {
+            self.pods_of_all()
+        } else {
+            self.pods_to_take_all(former)
+        };
+        pods > 0
+    }
+
+    /// Available pods for all of the traffic, behind the service that gets it back.
     fn pods_to_take_all(&self, former: &Former) -> i32 {
-        let service = &former.stable_service;
         match self.behind_stable_of_former(former) {
             Some(index) => self.sets[index].lasting(),
-            None if self.leads_to_all(service) => self.sets.iter().map(OwnedSet::lasting).sum(),
+            None if self.leads_to_all(&former.stable_service) => self.pods_of_all(),
             None => 0,
         }
     }
 
+    /// Available pods of all revisions.
+    fn pods_of_all(&self) -> i32 {
+        self.sets.iter().map(OwnedSet::lasting).sum()
+    }
+
+    /// The ReplicaSet that answers what the service gets back. Behind one that leads to all pods it
+    /// is the taker alone, if there is one: the service comes to it with the first available pod,
+    /// perhaps in this very pass, and leaves the others behind.
     fn behind_stable_of_former(&self, former: &Former) -> Option<usize> {
-        if former.stable_service.is_empty() {
-            self.stable
+        let service = &former.stable_service;
+        if service.is_empty() || self.leads_to_all(service) {
+            self.taker(former)
         } else {
-            self.set_behind(&former.stable_service)
+            self.set_behind(service)
         }
     }
 

@@ -145,6 +145,13 @@ impl OwnedSet {
         self.staying().min(self.live_replicas()).min(self.replicas)
     }
 
+    /// [`Self::lasting`], with those that are ready and have yet to become available.
+    pub(crate) fn lasting_ready(&self) -> i32 {
+        let seen = self.seen_ready.unwrap_or(i32::MAX);
+        let staying = self.ready().min(seen);
+        staying.min(self.live_replicas()).min(self.replicas)
+    }
+
     /// Whether the ReplicaSet controller has seen the last change of the spec.
     pub(crate) fn is_observed(&self) -> bool {
         let observed = self

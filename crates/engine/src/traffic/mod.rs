@@ -15,8 +15,8 @@ mod router;
 pub use former::{Former, Record, Seen, former, give_back, remembered, remembered_by};
 pub use managed_rules::ManagedRoute;
 pub use router::{
-    Arms, Change, Observed, RouteError, Want, apply, has_router, has_rules, objects, observed,
-    unsupported,
+    Arms, Change, Observed, RouteError, Want, apply, differ, has_router, has_rules, objects,
+    observed, unsupported,
 };
 
 #[cfg(test)]

@@ -144,15 +144,7 @@ pub fn observed(
     live: &BTreeMap<ObjectKey, Arc<Value>>,
     arms: Arms<'_>,
 ) -> Option<Observed> {
-    let mut shares = Vec::new();
-    if let Some(spec) = &routing.nginx {
-        shares.extend(Nginx(spec).read(live, arms.namespace, arms.rollout));
-    }
-    if let Some(Ok(config)) = gateway_api::config(routing) {
-        let services = (arms.canary_service, arms.stable_service);
-        shares.extend(config.read(live, arms.namespace, services));
-    }
-    shares.retain(|share| share.total > 0);
+    let shares = shares(routing, live, arms);
     let most = |part: fn(&Share) -> i64| {
         let parts = shares.iter().map(|share| {
             let scaled = i128::from(part(share)) * i128::from(arms.max_weight);
@@ -166,6 +158,43 @@ pub fn observed(
         canary: most(|share| share.canary)?,
         stable: most(|share| share.stable)?,
     })
+}
+
+/// Whether a router, or a rule of a route, divides the traffic otherwise than another one, be it in
+/// parts of another total.
+pub fn differ(
+    routing: &RolloutTrafficRouting,
+    live: &BTreeMap<ObjectKey, Arc<Value>>,
+    arms: Arms<'_>,
+) -> bool {
+    let shares = shares(routing, live, arms);
+    let Some((first, others)) = shares.split_first() else {
+        return false;
+    };
+    let times = |part: i64, total: i64| i128::from(part) * i128::from(total);
+    let is_same = |other: &Share| {
+        times(first.canary, other.total) == times(other.canary, first.total)
+            && times(first.stable, other.total) == times(other.stable, first.total)
+    };
+    !others.iter().all(is_same)
+}
+
+/// What each live object gives the two services, as far as it says so.
+fn shares(
+    routing: &RolloutTrafficRouting,
+    live: &BTreeMap<ObjectKey, Arc<Value>>,
+    arms: Arms<'_>,
+) -> Vec<Share> {
+    let mut shares = Vec::new();
+    if let Some(spec) = &routing.nginx {
+        shares.extend(Nginx(spec).read(live, arms.namespace, arms.rollout));
+    }
+    if let Some(Ok(config)) = gateway_api::config(routing) {
+        let services = (arms.canary_service, arms.stable_service);
+        shares.extend(config.read(live, arms.namespace, services));
+    }
+    shares.retain(|share| share.total > 0);
+    shares
 }
 
 /// Whether a live route has rules that header and mirror steps of Rollout `rollout` have added.

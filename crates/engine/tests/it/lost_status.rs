@@ -1,12 +1,12 @@
-//! Experiments and analyses that no status tells of: the write that would name them was lost
-//! (rollouts.md §3.11, §3.24).
+//! Experiments and analyses of which the status tells too little: the write that would name them,
+//! or that would say that they are over, was lost (rollouts.md §3.11, §3.24).
 
 use crate::adversity::written;
 use crate::background::{analysed, names as objects, run};
 use crate::experiments::{
     at_experiment, deployed, is_terminated, measured, name, names, phase, templates,
 };
-use crate::operations::{status, until, update, user};
+use crate::operations::{current, status, until, update, user};
 use crate::world::World;
 use plan::{ObjectKey, Release};
 use serde_json::{Value, json};
@@ -227,4 +227,37 @@ fn what_a_retry_has_begun_and_has_passed_is_repeated_while_the_abort_is_on_recor
     world.sleep(1.0);
     let next = run(&world, &format!("{}.2", runs[1]));
     assert_eq!(next["status"]["phase"], "Running");
+}
+
+/// It ends as if it had passed, and the status names it still: the one that says that the steps are
+/// skipped was refused.
+#[test]
+fn what_a_full_promotion_has_cut_short_completes_no_step() {
+    let [canary, _] = analysed();
+    let worlds = [
+        ("AnalysisRun", canary, 3),
+        ("Experiment", at_experiment(&measured()), 2),
+    ];
+    for (kind, mut world, steps) in worlds {
+        user(&mut world, &json!({"status": {"promoteFull": true}}));
+        world.reconcile_without_status();
+        let of_step = key(kind, &format!("app-{}-2-0", current(&world)));
+        assert_eq!(world.objects[&of_step]["spec"]["terminate"], true, "{kind}");
+        world.user_patch(&of_step, &json!({"status": {"phase": "Successful"}}));
+        assert_eq!(status(&world, "currentStepIndex"), 0, "{kind}");
+        let planned = world.plan().status.current_step_index;
+        assert_eq!(planned, Some(steps), "{kind}");
+        until(&mut world, "Healthy");
+        let mut events = world.events.iter();
+        assert!(
+            events.all(|(_, reason, _)| reason != "RolloutStepCompleted"),
+            "{kind}: {:?}",
+            world.events
+        );
+        assert_eq!(
+            status(&world, "stableRS"),
+            status(&world, "currentPodHash"),
+            "{kind}"
+        );
+    }
 }

@@ -236,10 +236,7 @@ fn a_superseded_revision_keeps_a_pod_that_answers_until_the_canary_service_has_l
     // All that the surge has room for.
     assert_eq!((size(&world, &old), size(&world, &new)), (2, 3));
     assert_eq!(world.selected("canary").as_ref(), Some(&new));
-    let mut sets = world.keys("ReplicaSet").into_iter();
-    let of_new = sets.find(|key| key.name.ends_with(&new)).unwrap();
-    let set = world.objects.get_mut(&of_new).unwrap();
-    set["status"]["availableReplicas"] = json!(0);
+    count_none_as_available(&mut world, &new);
     let back = json!({"minReadySeconds": 2, "template": template(0)});
     user(&mut world, &json!({"spec": back}));
     world.reconcile();
@@ -251,6 +248,75 @@ fn a_superseded_revision_keeps_a_pod_that_answers_until_the_canary_service_has_l
     watch(&mut world, |world| status(world, "phase") == "Healthy");
     assert_eq!(size(&world, &new), 0);
     assert_eq!(world.selected("canary"), Some(old));
+}
+
+/// Those of a ReplicaSet have not been ready for `minReadySeconds` yet. (It lasts until the next
+/// count.)
+fn count_none_as_available(world: &mut World, hash: &str) {
+    let mut sets = world.keys("ReplicaSet").into_iter();
+    let key = sets.find(|key| key.name.ends_with(hash)).unwrap();
+    let set = world.objects.get_mut(&key).unwrap();
+    set["status"]["availableReplicas"] = json!(0);
+}
+
+/// All that the controller does before anybody else does anything.
+fn reconcile_alone(world: &mut World) {
+    for _ in 0..9 {
+        world.reconcile();
+    }
+}
+
+/// The pods of the third revision are ready, and one edit asks for fewer pods and for no
+/// `minReadySeconds`: nobody has counted them as available yet, and those that are do without the
+/// second revision.
+#[test]
+fn an_edit_that_ends_the_wait_for_new_pods_takes_none_from_the_canary_service() {
+    let mut strategy = basic(&json!([{"setWeight": 29}, {"pause": {}}]));
+    strategy["canary"]["maxUnavailable"] = json!(0);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    let spec = json!({"minReadySeconds": 4, "template": template(2)});
+    user(&mut world, &json!({"spec": spec}));
+    reconcile_alone(&mut world);
+    world.run_replica_sets();
+    world.now = world.now.checked_add(SignedDuration::from_secs(1)).unwrap();
+    world.run_replica_sets();
+    let third = current(&world);
+    count_none_as_available(&mut world, &third);
+    assert_eq!((size(&world, &second), world.ready_of(&third)), (1, 2));
+    assert_eq!(world.selected("canary").as_ref(), Some(&second));
+    let edit = json!({"minReadySeconds": 0, "replicas": 2});
+    user(&mut world, &json!({"spec": edit}));
+    assert_eq!(moves(&world, "canary"), (false, false));
+    reconcile_alone(&mut world);
+    assert_eq!(world.ready_of(&second), 1);
+    world.run_replica_sets();
+    watch(&mut world, |world| status(world, "phase") == "Paused");
+    assert_eq!(size(&world, &second), 0);
+    assert_eq!(world.selected("canary"), Some(third));
+}
+
+/// No pod has to be available, and the new one is ready when the last step takes the old one.
+#[test]
+fn the_last_old_pod_waits_for_ready_ones_that_the_stable_service_is_to_move_to() {
+    let mut strategy = basic(&json!([{"setWeight": 50}, {"pause": {}}]));
+    strategy["canary"]["maxUnavailable"] = json!("100%");
+    let mut world = deployed(&strategy, 2);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!((size(&world, &old), size(&world, &new)), (1, 1));
+    assert_eq!(world.selected("canary").as_ref(), Some(&new));
+    count_none_as_available(&mut world, &new);
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    reconcile_alone(&mut world);
+    assert_eq!(status(&world, "currentStepIndex"), 2);
+    assert_eq!((size(&world, &old), size(&world, &new)), (1, 2));
+    assert_eq!(world.selected("stable").as_ref(), Some(&old));
+    world.run_replica_sets();
+    watch(&mut world, |world| status(world, "phase") == "Healthy");
+    assert_eq!((stable(&world), size(&world, &old)), (new.clone(), 0));
+    assert_eq!(world.selected("stable"), Some(new));
 }
 
 /// Without a surge the one pod has to go before another one can come: what is kept must not stand

@@ -82,7 +82,7 @@ fn break_stable_pods_but(world: &mut World, ready: usize) {
 }
 
 /// All pods answer again.
-fn heal(world: &mut World) {
+pub(crate) fn heal(world: &mut World) {
     world.dead_images.clear();
     let now = world.now;
     for at in world.ready_at.values_mut() {

@@ -27,7 +27,12 @@ const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 
 /// A healthy first revision of four pods whose traffic two Ingresses divide.
 fn behind_two_ingresses() -> World {
-    let mut strategy = routed();
+    with_two_ingresses(&routed())
+}
+
+/// The same with other steps.
+pub(crate) fn with_two_ingresses(strategy: &Value) -> World {
+    let mut strategy = strategy.clone();
     strategy["canary"]["trafficRouting"] = json!({"nginx": {"stableIngresses": INGRESSES}});
     let mut objects = manifests(&strategy, 4);
     let mut own = objects.iter().filter(|object| object["kind"] == "Ingress");
@@ -45,13 +50,13 @@ fn canary_ingress(stable: &str) -> ObjectKey {
 }
 
 /// Somebody turns the first of the Ingresses by hand.
-fn turn_ingress(world: &mut World, weight: &str) {
+pub(crate) fn turn_ingress(world: &mut World, weight: &str) {
     let turned = json!({"metadata": {"annotations": {WEIGHT: weight}}});
     world.user_patch(&canary_ingress(INGRESSES[0]), &turned);
 }
 
 /// What the Ingresses give the canary's service.
-fn given_by_ingresses(world: &World) -> [Value; 2] {
+pub(crate) fn given_by_ingresses(world: &World) -> [Value; 2] {
     INGRESSES.map(|stable| {
         let ingress = &world.objects[&canary_ingress(stable)];
         ingress["metadata"]["annotations"][WEIGHT].clone()

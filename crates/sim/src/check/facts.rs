@@ -4,7 +4,7 @@ use crate::ground::Ground;
 use crate::object::{Body, Id, Kind, Object, hash_of, size_of};
 use crate::setup;
 use crate::view::View;
-use api::{PingPongType, Rollout, RolloutStatus};
+use api::{CanaryStrategy, PingPongType, Rollout, RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::Value;
@@ -70,8 +70,9 @@ pub struct Facts {
     pub direct: Vec<String>,
     /// Rules that steps have put before it.
     pub managed_rules: usize,
-    /// Where several Ingresses divide the traffic: those that do it otherwise than the first.
-    pub odd_ingresses: Vec<String>,
+    /// Where several Ingresses divide the traffic: those that do it otherwise than the first, and
+    /// what each gives the canary, as a part of what the spec says that all is.
+    pub odd_ingresses: Vec<(String, i32)>,
     /// Where the spec names no Ingress: like `weights`, for each canary Ingress that is left of a
     /// router that it named.
     pub left: Vec<Vec<(String, i32)>>,
@@ -186,9 +187,14 @@ impl Facts {
         };
         self.weights = weights(first).unwrap_or_default();
         self.direct.clear();
-        let odd = |stable: &&&str| weights(stable).as_ref() != Some(&self.weights);
-        let odd = stables[1..].iter().filter(odd);
-        self.odd_ingresses = odd.map(|own| (*own).to_owned()).collect();
+        let canary = rollout.spec.canary();
+        let whole = canary.map_or(100, CanaryStrategy::max_traffic_weight);
+        let odd = |stable: &&str| {
+            let own = weights(stable);
+            let part = || canary_part(own.as_deref().unwrap_or_default(), whole);
+            (own.as_ref() != Some(&self.weights)).then(|| ((*stable).to_owned(), part()))
+        };
+        self.odd_ingresses = stables[1..].iter().filter_map(odd).collect();
     }
 
     pub fn status(&self) -> Option<&RolloutStatus> {
@@ -323,6 +329,13 @@ pub(super) fn ingress_weights(
         (strategy.stable_service.clone()?, total - weight),
         (strategy.canary_service.clone()?, weight),
     ])
+}
+
+/// What [`ingress_weights`] gives the canary, as a part of `whole`.
+fn canary_part(weights: &[(String, i32)], whole: i32) -> i32 {
+    let sum: i32 = weights.iter().map(|(_, weight)| weight).sum();
+    let own = weights.last().map_or(0, |(_, weight)| *weight);
+    (own * whole).checked_div(sum).unwrap_or(0)
 }
 
 /// The same for a spec that does not say any more which services these are: the Ingresses do.

@@ -6,7 +6,7 @@ use crate::ground::Ground;
 use crate::object::{Id, Kind};
 use crate::setup;
 use api::constants::condition;
-use api::{AnalysisPhase, PauseReason, RolloutPhase, RolloutStatus};
+use api::{AnalysisPhase, PauseReason, Rollout, RolloutPhase, RolloutStatus};
 use plan::Plan;
 
 /// A plan for a world at rest: nothing to do, nothing to say, and a reason to be where it is.
@@ -210,7 +210,7 @@ fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
         return None;
     }
     if !facts.odd_ingresses.is_empty() {
-        let odd = &facts.odd_ingresses;
+        let odd: Vec<&String> = facts.odd_ingresses.iter().map(|(name, _)| name).collect();
         let what = || format!("{odd:?} have other weights than the first Ingress");
         return (!is_left_to_few(&plan.status, facts)).then(what);
     }
@@ -223,21 +223,51 @@ fn routes(plan: &Plan<RolloutStatus>, facts: &Facts) -> Option<String> {
         .then(|| format!("the canary has {live}, and the status says {told}"))
 }
 
-/// Whether too few stable pods answer for what the step leaves them, and the canary's service leads
-/// to others: what somebody has turned of one Ingress stays there until they are back.
+/// Whether there is no weight of an Ingress that all of them could have: too few stable pods answer
+/// for what the least of them leaves, and the canary's service leads to others, of which too few
+/// answer for the most, as far as the step gives that. What somebody has turned stays there until
+/// they are back. Of an update that was given up, and on the way back to the stable template, no
+/// Ingress gives the canary more again. While nobody answers at all, every weight will do.
 fn is_left_to_few(status: &RolloutStatus, facts: &Facts) -> bool {
     let (Some(rollout), Some(stable)) = (facts.rollout.as_ref(), facts.set(&status.stable_rs))
     else {
         return false;
     };
-    let selected = facts.canary_service().and_then(|own| facts.selected(own));
+    let service = facts.canary_service();
+    let selected = service.and_then(|own| facts.selected(own));
     let is_shared = selected == Some(stable.hash.as_str());
     let canary = rollout.spec.canary();
     let whole = canary.map_or(100, api::CanaryStrategy::max_traffic_weight);
-    let rest = whole - rules::allowed_weight(facts, rollout);
-    let least = i32::from(rest > 0 && facts.replicas() > 0);
-    let needed = facts.replicas() * rest / whole.max(1);
-    !is_shared && stable.available < needed.max(least)
+    let first = service.and_then(|own| facts.share(own, whole));
+    let first = first.unwrap_or(0);
+    let others = facts.odd_ingresses.iter().map(|(_, weight)| *weight);
+    let (least, most) = others.fold((first, first), |(least, most), weight| {
+        (least.min(weight), most.max(weight))
+    });
+    let is_too_few = |pods: i32, weight: i32| {
+        let least = i32::from(weight > 0 && facts.replicas() > 0);
+        pods < (facts.replicas() * weight / whole.max(1)).max(least)
+    };
+    let is_going_back = rules::is_given_up(status) || status.stable_rs == status.current_pod_hash;
+    let given = most.min(weight_of_steps(status, facts, rollout));
+    let behind = selected.map_or(0, |hash| facts.available_of(hash));
+    let is_held = is_going_back
+        || given <= least
+        || is_too_few(behind, given)
+        || (given < most && is_too_few(stable.available, whole - given));
+    !is_shared && facts.ready() > 0 && is_too_few(stable.available, whole - least) && is_held
+}
+
+/// What the steps give the canary now; in a halt, no more than those before the one that it is at.
+fn weight_of_steps(status: &RolloutStatus, facts: &Facts, rollout: &Rollout) -> i32 {
+    let allowed = rules::allowed_weight(facts, rollout);
+    if !rules::is_halted(rollout, status) {
+        return allowed;
+    }
+    let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
+    let steps = rollout.spec.canary_steps();
+    let mut before = steps[..steps.len().min(index)].iter().rev();
+    allowed.min(before.find_map(|step| step.set_weight).unwrap_or(0))
 }
 
 /// The fields of a status that are not as stored.

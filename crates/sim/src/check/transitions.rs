@@ -242,7 +242,8 @@ impl Change<'_> {
         if to == count && skips {
             return None;
         }
-        if to != from + 1 {
+        // Who has promoted all of it holds it to no step any more.
+        if to != from + 1 || super::rules::is_promoted_in_full(before) {
             return Some(format!("the step index goes from {from} to {to}"));
         }
         if super::rules::is_given_up(before) {

@@ -1,6 +1,7 @@
 //! The canary strategy: a growing share of pods or of traffic, step by step (rollouts.md §3.8).
 
 mod advance;
+mod alike;
 mod experiment;
 mod halt;
 pub mod limits;

@@ -63,8 +63,8 @@ impl Context<'_> {
 
     /// Whether the stable pods can take what is left for them. Less than they have now they can
     /// take in any case, so that bad ones do not stand in the way of an update (the peer waits for
-    /// them).
-    fn can_stable_take(&self, weight: i32, observed: Option<Observed>) -> bool {
+    /// them). Without what they have now, it is only the pods that count.
+    pub(super) fn can_stable_take(&self, weight: i32, observed: Option<Observed>) -> bool {
         let max_weight = self.canary().max_traffic_weight().max(1);
         let Some(stable) = self.stable_set() else {
             return self.is_stable_lost() && weight == max_weight;
@@ -113,10 +113,12 @@ impl Context<'_> {
     fn moves_no_requests(&self, weight: i32, observed: Observed) -> bool {
         let all = self.canary().max_traffic_weight() - self.weight_of_experiments();
         let goes_back = weight < observed.canary && all <= observed.canary + observed.stable;
-        // Before the first pods are there, a route is left as it was written.
-        let is_as_written =
-            self.stable == self.new && self.selector(&self.arm_services().stable).is_empty();
-        goes_back && !is_as_written && self.do_services_agree()
+        goes_back && !self.is_route_as_written() && self.do_services_agree()
+    }
+
+    /// Before the first pods are there, a route is left as it was written.
+    pub(super) fn is_route_as_written(&self) -> bool {
+        self.stable == self.new && self.selector(&self.arm_services().stable).is_empty()
     }
 
     /// A service that has not come to the stable pods yet leads elsewhere, or nowhere.
@@ -138,21 +140,6 @@ impl Context<'_> {
         let max_weight = self.canary().max_traffic_weight();
         let rest = max_weight - weight - self.weight_of_experiments();
         weight > 0 && observed.canary == weight && observed.stable == rest
-    }
-
-    /// Where routers differ while a weight is held, somebody has turned one of them. If the stable
-    /// ReplicaSet is gone, nobody will ever answer what that one leaves it: all of them give the
-    /// canary's service the most that any does, for the pods that it leads to or that come to it.
-    pub(super) fn made_alike(&self, observed: Observed) -> Option<Observed> {
-        let rest = self.canary().max_traffic_weight() - observed.canary;
-        let differ = observed.canary > 0 && observed.stable > rest;
-        let recorded = self.stored.canary.weights.as_ref();
-        let has_shares = recorded.is_some_and(|weights| !weights.additional.is_empty())
-            || self.weight_of_experiments() > 0;
-        (self.is_stable_lost() && differ && !has_shares).then_some(Observed {
-            canary: observed.canary,
-            stable: rest,
-        })
     }
 
     /// The stable arm would get no more than it has, but for destinations that nobody wants any

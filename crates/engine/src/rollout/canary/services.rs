@@ -25,7 +25,7 @@ impl Context<'_> {
         } else {
             self.pods_for_stable_service()
         };
-        let target = self.target_of_stable_service();
+        let target = self.target_of_stable_service(OwnedSet::lasting);
         self.ensure_target(&stable_service, target, Gate::Serving(needed));
         if self.is_going_back() {
             if self.is_basic_canary() {
@@ -41,20 +41,19 @@ impl Context<'_> {
         } else if !self.is_rolling_back_dynamically() {
             // A weight that an abort could not give back yet needs its pods here too.
             let gate = Gate::Serving(self.pods_for_canary_service());
-            let is_shared = self.has_router() && self.do_services_agree();
-            if !is_shared || !self.waits_for_its_weight(&canary_service, gate) {
+            if !self.waits_for_its_weight(&canary_service, gate) {
                 self.ensure_target(&canary_service, self.new, gate);
             }
         }
     }
 
-    /// The ReplicaSet that the stable service is to lead to. In a halt it stays where it is, and so
-    /// it does while no pods are asked for at all: the weight of the step says who it is for when
-    /// they come back.
-    fn target_of_stable_service(&self) -> Option<usize> {
+    /// The ReplicaSet that the stable service is to lead to, given how many pods of each `count`.
+    /// In a halt it stays where it is, and so it does while no pods are asked for at all: the
+    /// weight of the step says who it is for when they come back.
+    fn target_of_stable_service(&self, count: fn(&OwnedSet) -> i32) -> Option<usize> {
         let canary = self.canary();
         let service = canary.stable_service.as_deref().unwrap_or_default();
-        let may_leave = self.is_stable_leaving() || self.is_left_to_others(service);
+        let may_leave = self.is_stable_leaving() || self.is_left_to_others(service, count);
         if service.is_empty() || !may_leave {
             return self.stable;
         }
@@ -65,7 +64,7 @@ impl Context<'_> {
         let is_stable_gone = self
             .stable_set()
             .is_none_or(|stable| stable.live_replicas() == 0);
-        let answers = |new: usize| is_stable_gone || self.sets[new].lasting() > 0;
+        let answers = |new: usize| is_stable_gone || count(&self.sets[new]) > 0;
         let new = self.new.filter(|&new| may_move(new) && answers(new));
         new.or(self.stable)
     }
@@ -89,8 +88,8 @@ impl Context<'_> {
     /// Without a router: whether a service leads to a superseded revision, whose pods go, and no
     /// stable pod is there to lead to, but a new one is. (It came there while that revision was at
     /// its last step.)
-    fn is_left_to_others(&self, service: &str) -> bool {
-        let has_pods = |index: usize| self.sets[index].lasting() > 0;
+    fn is_left_to_others(&self, service: &str, count: fn(&OwnedSet) -> i32) -> bool {
+        let has_pods = |index: usize| count(&self.sets[index]) > 0;
         let hash = self.live_selector(service);
         self.is_basic_canary()
             && self.stable != self.new
@@ -104,11 +103,26 @@ impl Context<'_> {
     }
 
     /// Without a router: `size`, or the one pod that a ReplicaSet keeps as long as a service is
-    /// seen to lead to it that is to lead to available pods of another one.
+    /// seen to lead to it that is to lead to ready pods of another one. It moves to them when they
+    /// are available: after `minReadySeconds`, or when pods are counted next after an edit that has
+    /// made those fewer.
     pub(super) fn with_pod_for_services(&self, index: usize, size: i32) -> i32 {
         if size > 0 || !self.is_basic_canary() {
             return size;
         }
+        // Which ReplicaSet the stable service is to lead to may differ between the two.
+        let counts: [fn(&OwnedSet) -> i32; 2] = [OwnedSet::lasting, OwnedSet::lasting_ready];
+        let mut counts = counts.into_iter();
+        if counts.any(|count| self.is_to_be_left(index, count)) {
+            self.sets[index].replicas.min(1)
+        } else {
+            size
+        }
+    }
+
+    /// Whether a service is seen to lead to a ReplicaSet that is to lead to another one, some pods
+    /// of which `count`.
+    fn is_to_be_left(&self, index: usize, count: fn(&OwnedSet) -> i32) -> bool {
         let canary = self.canary();
         let of_canary = if self.is_going_back() {
             self.stable
@@ -118,21 +132,17 @@ impl Context<'_> {
         let services = [
             (
                 canary.stable_service.as_deref(),
-                self.target_of_stable_service(),
+                self.target_of_stable_service(count),
             ),
             (canary.canary_service.as_deref(), of_canary),
         ];
         let is_left = |(service, target): (Option<&str>, Option<usize>)| {
             let other = target.filter(|&target| target != index);
-            let is_served = other.is_some_and(|target| self.sets[target].lasting() > 0);
+            let is_served = other.is_some_and(|target| count(&self.sets[target]) > 0);
             let selected = self.live_selector(service.unwrap_or_default());
             is_served && selected == self.sets[index].hash()
         };
-        if services.into_iter().any(is_left) {
-            self.sets[index].replicas.min(1)
-        } else {
-            size
-        }
+        services.into_iter().any(is_left)
     }
 
     /// Pods for what the routers send to the stable service.
@@ -186,19 +196,41 @@ impl Context<'_> {
     }
 
     /// Whether the canary's service could move to the new pods now, and would take along what the
-    /// stable ones shall have.
+    /// stable ones shall have: it leads to the same pods as theirs, or to all of them.
     fn waits_for_its_weight(&mut self, service: &str, gate: Gate) -> bool {
-        let new = self.new.filter(|_| self.new != self.stable);
+        let is_shared = self.do_services_agree();
+        let may_wait = self.has_router() && (is_shared || self.leads_to_all(service));
+        let new = self.new.filter(|_| may_wait && self.new != self.stable);
         let Some(new) = new.filter(|_| self.snapshot.services.contains_key(service)) else {
             return false;
         };
         let has_some = self.observed_weights().is_some_and(|seen| seen.canary > 0);
         let may_move = has_some && self.lets_move(gate, service, new);
-        let waits = may_move && self.is_given_too_much(service);
+        let waits = may_move
+            && self.is_given_too_much(service)
+            && (is_shared || self.does_weight_come_first());
         if waits {
             self.wait_for_weight(service);
         }
         waits
+    }
+
+    /// Whether what the route gives a canary's service that leads to all pods is put right before
+    /// the service is: if this pass can give it back, or if the status tells of less. (Somebody has
+    /// turned the route, or a pass has ended between its route and its status.) What the status
+    /// tells of and nobody can take yet goes to the pods that it is for, however long that lasts:
+    /// those of a superseded revision, or of the new one once it has taken that over.
+    fn does_weight_come_first(&mut self) -> bool {
+        let Some(seen) = self.observed_weights() else {
+            return false;
+        };
+        let recorded = self.stored.canary.weights.as_ref();
+        let is_told = recorded.is_some_and(|weights| weights.canary.weight >= seen.canary);
+        if !is_told || self.superseded_behind_all().is_some() {
+            return true;
+        }
+        let weight = self.weight_of_this_moment(Some(seen));
+        self.is_stable_ready_for(weight, Some(seen))
     }
 
     fn wait_for_weight(&mut self, service: &str) {

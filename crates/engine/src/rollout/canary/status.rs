@@ -45,7 +45,8 @@ impl Context<'_> {
             .clone_from(&self.stored.canary.step_plugin_statuses);
         self.status.current_step_index = self.step_index();
         let count = self.step_count();
-        if self.is_promote_full() || self.is_within_rollback_window() {
+        let skips_steps = self.is_promote_full() || self.is_within_rollback_window();
+        if skips_steps {
             self.pauses.clear();
             self.pauses.remove_abort();
             self.status.current_step_index = (count > 0).then_some(count);
@@ -55,7 +56,9 @@ impl Context<'_> {
         } else if self.is_aborted() {
             let stable = self.status.stable_rs == self.status.current_pod_hash;
             self.status.current_step_index = (count > 0).then_some(if stable { count } else { 0 });
-        } else {
+        } else if !skips_steps {
+            // A step that is skipped is not completed: until the skip is stored, the status names
+            // its analysis still, and one that was cut short looks as if it had passed.
             self.complete_step();
         }
         self.finish(false);

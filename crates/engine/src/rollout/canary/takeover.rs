@@ -57,8 +57,9 @@ impl Context<'_> {
     /// be fewer than its part of the replicas, since an autoscaler has asked for more in the
     /// meantime: stable pods that only have to come are no bad ones.
     fn pods_for_as_much(&self, weight: i32) -> i32 {
-        let hash = self.selector(&self.arm_services().canary);
-        let pods = self.set_by_hash(hash).map_or(0, OwnedSet::live_replicas);
+        let selected = self.set_by_hash(self.selector(&self.arm_services().canary));
+        let behind = selected.or_else(|| self.superseded_behind_all());
+        let pods = behind.map_or(0, OwnedSet::live_replicas);
         let has = self.weight_of_canary_service();
         if pods <= 0 || has <= 0 {
             return i32::MAX;
@@ -88,13 +89,41 @@ impl Context<'_> {
         Some(given.unwrap_or(0))
     }
 
-    /// Whether the canary's service leads to the new revision, or to a superseded one. Stable pods
-    /// that it leads to (after an abort, or before an update of a route that somebody has turned)
-    /// have its traffic already: nobody has to take that over from them.
+    /// Whether the canary's service leads to the new revision, or to a superseded one, if only by
+    /// the status. Stable pods that it leads to (after an abort, or before an update of a route
+    /// that somebody has turned) have its traffic already: nobody has to take that over from them.
     fn is_canary_service_away(&self) -> bool {
         let hash = self.selector(&self.arm_services().canary);
         let stable = self.stable_set().map_or("", OwnedSet::hash);
-        hash != stable && self.set_by_hash(hash).is_some()
+        let is_away = hash != stable && self.set_by_hash(hash).is_some();
+        is_away || self.superseded_behind_all().is_some()
+    }
+
+    /// The superseded revision of which the status says that it has what the canary's service gets,
+    /// where somebody has led that service to all pods. (One of ping and pong waits there for the
+    /// stable pods, whoever has had its weight.)
+    pub(super) fn superseded_behind_all(&self) -> Option<&OwnedSet> {
+        let recorded = self.stored.canary.weights.as_ref()?;
+        let is_pair = self.canary().ping_pong.is_some();
+        let is_led = self.leads_to_all(&self.arm_services().canary) && !self.do_services_agree();
+        if is_pair || !is_led || recorded.canary.weight <= 0 {
+            return None;
+        }
+        let hash = recorded.canary.pod_template_hash.as_str();
+        let mut others = self.others().into_iter();
+        let index = others.find(|&index| !hash.is_empty() && self.sets[index].hash() == hash)?;
+        Some(&self.sets[index])
+    }
+
+    /// Whether what that revision had is the new one's from now on: it has to take it over, and it
+    /// has the pods for it. The service comes to those when the status says so.
+    pub(super) fn takes_over_from_all(&self) -> bool {
+        let weight = self.weight_taken_over();
+        let max_weight = self.canary().max_traffic_weight();
+        let needed = share(self.replicas(), weight, max_weight).max(1);
+        weight > 0
+            && self.superseded_behind_all().is_some()
+            && self.new_set().is_some_and(|new| new.lasting() >= needed)
     }
 
     /// What the new revision has to take over with the canary's service, whatever its steps say.

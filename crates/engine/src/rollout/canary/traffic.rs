@@ -4,6 +4,7 @@
 use crate::rollout::context::Context;
 use crate::rollout::time::plus_seconds;
 use crate::traffic::{self, Arms, Change, Observed, RouteError, Want};
+use api::RolloutTrafficRouting;
 use api::constants::reason;
 use plan::{Action, WaitingOn};
 use serde_json::Value;
@@ -168,6 +169,21 @@ impl Context<'_> {
     }
 
     fn read_weights(&self) -> Option<Observed> {
+        let read = |routing: &RolloutTrafficRouting, arms: Arms<'_>| {
+            traffic::observed(routing, &self.snapshot.objects, arms)
+        };
+        self.read_routers(read).flatten()
+    }
+
+    /// Whether one router divides the traffic otherwise than another one, or one rule of a route.
+    pub(super) fn do_routers_differ(&self) -> bool {
+        let differ = |routing: &RolloutTrafficRouting, arms: Arms<'_>| {
+            traffic::differ(routing, &self.snapshot.objects, arms)
+        };
+        self.read_routers(differ).unwrap_or(false)
+    }
+
+    fn read_routers<T>(&self, read: impl Fn(&RolloutTrafficRouting, Arms<'_>) -> T) -> Option<T> {
         let services = self.arm_services();
         let arms = Arms {
             namespace: self.namespace(),
@@ -177,7 +193,7 @@ impl Context<'_> {
             max_weight: self.canary().max_traffic_weight(),
         };
         let routing = self.rollout.spec.traffic_routing()?;
-        traffic::observed(routing, &self.snapshot.objects, arms)
+        Some(read(routing, arms))
     }
 }
 

@@ -137,7 +137,7 @@ impl Context<'_> {
     /// of them, or a pass may have ended between two. Shares of another whole are observed rounded
     /// up, each of them: what the stable one leaves is the canary's rounded down, and to write that
     /// gives it no more than it has.
-    fn least_given(&self, observed: Observed) -> i32 {
+    pub(super) fn least_given(&self, observed: Observed) -> i32 {
         let most_elsewhere = observed.stable + self.weight_of_experiments();
         let least = (self.canary().max_traffic_weight() - most_elsewhere).max(0);
         least.min(observed.canary)

@@ -105,10 +105,9 @@ impl Context<'_> {
             self.weights = Some(self.weight_record(observed.canary));
         }
         // It is the new revision's by now, if the service has come to its pods while the weight
-        // stood.
-        let come = self
-            .new_set()
-            .filter(|_| updating && self.is_canary_service_ours());
+        // stood, or is to come there with all of it.
+        let is_own = self.is_canary_service_ours() || self.takes_over_from_all();
+        let come = self.new_set().filter(|_| updating && is_own);
         let come = come.map(|new| new.hash().to_owned());
         if let Some(weights) = &mut self.weights {
             weights.canary.weight = observed.canary;

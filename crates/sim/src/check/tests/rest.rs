@@ -6,22 +6,34 @@ use crate::ground::Ground;
 use crate::object::Kind;
 use serde_json::{Value, json};
 
-/// Of two Ingresses, somebody has turned one.
+/// Whether a world at rest is told of, at a step of a fifth: of two Ingresses, somebody has turned
+/// one, and they give the canary these parts.
+fn may_not_differ(
+    status: &Value,
+    sets: [(&str, i32); 2],
+    canary: &str,
+    (app, shop): (i32, i32),
+) -> bool {
+    let mut strategy = routed(false);
+    let spec = &mut strategy["canary"];
+    spec["trafficRouting"] = json!({"nginx": {"stableIngresses": ["app", "shop"]}});
+    spec["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    let lead = [("canary", canary), ("stable", sets[0].0)];
+    let mut seen = case(&strategy, status, sets, &lead).seen;
+    let given = |name: &str, weight: i32| (name.to_owned(), weight);
+    seen.weights = vec![given("stable", 100 - app), given("canary", app)];
+    seen.odd_ingresses = vec![given("shop", shop)];
+    let status = seen.status().cloned().unwrap_or_default();
+    let plan = plan::Plan::idle(status.clone());
+    let found = at_rest(&plan, &status, &seen);
+    found.iter().any(|(rule, _)| *rule == "routes at rest")
+}
+
 #[test]
 fn ingresses_differ_at_rest_only_while_stable_pods_are_missing() {
-    let mut strategy = routed(false);
-    let canary = &mut strategy["canary"];
-    canary["trafficRouting"] = json!({"nginx": {"stableIngresses": ["app", "shop"]}});
-    canary["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
     let told = |stable: (&str, i32), canary: &str| {
-        let lead = [("canary", canary), ("stable", stable.0)];
         let status = json!({"currentStepIndex": 1});
-        let mut seen = case(&strategy, &status, [stable, ("new", 2)], &lead).seen;
-        seen.odd_ingresses = vec!["shop".to_owned()];
-        let status = seen.status().cloned().unwrap_or_default();
-        let plan = plan::Plan::idle(status.clone());
-        let found = at_rest(&plan, &status, &seen);
-        found.iter().any(|(rule, _)| *rule == "routes at rest")
+        may_not_differ(&status, [stable, ("new", 2)], canary, (63, 20))
     };
     // Two of three pods are enough for four fifths.
     assert!(!told(("old", 1), "new"));
@@ -29,6 +41,27 @@ fn ingresses_differ_at_rest_only_while_stable_pods_are_missing() {
     // They have all the requests anyway, or they will never come back.
     assert!(told(("old", 1), "old"));
     assert!(told(("other", 1), "new"));
+}
+
+/// One of three stable pods is too few for what the Ingress that was turned down leaves them.
+#[test]
+fn ingresses_differ_at_rest_only_while_pods_of_the_canary_are_missing_too() {
+    let status = json!({"currentStepIndex": 1});
+    let told = |status: &Value, old: i32, new: i32| {
+        may_not_differ(status, [("old", old), ("new", new)], "new", (5, 20))
+    };
+    assert!(told(&status, 1, 1));
+    assert!(!told(&status, 1, 0));
+    // Nobody is anywhere, or the step gives no more.
+    assert!(told(&status, 0, 0));
+    let first = json!({"currentStepIndex": 0, "pauseConditions": [
+        {"reason": "InconclusiveAnalysisRun", "startTime": "2026-01-01T00:00:00Z"},
+    ]});
+    assert!(!told(&first, 1, 1));
+    // The canary gets nothing again that it had before an abort.
+    let aborted = json!({"currentStepIndex": 0, "abort": true});
+    assert!(!told(&aborted, 1, 1));
+    assert!(told(&aborted, 2, 1));
 }
 
 /// A router that the spec no longer names gives the preview service a part.
