@@ -177,7 +177,7 @@ impl Context<'_> {
     fn can_take_all(&self, former: &Former) -> bool {
         self.has_pods_for_all(former)
             || self.is_one_behind(former)
-            || (self.is_canary_of_former_dead(former) && self.does_anybody_take(former))
+            || (self.is_dead(&former.canary_service) && self.does_anybody_take(former))
     }
 
     /// Whether the pods that take all of the traffic are there, or nobody ever will be.
@@ -218,8 +218,9 @@ impl Context<'_> {
     }
 
     /// The ReplicaSet that answers what the service gets back. Behind one that leads to all pods it
-    /// is the taker alone, if there is one: the service comes to it with the first available pod,
-    /// perhaps in this very pass, and leaves the others behind.
+    /// is the taker alone, if there is one: that of a canary comes to it with the first available
+    /// pod, perhaps in this very pass, and leaves the others behind. (An active service comes to
+    /// the new pods with all of them.)
     fn behind_stable_of_former(&self, former: &Former) -> Option<usize> {
         let service = &former.stable_service;
         if service.is_empty() || self.leads_to_all(service) {
@@ -227,12 +228,6 @@ impl Context<'_> {
         } else {
             self.set_behind(service)
         }
-    }
-
-    fn is_canary_of_former_dead(&self, former: &Former) -> bool {
-        let hash = self.selector(&former.canary_service);
-        let canary = self.set_by_hash(hash);
-        !hash.is_empty() && canary.is_none_or(|set| set.ready() == 0)
     }
 
     /// Whether both services lead to the same pods, as they do after an abort: these have all of
@@ -266,13 +261,31 @@ impl Context<'_> {
             if self.taker(former) == Some(index) {
                 return size.max(all);
             }
-            let services = [&former.canary_service, &former.stable_service];
-            let own = services
-                .into_iter()
-                .filter(|service| !service.is_empty() && self.set_behind(service) == Some(index));
-            let needed = own.map(|service| former.pods(service, all)).max();
-            size.max(needed.unwrap_or(0).min(self.sets[index].replicas))
+            let needed = self.pods_for_former(former, index);
+            size.max(needed.min(self.sets[index].replicas))
         })
+    }
+
+    /// The pods of a ReplicaSet for what such a router gives the services that lead to it. For what
+    /// those get that lead to all, they are those that others lack which no service leads to alone.
+    fn pods_for_former(&self, former: &Former, index: usize) -> i32 {
+        let all = self.replicas();
+        let services = [&former.canary_service, &former.stable_service];
+        let (mut own, mut shared) = (0, 0);
+        for service in services {
+            if self.leads_to_all(service) {
+                shared += former.pods(service, all);
+            } else if self.set_behind(service) == Some(index) {
+                own = former.pods(service, all).max(own);
+            }
+        }
+        let is_selected = |index: usize| {
+            let mut behind = services.iter().map(|service| self.set_behind(service));
+            behind.any(|selected| selected == Some(index))
+        };
+        let others = (0..self.sets.len()).filter(|&other| other != index && !is_selected(other));
+        let answering: i32 = others.map(|other| self.sets[other].lasting()).sum();
+        own.max(shared.min(all) - answering)
     }
 
     /// The pods for what such routers give a service.

@@ -16,10 +16,10 @@ pub(crate) enum Gate {
     Open,
     /// When the ReplicaSet has an available pod; all of them if the service was never managed.
     Available,
-    /// When it has so many available pods, or as many as what the service selects now.
+    /// When it has so many available pods, or as many as answer behind the service now: see
+    /// [`Context::pods_behind`].
     Serving(i32),
-    /// As before, but at once if what the service selects now has no ready pod. One that nobody has
-    /// pointed at a revision selects all.
+    /// As before, but at once if nobody answers behind the service now.
     Relieving(i32),
 }
 
@@ -52,6 +52,25 @@ impl Context<'_> {
     /// Whether it was seen to do so when the pass began.
     pub(crate) fn has_led_to_all(&self, service: &str) -> bool {
         self.live_selector(service).is_empty() && self.snapshot.services.contains_key(service)
+    }
+
+    /// Whether a service leads to the pods of a ReplicaSet after this pass: to those alone, or to
+    /// those of all revisions.
+    pub(crate) fn leads_to(&self, service: &str, index: usize) -> bool {
+        let hash = self.selector(service);
+        let is_selected = !hash.is_empty() && self.sets[index].hash() == hash;
+        is_selected || self.leads_to_all(service)
+    }
+
+    /// Whether nobody answers behind a service after this pass: it is gone, or the revision that it
+    /// selects has no ready pod. (Ready pods that are not available yet answer all the same.) One
+    /// that selects none never counts as dead: whoever is ready at all answers behind it.
+    pub(crate) fn is_dead(&self, service: &str) -> bool {
+        if service.is_empty() || self.leads_to_all(service) {
+            return false;
+        }
+        let selected = self.set_by_hash(self.selector(service));
+        selected.is_none_or(|selected| selected.ready() == 0)
     }
 
     /// Points a service at a ReplicaSet, if the gate lets it.
@@ -98,26 +117,22 @@ impl Context<'_> {
                 is_ready() && set.lasting() >= needed.min(left)
             }
             Gate::Relieving(needed) => {
-                let needed = needed.min(self.pods_answering(service));
+                let needed = needed.min(self.pods_behind(service));
                 needed <= 0 || (!set.is_outdated() && set.lasting() >= needed)
             }
         }
     }
 
-    /// Ready pods of the ReplicaSet that a service selects now: whether they are available yet is
-    /// nothing to those who send requests. Those that are leaving count, since they answer what
-    /// comes until the service has moved.
+    /// Ready pods behind a service as it is seen: those of the ReplicaSet that it selects, or of
+    /// all behind one that selects none. Whether they are available yet is nothing to those who
+    /// send requests. Those that are leaving count, since they answer what comes until the service
+    /// has moved.
     pub(crate) fn pods_behind(&self, service: &str) -> i32 {
-        let set = self.set_by_hash(self.live_selector(service));
-        set.map_or(0, OwnedSet::ready)
-    }
-
-    /// As before, and those of all revisions behind a service that nobody has pointed at one.
-    fn pods_answering(&self, service: &str) -> i32 {
-        if self.live_selector(service).is_empty() {
+        if self.has_led_to_all(service) {
             return self.sets.iter().map(OwnedSet::ready).sum();
         }
-        self.pods_behind(service)
+        let set = self.set_by_hash(self.live_selector(service));
+        set.map_or(0, OwnedSet::ready)
     }
 
     /// Points a service at a hash.
@@ -135,7 +150,7 @@ impl Context<'_> {
         let needed = match gate {
             Gate::Open | Gate::Available => ready,
             Gate::Serving(needed) => needed.min(self.pods_behind(service)).max(ready),
-            Gate::Relieving(needed) => needed.min(self.pods_answering(service)),
+            Gate::Relieving(needed) => needed.min(self.pods_behind(service)),
         };
         if have < size || have >= needed {
             self.wait_for_pods(index);

@@ -63,6 +63,22 @@ fn pods_stay_that_answer_behind_a_stable_service_of_all_pods() {
     );
 }
 
+/// Somebody has turned the route to it, too.
+#[test]
+fn pods_stay_that_answer_behind_a_canary_service_of_all_pods() {
+    let mut world = paused(&routed());
+    let (first, second) = aborted(&mut world);
+    leave_ready(&mut world, &first, 0);
+    point(&mut world, "canary", None);
+    world.turn_route(40);
+    world.sleep(60.0);
+    let found = (given(&world, "canary"), size(&world, &second));
+    assert_eq!((found, world.selected("canary")), ((40, 2), None));
+    revive(&mut world, &first);
+    let found = (given(&world, "canary"), size(&world, &second));
+    assert_eq!((found, world.selected("canary")), ((0, 0), Some(first)));
+}
+
 #[test]
 fn pods_stay_that_answer_behind_the_active_service() {
     let mut strategy = blue_green(30);

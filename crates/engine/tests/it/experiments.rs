@@ -392,6 +392,41 @@ fn a_share_is_given_back_when_its_pods_go_whatever_is_held() {
     assert_eq!(shares, [50, 50], "the canary's part waits for stable pods");
 }
 
+/// Somebody has led the stable service to nobody, and it bears no Rollout's name: it waits for all
+/// stable pods, of which one is missing.
+#[test]
+fn a_share_is_not_given_back_to_a_service_of_nobody_while_its_pods_answer() {
+    let mut strategy = weighed();
+    strategy["canary"]["steps"][0]["experiment"]["duration"] = json!("20s");
+    let mut world = at_experiment(&strategy);
+    world.sleep(1.0);
+    let experiment = name(&world);
+    let shares = |world: &World| -> Vec<i64> {
+        let backends = backends(world);
+        backends.iter().map(|one| one.2).collect()
+    };
+    assert_eq!(shares(&world), [80, 0, 10, 10]);
+
+    let stable = status(&world, "stableRS").as_str().unwrap().to_owned();
+    world.dead_images.insert("demo:blue".to_owned());
+    world.delete_pod(&stable);
+    let service = ObjectKey::namespaced("v1", "Service", "demo", "stable");
+    let made_anew = json!({
+        "metadata": {"annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": null}},
+        "spec": {"selector": {"rollouts-pod-template-hash": "nobody"}},
+    });
+    world.user_patch(&service, &made_anew);
+    assert!(world.run_until(|world| phase(world, &experiment) == "Successful"));
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable").as_deref(), Some("nobody"));
+    assert_eq!(shares(&world), [80, 0, 10, 10]);
+
+    // They go after a delay, and no route leads to them any more.
+    world.sleep(60.0);
+    assert_eq!(world.selected("stable").as_deref(), Some("nobody"));
+    assert_eq!(shares(&world), [100, 0]);
+}
+
 /// The status that would tell of its share was never stored: the Experiment is what its Services
 /// are known by until no route leads to them.
 #[test]
@@ -485,6 +520,47 @@ fn an_inconclusive_one_pauses_and_is_repeated_when_somebody_resumes() {
     assert_eq!(status(&world, "phase"), "Progressing");
     assert_eq!(name(&world), format!("{experiment}-1"));
     assert_eq!(phase(&world, &name(&world)), "Running");
+}
+
+/// Whether it is deleted meanwhile, or its revision gets another number: that of a ReplicaSet which
+/// is gone, when its own comes back.
+#[test]
+fn none_is_begun_after_an_inconclusive_one_before_somebody_resumes() {
+    let set =
+        |hash: &str| ObjectKey::namespaced("apps/v1", "ReplicaSet", "demo", &format!("app-{hash}"));
+    for is_deleted in [true, false] {
+        let mut world = at_experiment(&measured());
+        let former = current(&world);
+        update(&mut world, 2);
+        world.sleep(2.0);
+        let (hash, experiment) = (current(&world), name(&world));
+        assert_eq!(experiment, format!("app-{hash}-3-0"));
+        world.decide_experiment(&experiment, &json!({"phase": "Inconclusive"}));
+        world.sleep(5.0);
+        assert_eq!(status(&world, "phase"), "Paused");
+        if is_deleted {
+            let kind = "Experiment";
+            let key = ObjectKey::namespaced("argoproj.io/v1alpha1", kind, "demo", &experiment);
+            // Its pods and its run go with it.
+            world.delete_set(&key);
+        } else {
+            world.delete_set(&set(&former));
+            world.delete_set(&set(&hash));
+        }
+        world.sleep(60.0);
+        let page = format!("deleted: {is_deleted}, {:#}", world.rollout()["status"]);
+        let is_begun = |one: &String| phase(&world, one) == "Running";
+        assert!(!names(&world).iter().any(is_begun), "{page}");
+        let reason = &status(&world, "pauseConditions")[0]["reason"];
+        assert_eq!(reason, "InconclusiveExperiment", "{page}");
+        assert_eq!(name(&world), experiment, "{page}");
+
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(2.0);
+        let revision = if is_deleted { 3 } else { 2 };
+        assert_eq!(name(&world), format!("app-{hash}-{revision}-0"), "{page}");
+        assert_eq!(phase(&world, &name(&world)), "Running", "{page}");
+    }
 }
 
 #[test]

@@ -587,6 +587,26 @@ fn in_a_users_pause_a_router_leaves_the_traffic_with_the_last_revision_that_answ
     assert_eq!(given(&world), (100, Some(third)));
 }
 
+/// Somebody has led the canary's service to all pods: the status says whose traffic it has.
+#[test]
+fn in_a_users_pause_a_service_of_all_pods_leaves_the_last_revision_that_answers_its_own() {
+    let (mut world, second, third) = superseded_in_a_pause(&routed());
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "canary");
+    let selector = json!({"rollouts-pod-template-hash": null});
+    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    let sizes = |world: &World| (size(world, &second), size(world, &third));
+    for replicas in [5, 8] {
+        user(&mut world, &json!({"spec": {"replicas": replicas}}));
+        world.sleep(5.0);
+        assert_eq!(sizes(&world), (replicas, 0));
+    }
+    assert_eq!((weight(&world), world.selected("canary")), (100, None));
+    user(&mut world, &json!({"spec": {"paused": null}}));
+    world.sleep(120.0);
+    assert_eq!(sizes(&world), (0, 8));
+    assert_eq!(world.selected("canary"), Some(third));
+}
+
 /// Nobody comes to the place of the stable pods, and then those behind the stable service do.
 #[test]
 fn a_held_weight_speaks_of_the_pods_that_there_are() {

@@ -1,16 +1,19 @@
 //! A service that somebody has led to all pods while a route divides the traffic. What a route
 //! gives the canary's one beyond its step goes back before the service leads to the new pods alone;
 //! what a route that was given up gives back comes to the stable pods, since the stable one does.
+//! Whoever answers behind such a service is no less needed than behind one that leads to a
+//! revision.
 
-use crate::adversity::patched_kinds;
-use crate::operations::{current, paused, routed, size, status, update, user, weight};
+use crate::adversity::{delete_set, patched_kinds};
+use crate::operations::{blue_green, current, paused, routed, size, status, update, user, weight};
 use crate::outcomes::stable;
+use crate::ping_pong::ping_pong;
 use crate::router_changes::drop_router;
 use crate::third_revision::heal;
-use crate::turned_weights::leave_ready;
+use crate::turned_weights::{given, leave_ready};
 use crate::world::{NAMESPACE, World};
 use plan::ObjectKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Somebody has a service select another hash, or with `None` no hash at all.
 fn lead(world: &mut World, service: &str, hash: Option<&str>) {
@@ -23,6 +26,10 @@ fn lead(world: &mut World, service: &str, hash: Option<&str>) {
 /// with a tenth.
 fn lead_to_all_and_edit(world: &mut World) {
     lead(world, "canary", None);
+    ask_for_a_tenth(world);
+}
+
+fn ask_for_a_tenth(world: &mut World) {
     let canary = json!({"steps": [{"setWeight": 10}, {"pause": {}}]});
     user(world, &json!({"spec": {"strategy": {"canary": canary}}}));
 }
@@ -161,37 +168,254 @@ fn what_a_superseded_revision_had_goes_back_before_the_service_moves() {
     );
 }
 
-/// Three of five stable pods answer, and no other one comes: the third revision takes it over, as
-/// soon as it has the pods for all of it.
-#[test]
-fn what_a_superseded_revision_had_comes_with_the_service_where_too_few_stable_pods_answer() {
-    let mut world = paused(&routed());
+/// Three of five stable pods answer, no other one comes, and the service in the canary's role leads
+/// to all: the third revision is to take over what the second one has. None of its own pods answers
+/// yet.
+fn to_be_taken_over(strategy: &Value, service: &str) -> (World, String, String) {
+    let mut world = paused(strategy);
     let (first, second) = (stable(&world), current(&world));
     leave_ready(&mut world, &first, 3);
     world.dead_images.insert("demo:red".to_owned());
-    lead_to_all_and_edit(&mut world);
+    lead(&mut world, service, None);
+    ask_for_a_tenth(&mut world);
     update(&mut world, 2);
     world.sleep(5.0);
     let third = current(&world);
     assert_eq!((size(&world, &third), world.ready_of(&third)), (2, 0));
-    for (ready, selected) in [(1, None), (2, Some(&third))] {
-        let pods = world.keys("Pod").into_iter();
-        for pod in pods.filter(|key| key.name.contains(&third)).take(ready) {
-            world.ready_at.insert(pod, world.now);
-        }
-        world.sleep(5.0);
-        assert_eq!(world.ready_of(&third), ready as i64);
-        assert_eq!(weight(&world), 40);
-        assert_eq!(world.selected("canary").as_ref(), selected);
-        let of = selected.unwrap_or(&second);
-        assert_eq!((&told(&world), world.ready_of(of)), (of, 2));
+    (world, second, third)
+}
+
+/// So many pods of a revision answer from now on.
+fn let_answer(world: &mut World, hash: &str, ready: usize) {
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(hash)).take(ready) {
+        world.ready_at.insert(pod, world.now);
     }
-    assert_eq!(status(&world, "currentStepIndex"), 1);
-    assert_eq!(size(&world, &second), 0);
+}
+
+/// As soon as the third revision has the pods for all of it.
+#[test]
+fn what_a_superseded_revision_had_comes_with_the_service_where_too_few_stable_pods_answer() {
+    for (strategy, service) in [(routed(), "canary"), (ping_pong(), "stable")] {
+        let (mut world, second, third) = to_be_taken_over(&strategy, service);
+        for (ready, selected) in [(1, None), (2, Some(&third))] {
+            let_answer(&mut world, &third, ready);
+            world.sleep(5.0);
+            assert_eq!(world.ready_of(&third), ready as i64);
+            assert_eq!(given(&world, service), 40);
+            assert_eq!(world.selected(service).as_ref(), selected);
+            let of = selected.unwrap_or(&second);
+            assert_eq!((&told(&world), world.ready_of(of)), (of, 2));
+        }
+        assert_eq!(status(&world, "currentStepIndex"), 1);
+        assert_eq!(size(&world, &second), 0);
+        heal(&mut world);
+        world.sleep(60.0);
+        let found = (given(&world, service), world.selected(service));
+        assert_eq!(found, (10, Some(third)));
+    }
+}
+
+/// Counts from before the last change of a ReplicaSet: some of these may have gone.
+#[test]
+fn what_a_superseded_revision_had_is_not_taken_over_by_pods_of_an_older_count() {
+    let (mut world, second, third) = to_be_taken_over(&routed(), "canary");
+    revive(&mut world, &third);
+    world.run_replica_sets();
+    let mut sets = world.keys("ReplicaSet").into_iter();
+    let key = sets.find(|key| key.name.ends_with(&third)).unwrap();
+    let set = world.objects.get_mut(&key).unwrap();
+    assert_eq!(set["status"]["availableReplicas"], 2);
+    set["status"]["observedGeneration"] = json!(0);
+    world.reconcile();
+    assert_eq!((told(&world), world.selected("canary")), (second, None));
+    world.run_replica_sets();
+    world.reconcile();
+    assert_eq!(told(&world), third);
+}
+
+/// The second revision has two pods for two fifths, and one of them does not answer.
+#[test]
+fn a_service_comes_to_new_pods_that_are_enough_for_what_it_gets() {
+    let mut world = paused(&routed());
+    let second = lose_a_new_pod(&mut world);
+    lead(&mut world, "canary", None);
+    world.sleep(60.0);
+    assert_eq!(world.ready_of(&second), 1);
+    assert_eq!((weight(&world), world.selected("canary")), (40, None));
+    revive(&mut world, &second);
+    world.sleep(5.0);
+    let found = (weight(&world), world.selected("canary"));
+    assert_eq!(found, (40, Some(second)));
+}
+
+/// One of the new pods is gone, and the one in its place does not answer.
+fn lose_a_new_pod(world: &mut World) -> String {
+    let second = current(world);
+    world.dead_images.insert("demo:green".to_owned());
+    world.delete_pod(&second);
+    world.settle();
+    second
+}
+
+/// One of two is enough for a threshold.
+#[test]
+fn a_service_comes_to_new_pods_that_are_enough_for_a_step() {
+    let mut strategy = routed();
+    strategy["canary"]["replicaProgressThreshold"] = json!({"type": "Pods", "value": 1});
+    let mut world = paused(&strategy);
+    let second = lose_a_new_pod(&mut world);
+    assert_eq!((weight(&world), world.ready_of(&second)), (40, 1));
+    lead(&mut world, "canary", None);
+    world.sleep(5.0);
+    let found = (weight(&world), world.selected("canary"));
+    assert_eq!(found, (40, Some(second)));
+}
+
+/// Its part of the replicas would be two.
+#[test]
+fn a_service_comes_to_as_few_new_pods_as_there_are_to_be() {
+    let mut strategy = routed();
+    let scale = json!({"setCanaryScale": {"replicas": 1}});
+    strategy["canary"]["steps"] = json!([scale, {"setWeight": 40}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    assert_eq!((weight(&world), size(&world, &second)), (40, 1));
+    lead(&mut world, "canary", None);
+    world.sleep(5.0);
+    let found = (weight(&world), world.selected("canary"));
+    assert_eq!(found, (40, Some(second)));
+}
+
+/// The stable ReplicaSet is gone, and the second revision has everything until the third one has
+/// the pods for that.
+#[test]
+fn a_service_that_gets_everything_comes_to_all_new_pods() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    delete_set(&mut world, &first);
+    world.sleep(5.0);
+    assert_eq!((weight(&world), world.ready_of(&second)), (100, 5));
+    world.dead_images.insert("demo:red".to_owned());
+    lead(&mut world, "canary", None);
+    update(&mut world, 2);
+    world.sleep(5.0);
+    let third = current(&world);
+    let_answer(&mut world, &third, 1);
+    world.sleep(60.0);
+    let ready = (world.ready_of(&second), world.ready_of(&third));
+    assert_eq!((ready, world.selected("canary")), ((5, 1), None));
+    revive(&mut world, &third);
+    world.sleep(60.0);
+    let found = (weight(&world), world.selected("canary"));
+    assert_eq!((found, size(&world, &second)), ((100, Some(third)), 0));
+}
+
+/// Somebody has made a service anew: it selects no revision, and nobody's name is on it.
+fn make_anew(world: &mut World, service: &str) {
+    lead(world, service, None);
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, service);
+    world.user_patch(&service, &json!({"metadata": {"annotations": null}}));
+}
+
+/// The stable service waits for all stable pods, and what the canary's one had has gone back to it:
+/// together with those of the second revision there are enough.
+#[test]
+fn superseded_pods_stay_that_answer_beside_too_few_stable_ones() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    leave_ready(&mut world, &first, 3);
+    for service in ["stable", "canary"] {
+        make_anew(&mut world, service);
+    }
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(30.0);
+    assert_eq!((weight(&world), world.selected("stable")), (0, None));
+    let ready = (world.ready_of(&first), world.ready_of(&second));
+    assert_eq!(ready, (3, 2));
     heal(&mut world);
     world.sleep(60.0);
     assert_eq!(
-        (weight(&world), world.selected("canary")),
-        (10, Some(third))
+        (world.selected("stable"), size(&world, &second)),
+        (Some(first), 0)
     );
+}
+
+/// One stable pod answers again, and one of the revision that was given up: a fifth goes back, and
+/// the rest is not theirs.
+#[test]
+fn what_an_abort_leaves_behind_a_service_of_all_pods_is_no_newer_revisions() {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["dynamicStableScale"] = json!(true);
+    canary["abortScaleDownDelaySeconds"] = json!(3600);
+    canary["steps"] = json!([{"setWeight": 100}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let (first, second) = (stable(&world), current(&world));
+    for image in ["demo:blue", "demo:red"] {
+        world.dead_images.insert(image.to_owned());
+    }
+    update(&mut world, 2);
+    world.sleep(5.0);
+    let third = current(&world);
+    assert_eq!((weight(&world), told(&world)), (100, second.clone()));
+    lead(&mut world, "canary", None);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    for hash in [&first, &third] {
+        let_answer(&mut world, hash, 1);
+    }
+    world.sleep(5.0);
+    assert_eq!((weight(&world), world.selected("canary")), (80, None));
+    let ready = world.ready_of(&second);
+    assert_eq!((told(&world), ready), (second, 5));
+}
+
+/// A blue-green update that was superseded in its pause, by one whose pods do not answer.
+fn superseded_preview() -> (World, String) {
+    let mut strategy = blue_green(30);
+    strategy["blueGreen"]["autoPromotionEnabled"] = json!(false);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    world.dead_images.insert("demo:red".to_owned());
+    update(&mut world, 2);
+    world.sleep(5.0);
+    (world, second)
+}
+
+/// There is nothing to go back to, and the second revision answers.
+#[test]
+fn an_active_service_comes_to_as_many_pods_as_answer_though_the_update_was_aborted() {
+    let (mut world, second) = superseded_preview();
+    let first = stable(&world);
+    delete_set(&mut world, &first);
+    lead(&mut world, "active", None);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    let third = current(&world);
+    let_answer(&mut world, &third, 1);
+    world.sleep(60.0);
+    let ready = (world.ready_of(&second), world.ready_of(&third));
+    assert_eq!((ready, world.selected("active")), ((5, 1), None));
+    revive(&mut world, &third);
+    world.sleep(120.0);
+    assert_eq!(
+        (world.selected("active"), size(&world, &second)),
+        (Some(third), 0)
+    );
+}
+
+/// However many revisions these are, and however long it lasts.
+#[test]
+fn an_active_service_tells_of_the_pods_that_stay_for_it() {
+    let (mut world, second) = superseded_preview();
+    let first = stable(&world);
+    leave_ready(&mut world, &first, 3);
+    lead(&mut world, "active", None);
+    world.sleep(60.0);
+    let found = (world.selected("active"), world.ready_of(&second));
+    assert_eq!(found, (None, 5));
+    let waits = format!("{:?}", world.plan().trace.waiting_on);
+    let why = format!("it selects no revision, so the pods of app-{second} stay");
+    assert!(waits.contains(&why), "{waits}");
 }

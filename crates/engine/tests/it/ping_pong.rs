@@ -2,7 +2,10 @@
 //! while it has traffic. The world's services `canary` and `stable` are ping and pong here.
 
 use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
-use crate::world::World;
+use crate::third_revision::heal;
+use crate::turned_weights::leave_ready;
+use crate::world::{NAMESPACE, World};
+use plan::ObjectKey;
 use serde_json::{Value, json};
 
 pub(crate) fn ping_pong() -> Value {
@@ -117,6 +120,40 @@ fn an_abort_of_a_third_revision_frees_the_second() {
     assert_eq!(weights(&world), (100, 0));
     assert_eq!(world.selected("canary"), Some(first));
     assert_eq!(size(&world, &second), 0);
+}
+
+/// Four of five stable pods answer, and one of the third revision's. A fifth waits for the last
+/// stable pod where it is, also if somebody has led that service to all pods.
+#[test]
+fn an_abort_of_a_third_revision_leaves_the_second_what_cannot_go_back_yet() {
+    for is_led_to_all in [false, true] {
+        let (mut world, first, second) = updated();
+        leave_ready(&mut world, &first, 4);
+        if is_led_to_all {
+            let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+            let selector = json!({"rollouts-pod-template-hash": null});
+            world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+        }
+        world.dead_images.insert("demo:red".to_owned());
+        update(&mut world, 2);
+        world.sleep(5.0);
+        let third = current(&world);
+        let mut pods = world.keys("Pod").into_iter();
+        let pod = pods.find(|key| key.name.contains(&third)).unwrap();
+        world.ready_at.insert(pod, world.now);
+        world.sleep(5.0);
+        let leads_to = (!is_led_to_all).then(|| second.clone());
+        assert_eq!((weights(&world), world.ready_of(&third)), ((60, 40), 1));
+        assert_eq!(world.selected("stable"), leads_to);
+        user(&mut world, &json!({"status": {"abort": true}}));
+        world.sleep(60.0);
+        assert_eq!((weights(&world), world.ready_of(&second)), ((80, 20), 2));
+        assert_eq!(world.selected("stable"), leads_to);
+        heal(&mut world);
+        world.sleep(60.0);
+        let found = (weights(&world), size(&world, &second));
+        assert_eq!(found, ((100, 0), 0), "led to all: {is_led_to_all}");
+    }
 }
 
 /// Its canary is promoted while it still divides the traffic: the other service is the one that is

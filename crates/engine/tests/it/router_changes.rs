@@ -7,7 +7,8 @@ use crate::operations::{
 };
 use crate::outcomes::stable;
 use crate::swarm::{manifests, template};
-use crate::turned_weights::relied_on;
+use crate::third_revision::heal;
+use crate::turned_weights::{leave_ready, relied_on};
 use crate::world::{NAMESPACE, Seen, World};
 use jiff::SignedDuration;
 use plan::ObjectKey;
@@ -290,6 +291,44 @@ fn a_third_revision_does_not_get_the_traffic_of_a_router_that_is_on_its_way_out(
     assert!(waits.contains("HTTPRoute demo/app"), "{waits}");
 }
 
+/// Nobody names it any more, and nobody brings it back: three of five stable pods are better.
+#[test]
+fn a_route_to_a_service_that_is_gone_is_given_back_to_the_pods_that_there_are() {
+    let mut world = paused(&routed());
+    let first = stable(&world);
+    leave_ready(&mut world, &first, 3);
+    to_blue_green(&mut world, "active", "preview");
+    world.sleep(60.0);
+    assert_eq!((weight(&world), world.ready_of(&first)), (40, 3));
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "canary");
+    world.objects.remove(&service).unwrap();
+    world.sleep(5.0);
+    assert_eq!(weight(&world), 0);
+    assert_eq!(world.selected("stable"), Some(first));
+}
+
+/// Somebody has led the service of a canary to all pods, and of these only its own ones answer: no
+/// floor of available pods keeps them in a third revision's way.
+#[test]
+fn superseded_pods_stay_that_answer_behind_the_service_of_a_router_on_its_way_out() {
+    let mut strategy = routed();
+    strategy["canary"]["maxUnavailable"] = json!("100%");
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    leave_ready(&mut world, &first, 0);
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "canary");
+    let selector = json!({"rollouts-pod-template-hash": null});
+    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    world.dead_images.insert("demo:red".to_owned());
+    drop_router(&mut world);
+    update(&mut world, 2);
+    world.sleep(60.0);
+    assert_eq!((weight(&world), world.ready_of(&second)), (40, 2));
+    heal(&mut world);
+    world.sleep(60.0);
+    assert_eq!((weight(&world), size(&world, &second)), (0, 0));
+}
+
 /// Somebody has pointed the service of a canary at nobody and turned a part of the route to it, and
 /// the pods of the only revision are gone: who asks the preview service loses nothing by its move.
 #[test]
@@ -326,6 +365,27 @@ fn a_promotion_in_full_does_not_wait_for_stable_pods_that_never_come() {
     until(&mut world, "Healthy");
     world.sleep(60.0);
     assert_eq!((stable(&world), weight(&world)), (new, 0));
+    let annotations = &world.rollout()["metadata"]["annotations"];
+    assert_eq!(annotations[RECORD], Value::Null);
+}
+
+/// No stable pod will ever be there, and new ones that a step or a preview keeps may stay for good.
+#[test]
+fn a_route_that_a_rollout_of_no_pods_gives_up_does_not_wait() {
+    let mut strategy = routed();
+    let scale = json!({"setCanaryScale": {"replicas": 3}});
+    strategy["canary"]["steps"] = json!([scale, {"setWeight": 40}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    let (old, new) = (stable(&world), current(&world));
+    user(&mut world, &json!({"spec": {"replicas": 0}}));
+    world.sleep(60.0);
+    let ready = [&old, &new].map(|hash| world.ready_of(hash));
+    assert_eq!((weight(&world), ready), (40, [0, 3]));
+    to_blue_green(&mut world, "stable", "canary");
+    world.reconcile();
+    assert_eq!(weight(&world), 0);
+    world.sleep(60.0);
+    assert_eq!((weight(&world), world.ready_of(&new)), (0, 0));
     let annotations = &world.rollout()["metadata"]["annotations"];
     assert_eq!(annotations[RECORD], Value::Null);
 }

@@ -4,9 +4,11 @@
 use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
 use crate::outcomes::stable;
 use crate::swarm::template;
-use crate::world::World;
+use crate::third_revision::heal;
+use crate::turned_weights::leave_ready;
+use crate::world::{NAMESPACE, World};
 use jiff::SignedDuration;
-use plan::{Action, PatchKind};
+use plan::{Action, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 
 fn basic(steps: &Value) -> Value {
@@ -147,6 +149,23 @@ fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_
     });
     assert_eq!(size(&world, &second), 0);
     assert_eq!(world.selected("stable"), Some(current(&world)));
+}
+
+/// Somebody has pointed it there, and no stable pod answers for a while.
+#[test]
+fn a_stable_service_that_leads_to_nobody_comes_to_the_new_pods_that_answer() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    leave_ready(&mut world, &old, 0);
+    assert_eq!(world.selected("stable").as_ref(), Some(&old));
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+    let selector = json!({"rollouts-pod-template-hash": "nobody"});
+    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable"), Some(new));
+    heal(&mut world);
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable"), Some(old));
 }
 
 /// Scaled to one pod and back, before anybody has counted again.

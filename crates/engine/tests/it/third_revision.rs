@@ -259,6 +259,31 @@ fn an_abort_of_a_fix_that_waits_for_stable_pods_hands_it_nothing() {
     );
 }
 
+/// Those that have it are lost, too: the one stable pod that answers is better than none.
+#[test]
+fn an_abort_of_a_fix_takes_back_what_nobody_answers_any_more() {
+    let mut strategy = in_two_weights(routed());
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    world.dead_images.insert("demo:blue".to_owned());
+    update(&mut world, 2);
+    world.sleep(30.0);
+    user(&mut world, &json!({"status": {"abort": true}}));
+    world.sleep(5.0);
+    let third = current(&world);
+    assert_eq!(given(&world, &second), 80);
+    assert_eq!((world.ready_of(&first), world.ready_of(&third)), (1, 1));
+    world.dead_images.insert("demo:green".to_owned());
+    world.kill_pods(&second);
+    world.sleep(5.0);
+    let page = shown(&world);
+    assert_eq!(weight(&world), 0, "{page}");
+    assert_eq!(world.selected("canary"), Some(first), "{page}");
+}
+
 /// Where nothing was superseded there is nothing to take over: stable pods that do not answer for a
 /// while hand no more to the update.
 #[test]

@@ -94,11 +94,13 @@ pub(super) fn gives_back_too_soon(before: &Facts, after: &Facts) -> bool {
     let (Some(has), Some(gets)) = (before.selected(canary), before.selected(stable)) else {
         return false;
     };
-    // Back to the stable pods an active service goes after an abort, however few they are.
+    // Back to the stable pods an active service goes after an abort, however few they are. Where no
+    // pods are asked for, none ever come, and new ones may stay that a step or a preview keeps.
+    let all = before.replicas();
     let needed = if is_active(stable, before) {
-        1
+        all.min(1)
     } else {
-        before.replicas()
+        all
     };
     has != gets && before.ready_of(has) > 0 && before.ready_of(gets) < needed
 }

@@ -23,13 +23,8 @@ impl Context<'_> {
     fn pods_behind_active(&self) -> i32 {
         let strategy = self.blue_green();
         let service = &strategy.active_service;
-        let leads_to = self.selector(service);
-        let is_there = self.new_set().is_some_and(|new| new.hash() == leads_to);
-        if is_there || self.leads_to_all(service) {
-            self.replicas()
-        } else {
-            0
-        }
+        let is_there = self.new.is_some_and(|new| self.leads_to(service, new));
+        if is_there { self.replicas() } else { 0 }
     }
 
     /// A halt leaves the services where they are. What the active one leads to follows

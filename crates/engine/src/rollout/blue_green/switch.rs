@@ -125,10 +125,11 @@ impl Context<'_> {
             return;
         }
         if self.stable.is_none() {
-            // Nothing to go back to.
+            // Nothing to go back to. Behind a service of all pods superseded ones may answer.
             if self.is_stable_lost() && self.is_active_lost() {
                 let active = self.blue_green().active_service.clone();
-                self.ensure_target(&active, self.new, Gate::Available);
+                let gate = Gate::Serving(self.replicas());
+                self.ensure_target(&active, self.new, gate);
             }
             return;
         }

@@ -4,6 +4,7 @@
 
 use super::share;
 use crate::rollout::context::Context;
+use crate::rollout::replica_set::OwnedSet;
 use crate::traffic::Observed;
 
 impl Context<'_> {
@@ -34,8 +35,8 @@ impl Context<'_> {
     /// it is if the stable pods can take the rest, or if nobody answers anywhere. Otherwise it is
     /// the most that any gives it, as far as the step does, if its pods can serve that.
     fn weight_for_all(&self, observed: Observed) -> Option<i32> {
-        // Of routes that are as they were written, nothing moves before there are pods. And shares
-        // of another whole are no others for being rounded up, each of them.
+        // Of routes that are as they were written, nothing moves before there are pods. And of
+        // shares of another whole each is rounded up: it only looks as if routers differed.
         if self.stable.is_none() || self.is_route_as_written() || !self.do_routers_differ() {
             return None;
         }
@@ -70,9 +71,15 @@ impl Context<'_> {
     /// Whether the pods that the canary's service leads to are enough for a weight, whatever the
     /// steps ask for: where they want none, those are kept that the weight needs.
     fn can_canary_serve(&self, weight: i32) -> bool {
+        let behind = self.set_by_hash(self.selector(&self.arm_services().canary));
+        behind.is_some_and(|set| self.has_pods_for(set, weight))
+    }
+
+    /// Whether a ReplicaSet has the available pods for a weight. Those of a count from before its
+    /// last change may be on their way out.
+    pub(super) fn has_pods_for(&self, set: &OwnedSet, weight: i32) -> bool {
         let max_weight = self.canary().max_traffic_weight();
         let needed = share(self.replicas(), weight, max_weight).max(1);
-        let behind = self.set_by_hash(self.selector(&self.arm_services().canary));
-        behind.is_some_and(|set| set.is_observed() && set.lasting() >= needed)
+        set.is_observed() && set.lasting() >= needed
     }
 }

@@ -119,6 +119,12 @@ impl Context<'_> {
         }
         match current.filter(|experiment| !self.is_repeated(experiment)) {
             Some(experiment) => self.follow_experiment(&experiment).map(Outcome::Kept),
+            // Only people decide whether one that could not tell is repeated, also if it was
+            // deleted, or its revision has another number since its ReplicaSet was.
+            None if self.pause(PauseReason::InconclusiveExperiment).is_some() => {
+                let stored = self.stored.canary.current_experiment.clone();
+                Some(Outcome::Kept(stored))
+            }
             None => self.start_experiment(&step),
         }
     }
@@ -228,17 +234,38 @@ impl Context<'_> {
     /// Whether pods of an Experiment that have that hash are ready. A ReplicaSet that is not seen
     /// says nothing else than the Experiment does.
     fn answers(&self, experiment: &Experiment, hash: &str) -> bool {
+        let mut own = self.sets_of_experiment(experiment, hash).peekable();
+        own.peek().is_none() || own.any(|set| has_ready_pods(set))
+    }
+
+    /// The ReplicaSets of an Experiment that have that hash.
+    fn sets_of_experiment(
+        &self,
+        experiment: &Experiment,
+        hash: &str,
+    ) -> impl Iterator<Item = &Arc<ReplicaSet>> {
         let uid = experiment.metadata.uid.as_ref();
-        let is_own = |set: &&Arc<ReplicaSet>| {
+        self.snapshot.replica_sets.iter().filter(move |set| {
             let mut owners = set.metadata.owner_references.iter().flatten();
             let labels = set.metadata.labels.as_ref();
             let own_hash = labels.and_then(|all| all.get(HASH_LABEL));
             owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
                 && own_hash.is_some_and(|own| own == hash)
-        };
-        let sets = self.snapshot.replica_sets.iter();
-        let mut own = sets.filter(is_own).peekable();
-        own.peek().is_none() || own.any(|set| has_ready_pods(set))
+        })
+    }
+
+    /// Whether pods answer what the status says that the routers give those of an Experiment. They
+    /// stay for a while when it has ended.
+    pub(super) fn do_shares_answer(&self) -> bool {
+        let recorded = self.stored.canary.weights.iter();
+        let mut shares = recorded.flat_map(|weights| &weights.additional);
+        shares.any(|to| {
+            let hash = &to.pod_template_hash;
+            self.owned_experiments().any(|experiment| {
+                let mut sets = self.sets_of_experiment(experiment, hash);
+                sets.any(|set| has_ready_pods(set))
+            })
+        })
     }
 
     /// What the steps want them to get while the Experiment says that it is running.

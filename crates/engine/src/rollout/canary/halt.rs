@@ -72,13 +72,14 @@ impl Context<'_> {
                 (set.ready() > 0, set.replicas)
             });
         }
-        let hash = self.selector(&self.arm_services().canary);
         let whole = self.canary().max_traffic_weight();
-        let has_all =
-            !hash.is_empty() && self.weight_of_canary_service() >= whole && !self.is_canary_dead();
-        let mut others = self.others().into_iter();
-        let serving = others.find(|&index| has_all && self.sets[index].hash() == hash);
-        serving.or(self.new)
+        let has_all = self.weight_of_canary_service() >= whole;
+        let behind = self.behind_canary_service();
+        let serving = behind.filter(|set| has_all && set.ready() > 0);
+        let is_serving = |index: &usize| {
+            serving.is_some_and(|serving| serving.hash() == self.sets[*index].hash())
+        };
+        self.others().into_iter().find(is_serving).or(self.new)
     }
 
     /// Gives both arms their part of another number of replicas than they were scaled for, or of

@@ -151,7 +151,8 @@ impl Context<'_> {
     }
 
     /// While the canary's weight is held, an experiment may end, and its pods go: its share can't
-    /// wait.
+    /// wait. But for a stable service that nobody answers behind it does, as long as they answer:
+    /// one that bears no Rollout's name comes to the stable pods with all of them.
     pub(super) fn can_take_shares_back(&self, observed: Observed) -> bool {
         let all = self.canary().max_traffic_weight();
         let rest = all - observed.canary - self.weight_of_experiments();
@@ -161,15 +162,12 @@ impl Context<'_> {
         // A backend of somebody else's in the rule is none of these shares.
         let recorded = self.stored.canary.weights.as_ref();
         let given = recorded.is_some_and(|weights| !weights.additional.is_empty());
-        given && is_there && self.is_left_behind(rest, observed)
+        let would_be_lost = self.is_dead(&self.arm_services().stable) && self.do_shares_answer();
+        given && is_there && !would_be_lost && self.is_left_behind(rest, observed)
     }
 
-    /// Nobody answers behind the canary service, whichever revision it selects. Ready pods that are
-    /// not available yet answer all the same, and so do those of all revisions behind a service
-    /// that nobody has pointed at one.
+    /// Nobody answers behind the canary service, whichever revision it selects.
     pub(super) fn is_canary_dead(&self) -> bool {
-        let hash = self.selector(&self.arm_services().canary);
-        let selected = self.set_by_hash(hash);
-        !hash.is_empty() && selected.is_none_or(|selected| selected.ready() == 0)
+        self.is_dead(&self.arm_services().canary)
     }
 }

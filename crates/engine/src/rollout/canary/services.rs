@@ -1,9 +1,11 @@
 //! The services of a canary (rollouts.md §3.12).
 
 use super::share;
+use super::steps::meets;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
 use crate::rollout::services::Gate;
+use crate::traffic::Observed;
 use api::PingPongType;
 use plan::WaitingOn;
 use std::rc::Rc;
@@ -26,7 +28,8 @@ impl Context<'_> {
             self.pods_for_stable_service()
         };
         let target = self.target_of_stable_service(OwnedSet::lasting);
-        self.ensure_target(&stable_service, target, Gate::Serving(needed));
+        let gate = self.gate_of_stable(&stable_service, needed);
+        self.ensure_target(&stable_service, target, gate);
         if self.is_going_back() {
             if self.is_basic_canary() {
                 // A router that the spec no longer names gives back first what it gives this
@@ -39,12 +42,43 @@ impl Context<'_> {
                 self.ensure_target(&canary_service, self.stable, gate);
             }
         } else if !self.is_rolling_back_dynamically() {
-            // A weight that an abort could not give back yet needs its pods here too.
-            let gate = Gate::Serving(self.pods_for_canary_service());
+            let gate = self.gate_of_new(&canary_service);
             if !self.waits_for_its_weight(&canary_service, gate) {
                 self.ensure_target(&canary_service, self.new, gate);
             }
         }
+    }
+
+    /// When the stable service may come to the stable pods: when they can take what it gets. From
+    /// all pods it comes to the first of them: among those that answer beside them may be the
+    /// canary's, which are to have no more than their step's weight.
+    fn gate_of_stable(&self, service: &str, needed: i32) -> Gate {
+        if self.has_led_to_all(service) {
+            Gate::Available
+        } else {
+            Gate::Serving(needed)
+        }
+    }
+
+    /// When the canary's service may come to the new pods: when they can take what it gets. (A
+    /// weight that an abort could not give back yet needs its pods here too.) From all pods it
+    /// comes to as many as there are to be, or are enough for a step: for a weight that is their
+    /// own, nobody would bring more.
+    fn gate_of_new(&self, service: &str) -> Gate {
+        let needed = self.pods_for_canary_service();
+        let seen = self.observed_weights().map_or(0, |seen| seen.canary);
+        let is_own = self.is_told(seen)
+            && !self.is_aborted()
+            && self.has_led_to_all(service)
+            && self.superseded_behind_all().is_none();
+        if self.is_basic_canary() || !is_own {
+            return Gate::Serving(needed);
+        }
+        let wanted = self.routed_split(None).new;
+        let needed = needed.min(wanted.max(self.pods_for_held_weight(wanted)));
+        let threshold = self.threshold();
+        let is_enough = threshold.is_some() && meets(threshold.as_ref(), self.new_set(), needed);
+        Gate::Serving(if is_enough { 0 } else { needed })
     }
 
     /// The ReplicaSet that the stable service is to lead to, given how many pods of each `count`.
@@ -85,9 +119,9 @@ impl Context<'_> {
             && self.basic_split().desired().stable == 0
     }
 
-    /// Without a router: whether a service leads to a superseded revision, whose pods go, and no
-    /// stable pod is there to lead to, but a new one is. (It came there while that revision was at
-    /// its last step.)
+    /// Without a router: whether a service leads to a superseded revision, whose pods go, or to
+    /// nobody, and no stable pod is there to lead to, but a new one is. (It came there while that
+    /// revision was at its last step.)
     fn is_left_to_others(&self, service: &str, count: fn(&OwnedSet) -> i32) -> bool {
         let has_pods = |index: usize| count(&self.sets[index]) > 0;
         let hash = self.live_selector(service);
@@ -96,10 +130,11 @@ impl Context<'_> {
             && !self.is_handing_over()
             && !self.stable.is_some_and(has_pods)
             && self.new.is_some_and(has_pods)
-            && self
-                .others()
+            && !hash.is_empty()
+            && [self.stable_set(), self.new_set()]
                 .into_iter()
-                .any(|index| !hash.is_empty() && self.sets[index].hash() == hash)
+                .flatten()
+                .all(|arm| arm.hash() != hash)
     }
 
     /// Without a router: `size`, or the one pod that a ReplicaSet keeps as long as a service is
@@ -158,7 +193,7 @@ impl Context<'_> {
     /// Pods for what the routers send to the canary service: by the status, and by their objects,
     /// since a pass may have ended between the two. One is for what the routes of steps send there,
     /// whatever the weight.
-    fn pods_for_canary_service(&self) -> i32 {
+    pub(super) fn pods_for_canary_service(&self) -> i32 {
         let recorded = self.stored.canary.weights.as_ref();
         let told = recorded.map_or(0, |weights| weights.canary.weight);
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
@@ -179,19 +214,22 @@ impl Context<'_> {
             return;
         }
         let services = self.arm_services();
-        let gate = Gate::Serving(self.pods_for_stable_service());
+        let gate = self.gate_of_stable(&services.stable, self.pods_for_stable_service());
         self.ensure_target(&services.stable, self.stable, gate);
         if self.is_fully_promoted() || self.stable == self.new {
             return;
         }
         let is_taken_over = self.is_stable_out() || self.weight_taken_over() > 0;
         let is_shared = self.do_services_agree();
-        let waits = (is_shared || !is_taken_over) && self.is_given_too_much(&services.canary);
-        if waits {
+        let is_too_much = (is_shared || !is_taken_over) && self.is_given_too_much(&services.canary);
+        // What an abort leaves superseded pods that answer is not handed to those it gave up.
+        let has = self.weight_of_canary_service();
+        let is_left = self.left_with_superseded(has).is_some() && !self.is_canary_dead();
+        if is_too_much || is_left {
             self.wait_for_weight(&services.canary);
             return;
         }
-        let gate = Gate::Serving(self.pods_for_canary_service());
+        let gate = self.gate_of_new(&services.canary);
         self.ensure_target(&services.canary, self.new, gate);
     }
 
@@ -204,11 +242,12 @@ impl Context<'_> {
         let Some(new) = new.filter(|_| self.snapshot.services.contains_key(service)) else {
             return false;
         };
-        let has_some = self.observed_weights().is_some_and(|seen| seen.canary > 0);
-        let may_move = has_some && self.lets_move(gate, service, new);
-        let waits = may_move
-            && self.is_given_too_much(service)
-            && (is_shared || self.does_weight_come_first());
+        let seen = self.observed_weights().filter(|seen| seen.canary > 0);
+        let Some(seen) = seen.filter(|_| self.lets_move(gate, service, new)) else {
+            return false;
+        };
+        let waits =
+            self.is_given_too_much(service) && (is_shared || self.does_weight_come_first(seen));
         if waits {
             self.wait_for_weight(service);
         }
@@ -218,19 +257,21 @@ impl Context<'_> {
     /// Whether what the route gives a canary's service that leads to all pods is put right before
     /// the service is: if this pass can give it back, or if the status tells of less. (Somebody has
     /// turned the route, or a pass has ended between its route and its status.) What the status
-    /// tells of and nobody can take yet goes to the pods that it is for, however long that lasts:
-    /// those of a superseded revision, or of the new one once it has taken that over.
-    fn does_weight_come_first(&mut self) -> bool {
-        let Some(seen) = self.observed_weights() else {
-            return false;
-        };
-        let recorded = self.stored.canary.weights.as_ref();
-        let is_told = recorded.is_some_and(|weights| weights.canary.weight >= seen.canary);
-        if !is_told || self.superseded_behind_all().is_some() {
+    /// tells of and nobody can take yet comes with the service. But what it says is a superseded
+    /// revision's keeps the service where it is, however long that lasts, until it has gone back or
+    /// the new revision has taken it over.
+    fn does_weight_come_first(&mut self, seen: Observed) -> bool {
+        if !self.is_told(seen.canary) || self.superseded_behind_all().is_some() {
             return true;
         }
         let weight = self.weight_of_this_moment(Some(seen));
         self.is_stable_ready_for(weight, Some(seen))
+    }
+
+    /// Whether the status tells of what the routers give the canary's service.
+    fn is_told(&self, weight: i32) -> bool {
+        let recorded = self.stored.canary.weights.as_ref();
+        recorded.is_some_and(|weights| weights.canary.weight >= weight)
     }
 
     fn wait_for_weight(&mut self, service: &str) {
@@ -248,8 +289,7 @@ impl Context<'_> {
     fn is_given_too_much(&mut self, service: &str) -> bool {
         let selected = self.live_selector(service);
         let is_there = self.new_set().is_some_and(|new| new.hash() == selected);
-        let answers = selected.is_empty() || self.pods_behind(service) > 0;
-        let is_held = answers || self.do_services_agree();
+        let is_held = self.pods_behind(service) > 0 || self.do_services_agree();
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
         self.stable.is_some() && !is_there && is_held && seen > self.wanted_weight()
     }

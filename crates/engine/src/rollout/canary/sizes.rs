@@ -156,7 +156,7 @@ impl Context<'_> {
     /// Pods for a weight that is still above what the step wants, because the stable pods cannot
     /// take the rest yet. After an abort the canary service goes to the stable pods; of ping and
     /// pong, none does.
-    fn pods_for_held_weight(&self, wanted: i32) -> i32 {
+    pub(super) fn pods_for_held_weight(&self, wanted: i32) -> i32 {
         let held = self
             .weights
             .as_ref()
@@ -168,8 +168,8 @@ impl Context<'_> {
         let lowered = held > self.step_weight() || (held > 0 && wanted == 0);
         let services = self.arm_services();
         let leads_here = self
-            .new_set()
-            .is_some_and(|new| self.selector(&services.canary) == new.hash());
+            .new
+            .is_some_and(|new| self.leads_to(&services.canary, new));
         let stays = !self.is_aborted() || self.canary().ping_pong.is_some() || leads_here;
         if of_new && lowered && stays {
             let min_pods = self.canary().min_pods_per_replica_set;
@@ -263,6 +263,22 @@ impl Context<'_> {
         (canary > 0 && self.selector(&services.canary) == hash)
             || (stable > 0 && self.selector(&services.stable) == hash)
             || (stable > 0 && self.stands_in(index))
+            || self.answers_beside_too_few(index)
+    }
+
+    /// Whether superseded pods answer because a service of the canary's leads to all, and others
+    /// are too few for what it gets: the new ones, to which the canary's comes, or behind the
+    /// stable one those of both arms.
+    fn answers_beside_too_few(&self, index: usize) -> bool {
+        let lasting = |arm: Option<usize>| arm.map_or(0, |arm| self.sets[arm].lasting());
+        let new = lasting(self.new);
+        let both = new + lasting(self.stable.filter(|_| self.stable != self.new));
+        let services = self.arm_services();
+        let lacks =
+            |service: &str, pods: i32, needed: i32| pods < needed && self.leads_to_all(service);
+        self.sets[index].ready() > 0
+            && (lacks(&services.canary, new, self.pods_for_canary_service())
+                || lacks(&services.stable, both, self.pods_for_stable_service()))
     }
 
     fn superseded_size(&mut self, index: usize, size: i32, down: i32, delayed: &mut i32) -> i32 {

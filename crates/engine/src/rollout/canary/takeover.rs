@@ -57,9 +57,9 @@ impl Context<'_> {
     /// be fewer than its part of the replicas, since an autoscaler has asked for more in the
     /// meantime: stable pods that only have to come are no bad ones.
     fn pods_for_as_much(&self, weight: i32) -> i32 {
-        let selected = self.set_by_hash(self.selector(&self.arm_services().canary));
-        let behind = selected.or_else(|| self.superseded_behind_all());
-        let pods = behind.map_or(0, OwnedSet::live_replicas);
+        let pods = self
+            .behind_canary_service()
+            .map_or(0, OwnedSet::live_replicas);
         let has = self.weight_of_canary_service();
         if pods <= 0 || has <= 0 {
             return i32::MAX;
@@ -93,20 +93,24 @@ impl Context<'_> {
     /// the status. Stable pods that it leads to (after an abort, or before an update of a route
     /// that somebody has turned) have its traffic already: nobody has to take that over from them.
     fn is_canary_service_away(&self) -> bool {
-        let hash = self.selector(&self.arm_services().canary);
         let stable = self.stable_set().map_or("", OwnedSet::hash);
-        let is_away = hash != stable && self.set_by_hash(hash).is_some();
-        is_away || self.superseded_behind_all().is_some()
+        self.behind_canary_service()
+            .is_some_and(|behind| behind.hash() != stable)
+    }
+
+    /// The ReplicaSet that has what the canary's service gets: the one that this leads to or, where
+    /// it leads to all pods, the superseded one of which the status says so.
+    pub(super) fn behind_canary_service(&self) -> Option<&OwnedSet> {
+        let selected = self.set_by_hash(self.selector(&self.arm_services().canary));
+        selected.or_else(|| self.superseded_behind_all())
     }
 
     /// The superseded revision of which the status says that it has what the canary's service gets,
-    /// where somebody has led that service to all pods. (One of ping and pong waits there for the
-    /// stable pods, whoever has had its weight.)
+    /// where somebody has led that service to all pods.
     pub(super) fn superseded_behind_all(&self) -> Option<&OwnedSet> {
         let recorded = self.stored.canary.weights.as_ref()?;
-        let is_pair = self.canary().ping_pong.is_some();
         let is_led = self.leads_to_all(&self.arm_services().canary) && !self.do_services_agree();
-        if is_pair || !is_led || recorded.canary.weight <= 0 {
+        if !is_led || recorded.canary.weight <= 0 {
             return None;
         }
         let hash = recorded.canary.pod_template_hash.as_str();
@@ -119,11 +123,11 @@ impl Context<'_> {
     /// has the pods for it. The service comes to those when the status says so.
     pub(super) fn takes_over_from_all(&self) -> bool {
         let weight = self.weight_taken_over();
-        let max_weight = self.canary().max_traffic_weight();
-        let needed = share(self.replicas(), weight, max_weight).max(1);
         weight > 0
             && self.superseded_behind_all().is_some()
-            && self.new_set().is_some_and(|new| new.lasting() >= needed)
+            && self
+                .new_set()
+                .is_some_and(|new| self.has_pods_for(new, weight))
     }
 
     /// What the new revision has to take over with the canary's service, whatever its steps say.
@@ -143,12 +147,10 @@ impl Context<'_> {
     /// traffic, or somebody has pointed it there, and there it stays until the promotion. What has
     /// come after them gets their traffic with all of its pods.
     pub(super) fn stands_in(&self, index: usize) -> bool {
-        let services = self.arm_services();
         let set = &self.sets[index];
-        let leads_here = set.hash() == self.selector(&services.stable);
         self.is_stable_lost()
             && Some(index) != self.new
-            && (leads_here || self.leads_to_all(&services.stable))
+            && self.leads_to(&self.arm_services().stable, index)
             && set.ready().min(set.live_replicas()) > 0
     }
 

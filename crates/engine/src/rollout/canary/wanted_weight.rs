@@ -33,9 +33,7 @@ impl Context<'_> {
     pub(super) fn wanted_weight(&mut self) -> i32 {
         let max_weight = self.canary().max_traffic_weight();
         if self.is_rolling_back_dynamically() {
-            // What nobody answers has nothing to wait for.
-            let is_dead = self.is_canary_dead();
-            return if is_dead { 0 } else { self.rollback_weight() };
+            return self.weight_on_its_way_back();
         }
         if self.is_fully_promoted() {
             return 0;
@@ -49,7 +47,7 @@ impl Context<'_> {
             return max_weight;
         }
         if self.is_aborted() {
-            return self.rollback_weight();
+            return self.weight_on_its_way_back();
         }
         if self.is_promote_full() {
             let recorded = self.stored.canary.weights.as_ref();
@@ -187,6 +185,17 @@ impl Context<'_> {
             return weight;
         }
         self.recorded_weight().min(weight)
+    }
+
+    /// The weight that stays for now after an abort, or on the way back: none that nobody answers,
+    /// which has nothing to wait for. (New pods may be there all the same, and the service may lead
+    /// to superseded ones.)
+    fn weight_on_its_way_back(&self) -> i32 {
+        if self.is_canary_dead() {
+            0
+        } else {
+            self.rollback_weight()
+        }
     }
 
     /// After an abort, or on the way back: what the stable pods cannot take yet stays where it is.

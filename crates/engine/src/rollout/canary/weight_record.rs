@@ -70,15 +70,14 @@ impl Context<'_> {
         }
     }
 
-    /// The hash of a superseded revision that the canary's service leads to after an abort, with
-    /// what has not gone back yet. The one that was given up gets no pods for that: a retry would
-    /// find them, and have all of it at its first step.
-    fn left_with_superseded(&self, weight: i32) -> Option<String> {
-        let hash = self.selector(&self.arm_services().canary);
+    /// The hash of a superseded revision that has what the canary's service gets after an abort,
+    /// since it has not gone back yet. The one that was given up gets no pods for that: a retry
+    /// would find them, and have all of it at its first step.
+    pub(super) fn left_with_superseded(&self, weight: i32) -> Option<String> {
+        let hash = self.behind_canary_service()?.hash();
         let mut others = self.others().into_iter();
         let is_left = weight > 0
             && self.is_going_back()
-            && !hash.is_empty()
             && others.any(|index| self.sets[index].hash() == hash);
         is_left.then(|| hash.to_owned())
     }

@@ -4,6 +4,7 @@ use super::{BOTH, Case, add_ingresses, basic, bring_route, case, compared, world
 use crate::check::Facts;
 use crate::check::former::{NOBODY_BEHIND, TOO_FEW_BEHIND, TOO_SOON};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Where the services lead that such a router knows.
 const LEAD: [(&str, &str); 3] = [("active", "old"), ("canary", "new"), ("stable", "old")];
@@ -76,6 +77,22 @@ fn a_left_ingress_goes_when_the_stable_pods_can_take_its_part() {
         broken(&blue_green("stable"), (0, 3), "new", "40"),
         [TOO_SOON]
     );
+}
+
+/// New pods are kept for the preview, and nobody asks for stable ones.
+#[test]
+fn a_left_ingress_of_a_rollout_of_no_pods_waits_for_none() {
+    for replicas in [0, 1] {
+        let sets = [("old", 0), ("new", 3)];
+        let mut before = left(&blue_green("stable"), sets, &LEAD, "40");
+        let rollout = before.rollout.as_mut().map(Arc::make_mut);
+        rollout.expect("it is there").spec.replicas = Some(replicas);
+        let mut after = before.clone();
+        after.left.clear();
+        let broken = told(&before, &after);
+        let is_told = broken.iter().any(|rule| rule == TOO_SOON);
+        assert_eq!(is_told, replicas > 0, "{broken:?}");
+    }
 }
 
 /// Of three replicas, 46 of 100 are one.
