@@ -408,9 +408,7 @@ impl Context<'_> {
 
     /// The pre-promotion analysis passed, or there is none.
     pub(crate) fn is_pre_promotion_done(&self) -> bool {
-        let strategy = self.rollout.spec.blue_green();
-        let analysis = strategy.and_then(|strategy| strategy.pre_promotion_analysis.as_ref());
-        analysis.is_none_or(RolloutAnalysis::is_empty)
+        self.promotion_analysis(Role::PrePromotion).is_none()
             || self.current_run(Role::PrePromotion).is_some_and(|run| {
                 phase(&run) == Some(AnalysisPhase::Successful) && self.stored.aborted_at.is_none()
             })
@@ -426,9 +424,26 @@ impl Context<'_> {
 
     /// Whether anything is analysed after the switch. An analysis without templates is none.
     pub(crate) fn has_post_promotion_analysis(&self) -> bool {
-        let strategy = self.rollout.spec.blue_green();
-        let analysis = strategy.and_then(|strategy| strategy.post_promotion_analysis.as_ref());
-        analysis.is_some_and(|analysis| !analysis.is_empty())
+        self.promotion_analysis(Role::PostPromotion).is_some()
+    }
+
+    /// What is analysed before the switch or after it.
+    fn promotion_analysis(&self, role: Role) -> Option<&RolloutAnalysis> {
+        let strategy = self.rollout.spec.blue_green()?;
+        let analysis = match role {
+            Role::PrePromotion => strategy.pre_promotion_analysis.as_ref(),
+            _ => strategy.post_promotion_analysis.as_ref(),
+        };
+        analysis.filter(|analysis| !analysis.is_empty())
+    }
+
+    /// Whether a run of that role counts although no status names it: it has begun when the pods
+    /// were there, and is heard whatever has become of them since.
+    fn is_begun(&self, role: Role) -> bool {
+        self.promotion_analysis(role).is_some_and(|analysis| {
+            let request = self.request_run(role, analysis);
+            matches!(request, Ok(RunRequest::Reuse(_)))
+        })
     }
 
     fn is_pre_promotion_skipped(&self) -> bool {
@@ -442,6 +457,9 @@ impl Context<'_> {
         // One that is to be repeated waits for the pods as the first one did.
         let current = self.current_run(Role::PrePromotion);
         if current.is_some_and(|run| !self.is_new_run_needed(Role::PrePromotion, &run)) {
+            return false;
+        }
+        if self.is_begun(Role::PrePromotion) {
             return false;
         }
         let preview = self
@@ -471,6 +489,8 @@ impl Context<'_> {
         if self.new == self.stable || self.active_selector() != new.hash() {
             return true;
         }
-        self.current_run(Role::PostPromotion).is_none() && !new.is_saturated(self.replicas())
+        !new.is_saturated(self.replicas())
+            && self.current_run(Role::PostPromotion).is_none()
+            && !self.is_begun(Role::PostPromotion)
     }
 }

@@ -28,8 +28,19 @@ pub(crate) enum RunRequest {
     },
 }
 
+/// Which attempt at the purpose with that base name has this name, if any.
+fn attempt(base: &str, name: &str) -> Option<u32> {
+    match name.strip_prefix(base)? {
+        "" => Some(0),
+        number => number.strip_prefix('.')?.parse().ok(),
+    }
+}
+
 impl Context<'_> {
-    /// The run that a role needs now.
+    /// The run that a role needs now: none whose number is before that of the one that the status
+    /// names. A cache that is behind may not show that one, and may show those before it as if they
+    /// went on. The name of one that is not seen is tried first: if it is there, that is refused,
+    /// and it is seen from then on.
     pub(super) fn request_run(
         &self,
         role: Role,
@@ -37,36 +48,41 @@ impl Context<'_> {
     ) -> Result<RunRequest, TemplateError> {
         let spec = self.run_spec(analysis)?;
         let base = self.run_base_name(role);
-        if let Some(run) = self.reusable_run(role, &base, &spec) {
+        let named = self.stored_run_status(role);
+        let named = named.and_then(|named| attempt(&base, &named.name));
+        if let Some(run) = self.reusable_run(role, (&base, named), &spec) {
             return Ok(RunRequest::Reuse(run));
         }
-        let mut name = base.clone();
-        let mut attempt = 0;
+        let mut number = u64::from(named.unwrap_or(0));
+        let mut name = if number == 0 {
+            base.clone()
+        } else {
+            format!("{base}.{number}")
+        };
         while self.run_named(&name).is_some() {
-            attempt += 1;
-            name = format!("{base}.{attempt}");
+            number += 1;
+            name = format!("{base}.{number}");
         }
         let object = Box::new(self.run_manifest(role, analysis, &name, spec));
         Ok(RunRequest::Create { name, object })
     }
 
-    /// The first that counts, of the runs that have a name for this purpose: one before it may have
-    /// been deleted.
+    /// The first that counts, of the runs that have a name for this purpose and come after the
+    /// attempt that the status names: one before it may have been deleted.
     fn reusable_run(
         &self,
         role: Role,
-        base: &str,
+        (base, named): (&str, Option<u32>),
         spec: &AnalysisRunSpec,
     ) -> Option<Arc<AnalysisRun>> {
-        let attempt = |run: &AnalysisRun| match run.metadata.name.as_deref()?.strip_prefix(base)? {
-            "" => Some(0),
-            number => number.strip_prefix('.')?.parse::<u32>().ok(),
-        };
         let runs = self.snapshot.analysis_runs.iter();
-        let numbered = runs.filter_map(|run| Some((attempt(run)?, run)));
+        let numbered = runs.filter_map(|run| {
+            let name = run.metadata.name.as_deref()?;
+            Some((attempt(base, name)?, run))
+        });
         numbered
-            .filter(|(_, run)| self.is_reusable(role, run, spec))
-            .min_by_key(|(attempt, _)| *attempt)
+            .filter(|(number, run)| Some(*number) > named && self.is_reusable(role, run, spec))
+            .min_by_key(|(number, _)| *number)
             .map(|(_, run)| Arc::clone(run))
     }
 
@@ -76,38 +92,33 @@ impl Context<'_> {
             .cloned()
     }
 
-    /// A run of ours that says the same and that is not the one that the status names: one that
-    /// goes on, or one that has ended unheard.
+    /// A run of ours that says the same: one that goes on, or one that has ended unheard.
     fn is_reusable(&self, role: Role, run: &AnalysisRun, spec: &AnalysisRunSpec) -> bool {
         if !self.owns(&run.metadata) || run.spec != *spec {
             return false;
         }
-        let named = self.stored_run_status(role);
-        if named.is_some_and(|named| run.metadata.name.as_ref() == Some(&named.name)) {
-            return false;
-        }
-        let Some(phase) = phase(run).filter(|phase| is_completed(*phase)) else {
-            return true;
-        };
         let current = self.current_run(role);
         let current = current.as_ref().map(|current| &current.metadata);
-        self.is_unheard((&run.metadata, phase), current)
+        self.is_unheard((&run.metadata, phase(run)), current)
     }
 
-    /// Whether a run or an experiment that has ended counts although no status names it: the pass
-    /// that made it never got to store one. The status may name the `current` one, which it repeats
-    /// since that could not tell: those that are no younger have had their say. One from before a
-    /// retry does not count, nor one from before other steps. As long as the abort is on record,
-    /// there may have been several retries: of what one has begun, a failure counts, and what has
-    /// passed is tested once more.
+    /// Whether a run or an experiment counts although no status names it: the pass that made it
+    /// never got to store one. What goes on does, and what has ended unless it is from before a
+    /// retry or from before other steps. The status may name the `current` one, which it repeats
+    /// since that could not tell: those that have ended and are no younger have had their say. As
+    /// long as an abort is on record, only what a retry has begun counts, whatever else seems to go
+    /// on, and there may have been several retries: what has passed is tested once more.
     pub(super) fn is_unheard(
         &self,
-        (made, phase): (&ObjectMeta, AnalysisPhase),
+        (made, phase): (&ObjectMeta, Option<AnalysisPhase>),
         current: Option<&ObjectMeta>,
     ) -> bool {
-        let has_passed = phase == AnalysisPhase::Successful;
+        let has_passed = phase == Some(AnalysisPhase::Successful);
         if self.stored.aborted_at.is_some() {
             return !has_passed && self.is_of_retry(made);
+        }
+        if !phase.is_some_and(is_completed) {
+            return true;
         }
         let created = made.creation_timestamp.as_ref();
         let told = current.map(|current| current.creation_timestamp.as_ref());
@@ -134,6 +145,39 @@ impl Context<'_> {
             .seen
             .and_then(|status| conditions::find(status, condition::PROGRESSING));
         progressing.is_some_and(|progressing| created >= progressing.last_update_time.0)
+    }
+
+    /// Whether anything of the update under way counts although no status names it.
+    pub(super) fn has_unheard(&self) -> bool {
+        let runs = self.owned_runs().map(|run| (&run.metadata, phase(run)));
+        let experiments = self.owned_experiments().map(|experiment| {
+            let status = experiment.status.as_ref();
+            (&experiment.metadata, status.and_then(|status| status.phase))
+        });
+        let mut all = runs.chain(experiments);
+        all.any(|(made, phase)| {
+            let labels = made.labels.as_ref();
+            let hash = labels.and_then(|labels| labels.get(HASH_LABEL));
+            hash == Some(&self.current_hash)
+                && !self.is_named(made)
+                && self.is_unheard((made, phase), None)
+        })
+    }
+
+    /// Whether the stored status names that run or experiment.
+    fn is_named(&self, made: &ObjectMeta) -> bool {
+        let roles = [
+            Role::Step,
+            Role::Background,
+            Role::PrePromotion,
+            Role::PostPromotion,
+        ];
+        let is_of_role = |role: &Role| {
+            let named = self.stored_run_status(*role);
+            named.is_some_and(|named| Some(&named.name) == made.name.as_ref())
+        };
+        let experiment = &self.stored.canary.current_experiment;
+        roles.iter().any(is_of_role) || Some(experiment) == made.name.as_ref()
     }
 
     /// Whether a retry has begun it after the very abort that the stored status tells of. Times of

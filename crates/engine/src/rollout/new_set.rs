@@ -75,6 +75,7 @@ impl Context<'_> {
                 message: format!("Created new replica set \"{name}\""),
             };
             conditions::set(&mut self.status, change, self.now);
+            self.keep_time_of_progress();
         }
         self.wait(WaitingOn::Object {
             object: format!("ReplicaSet {name}"),
@@ -129,11 +130,28 @@ impl Context<'_> {
                 message: message.clone(),
             };
             conditions::renew(&mut self.status, change, self.now);
+            self.keep_time_of_progress();
             self.warn(reason::REPLICA_SET_CREATE_ERROR, message.clone());
         }
         self.wait_for_fix(message);
         self.wake_at(again);
         true
+    }
+
+    /// That the ReplicaSet of an update under way is made again is no progress of it as long as
+    /// something counts that no status names: by the time of the last progress the next pass tells
+    /// what that is (see [`Self::is_untold`]), and this pass hears nothing.
+    fn keep_time_of_progress(&mut self) {
+        if self.is_template_changed() || !self.has_unheard() {
+            return;
+        }
+        let last = conditions::find(&self.stored, condition::PROGRESSING);
+        let last = last.map(|progressing| progressing.last_update_time.clone());
+        let mut told = self.status.conditions.iter_mut();
+        let told = told.find(|told| told.type_ == condition::PROGRESSING);
+        if let (Some(told), Some(last)) = (told, last) {
+            told.last_update_time = last;
+        }
     }
 
     /// That this ReplicaSet was not created, and until when it is so.

@@ -383,7 +383,7 @@ fn not_created(kind: RefusalKind, message: &str) -> (World, Refusal) {
     (world, refusal)
 }
 
-fn plan_with(world: &World, refusal: &Refusal) -> Plan<api::RolloutStatus> {
+pub(crate) fn plan_with(world: &World, refusal: &Refusal) -> Plan<api::RolloutStatus> {
     let mut snapshot = world.snapshot();
     snapshot.inbox.refused = Some(refusal.clone());
     engine::rollout::plan(&snapshot, &Config::default(), world.now)

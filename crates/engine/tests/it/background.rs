@@ -1,6 +1,6 @@
 //! What goes on beside an update: its analyses (rollouts.md §3.24) and its deadline (§3.17).
 
-use crate::adversity::{delete_set, written};
+use crate::adversity::{delete_set, plan_with, written};
 use crate::operations::{
     blue_green, current, deployed, deployed_with_smoke, paused, routed, size, smoke, status, until,
     update, user,
@@ -8,6 +8,7 @@ use crate::operations::{
 use crate::outcomes;
 use crate::swarm::manifests;
 use crate::world::World;
+use engine::snapshot::{Refusal, RefusalKind};
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
@@ -153,6 +154,100 @@ fn a_run_of_which_no_status_tells_is_heard_before_the_promotion() {
     assert_eq!(status(&world, "stableRS"), json!(first));
 }
 
+/// A run has failed, no status tells of it, and somebody has deleted the pods of the update.
+fn fail_unheard(world: &mut World, name: &str, lost: &Value) {
+    let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", name);
+    assert_eq!(run(world, name)["status"]["phase"], "Running");
+    world.user_patch(&key, &json!({"status": {"phase": "Failed"}}));
+    user(world, &json!({"status": lost}));
+    let hash = current(world);
+    delete_set(world, &hash);
+}
+
+/// That its ReplicaSet is made again is no progress by which it would have been heard, nor is it
+/// that the API server would not make it at first.
+#[test]
+fn a_run_of_which_no_status_tells_is_heard_though_its_pods_are_made_again() {
+    for is_refused in [false, true] {
+        let mut analysis = smoke_test();
+        analysis["startingStep"] = json!(1);
+        let mut world = with_smoke(&json!({"canary": {"maxSurge": "100%", "analysis": analysis,
+            "steps": [{"pause": {"duration": 5}}]}}));
+        let first = current(&world);
+        world.dead_images.insert("demo:green".to_owned());
+        update(&mut world, 1);
+        world.sleep(15.0);
+        let second = current(&world);
+        let name = format!("app-{second}-2");
+        let lost = json!({"canary": {"currentBackgroundAnalysisRunStatus": null}});
+        fail_unheard(&mut world, &name, &lost);
+        world.dead_images.clear();
+        if is_refused {
+            let refusal = Refusal {
+                replica_set: format!("app-{second}"),
+                message: "exceeded quota".to_owned(),
+                kind: RefusalKind::Refused,
+                at: world.now,
+            };
+            let told = plan_with(&world, &refusal);
+            assert_eq!(told.actions, []);
+            user(&mut world, &json!({"status": told.status}));
+        }
+        until(&mut world, "Degraded");
+        assert_eq!(names(&world, "AnalysisRun"), [name]);
+        assert_eq!(status(&world, "stableRS"), json!(first));
+    }
+}
+
+/// Here a run begins when all pods are there; one that has begun does not wait for them again.
+#[test]
+fn a_blue_green_run_of_which_no_status_tells_is_heard_though_its_pods_are_made_again() {
+    let mut world = with_smoke(&tested_twice());
+    let first = current(&world);
+    world.dead_images.insert("demo:green".to_owned());
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let second = current(&world);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&second)) {
+        world.ready_at.insert(pod, world.now);
+    }
+    world.dead_images.clear();
+    world.sleep(5.0);
+    let pre = format!("app-{second}-2-pre");
+    let lost = json!({"blueGreen": {"prePromotionAnalysisRunStatus": null}});
+    fail_unheard(&mut world, &pre, &lost);
+    until(&mut world, "Degraded");
+    assert_eq!(names(&world, "AnalysisRun"), [pre]);
+    assert_eq!(world.selected("active"), Some(first));
+}
+
+#[test]
+fn a_blue_green_run_of_which_no_status_tells_goes_on_while_a_pod_is_missing() {
+    for is_switched in [false, true] {
+        let mut world = with_smoke(&tested_twice());
+        update(&mut world, 1);
+        world.sleep(5.0);
+        let new = current(&world);
+        let mut field = "prePromotionAnalysisRunStatus";
+        let mut name = format!("app-{new}-2-pre");
+        if is_switched {
+            outcomes::script(&mut world, &name, "Successful");
+            world.sleep(5.0);
+            field = "postPromotionAnalysisRunStatus";
+            name = format!("app-{new}-2-post");
+        }
+        assert_eq!(run(&world, &name)["status"]["phase"], "Running");
+        user(&mut world, &json!({"status": {"blueGreen": {field: null}}}));
+        world.delete_pod(&new);
+        world.sleep(5.0);
+        assert_eq!(run(&world, &name)["status"]["phase"], "Running", "{name}");
+        assert_eq!(run(&world, &name)["spec"]["terminate"], Value::Null);
+        let stored = &status(&world, "blueGreen")[field];
+        assert_eq!(stored["name"], json!(name));
+    }
+}
+
 /// An update at a pause, with all its pods, and the analysis that has begun there: it can't tell.
 fn at_a_loss() -> (World, String) {
     let mut analysis = smoke_test();
@@ -211,6 +306,27 @@ fn a_run_that_cannot_tell_is_repeated_and_not_the_one_before_it_taken_up() {
     assert_eq!(names(&world, "AnalysisRun"), all);
     let stored = &status(&world, "canary")["currentBackgroundAnalysisRunStatus"];
     assert_eq!(stored["name"], json!(all[2]));
+}
+
+/// With the name of the first it would count as one from before the one that it repeats.
+#[test]
+fn a_repeated_run_has_a_later_name_though_that_of_the_first_is_free() {
+    let (mut world, first) = at_a_loss();
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    for is_forgotten in [false, true] {
+        world.sleep(5.0);
+        if is_forgotten {
+            let version = "argoproj.io/v1alpha1";
+            let key = ObjectKey::namespaced(version, "AnalysisRun", "demo", &first);
+            world.objects.remove(&key);
+        }
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.settle();
+    }
+    let repeats = [1, 2].map(|number| format!("{first}.{number}"));
+    assert_eq!(names(&world, "AnalysisRun"), repeats);
+    let stored = &status(&world, "canary")["currentBackgroundAnalysisRunStatus"];
+    assert_eq!(stored["name"], json!(repeats[1]));
 }
 
 /// It is of no use any more: by now its template says something else, or all pods were deleted and

@@ -1,7 +1,7 @@
 //! Experiments and analyses of which the status tells too little: the write that would name them,
 //! or that would say that they are over, was lost (rollouts.md §3.11, §3.24).
 
-use crate::adversity::written;
+use crate::adversity::{delete_set, written};
 use crate::background::{analysed, names as objects, run};
 use crate::experiments::{
     at_experiment, deployed, is_terminated, measured, name, names, phase, templates,
@@ -93,6 +93,21 @@ fn an_experiment_is_heard_by_the_pass_that_finds_it() {
             _ => {}
         }
     }
+}
+
+/// Somebody has deleted the new ReplicaSet besides: that it is made again is no progress by which
+/// it would have been heard.
+#[test]
+fn an_experiment_is_heard_though_the_new_replica_set_is_made_again() {
+    let mut world = after_a_pause();
+    let experiment = name(&world);
+    world.sleep(5.0);
+    lose_name(&mut world);
+    world.decide_experiment(&experiment, &json!({"phase": "Failed"}));
+    let hash = current(&world);
+    delete_set(&mut world, &hash);
+    until(&mut world, "Degraded");
+    assert_eq!(names(&world), [experiment]);
 }
 
 /// The one that it repeats had the first name, and was deleted meanwhile.
@@ -211,6 +226,86 @@ fn a_failed_analysis_of_a_retry_is_not_repeated_once_more() {
             assert_ne!(status(&world, "abort"), true);
         }
     }
+}
+
+/// A cache that is behind shows nothing of what the retry has begun, and as if it went on what was
+/// before it. Who goes by that would hear of the old failure later, and abort again.
+#[test]
+fn an_analysis_from_before_a_retry_is_not_taken_up_where_it_seems_to_go_on() {
+    for is_stored in [true, false] {
+        for mut world in analysed() {
+            let runs = objects(&world, "AnalysisRun");
+            let seen = |name: &String| (key("AnalysisRun", name), run(&world, name));
+            let going_on: Vec<_> = runs.iter().map(seen).collect();
+            let failed = key("AnalysisRun", &runs[0]);
+            world.user_patch(&failed, &json!({"status": {"phase": "Failed"}}));
+            until(&mut world, "Degraded");
+            world.sleep(5.0);
+            abort(&mut world, false);
+            let next: Vec<_> = runs.iter().map(|name| format!("{name}.1")).collect();
+            if is_stored {
+                world.sleep(1.0);
+                for name in &next {
+                    assert_eq!(run(&world, name)["status"]["phase"], "Running", "{name}");
+                    world.objects.remove(&key("AnalysisRun", name));
+                }
+                assert_eq!(status(&world, "abortedAt"), Value::Null);
+            }
+            world.objects.extend(going_on);
+            // What is there already is refused, and seen then.
+            let mut writes = written(&world, "AnalysisRun");
+            writes.sort();
+            let mut wanted = [runs, next].concat();
+            wanted.sort();
+            assert_eq!(writes, wanted, "stored: {is_stored}");
+        }
+    }
+}
+
+#[test]
+fn an_experiment_from_before_a_retry_is_not_taken_up_where_it_seems_to_go_on() {
+    for is_stored in [true, false] {
+        let mut world = at_experiment(&measured());
+        let former = name(&world);
+        let going_on = world.experiment(&former);
+        world.decide_experiment(&former, &json!({"phase": "Failed"}));
+        until(&mut world, "Degraded");
+        world.sleep(5.0);
+        abort(&mut world, false);
+        let next = format!("{former}-1");
+        if is_stored {
+            world.sleep(1.0);
+            assert_eq!(name(&world), next);
+            assert_eq!(status(&world, "abortedAt"), Value::Null);
+            world.objects.remove(&key("Experiment", &next));
+        }
+        world.objects.insert(key("Experiment", &former), going_on);
+        let writes = written(&world, "Experiment");
+        assert_eq!(writes, [former, next], "stored: {is_stored}");
+    }
+}
+
+/// With the name of the first it would count as one from before the one that it repeats.
+#[test]
+fn a_repeated_experiment_has_a_later_name_though_that_of_the_first_is_free() {
+    let mut world = at_experiment(&measured());
+    let former = name(&world);
+    for is_forgotten in [false, true] {
+        let current = name(&world);
+        world.decide_experiment(&current, &json!({"phase": "Inconclusive"}));
+        world.sleep(5.0);
+        assert_eq!(status(&world, "phase"), "Paused");
+        if is_forgotten {
+            world.objects.remove(&key("Experiment", &former));
+        }
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.reconcile_without_status();
+        world.sleep(1.0);
+    }
+    let repeats = [1, 2].map(|number| format!("{former}-{number}"));
+    assert_eq!(names(&world), repeats);
+    assert_eq!(name(&world), repeats[1]);
+    assert!(!is_terminated(&world, &repeats[1]));
 }
 
 /// What has passed is tested again: nobody knows how often somebody has tried again since.

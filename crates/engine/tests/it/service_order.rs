@@ -1,6 +1,7 @@
 //! The services of a canary without a router: at every moment they lead to pods that answer, and
 //! the last of those behind one go when it has left them.
 
+use crate::adversity::delete_set;
 use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
 use crate::outcomes::stable;
 use crate::swarm::template;
@@ -202,6 +203,21 @@ fn without_a_stable_revision_an_abort_leads_the_stable_service_to_the_new_pods()
     user(&mut world, &json!({"status": {"abort": true}}));
     world.sleep(10.0);
     assert_eq!(world.selected("stable"), Some(new));
+}
+
+/// Its pods are gone, and those of the update are all that could answer.
+#[test]
+fn a_users_pause_does_not_leave_the_stable_service_with_a_deleted_revision() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable").as_ref(), Some(&old));
+    delete_set(&mut world, &old);
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable"), Some(new));
+    let step = status(&world, "currentStepIndex");
+    assert_eq!((step, status(&world, "phase")), (json!(1), json!("Paused")));
 }
 
 /// Nothing moves, and nothing waits for pods that nobody wants.

@@ -5,6 +5,8 @@ use crate::operations::{
     blue_green, current, deployed, paused, routed, size, status, until, update, user, weight,
 };
 use crate::outcomes::stable;
+use crate::swarm::template;
+use crate::turned_weights::leave_ready;
 use crate::world::{NAMESPACE, Script, World};
 use jiff::SignedDuration;
 use plan::{ObjectKey, WaitingOn};
@@ -386,4 +388,74 @@ fn a_scale_that_outlives_the_abort_does_not_keep_the_stable_pods_away() {
     user(&mut world, &json!({"status": {"abort": true}}));
     world.sleep(60.0);
     assert_eq!((weight(&world), size(&world, &stable(&world))), (0, 3));
+}
+
+/// Lets the world go on until the second revision is stable, and no further: the stable service
+/// still leads to the first one. (first, second)
+fn just_promoted(world: &mut World) -> (String, String) {
+    let (first, second) = (stable(world), current(world));
+    for _ in 0..200 {
+        world.reconcile();
+        if stable(world) == second {
+            break;
+        }
+        world.run_replica_sets();
+        let moment = SignedDuration::from_millis(100);
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    assert_eq!(stable(world), second);
+    let leads = ["stable", "canary"].map(|service| world.selected(service));
+    assert_eq!(leads, [Some(first.clone()), Some(second.clone())]);
+    (first, second)
+}
+
+/// Two of five pods were enough for the promotion, and nobody has counted since the others are to
+/// come. The stable service waits for that, and the stable pods have all of the traffic by the
+/// canary's one.
+#[test]
+fn a_way_back_right_after_the_promotion_hands_the_old_pods_no_more_than_their_step() {
+    let mut strategy = routed();
+    let canary = &mut strategy["canary"];
+    canary["replicaProgressThreshold"] = json!({"type": "Pods", "value": 2});
+    canary["steps"] = json!([{"setWeight": 40}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    let (first, second) = just_promoted(&mut world);
+    assert_eq!((size(&world, &second), world.ready_of(&second)), (5, 2));
+    update(&mut world, 0);
+    for _ in 0..9 {
+        world.reconcile();
+    }
+    assert_eq!(current(&world), first);
+    let found = (weight(&world), world.selected("canary"));
+    assert_eq!(found, (100, Some(second.clone())));
+    for _ in 0..100 {
+        world.sleep(0.1);
+        let leads = world.selected("canary").as_ref() == Some(&first);
+        assert!(!leads || weight(&world) <= 40);
+    }
+    let leads = ["stable", "canary"].map(|service| world.selected(service));
+    assert_eq!((weight(&world), leads), (40, [Some(second), Some(first)]));
+}
+
+/// It was promoted in full with three fifths of the traffic, and has lost all pods but one: the
+/// stable service does not come to so few.
+#[test]
+fn a_way_back_from_lost_pods_does_not_wait_for_the_stable_service_to_come_to_them() {
+    let mut strategy = routed();
+    strategy["canary"]["steps"] = json!([{"setWeight": 60}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    user(&mut world, &json!({"status": {"promoteFull": true}}));
+    let (first, second) = just_promoted(&mut world);
+    assert_eq!(weight(&world), 60);
+    leave_ready(&mut world, &second, 1);
+    world.dead_images.clear();
+    let canary = json!({"steps": [{"setWeight": 20}, {"pause": {}}]});
+    let spec = json!({"strategy": {"canary": canary}, "template": template(0)});
+    user(&mut world, &json!({"spec": spec}));
+    until(&mut world, "Paused");
+    assert_eq!(world.selected("canary").as_ref(), Some(&first));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    until(&mut world, "Healthy");
+    assert_eq!(stable(&world), first);
 }

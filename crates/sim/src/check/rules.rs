@@ -91,14 +91,12 @@ pub(super) fn has_former_router(facts: &Facts) -> bool {
 
 /// Without a router, a service leads to pods that answer, if those do that it is to lead to: the
 /// stable service to the new pods when the stable ones are on their way out. What is halted stays
-/// where it is.
+/// where it is, unless it is the stable service of a ReplicaSet that was deleted.
 fn services(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
     let (Some(canary), Some(status)) = (rollout.spec.canary(), facts.status()) else {
         return;
     };
-    if is_halted(rollout, status) {
-        return;
-    }
+    let is_halted = is_halted(rollout, status);
     let (stable, current) = (&status.stable_rs, &status.current_pod_hash);
     let is_over = is_given_up(status);
     let of_canary = if is_over { stable } else { current };
@@ -111,6 +109,10 @@ fn services(facts: &Facts, rollout: &Rollout, found: &mut Shortfalls) {
         let Some(selected) = facts.selected(service) else {
             continue;
         };
+        let is_of_nobody = targets == [stable, current] && facts.set(selected).is_none();
+        if is_halted && !is_of_nobody {
+            continue;
+        }
         let may_go = targets
             .iter()
             .any(|own| *own != selected && facts.available_of(own) > 0);

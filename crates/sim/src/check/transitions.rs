@@ -418,7 +418,10 @@ impl Change<'_> {
         }
         let analysis = self.planned.spec.canary()?.analysis.as_ref();
         let asked = super::rules::is_promoted_in_full(before) || self.is_within_window(before);
-        if analysis.is_some() && self.evidence.doomed && !asked {
+        // What was begun before other steps tells nothing of them: not later, and not in the very
+        // status that they begin with, which may be the last one where they are done at once.
+        let is_doomed = self.evidence.doomed && !self.is_anew(before);
+        if analysis.is_some() && is_doomed && !asked {
             return Some(format!(
                 "{new} becomes stable though its analysis has failed"
             ));

@@ -2,7 +2,6 @@
 
 use super::experiment::phase;
 use crate::experiment::has_ports;
-use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::merge;
 use crate::rollout::template::canonical;
@@ -47,36 +46,48 @@ impl Context<'_> {
         )
     }
 
-    /// The Experiment that a step needs now.
+    /// The Experiment that a step needs now. As with runs, none comes before the one that the
+    /// status names.
     pub(super) fn request_experiment(
         &self,
         step: &RolloutExperimentStep,
     ) -> Result<Request, String> {
         let spec = self.experiment_spec(step)?;
         let base = self.experiment_base_name();
-        if let Some(experiment) = self.reusable_experiment(&base, &spec) {
+        let named = attempt(&base, &self.stored.canary.current_experiment);
+        if let Some(experiment) = self.reusable_experiment((&base, named), &spec) {
             return Ok(Request::Reuse(experiment));
         }
-        let mut name = base.clone();
-        let mut attempt = 0;
+        let mut number = u64::from(named.unwrap_or(0));
+        let mut name = if number == 0 {
+            base.clone()
+        } else {
+            format!("{base}-{number}")
+        };
         while self.is_experiment_name_taken(&name) {
-            attempt += 1;
-            name = format!("{base}-{attempt}");
+            number += 1;
+            name = format!("{base}-{number}");
         }
         let object = Box::new(self.experiment_manifest(&name, spec));
         Ok(Request::Create { name, object })
     }
 
-    /// The first that counts, of the attempts at this step: one before it may have been deleted.
-    fn reusable_experiment(&self, base: &str, spec: &ExperimentSpec) -> Option<Arc<Experiment>> {
+    /// The first that counts, of the attempts at this step after the one that the status names: one
+    /// before it may have been deleted.
+    fn reusable_experiment(
+        &self,
+        (base, named): (&str, Option<u32>),
+        spec: &ExperimentSpec,
+    ) -> Option<Arc<Experiment>> {
         let experiments = self.snapshot.experiments.iter();
         let numbered = experiments.filter_map(|experiment| {
             let name = experiment.metadata.name.as_deref()?;
             Some((attempt(base, name)?, experiment))
         });
         numbered
+            .filter(|(number, _)| Some(*number) > named)
             .filter(|(_, experiment)| self.is_experiment_reusable(experiment, spec))
-            .min_by_key(|(attempt, _)| *attempt)
+            .min_by_key(|(number, _)| *number)
             .map(|(_, experiment)| Arc::clone(experiment))
     }
 
@@ -85,22 +96,15 @@ impl Context<'_> {
         experiments.any(|experiment| experiment.metadata.name.as_deref() == Some(name))
     }
 
-    /// One of ours that says the same and that is not the one that the status names: one that goes
-    /// on, or one that has ended unheard. What was cut short says something else by now.
+    /// One of ours that says the same: one that goes on, or one that has ended unheard. What was
+    /// cut short says something else by now.
     fn is_experiment_reusable(&self, experiment: &Experiment, spec: &ExperimentSpec) -> bool {
         if !self.owns(&experiment.metadata) || !is_same(&experiment.spec, spec) {
             return false;
         }
-        let named = &self.stored.canary.current_experiment;
-        if experiment.metadata.name.as_ref() == Some(named) {
-            return false;
-        }
-        let Some(phase) = phase(experiment).filter(|phase| is_completed(*phase)) else {
-            return true;
-        };
         let current = self.current_experiment();
         let current = current.as_ref().map(|current| &current.metadata);
-        self.is_unheard((&experiment.metadata, phase), current)
+        self.is_unheard((&experiment.metadata, phase(experiment)), current)
     }
 
     fn experiment_spec(&self, step: &RolloutExperimentStep) -> Result<ExperimentSpec, String> {

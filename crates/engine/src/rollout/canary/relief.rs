@@ -122,7 +122,7 @@ impl Context<'_> {
     }
 
     /// A service that has not come to the stable pods yet leads elsewhere, or nowhere.
-    fn is_stable_service_away(&self, stable: &OwnedSet) -> bool {
+    pub(super) fn is_stable_service_away(&self, stable: &OwnedSet) -> bool {
         let leads_to = self.selector(&self.arm_services().stable);
         !leads_to.is_empty() && leads_to != stable.hash()
     }

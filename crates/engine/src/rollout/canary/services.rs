@@ -82,8 +82,8 @@ impl Context<'_> {
     }
 
     /// The ReplicaSet that the stable service is to lead to, given how many pods of each `count`.
-    /// In a halt it stays where it is, and so it does while no pods are asked for at all: the
-    /// weight of the step says who it is for when they come back.
+    /// In a halt it stays where it is, unless nobody answers there, and so it does while no pods are
+    /// asked for at all: the weight of the step says who it is for when they come back.
     fn target_of_stable_service(&self, count: fn(&OwnedSet) -> i32) -> Option<usize> {
         let canary = self.canary();
         let service = canary.stable_service.as_deref().unwrap_or_default();
@@ -93,7 +93,8 @@ impl Context<'_> {
         }
         let may_move = |new: usize| {
             let is_there = self.live_selector(service) == self.sets[new].hash();
-            is_there || (!self.is_halted() && self.replicas() > 0)
+            let is_held = self.is_halted() && !self.is_dead(service);
+            is_there || (!is_held && self.replicas() > 0)
         };
         let is_stable_gone = self
             .stable_set()
@@ -234,10 +235,11 @@ impl Context<'_> {
     }
 
     /// Whether the canary's service could move to the new pods now, and would take along what the
-    /// stable ones shall have: it leads to the same pods as theirs, or to all of them.
+    /// stable ones shall have: it leads to the same pods as theirs, or theirs is on its way there,
+    /// or it leads to all of them.
     fn waits_for_its_weight(&mut self, service: &str, gate: Gate) -> bool {
-        let is_shared = self.do_services_agree();
-        let may_wait = self.has_router() && (is_shared || self.leads_to_all(service));
+        let is_theirs = self.do_services_agree() || self.is_ahead_of_stable_service(service);
+        let may_wait = self.has_router() && (is_theirs || self.leads_to_all(service));
         let new = self.new.filter(|_| may_wait && self.new != self.stable);
         let Some(new) = new.filter(|_| self.snapshot.services.contains_key(service)) else {
             return false;
@@ -247,11 +249,25 @@ impl Context<'_> {
             return false;
         };
         let waits =
-            self.is_given_too_much(service) && (is_shared || self.does_weight_come_first(seen));
+            self.is_given_too_much(service) && (is_theirs || self.does_weight_come_first(seen));
         if waits {
             self.wait_for_weight(service);
         }
         waits
+    }
+
+    /// Whether the canary's service leads to the stable pods, as it does after a promotion, and the
+    /// stable one is to follow it there: once they have been counted since there are to be more, or
+    /// when those that are ready are available. It does not come to too few for what it gets, and
+    /// nobody waits for it then: a bad stable revision does not block its successor.
+    fn is_ahead_of_stable_service(&self, service: &str) -> bool {
+        let left = self.pods_behind(&self.arm_services().stable);
+        let needed = self.pods_for_stable_service().min(left);
+        self.stable_set().is_some_and(|stable| {
+            let is_to_follow = stable.is_outdated() || stable.ready() >= needed;
+            let is_there = self.live_selector(service) == stable.hash();
+            is_there && is_to_follow && self.is_stable_service_away(stable)
+        })
     }
 
     /// Whether what the route gives a canary's service that leads to all pods is put right before

@@ -58,6 +58,9 @@ fn what_its_analysis_found_bad_does_not_become_stable() {
     };
     let told = case.breaches_with(&promoted, &doomed);
     assert_eq!(told, ["new becomes stable though its analysis has failed"]);
+    // Other steps begin the update anew, and may be done at once.
+    let anew = json!({"stableRS": "new", "currentStepHash": "other"});
+    assert_eq!(case.breaches_with(&anew, &doomed), [""; 0]);
 }
 
 #[test]
