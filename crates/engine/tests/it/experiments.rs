@@ -427,6 +427,48 @@ fn a_share_is_not_given_back_to_a_service_of_nobody_while_its_pods_answer() {
     assert_eq!(shares(&world), [100, 0]);
 }
 
+/// Nobody asks for the stable pods that would have to be there for them: not on the way back to the
+/// stable template, not after an abort, and not when its time is up.
+#[test]
+fn shares_of_a_rollout_that_is_scaled_to_nothing_wait_for_no_pods() {
+    let mut strategy = weighed();
+    strategy["canary"]["steps"] = json!([
+        {"setCanaryScale": {"replicas": 2}},
+        {"experiment": {"duration": "20s", "templates": templates(Some(10))}},
+        {"pause": {}},
+    ]);
+    let back = json!({"spec": {"template": template(0)}});
+    let abort = json!({"status": {"abort": true}});
+    for (way, end) in [
+        (Some(back), "Healthy"),
+        (Some(abort), "Degraded"),
+        (None, "Paused"),
+    ] {
+        let mut world = at_experiment(&strategy);
+        user(&mut world, &json!({"spec": {"replicas": 0}}));
+        world.sleep(5.0);
+        let shares = |world: &World| -> Vec<i64> {
+            let backends = backends(world);
+            backends.iter().map(|one| one.2).collect()
+        };
+        assert_eq!(shares(&world), [80, 0, 10, 10], "{end}");
+
+        if let Some(way) = &way {
+            user(&mut world, way);
+        }
+        world.sleep(120.0);
+        assert_eq!(shares(&world), [100, 0], "{end}");
+        let message = status(&world, "message");
+        assert_eq!(status(&world, "phase"), end, "{message}");
+        if end == "Healthy" {
+            // No weight names the superseded revision any more.
+            let sizes = world.sizes();
+            let is_empty = sizes.iter().all(|(_, size, _)| *size == 0);
+            assert!(is_empty, "{sizes:?}");
+        }
+    }
+}
+
 /// The status that would tell of its share was never stored: the Experiment is what its Services
 /// are known by until no route leads to them.
 #[test]

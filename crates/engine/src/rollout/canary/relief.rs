@@ -76,9 +76,10 @@ impl Context<'_> {
         if self.is_stable_service_away(stable) {
             return false;
         }
-        // What an experiment leaves behind is given back while its pods are there, or nobody is.
+        // What an experiment leaves behind is given back while its pods are there, or nobody is. A
+        // Rollout of no pods has none to wait for.
         if observed.is_some_and(|observed| self.is_left_behind(rest, observed)) {
-            return stable.available() > 0;
+            return stable.available() > 0 || self.replicas() == 0;
         }
         // However little is left: somebody has to answer it.
         let least = i32::from(rest > 0 && self.replicas() > 0);
