@@ -12,10 +12,16 @@
 //!
 //! Time is given, nothing is asked for here. What is kept is bounded: what was not heard of for
 //! longest counts as new again.
+//!
+//! Of what an event says only a digest of 64 bits is kept. A new one has the digest of one of the
+//! 4,096 that are remembered with a chance of one in 2^52: with a million new ones a day, once in
+//! ten million years. It is counted to that other one if their objects have the same name. If not,
+//! there is no event to count up under this object's name, and the new one is written after all.
+//! Sorts of events meet as rarely, and would share a burst. Nobody can bring that about: an object
+//! does not choose its uid.
 
 use super::event::Occurrence;
 use lru::LruCache;
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,51 +39,67 @@ const SIMILAR_WITHIN: Duration = Duration::from_mins(10);
 /// In front of the message of a combined event, in the words of client-go.
 const COMBINED: &str = "(combined from similar events): ";
 
-/// What makes two events the same one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    alike: Alike,
-    /// `None` for all that are combined.
-    message: Option<String>,
-}
+/// What makes two events the same one: a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity(u64);
 
-/// What events have in common that differ in their message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Alike {
-    object: String,
-    kind: &'static str,
-    reason: &'static str,
+/// What events have in common that differ in their message: a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Alike(u64);
+
+impl Alike {
+    /// Which object it is about, not which version of it, and what has happened to it.
+    fn of(occurrence: &Occurrence) -> Self {
+        let object = &occurrence.object;
+        let object = [
+            &object.api_version,
+            &object.kind,
+            &object.namespace,
+            &object.name,
+            &object.uid,
+        ];
+        let object = object.map(|part| part.as_deref().unwrap_or_default());
+        let rest = [occurrence.kind.as_str(), occurrence.reason];
+        let parts = object.into_iter().chain(rest);
+        let line = |before: u64, part: &str| digest(digest(before, part.as_bytes()), b"\n");
+        Self(parts.fold(NOTHING, line))
+    }
+
+    /// The one of them that says this.
+    fn saying(self, message: &str) -> Identity {
+        Identity(digest(self.0, message.as_bytes()))
+    }
+
+    /// All of them that are combined. No message has such a byte.
+    fn combined(self) -> Identity {
+        Identity(digest(self.0, &[0xff]))
+    }
 }
 
 /// An event to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
+    alike: Alike,
     pub(super) identity: Identity,
+    /// Whether the message is another one each time.
+    pub(super) is_combined: bool,
     pub(super) message: String,
-    /// The name of the one that is counted up, and its new count; `None` for a new one.
-    pub(super) before: Option<(String, i32)>,
+    /// The one that is counted up, as it was given to [`Correlator::is_written`], and its new
+    /// count; `None` for a new one.
+    pub(super) before: Option<(u64, i32)>,
 }
 
 impl Told {
-    /// Whether the message is another one each time.
-    pub(super) fn is_combined(&self) -> bool {
-        self.identity.message.is_none()
-    }
-
     /// Distinguishes events of one object within one instant.
     pub(super) fn digest(&self) -> u64 {
-        let Alike {
-            object,
-            kind,
-            reason,
-        } = &self.identity.alike;
-        digest(&format!("{object}\n{kind}\n{reason}\n{}", self.message))
+        self.alike.saying(&self.message).0
     }
 }
 
 #[derive(Debug)]
 struct Written {
-    name: String,
+    /// What distinguishes its name from those of other events of the object.
+    unique: u64,
     count: i32,
 }
 
@@ -99,27 +121,30 @@ impl Bucket {
     }
 }
 
-/// Messages of events that are alike.
+/// Events that are alike.
 #[derive(Clone, Debug)]
 struct Similar {
-    messages: BTreeSet<u64>,
+    /// Those that are told by themselves: fewer than [`SIMILAR_MAX`].
+    single: Vec<Identity>,
     last: Instant,
 }
 
 impl Similar {
-    /// Takes note of a message, and says whether it is one too many.
-    fn is_too_many(&mut self, message: u64, now: Instant) -> bool {
+    /// Takes note of an event, and says whether it is one too many.
+    fn is_too_many(&mut self, event: Identity, now: Instant) -> bool {
         if now.saturating_duration_since(self.last) > SIMILAR_WITHIN {
-            self.messages.clear();
+            self.single.clear();
         }
         self.last = now;
-        self.messages.insert(message);
-        if self.messages.len() < SIMILAR_MAX {
+        // Those that were told by themselves go on so.
+        if self.single.contains(&event) {
             return false;
         }
-        // Those that were told by themselves go on so.
-        self.messages.remove(&message);
-        true
+        if self.single.len() + 1 >= SIMILAR_MAX {
+            return true;
+        }
+        self.single.push(event);
+        false
     }
 }
 
@@ -135,7 +160,7 @@ impl Heard {
         Self {
             tokens: Bucket { full: now },
             similar: Similar {
-                messages: BTreeSet::new(),
+                single: Vec::new(),
                 last: now,
             },
         }
@@ -161,215 +186,58 @@ impl Default for Correlator {
 impl Correlator {
     /// What is written of an occurrence; `None` if it is dropped.
     pub(super) fn occurs(&mut self, occurrence: &Occurrence, now: Instant) -> Option<Told> {
-        let alike = Alike {
-            object: object_of(occurrence),
-            kind: occurrence.kind.as_str(),
-            reason: occurrence.reason,
-        };
-        let (mut combined, mut dropped) = (false, false);
+        let alike = Alike::of(occurrence);
+        let single = alike.saying(&occurrence.message);
+        let (mut is_combined, mut is_dropped) = (false, false);
         // Argo CD writes those of Applications without a recorder: they are its audit.
         if occurrence.object.kind.as_deref() != Some("Application") {
-            let heard = self
-                .heard
-                .get_or_insert_mut(alike.clone(), || Heard::new(now));
-            combined = heard.similar.is_too_many(digest(&occurrence.message), now);
-            dropped = !heard.tokens.take(now);
+            let heard = self.heard.get_or_insert_mut(alike, || Heard::new(now));
+            is_combined = heard.similar.is_too_many(single, now);
+            is_dropped = !heard.tokens.take(now);
         }
-        let (message, text) = if combined {
-            (None, format!("{COMBINED}{}", occurrence.message))
+        let identity = if is_combined {
+            alike.combined()
         } else {
-            let text = occurrence.message.clone();
-            (Some(text.clone()), text)
+            single
         };
-        let identity = Identity { alike, message };
         // One that is dropped has happened as well: the next that is written counts it.
-        let before = self.counted(&identity);
-        (!dropped).then_some(Told {
+        let before = self.counted(identity);
+        if is_dropped {
+            return None;
+        }
+        let start = if is_combined { COMBINED } else { "" };
+        Some(Told {
+            alike,
             identity,
-            message: text,
+            is_combined,
+            message: [start, &occurrence.message].concat(),
             before,
         })
     }
 
-    /// A new event was written under this name.
-    pub(super) fn is_written(&mut self, identity: Identity, name: String) {
-        self.written.put(identity, Written { name, count: 1 });
+    /// A new event was written, under a name that this distinguishes.
+    pub(super) fn is_written(&mut self, identity: Identity, unique: u64) {
+        self.written.put(identity, Written { unique, count: 1 });
     }
 
-    /// The event's name and its new count, if it was written before.
-    fn counted(&mut self, identity: &Identity) -> Option<(String, i32)> {
-        let found = self.written.get_mut(identity)?;
+    /// The event and its new count, if it was written before.
+    fn counted(&mut self, identity: Identity) -> Option<(u64, i32)> {
+        let found = self.written.get_mut(&identity)?;
         found.count = found.count.saturating_add(1);
-        Some((found.name.clone(), found.count))
+        Some((found.unique, found.count))
     }
 }
 
-/// Which object it is about: not which version of it.
-fn object_of(occurrence: &Occurrence) -> String {
-    let object = &occurrence.object;
-    let parts = [
-        &object.api_version,
-        &object.kind,
-        &object.namespace,
-        &object.name,
-        &object.uid,
-    ];
-    parts
-        .map(|part| part.as_deref().unwrap_or_default())
-        .join("\n")
-}
+/// The digest of nothing.
+const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// FNV-1a.
-fn digest(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+/// FNV-1a of what has this digest and these bytes after it.
+fn digest(before: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(before, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::event::subject;
-    use super::*;
-    use k8s_openapi::api::core::v1::ObjectReference;
-    use plan::{EventKind, ObjectKey};
-    use std::sync::Arc;
-
-    fn rollout(name: &str) -> Arc<ObjectReference> {
-        let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", name);
-        Arc::new(subject(&key, &format!("uid-of-{name}")))
-    }
-
-    fn scaled(object: &Arc<ObjectReference>, message: &str) -> Occurrence {
-        Occurrence {
-            object: object.clone(),
-            kind: EventKind::Normal,
-            reason: "ScalingReplicaSet",
-            message: message.to_owned(),
-        }
-    }
-
-    /// Writes it, if it is to be written.
-    fn write(told: &mut Correlator, occurrence: &Occurrence, now: Instant) -> Option<Told> {
-        let event = told.occurs(occurrence, now)?;
-        if event.before.is_none() {
-            let name = format!("event-{:x}", event.digest());
-            told.is_written(event.identity.clone(), name);
-        }
-        Some(event)
-    }
-
-    #[test]
-    fn an_object_has_a_burst_of_like_events_and_then_one_every_five_minutes() {
-        let (mut told, start) = (Correlator::default(), Instant::now());
-        let (app, other) = (rollout("app"), rollout("other"));
-        let mut say = |object: &Arc<ObjectReference>, seconds: u64| {
-            let now = start + Duration::from_secs(seconds);
-            told.occurs(&scaled(object, "from 1 to 2"), now).is_some()
-        };
-        for number in 0..BURST {
-            assert!(say(&app, 0), "event {number}");
-        }
-        assert!(!say(&app, 0));
-        assert!(say(&other, 0), "another object has its own");
-        assert!(!say(&app, 299));
-        assert!(say(&app, 300), "what was dropped costs nothing");
-        assert!(!say(&app, 301));
-        // No more than a burst is saved up.
-        let day = 86_400;
-        for number in 0..BURST {
-            assert!(say(&app, day), "event {number}");
-        }
-        assert!(!say(&app, day));
-    }
-
-    #[test]
-    fn an_event_is_not_lost_because_of_others_that_tell_of_something_else() {
-        let (mut told, now) = (Correlator::default(), Instant::now());
-        let app = rollout("app");
-        let scaling = scaled(&app, "from 1 to 2");
-        for _ in 0..BURST {
-            assert!(told.occurs(&scaling, now).is_some());
-        }
-        assert_eq!(told.occurs(&scaling, now), None);
-        let aborted = Occurrence {
-            kind: EventKind::Warning,
-            reason: "RolloutAborted",
-            ..scaling.clone()
-        };
-        assert!(told.occurs(&aborted, now).is_some());
-    }
-
-    #[test]
-    fn the_events_of_an_application_are_its_audit() {
-        let (mut told, now) = (Correlator::default(), Instant::now());
-        let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Application", "argocd", "shop");
-        let shop = Arc::new(subject(&key, "u"));
-        for number in 0..4 * BURST {
-            let message = format!("release {number}");
-            let event = told.occurs(&scaled(&shop, &message), now).unwrap();
-            assert_eq!(event.message, message);
-        }
-    }
-
-    #[test]
-    fn the_same_event_is_counted_up_and_so_is_one_that_was_dropped() {
-        let (mut told, start) = (Correlator::default(), Instant::now());
-        let app = rollout("app");
-        let event = scaled(&app, "from 1 to 2");
-        let first = write(&mut told, &event, start).unwrap();
-        assert_eq!(first.before, None);
-        for number in 2..=BURST {
-            let (_, count) = write(&mut told, &event, start).unwrap().before.unwrap();
-            assert_eq!(u32::try_from(count), Ok(number));
-        }
-        assert_eq!(write(&mut told, &event, start), None);
-        let later = write(&mut told, &event, start + REFILL).unwrap();
-        let (name, count) = later.before.unwrap();
-        assert_eq!(count, 27, "it has happened so often");
-        assert_eq!(name, format!("event-{:x}", first.digest()));
-        let warning = Occurrence {
-            kind: EventKind::Warning,
-            ..event.clone()
-        };
-        let now = start + 2 * REFILL;
-        assert_eq!(write(&mut told, &warning, now).unwrap().before, None);
-    }
-
-    #[test]
-    fn the_tenth_of_events_that_are_alike_and_all_after_it_are_one() {
-        let (mut told, start) = (Correlator::default(), Instant::now());
-        let app = rollout("app");
-        let mut say = |size: usize, now: Instant| {
-            let message = format!("from {size} to {}", size + 1);
-            write(&mut told, &scaled(&app, &message), now).unwrap()
-        };
-        for size in 1..SIMILAR_MAX {
-            let event = say(size, start);
-            assert!(!event.is_combined() && event.before.is_none(), "{event:?}");
-        }
-        let tenth = say(10, start);
-        assert_eq!(tenth.message, format!("{COMBINED}from 10 to 11"));
-        assert!(tenth.is_combined() && tenth.before.is_none(), "{tenth:?}");
-        let eleventh = say(11, start + Duration::from_mins(9));
-        assert_eq!(eleventh.message, format!("{COMBINED}from 11 to 12"));
-        assert_eq!(eleventh.before.map(|(_, count)| count), Some(2));
-        // One that was told by itself is still the same event.
-        let third = say(3, start + Duration::from_mins(9));
-        assert_eq!(third.message, "from 3 to 4");
-        assert_eq!(third.before.map(|(_, count)| count), Some(2));
-        // After ten quiet minutes all is as at the beginning.
-        let fresh = say(12, start + Duration::from_secs(19 * 60 + 1));
-        assert_eq!(fresh.message, "from 12 to 13");
-    }
-
-    #[test]
-    fn what_is_remembered_has_a_limit() {
-        let (mut told, now) = (Correlator::default(), Instant::now());
-        for number in 0..5000 {
-            let app = rollout(&format!("app-{number}"));
-            write(&mut told, &scaled(&app, "from 1 to 2"), now).unwrap();
-        }
-        let limit = REMEMBERED.get();
-        assert_eq!((told.heard.len(), told.written.len()), (limit, limit));
-    }
-}
+#[path = "correlate_tests.rs"]
+mod tests;

@@ -39,7 +39,7 @@ pub struct Occurrence {
     pub object: Arc<ObjectReference>,
     pub kind: EventKind,
     pub reason: &'static str,
-    pub message: String,
+    pub message: Box<str>,
 }
 
 /// An event, and when it was told.
@@ -183,12 +183,12 @@ async fn write(writer: Arc<Writer>, mut waiting: Receiver<Heard>, over: Cancella
 }
 
 /// An object as the subject of an event, where no more of it is at hand.
-pub fn subject(object: &ObjectKey, uid: &str) -> ObjectReference {
+pub fn subject(object: ObjectKey, uid: &str) -> ObjectReference {
     ObjectReference {
-        api_version: Some(object.api_version.clone()),
-        kind: Some(object.kind.clone()),
-        namespace: object.namespace.clone(),
-        name: Some(object.name.clone()),
+        api_version: Some(object.api_version),
+        kind: Some(object.kind),
+        namespace: object.namespace,
+        name: Some(object.name),
         uid: Some(uid.to_owned()),
         ..ObjectReference::default()
     }
@@ -229,10 +229,10 @@ mod tests {
     async fn tell(events: &Events, rollout: &str, message: String) {
         let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", rollout);
         let occurrence = Occurrence {
-            object: Arc::new(subject(&key, rollout)),
+            object: Arc::new(subject(key, rollout)),
             kind: EventKind::Normal,
             reason: "RolloutStepCompleted",
-            message,
+            message: message.into(),
         };
         events.publish(occurrence).await;
     }

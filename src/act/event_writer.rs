@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Verb, code_of};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource};
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::Request;
@@ -69,7 +69,7 @@ impl Writer {
         let namespace = object.namespace.as_deref().unwrap_or("default");
         let Some(told) = self.lock().occurs(&heard.occurrence, heard.instant) else {
             let name = object.name.as_deref().unwrap_or_default();
-            let (reason, message) = (heard.occurrence.reason, &heard.occurrence.message);
+            let (reason, message) = (heard.occurrence.reason, &*heard.occurrence.message);
             tracing::debug!(
                 namespace,
                 name,
@@ -159,20 +159,22 @@ impl Writer {
         namespace: &str,
     ) -> Result<(), kube::Error> {
         let requests = Request::new(Event::url_path(&(), Some(namespace)));
-        if let Some((name, count)) = &told.before {
+        let object = &heard.occurrence.object;
+        if let Some((unique, count)) = told.before {
             let mut patch = json!({"count": count, "lastTimestamp": heard.at});
-            if told.is_combined() {
+            if told.is_combined {
                 patch["message"] = json!(told.message);
             }
             let patch = Patch::Strategic(patch);
-            let request = requests.patch(name, &PatchParams::default(), &patch);
+            let name = name_of(object, unique);
+            let request = requests.patch(&name, &PatchParams::default(), &patch);
             match self.send(request).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 answer => return answer,
             }
         }
-        let event = new_event(heard, told, namespace);
-        let name = event.metadata.name.clone().unwrap_or_default();
+        let unique = (heard.at.as_nanosecond() as u64) ^ told.digest();
+        let event = new_event(heard, told, (namespace, name_of(object, unique)));
         let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
         let request = requests.create(&PostParams::default(), body);
         match self.send(request).await {
@@ -180,7 +182,7 @@ impl Writer {
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
             answer => answer?,
         }
-        self.lock().is_written(told.identity.clone(), name);
+        self.lock().is_written(told.identity, unique);
         Ok(())
     }
 
@@ -223,14 +225,17 @@ fn is_place_gone(error: &kube::Error) -> bool {
     }
 }
 
-fn new_event(heard: &Heard, told: &Told, namespace: &str) -> Event {
+/// As client-go: the object's name and an instant in hex; ours adds a hash of the contents.
+fn name_of(object: &ObjectReference, unique: u64) -> String {
+    let name = object.name.as_deref().unwrap_or_default();
+    format!("{name}.{unique:016x}")
+}
+
+fn new_event(heard: &Heard, told: &Told, (namespace, name): (&str, String)) -> Event {
     let occurrence = &heard.occurrence;
-    let name = occurrence.object.name.as_deref().unwrap_or_default();
-    // As client-go: the object's name and an instant in hex; ours adds a hash of the contents.
-    let unique = (heard.at.as_nanosecond() as u64) ^ told.digest();
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{unique:016x}")),
+            name: Some(name),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
@@ -302,10 +307,10 @@ mod tests {
         let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", "demo", "app");
         Heard {
             occurrence: Occurrence {
-                object: Arc::new(subject(&key, "u")),
+                object: Arc::new(subject(key, "u")),
                 kind: EventKind::Normal,
                 reason: "ScalingReplicaSet",
-                message: message.to_owned(),
+                message: message.into(),
             },
             at: Timestamp::UNIX_EPOCH,
             instant: Instant::now(),

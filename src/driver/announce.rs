@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use plan::{ObjectKey, Release};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Of a pass that did not come to its end: what is to be told of the writes that were made. The
@@ -42,13 +42,7 @@ where
     if releases.is_empty() {
         return Ok(());
     }
-    let is_event =
-        |release: &Release| matches!(release, Release::Event { .. } | Release::EventOn { .. });
-    let object = if releases.iter().all(is_event) {
-        Value::Null
-    } else {
-        encode(root)?
-    };
+    let object = for_metrics(root, releases)?;
     let about = Arc::new(reference(root));
     for release in releases {
         let subject = Subject {
@@ -59,6 +53,22 @@ where
         tell(cx, (key, &about), release).await;
     }
     Ok(())
+}
+
+/// What metrics read of the object for these releases: only of a sync more than annotations. All of
+/// a Rollout is larger by far than what is told of its update.
+fn for_metrics<R>(root: &R, releases: &[Release]) -> Result<Value>
+where
+    R: Resource<DynamicType = ()> + Serialize,
+{
+    let any = |is: fn(&Release) -> bool| releases.iter().any(is);
+    if any(|release| matches!(release, Release::Synced { .. })) {
+        return encode(root);
+    }
+    if any(|release| matches!(release, Release::Completed { .. })) {
+        return Ok(json!({"metadata": {"annotations": root.meta().annotations}}));
+    }
+    Ok(Value::Null)
 }
 
 fn reference<R: Resource<DynamicType = ()>>(root: &R) -> ObjectReference {
@@ -86,7 +96,7 @@ async fn tell(cx: &Context, (key, root): (&Key, &Arc<ObjectReference>), release:
                 object: root.clone(),
                 kind: *kind,
                 reason,
-                message: message.clone(),
+                message: message.as_str().into(),
             };
             cx.events.publish(occurrence).await;
         }
@@ -98,10 +108,10 @@ async fn tell(cx: &Context, (key, root): (&Key, &Arc<ObjectReference>), release:
             message,
         } => {
             let occurrence = Occurrence {
-                object: Arc::new(subject(object, uid)),
+                object: Arc::new(subject(object.clone(), uid)),
                 kind: *kind,
                 reason,
-                message: message.clone(),
+                message: message.as_str().into(),
             };
             cx.events.publish(occurrence).await;
         }

@@ -53,10 +53,10 @@ async fn tell(cx: &Context, key: &Key, uid: &str, (reason, message): (&'static s
         ObjectKey::namespaced("argoproj.io/v1alpha1", "Rollout", &key.namespace, &key.name);
     cx.metrics.event(key, EventKind::Normal, reason);
     let occurrence = Occurrence {
-        object: Arc::new(subject(&rollout, uid)),
+        object: Arc::new(subject(rollout, uid)),
         kind: EventKind::Normal,
         reason,
-        message,
+        message: message.into(),
     };
     cx.events.publish(occurrence).await;
 }

@@ -1,8 +1,7 @@
 //! The end of series: those of an object end a while after it.
 
 use super::families::Metrics;
-use super::series::Name;
-use crate::queue::{Key, Kind};
+use crate::queue::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,7 +41,7 @@ impl Metrics {
     pub fn compare(&self, is_there: impl Fn(&Key) -> bool) {
         let now = Instant::now();
         let (there, left): (BTreeSet<Key>, BTreeSet<Key>) =
-            self.keys().into_iter().partition(is_there);
+            self.series.keys().into_iter().partition(is_there);
         let mut gone = self.gone.lock();
         gone.retain(|key, _| !there.contains(key));
         for key in left {
@@ -50,27 +49,6 @@ impl Metrics {
         }
         drop(gone);
         self.sweep();
-    }
-
-    /// The objects that have a series.
-    fn keys(&self) -> BTreeSet<Key> {
-        let of_kind = |kind: Kind, names: Vec<Name>| {
-            let keys = names.into_iter();
-            keys.map(move |(namespace, name)| Key::new(kind, namespace, name))
-        };
-        let passes = self.passes.iter();
-        let passes = passes.flat_map(|(kind, (took, _))| of_kind(*kind, took.names()));
-        let of_rollouts = [
-            self.events.names(),
-            self.duration.names(),
-            self.deployments.names(),
-        ];
-        let of_rollouts = of_rollouts.concat();
-        let of_applications = [self.sync_total.names(), self.sync_failures.names()].concat();
-        passes
-            .chain(of_kind(Kind::Rollout, of_rollouts))
-            .chain(of_kind(Kind::Application, of_applications))
-            .collect()
     }
 
     pub(super) fn sweep(&self) {
@@ -86,30 +64,7 @@ impl Metrics {
         });
         drop(gone);
         for key in &over {
-            self.forget(key);
-        }
-    }
-
-    fn forget(&self, key: &Key) {
-        let name: Name = (key.namespace.clone(), key.name.clone());
-        if let Some((passes, failures)) = self.passes.get(&key.kind) {
-            passes.forget(&name);
-            failures.forget(&name);
-        }
-        match key.kind {
-            Kind::Rollout => {
-                self.events.forget(&name);
-                self.duration.forget(&name);
-                self.progression.forget(&name);
-                self.manual_pause.forget(&name);
-                self.deployments.forget(&name);
-            }
-            Kind::Application => {
-                self.sync_total.forget(&name);
-                self.sync_duration.forget(&name);
-                self.sync_failures.forget(&name);
-            }
-            Kind::AnalysisRun | Kind::Experiment | Kind::Service => {}
+            self.series.forget(key);
         }
     }
 }
@@ -118,6 +73,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::monitor::Subject;
+    use crate::queue::Kind;
     use plan::{EventKind, Release};
     use serde_json::Value;
 

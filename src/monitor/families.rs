@@ -1,42 +1,117 @@
 //! What has happened: counters and histograms.
 
 use super::ended::Gone;
+use super::family::Family;
+use super::page::Page;
 use super::queue::QueueMetrics;
-use super::series::{Requests, Series, counter_vec, histogram_vec};
+use super::series::{Requests, Series, histogram_vec};
 use crate::queue::{Key, Kind};
 use plan::{EventKind, Release};
 use prometheus::core::Collector;
-use prometheus::{Encoder, HistogramVec, IntCounterVec, Registry, TextEncoder};
+use prometheus::{HistogramVec, Registry, TextEncoder};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-type Counters = Series<IntCounterVec>;
-type Histograms = Series<HistogramVec>;
-
+/// Bounds of passes, in seconds.
 const RECONCILE: &[f64] = &[0.01, 0.15, 0.25, 0.5, 1.0];
-const TOTAL: &[f64] = &[
-    30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0,
+
+static ROLLOUT_PASSES: Family = Family::histogram(
+    "rollout_reconcile",
+    "How long passes over Rollouts took, in seconds.",
+    RECONCILE,
+);
+static ROLLOUT_FAILURES: Family = Family::counter(
+    "rollout_reconcile_error",
+    "Passes over Rollouts that failed.",
+);
+static RUN_PASSES: Family = Family::histogram(
+    "analysis_run_reconcile",
+    "How long passes over AnalysisRuns took, in seconds.",
+    RECONCILE,
+);
+static RUN_FAILURES: Family = Family::counter(
+    "analysis_run_reconcile_error",
+    "Passes over AnalysisRuns that failed.",
+);
+static EXPERIMENT_PASSES: Family = Family::histogram(
+    "experiment_reconcile",
+    "How long passes over Experiments took, in seconds.",
+    RECONCILE,
+);
+static EXPERIMENT_FAILURES: Family = Family::counter(
+    "experiment_reconcile_error",
+    "Passes over Experiments that failed.",
+);
+static EVENTS: Family = Family::counter("rollout_events_total", "Events of Rollouts.");
+static DURATION: Family = Family::histogram(
+    "rollout_duration_seconds",
+    "How long updates took from beginning to end.",
+    &[
+        30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0,
+    ],
+);
+static PROGRESSION: Family = Family::histogram(
+    "rollout_progression_duration_seconds",
+    "How long updates took, without the time that they waited for somebody.",
+    &[30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0],
+);
+static MANUAL_PAUSE: Family = Family::histogram(
+    "rollout_manual_pause_duration_seconds",
+    "How long updates waited for somebody.",
+    &[
+        0.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0,
+    ],
+);
+static DEPLOYMENTS: Family = Family::counter(
+    "weir_deployments_total",
+    "Updates of Rollouts that have ended, by the Application they belong to.",
+);
+static SYNC_TOTAL: Family =
+    Family::counter("argocd_app_sync_total", "Sync operations that have ended.");
+static SYNC_DURATION: Family = Family::histogram(
+    "weir_app_sync_duration_seconds",
+    "How long sync operations took from beginning to end.",
+    &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0],
+);
+static SYNC_FAILURES: Family = Family::counter(
+    "weir_app_sync_failures_total",
+    "Attempts to sync that failed: while applying, or because the source could not be loaded.",
+);
+
+/// Those with series of objects, as they are on the page.
+static OF_OBJECTS: [&Family; 14] = [
+    &RUN_PASSES,
+    &RUN_FAILURES,
+    &SYNC_TOTAL,
+    &EXPERIMENT_PASSES,
+    &EXPERIMENT_FAILURES,
+    &DURATION,
+    &EVENTS,
+    &MANUAL_PAUSE,
+    &PROGRESSION,
+    &ROLLOUT_PASSES,
+    &ROLLOUT_FAILURES,
+    &SYNC_DURATION,
+    &SYNC_FAILURES,
+    &DEPLOYMENTS,
 ];
-const PROGRESSION: &[f64] = &[30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0];
-const MANUAL_PAUSE: &[f64] = &[
-    0.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0,
-];
-const SYNC: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+
+/// How long passes took, and how many failed, of kinds for which that is told of each object.
+fn passes(kind: Kind) -> Option<(&'static Family, &'static Family)> {
+    match kind {
+        Kind::Rollout => Some((&ROLLOUT_PASSES, &ROLLOUT_FAILURES)),
+        Kind::AnalysisRun => Some((&RUN_PASSES, &RUN_FAILURES)),
+        Kind::Experiment => Some((&EXPERIMENT_PASSES, &EXPERIMENT_FAILURES)),
+        Kind::Service | Kind::Application => None,
+    }
+}
 
 /// See the module's documentation.
 pub struct Metrics {
+    pub(super) series: Series,
+    /// Of the families of the metrics library, which have few series.
     registry: Registry,
-    pub(super) passes: BTreeMap<Kind, (Histograms, Counters)>,
     app_reconcile: HistogramVec,
-    pub(super) events: Counters,
-    pub(super) duration: Histograms,
-    pub(super) progression: Histograms,
-    pub(super) manual_pause: Histograms,
-    pub(super) deployments: Counters,
-    pub(super) sync_total: Counters,
-    pub(super) sync_duration: Histograms,
-    pub(super) sync_failures: Counters,
     requests: Requests,
     pub(crate) queue: QueueMetrics,
     pub(super) gone: Gone,
@@ -59,65 +134,13 @@ pub struct Subject<'a> {
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
+            series: Series::default(),
             registry: Registry::new(),
-            passes: passes(),
             app_reconcile: histogram_vec(
                 "argocd_app_reconcile",
                 "How long passes over Applications took, in seconds.",
                 &["namespace", "dest_server"],
                 &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0],
-            ),
-            events: counters(
-                "rollout_events_total",
-                "Events of Rollouts.",
-                &["namespace", "name", "type", "reason"],
-            ),
-            duration: histograms(
-                "rollout_duration_seconds",
-                "How long updates took from beginning to end.",
-                &["namespace", "name", "status"],
-                TOTAL,
-            ),
-            progression: histograms(
-                "rollout_progression_duration_seconds",
-                "How long updates took, without the time that they waited for somebody.",
-                &["namespace", "name", "status"],
-                PROGRESSION,
-            ),
-            manual_pause: histograms(
-                "rollout_manual_pause_duration_seconds",
-                "How long updates waited for somebody.",
-                &["namespace", "name", "status"],
-                MANUAL_PAUSE,
-            ),
-            deployments: counters(
-                "weir_deployments_total",
-                "Updates of Rollouts that have ended, by the Application they belong to.",
-                &["namespace", "name", "app", "result"],
-            ),
-            sync_total: counters(
-                "argocd_app_sync_total",
-                "Sync operations that have ended.",
-                &[
-                    "namespace",
-                    "name",
-                    "project",
-                    "dest_server",
-                    "phase",
-                    "dry_run",
-                ],
-            ),
-            sync_duration: histograms(
-                "weir_app_sync_duration_seconds",
-                "How long sync operations took from beginning to end.",
-                &["namespace", "name", "phase"],
-                SYNC,
-            ),
-            sync_failures: counters(
-                "weir_app_sync_failures_total",
-                "Attempts to sync that failed: while applying, or because the source could not be \
-                 loaded.",
-                &["namespace", "name", "reason"],
             ),
             requests: Requests::default(),
             queue: QueueMetrics::default(),
@@ -131,21 +154,10 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&self) {
         let mut all: Vec<Box<dyn Collector>> = vec![
-            self.events.collector(),
-            self.duration.collector(),
-            self.progression.collector(),
-            self.manual_pause.collector(),
-            self.deployments.collector(),
-            self.sync_total.collector(),
-            self.sync_duration.collector(),
-            self.sync_failures.collector(),
             Box::new(self.app_reconcile.clone()),
             self.requests.collector(),
         ];
         all.extend(self.queue.collectors());
-        for (took, failed) in self.passes.values() {
-            all.extend([took.collector(), failed.collector()]);
-        }
         for collector in all {
             self.registry
                 .register(collector)
@@ -162,10 +174,10 @@ impl Metrics {
                 .with_label_values(&labels)
                 .observe(seconds);
         }
-        if let Some((passes, failures)) = self.passes.get(&key.kind) {
-            passes.of(&key.namespace, &key.name, &[]).observe(seconds);
+        if let Some((passes, failures)) = passes(key.kind) {
+            self.series.observe(passes, key, &[], seconds);
             if failed {
-                failures.of(&key.namespace, &key.name, &[]).inc();
+                self.series.count(failures, key, &[]);
             }
         }
     }
@@ -173,16 +185,14 @@ impl Metrics {
     /// An event was written, or would have been.
     pub fn event(&self, key: &Key, kind: EventKind, reason: &str) {
         if key.kind == Kind::Rollout {
-            self.events
-                .of(&key.namespace, &key.name, &[kind.as_str(), reason])
-                .inc();
+            let labels = [("reason", reason), ("type", kind.as_str())];
+            self.series.count(&EVENTS, key, &labels);
         }
     }
 
     /// Something may be told, now that the status which records it is stored.
     pub fn release(&self, subject: Subject<'_>, release: &Release) {
         let key = subject.key;
-        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
         match release {
             Release::Event { kind, reason, .. } => self.event(key, *kind, reason),
             Release::EventOn {
@@ -202,14 +212,15 @@ impl Metrics {
                 progression_s,
                 manual_pause_s,
             } => {
-                let observe = |series: &Histograms, value: f64| {
-                    series.of(namespace, name, &[status]).observe(value);
-                };
-                observe(&self.duration, *total_s);
-                observe(&self.progression, *progression_s);
-                observe(&self.manual_pause, *manual_pause_s);
+                let labels = [("status", status.as_str())];
+                self.series.observe(&DURATION, key, &labels, *total_s);
+                self.series
+                    .observe(&PROGRESSION, key, &labels, *progression_s);
+                self.series
+                    .observe(&MANUAL_PAUSE, key, &labels, *manual_pause_s);
                 let app = application_of(subject.object);
-                self.deployments.of(namespace, name, &[app, status]).inc();
+                let labels = [("app", app), ("result", status.as_str())];
+                self.series.count(&DEPLOYMENTS, key, &labels);
             }
             Release::Synced {
                 phase,
@@ -218,18 +229,19 @@ impl Metrics {
             } => {
                 let text = |pointer: &str| text(subject.object, pointer);
                 let labels = [
-                    text("/spec/project"),
-                    text("/spec/destination/server"),
-                    phase.as_str(),
-                    if *dry_run { "true" } else { "false" },
+                    ("dest_server", text("/spec/destination/server")),
+                    ("dry_run", if *dry_run { "true" } else { "false" }),
+                    ("phase", phase.as_str()),
+                    ("project", text("/spec/project")),
                 ];
-                self.sync_total.of(namespace, name, &labels).inc();
-                self.sync_duration
-                    .of(namespace, name, &[phase])
-                    .observe(*duration_s);
+                self.series.count(&SYNC_TOTAL, key, &labels);
+                let labels = [("phase", phase.as_str())];
+                self.series
+                    .observe(&SYNC_DURATION, key, &labels, *duration_s);
             }
             Release::SyncFailed { reason } => {
-                self.sync_failures.of(namespace, name, &[reason]).inc();
+                self.series
+                    .count(&SYNC_FAILURES, key, &[("reason", *reason)]);
             }
         }
     }
@@ -239,56 +251,28 @@ impl Metrics {
         self.requests.count(namespace, [kind, verb, status]);
     }
 
-    /// All families that have a series, as text.
-    pub(super) fn text(&self) -> String {
+    /// Writes all families that have a series.
+    pub(super) fn write(&self, page: &mut Page) {
         self.sweep();
         self.requests.sweep();
-        let mut text = Vec::new();
+        for family in OF_OBJECTS {
+            self.series.write(page, family);
+        }
+        let mut text = String::new();
         let families = self.registry.gather();
-        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
             tracing::error!(%error, "metrics can't be written");
         }
-        String::from_utf8(text).unwrap_or_default()
+        page.append(&text);
     }
-}
 
-/// Kinds whose passes are told of, and by which name.
-fn passes() -> BTreeMap<Kind, (Histograms, Counters)> {
-    let families = |took: &str, failed: &str, what: &str| {
-        let labels = &["namespace", "name"];
-        (
-            histograms(
-                took,
-                &format!("How long passes over {what} took, in seconds."),
-                labels,
-                RECONCILE,
-            ),
-            counters(failed, &format!("Passes over {what} that failed."), labels),
-        )
-    };
-    [
-        (
-            Kind::Rollout,
-            families("rollout_reconcile", "rollout_reconcile_error", "Rollouts"),
-        ),
-        (
-            Kind::AnalysisRun,
-            families(
-                "analysis_run_reconcile",
-                "analysis_run_reconcile_error",
-                "AnalysisRuns",
-            ),
-        ),
-        (
-            Kind::Experiment,
-            families(
-                "experiment_reconcile",
-                "experiment_reconcile_error",
-                "Experiments",
-            ),
-        ),
-    ]
-    .into()
+    /// The same by itself.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> String {
+        let mut page = Page::default();
+        self.write(&mut page);
+        page.into_text()
+    }
 }
 
 /// The Application that an object is tracked by (gitops.md §5).
@@ -304,14 +288,6 @@ fn application_of(object: &Value) -> &str {
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     let text = object.pointer(pointer).and_then(Value::as_str);
     text.unwrap_or_default()
-}
-
-fn counters(name: &str, help: &str, labels: &[&str]) -> Counters {
-    Series::new(counter_vec(name, help, labels))
-}
-
-fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Histograms {
-    Series::new(histogram_vec(name, help, labels, buckets))
 }
 
 #[cfg(test)]
@@ -351,6 +327,51 @@ mod tests {
             r#"rollout_progression_duration_seconds_sum{name="app",namespace="ns",status="Promoted"} 40"#,
             r#"rollout_manual_pause_duration_seconds_bucket{name="app",namespace="ns",status="Promoted",le="60"} 1"#,
             r#"weir_deployments_total{app="shop",name="app",namespace="ns",result="Promoted"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_family_is_on_the_page_once_it_has_a_series() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.text(), "");
+        let rollout = key();
+        for kind in [Kind::Rollout, Kind::AnalysisRun, Kind::Experiment] {
+            let key = Key::new(kind, "ns", "app");
+            metrics.pass(&key, Duration::from_millis(200), true, "");
+        }
+        metrics.event(&rollout, EventKind::Normal, "RolloutUpdated");
+        let subject = Subject {
+            key: &rollout,
+            object: &Value::Null,
+        };
+        metrics.release(subject, &completed());
+        let app = Key::new(Kind::Application, "argocd", "shop");
+        let spec = json!({"project": "default", "destination": {"server": "https://k"}});
+        let object = json!({"spec": spec});
+        let subject = Subject {
+            key: &app,
+            object: &object,
+        };
+        let synced = Release::Synced {
+            phase: "Succeeded".to_owned(),
+            duration_s: 4.5,
+            dry_run: false,
+        };
+        metrics.release(subject, &synced);
+        metrics.release(subject, &Release::SyncFailed { reason: "source" });
+        let text = metrics.text();
+        let families = text.lines().filter(|line| line.starts_with("# TYPE "));
+        assert_eq!(families.count(), 14, "{text}");
+        for line in [
+            r#"rollout_reconcile_bucket{name="app",namespace="ns",le="0.25"} 1"#,
+            r#"analysis_run_reconcile_sum{name="app",namespace="ns"} 0.2"#,
+            r#"experiment_reconcile_error{name="app",namespace="ns"} 1"#,
+            r#"rollout_events_total{name="app",namespace="ns",reason="RolloutUpdated",type="Normal"} 1"#,
+            r#"argocd_app_sync_total{dest_server="https://k",dry_run="false",name="shop",namespace="argocd",phase="Succeeded",project="default"} 1"#,
+            r#"weir_app_sync_duration_seconds_bucket{name="shop",namespace="argocd",phase="Succeeded",le="5"} 1"#,
+            r#"weir_app_sync_failures_total{name="shop",namespace="argocd",reason="source"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

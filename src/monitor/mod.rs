@@ -9,6 +9,7 @@
 mod analyses;
 mod ended;
 mod families;
+mod family;
 mod health;
 pub mod objects;
 mod page;

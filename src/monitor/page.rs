@@ -19,6 +19,11 @@ impl Page {
         self.family(name, help, "counter")
     }
 
+    /// Begins a family of histograms.
+    pub fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
+        self.family(name, help, "histogram")
+    }
+
     fn family(&mut self, name: &'static str, help: &str, kind: &str) -> Family<'_> {
         // Writing to a String can't fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -51,16 +56,37 @@ impl Family<'_> {
         self.text.push_str(self.name);
         for (number, (label, text)) in labels.iter().enumerate() {
             self.text.push(if number == 0 { '{' } else { ',' });
-            self.text.push_str(label);
-            self.text.push_str("=\"");
-            escape(text, self.text);
-            self.text.push('"');
+            push_label(self.text, label, text);
         }
         if !labels.is_empty() {
             self.text.push('}');
         }
         let _ = writeln!(self.text, " {value}");
     }
+
+    /// Writes one sample. `part` follows the family's name: a histogram has several samples.
+    /// `labels` are as [`push_label`] writes them, with commas between.
+    pub(super) fn part(&mut self, part: &str, labels: &str, value: impl Display) {
+        let name = self.name;
+        let _ = writeln!(self.text, "{name}{part}{{{labels}}} {value}");
+    }
+
+    /// Writes how many values of a histogram were at most `bound`.
+    pub(super) fn bucket(&mut self, labels: &str, bound: &str, count: u64) {
+        let name = self.name;
+        let _ = writeln!(
+            self.text,
+            "{name}_bucket{{{labels},le=\"{bound}\"}} {count}"
+        );
+    }
+}
+
+/// Writes a label and its value.
+pub(super) fn push_label(to: &mut String, label: &str, value: &str) {
+    to.push_str(label);
+    to.push_str("=\"");
+    escape(value, to);
+    to.push('"');
 }
 
 fn escape(from: &str, to: &mut String) {

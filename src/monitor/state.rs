@@ -64,7 +64,7 @@ impl Monitor {
             self.metrics.compare(|key| watched.caches.holds(key));
         }
         let mut page = Page::default();
-        page.append(&self.metrics.text());
+        self.metrics.write(&mut page);
         build(&mut page);
         if let Some(watched) = self.watched.get() {
             page.gauge(
