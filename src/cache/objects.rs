@@ -38,15 +38,57 @@ impl Facts {
 
 #[derive(Debug)]
 enum Form<K> {
-    Value(Arc<K>),
+    Value {
+        object: Arc<K>,
+        /// What it was unpacked from: it need not be packed again. Text takes little room beside a
+        /// value, and most values come out of it.
+        packed: Option<Arc<str>>,
+    },
     Text(Arc<str>),
+}
+
+impl<K> Form<K> {
+    /// A value that is not packed anywhere.
+    const fn new(object: Arc<K>) -> Self {
+        Self::Value {
+            object,
+            packed: None,
+        }
+    }
+
+    /// The value of a text takes its place.
+    fn unpack(&mut self, object: Arc<K>) {
+        if let Self::Text(text) = self {
+            let packed = Some(text.clone());
+            *self = Self::Value { object, packed };
+        }
+    }
+
+    /// The text of a value takes its place.
+    fn pack(&mut self, codec: Codec<K>) {
+        let Self::Value { object, packed } = self else {
+            return;
+        };
+        let text = match packed.take() {
+            Some(text) => Ok(text),
+            None => (codec.pack)(object).map(Arc::from),
+        };
+        match text {
+            Ok(text) => *self = Self::Text(text),
+            // It takes more room, and is as good.
+            Err(error) => tracing::debug!(%error, "an object of a cache can't be packed"),
+        }
+    }
 }
 
 // Derived, it would want `K` to be cloned.
 impl<K> Clone for Form<K> {
     fn clone(&self) -> Self {
         match self {
-            Self::Value(object) => Self::Value(object.clone()),
+            Self::Value { object, packed } => Self::Value {
+                object: object.clone(),
+                packed: packed.clone(),
+            },
             Self::Text(text) => Self::Text(text.clone()),
         }
     }
@@ -88,7 +130,7 @@ impl<K> Sealed<K> {
     /// Whether one of these words is in the text; true for a value, which can be looked at as well.
     pub(super) fn may_have(&self, words: &BTreeSet<String>) -> bool {
         match &self.form {
-            Form::Value(_) => true,
+            Form::Value { .. } => true,
             Form::Text(text) => words.iter().any(|word| text.contains(word.as_str())),
         }
     }
@@ -96,7 +138,7 @@ impl<K> Sealed<K> {
     /// The value; `None` only if what was packed can't be unpacked, which is said.
     pub(super) fn open(self) -> Option<Arc<K>> {
         let text = match self.form {
-            Form::Value(object) => return Some(object),
+            Form::Value { object, .. } => return Some(object),
             Form::Text(text) => text,
         };
         unpacked::<K, K>((self.codec?.unpack)(&text)).map(Arc::new)
@@ -109,7 +151,7 @@ impl<K> Sealed<K> {
         read: fn(&str) -> serde_json::Result<P>,
     ) -> Option<P> {
         match &self.form {
-            Form::Value(object) => Some(of(object)),
+            Form::Value { object, .. } => Some(of(object)),
             Form::Text(text) => unpacked::<K, P>(read(text)),
         }
     }
@@ -199,16 +241,17 @@ impl<K> Objects<K> {
     /// The value of an object, which stays one for a while.
     pub(super) fn get(&mut self, name: &Name) -> Option<Arc<K>> {
         let slot = self.slots.get(name)?;
-        if let Form::Value(object) = &slot.form {
+        if let Form::Value { object, .. } = &slot.form {
             let object = object.clone();
             if let Some(packing) = &mut self.packing {
                 packing.recent.promote(name);
             }
             return Some(object);
         }
-        let object = self.sealed(slot.form.clone()).open()?;
+        let form = slot.form.clone();
+        let object = self.sealed(form).open()?;
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.form = Form::Value(object.clone());
+            slot.form.unpack(object.clone());
         }
         self.used(name);
         Some(object)
@@ -221,7 +264,7 @@ impl<K> Objects<K> {
     {
         let slot = Slot {
             facts: Facts::of(object.as_ref()),
-            form: Form::Value(object),
+            form: Form::new(object),
         };
         self.used(&name);
         let old = self.slots.insert(name, slot)?;
@@ -246,7 +289,7 @@ impl<K> Objects<K> {
         };
         change(Arc::make_mut(&mut object));
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.form = Form::Value(object);
+            slot.form = Form::new(object);
         }
     }
 
@@ -264,13 +307,7 @@ impl<K> Objects<K> {
         let Some(slot) = self.slots.get_mut(&gone) else {
             return;
         };
-        if let Form::Value(object) = &slot.form {
-            match (packing.codec.pack)(object) {
-                Ok(text) => slot.form = Form::Text(text.into()),
-                // It takes more room, and is as good.
-                Err(error) => tracing::debug!(%error, "an object of a cache can't be packed"),
-            }
-        }
+        slot.form.pack(packing.codec);
     }
 }
 
@@ -321,6 +358,35 @@ mod tests {
         objects.remove(&name("c"));
         objects.insert(name("d"), object(5));
         assert_eq!(packed(&objects), ["b"], "there is room for another value");
+    }
+
+    fn text(objects: &Objects<ConfigMap>, of: &str) -> Option<Arc<str>> {
+        match &objects.slots.get(&name(of))?.form {
+            Form::Value { .. } => None,
+            Form::Text(text) => Some(text.clone()),
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_text_is_the_same_text_again_unless_it_has_changed() {
+        let mut objects = three();
+        let before = text(&objects, "a").unwrap();
+        objects.get(&name("a"));
+        assert_eq!(text(&objects, "a"), None);
+        objects.get(&name("b"));
+        objects.get(&name("c"));
+        let again = text(&objects, "a").unwrap();
+        assert!(Arc::ptr_eq(&again, &before), "packed once");
+        objects.change(&name("a"), |object| object.immutable = Some(true));
+        objects.get(&name("b"));
+        objects.get(&name("c"));
+        let changed = text(&objects, "a").unwrap();
+        assert!(changed.contains("\"immutable\":true"), "{changed}");
+        objects.insert(name("a"), object(9));
+        objects.get(&name("b"));
+        objects.get(&name("c"));
+        let new = text(&objects, "a").unwrap();
+        assert!(new.contains("\"resourceVersion\":\"9\""), "{new}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// So many objects of a kind are kept as values: more than are worked on at any one time.
-const VALUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+const VALUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// Of so many at once each becomes a value. More would drive out what others work on, and be driven
 /// out themselves before anybody asks for them again.
