@@ -28,12 +28,13 @@ use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// So many objects of a kind are kept as values: more than are worked on at any one time.
+/// So many objects of a kind are kept as values: about as many as the workers have to do with at
+/// any one time.
 const VALUES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// Of so many at once each becomes a value. More would drive out what others work on, and be driven
 /// out themselves before anybody asks for them again.
-const KEPT_AT_ONCE: usize = 64;
+const KEPT_AT_ONCE: usize = 16;
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Name = (String, String);

@@ -26,29 +26,37 @@ impl Family {
         Self { name, help, bounds }
     }
 
-    /// Writes it with these series, if there are any.
-    pub(super) fn write<'s>(
-        &self,
-        page: &mut Page,
-        series: impl Iterator<Item = (&'s Key, &'s One)>,
-    ) {
-        let mut series = series.peekable();
-        if series.peek().is_none() {
-            return;
-        }
-        let mut open = if self.bounds.is_empty() {
+    /// Begins it on the page.
+    pub(super) fn open<'p>(&self, page: &'p mut Page) -> Open<'p> {
+        let text = if self.bounds.is_empty() {
             page.counter(self.name, self.help)
         } else {
             page.histogram(self.name, self.help)
         };
         let bounds = self.bounds.iter().map(ToString::to_string);
-        let bounds: Vec<String> = bounds.chain(["+Inf".to_owned()]).collect();
-        let mut labels = String::new();
-        for (key, one) in series {
-            labels.clear();
-            one.labels.write(key, &mut labels);
-            one.write(&mut open, &labels, &bounds);
+        Open {
+            text,
+            bounds: bounds.chain(["+Inf".to_owned()]).collect(),
+            labels: String::new(),
         }
+    }
+}
+
+/// A family that is being written.
+pub(super) struct Open<'p> {
+    text: page::Family<'p>,
+    /// As text, with the one that is none.
+    bounds: Vec<String>,
+    /// Those of the series that is being written: room for the next one's.
+    labels: String,
+}
+
+impl Open<'_> {
+    /// Writes a series of an object.
+    pub(super) fn write(&mut self, key: &Key, one: &One) {
+        self.labels.clear();
+        one.labels.write(key, &mut self.labels);
+        one.write(&mut self.text, &self.labels, &self.bounds);
     }
 }
 

@@ -11,9 +11,13 @@ use crate::queue::Key;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The series of so many objects are written at once.
+const AT_ONCE: usize = 256;
 
 /// What has happened to each object.
 #[derive(Default)]
@@ -27,6 +31,11 @@ struct Store {
 }
 
 impl Store {
+    fn has(&self, family: &'static Family) -> bool {
+        let mut all = self.objects.values().flatten();
+        all.any(|one| one.is_of(family))
+    }
+
     /// The same labels, as others have them too.
     fn share(&mut self, labels: Labels) -> Arc<Labels> {
         if let Some(shared) = self.labels.get(&labels) {
@@ -88,15 +97,29 @@ impl Series {
         }
     }
 
-    /// Writes a family, if it has a series. Passes that end meanwhile wait: it is done family by
-    /// family.
+    /// Writes a family, if it has a series. Passes that end meanwhile wait, so that it is done a few
+    /// objects at a time.
     pub(super) fn write(&self, page: &mut Page, family: &'static Family) {
-        let store = self.lock();
-        let series = store.objects.iter().flat_map(|(key, all)| {
-            let of_family = all.iter().filter(move |one| one.is_of(family));
-            of_family.map(move |one| (key, one))
-        });
-        family.write(page, series);
+        if !self.lock().has(family) {
+            return;
+        }
+        let mut open = family.open(page);
+        let mut rest = Bound::Unbounded;
+        loop {
+            let store = self.lock();
+            let mut last = None;
+            let some = store.objects.range((rest, Bound::Unbounded));
+            for (key, all) in some.take(AT_ONCE) {
+                last = Some(key);
+                for one in all.iter().filter(|one| one.is_of(family)) {
+                    open.write(key, one);
+                }
+            }
+            let Some(last) = last else {
+                return;
+            };
+            rest = Bound::Excluded(last.clone());
+        }
     }
 }
 
@@ -275,6 +298,23 @@ weir_test_seconds_sum{name="b",namespace="ns"} 0
 weir_test_seconds_count{name="b",namespace="ns"} 1
 "#;
         assert_eq!(text(&series), format!("{histograms}{only_counters}"));
+    }
+
+    #[test]
+    fn all_of_many_objects_are_written_once() {
+        let series = Series::default();
+        let many = 2 * AT_ONCE + 1;
+        for number in 0..many {
+            series.count(&TOTAL, &key(&format!("app-{number}")), &[]);
+        }
+        let text = text(&series);
+        let samples: BTreeSet<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples.len(), many);
+        assert_eq!(
+            text.lines().count(),
+            many + 2,
+            "a name, a type, and the samples"
+        );
     }
 
     #[test]

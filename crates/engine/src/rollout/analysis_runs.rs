@@ -438,12 +438,17 @@ impl Context<'_> {
     }
 
     /// Whether a run of that role counts although no status names it: it has begun when the pods
-    /// were there, and is heard whatever has become of them since.
+    /// were there, and is heard whatever has become of them since. One from before a retry, which a
+    /// cache that is behind may show as going on, waits for the pods: it is ended meanwhile.
     fn is_begun(&self, role: Role) -> bool {
-        self.promotion_analysis(role).is_some_and(|analysis| {
-            let request = self.request_run(role, analysis);
-            matches!(request, Ok(RunRequest::Reuse(_)))
-        })
+        let Some(analysis) = self.promotion_analysis(role) else {
+            return false;
+        };
+        let Ok(RunRequest::Reuse(run)) = self.request_run(role, analysis) else {
+            return false;
+        };
+        let created = run.metadata.creation_timestamp.as_ref();
+        created.is_some_and(|created| self.is_untold(created.0))
     }
 
     fn is_pre_promotion_skipped(&self) -> bool {

@@ -115,9 +115,11 @@ impl Context<'_> {
         let what = format!("Failed to create new replica set \"{name}\": ");
         let message = format!("{what}{}", refusal.message);
         let told = conditions::find(&self.status, condition::PROGRESSING).is_some_and(|told| {
-            // Each attempt may fail with other words.
-            let lately = plus_seconds(told.last_update_time.0, REFUSED_RETRY_S) > self.now;
-            told.message == message || (failed && lately && told.message.starts_with(&what))
+            // Each attempt may fail with other words. Where the time of the last progress is kept,
+            // the first words are.
+            let is_alike = failed && told.message.starts_with(&what);
+            let again = plus_seconds(told.last_update_time.0, REFUSED_RETRY_S);
+            told.message == message || (is_alike && (again > self.now || self.has_unheard()))
         });
         if told && failed {
             return false;

@@ -248,6 +248,35 @@ fn a_blue_green_run_of_which_no_status_tells_goes_on_while_a_pod_is_missing() {
     }
 }
 
+/// The retry is stored, and its own run begins when the pods are there. A cache that is behind shows
+/// the one that has failed as if it went on.
+#[test]
+fn a_blue_green_run_from_before_a_retry_is_not_taken_up_while_pods_are_missing() {
+    let mut world = with_smoke(&tested_twice());
+    update(&mut world, 1);
+    world.sleep(5.0);
+    let new = current(&world);
+    let name = format!("app-{new}-2-pre");
+    let going_on = run(&world, &name);
+    outcomes::script(&mut world, &name, "Failed");
+    until(&mut world, "Degraded");
+    world.sleep(60.0);
+    assert_eq!(size(&world, &new), 0);
+    world.dead_images.insert("demo:green".to_owned());
+    user(&mut world, &json!({"status": {"abort": false}}));
+    world.sleep(5.0);
+    assert_eq!(status(&world, "abortedAt"), Value::Null);
+    assert_eq!((size(&world, &new) > 0, world.ready_of(&new)), (true, 0));
+    let key = ObjectKey::namespaced("argoproj.io/v1alpha1", "AnalysisRun", "demo", &name);
+    world.objects.insert(key, going_on);
+    let told = world
+        .plan()
+        .status
+        .blue_green
+        .pre_promotion_analysis_run_status;
+    assert_eq!(told.map(|run| run.name), None);
+}
+
 /// An update at a pause, with all its pods, and the analysis that has begun there: it can't tell.
 fn at_a_loss() -> (World, String) {
     let mut analysis = smoke_test();
