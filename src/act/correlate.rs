@@ -17,9 +17,9 @@
 //! 4,096 that are remembered with a chance of one in 2^52: with a million new ones a day, once in
 //! ten million years. It is counted to that other one if their objects have the same name. If not,
 //! there is no event to count up under this object's name, and the new one is written after all,
-//! as the other one is when it happens next. Who chooses messages on purpose so that they meet wins
-//! no more than that. Sorts of events meet as rarely, and would share a burst: nobody can bring that
-//! about, since an object does not choose its uid.
+//! as the other one is when it happens next. Who chooses messages on purpose so that they meet
+//! wins no more than that. Sorts of events meet as rarely, and would share a burst: nobody can
+//! bring that about, since an object does not choose its uid.
 
 use super::event::Occurrence;
 use lru::LruCache;

@@ -97,8 +97,8 @@ impl Series {
         }
     }
 
-    /// Writes a family, if it has a series. Passes that end meanwhile wait, so that it is done a few
-    /// objects at a time.
+    /// Writes a family, if it has a series. Passes that end meanwhile wait, so that it is done a
+    /// few objects at a time.
     pub(super) fn write(&self, page: &mut Page, family: &'static Family) {
         if !self.lock().has(family) {
             return;

@@ -248,8 +248,8 @@ fn a_blue_green_run_of_which_no_status_tells_goes_on_while_a_pod_is_missing() {
     }
 }
 
-/// The retry is stored, and its own run begins when the pods are there. A cache that is behind shows
-/// the one that has failed as if it went on.
+/// The retry is stored, and its own run begins when the pods are there. A cache that is behind
+/// shows the one that has failed as if it went on.
 #[test]
 fn a_blue_green_run_from_before_a_retry_is_not_taken_up_while_pods_are_missing() {
     let mut world = with_smoke(&tested_twice());

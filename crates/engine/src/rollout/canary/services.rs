@@ -82,8 +82,8 @@ impl Context<'_> {
     }
 
     /// The ReplicaSet that the stable service is to lead to, given how many pods of each `count`.
-    /// In a halt it stays where it is, unless nobody answers there, and so it does while no pods are
-    /// asked for at all: the weight of the step says who it is for when they come back.
+    /// In a halt it stays where it is, unless nobody answers there, and so it does while no pods
+    /// are asked for at all: the weight of the step says who it is for when they come back.
     fn target_of_stable_service(&self, count: fn(&OwnedSet) -> i32) -> Option<usize> {
         let canary = self.canary();
         let service = canary.stable_service.as_deref().unwrap_or_default();
