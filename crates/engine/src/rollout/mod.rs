@@ -7,6 +7,7 @@
 mod amount;
 mod analysis_runs;
 mod anti_affinity;
+mod attempts;
 mod blue_green;
 pub(crate) mod bounds;
 pub mod canary;

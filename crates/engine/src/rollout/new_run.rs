@@ -1,6 +1,8 @@
 //! A new AnalysisRun: its name, labels and spec (rollouts.md §3.24, §4.1).
 
 use super::analysis_runs::{Role, is_completed, phase};
+use super::attempts::Attempts;
+use super::canary::experiment_phase;
 use super::conditions;
 use super::context::Context;
 use crate::analysis::template::{self, TemplateError};
@@ -28,41 +30,21 @@ pub(crate) enum RunRequest {
     },
 }
 
-/// Which attempt at the purpose with that base name has this name, if any.
-fn attempt(base: &str, name: &str) -> Option<u32> {
-    match name.strip_prefix(base)? {
-        "" => Some(0),
-        number => number.strip_prefix('.')?.parse().ok(),
-    }
-}
-
 impl Context<'_> {
-    /// The run that a role needs now: none whose number is before that of the one that the status
-    /// names. A cache that is behind may not show that one, and may show those before it as if they
-    /// went on. The name of one that is not seen is tried first: if it is there, that is refused,
-    /// and it is seen from then on.
+    /// The run that a role needs now: none that comes before the one that the status names.
     pub(super) fn request_run(
         &self,
         role: Role,
         analysis: &RolloutAnalysis,
     ) -> Result<RunRequest, TemplateError> {
         let spec = self.run_spec(analysis)?;
-        let base = self.run_base_name(role);
         let named = self.stored_run_status(role);
-        let named = named.and_then(|named| attempt(&base, &named.name));
-        if let Some(run) = self.reusable_run(role, (&base, named), &spec) {
+        let named = named.map_or("", |named| named.name.as_str());
+        let attempts = Attempts::new(self.run_base_name(role), '.', named);
+        if let Some(run) = self.reusable_run(role, &attempts, &spec) {
             return Ok(RunRequest::Reuse(run));
         }
-        let mut number = u64::from(named.unwrap_or(0));
-        let mut name = if number == 0 {
-            base.clone()
-        } else {
-            format!("{base}.{number}")
-        };
-        while self.run_named(&name).is_some() {
-            number += 1;
-            name = format!("{base}.{number}");
-        }
+        let name = attempts.free_name(|name| self.run_named(name).is_some());
         let object = Box::new(self.run_manifest(role, analysis, &name, spec));
         Ok(RunRequest::Create { name, object })
     }
@@ -72,16 +54,16 @@ impl Context<'_> {
     fn reusable_run(
         &self,
         role: Role,
-        (base, named): (&str, Option<u32>),
+        attempts: &Attempts,
         spec: &AnalysisRunSpec,
     ) -> Option<Arc<AnalysisRun>> {
         let runs = self.snapshot.analysis_runs.iter();
         let numbered = runs.filter_map(|run| {
             let name = run.metadata.name.as_deref()?;
-            Some((attempt(base, name)?, run))
+            Some((attempts.later(name)?, run))
         });
         numbered
-            .filter(|(number, run)| Some(*number) > named && self.is_reusable(role, run, spec))
+            .filter(|(_, run)| self.is_reusable(role, run, spec))
             .min_by_key(|(number, _)| *number)
             .map(|(_, run)| Arc::clone(run))
     }
@@ -150,10 +132,9 @@ impl Context<'_> {
     /// Whether anything of the update under way counts although no status names it.
     pub(super) fn has_unheard(&self) -> bool {
         let runs = self.owned_runs().map(|run| (&run.metadata, phase(run)));
-        let experiments = self.owned_experiments().map(|experiment| {
-            let status = experiment.status.as_ref();
-            (&experiment.metadata, status.and_then(|status| status.phase))
-        });
+        let experiments = self
+            .owned_experiments()
+            .map(|experiment| (&experiment.metadata, experiment_phase(experiment)));
         let mut all = runs.chain(experiments);
         all.any(|(made, phase)| {
             let labels = made.labels.as_ref();

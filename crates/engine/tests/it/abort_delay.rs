@@ -1,12 +1,13 @@
 //! What stays of an update that was given up when `abortScaleDownDelaySeconds` have passed: the
 //! pods for requests that it still gets.
 
-use crate::operations::{blue_green, current, deployed, paused, routed, size, until, update, user};
+use crate::operations::{
+    blue_green, current, deployed, lead, paused, revive, routed, size, until, update, user,
+};
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::turned_weights::{given, leave_ready};
-use crate::world::{NAMESPACE, World};
-use plan::ObjectKey;
+use crate::world::World;
 use serde_json::json;
 
 /// Gives the update up; the delay has begun. The hashes of the stable revision and of the update.
@@ -15,22 +16,6 @@ fn aborted(world: &mut World) -> (String, String) {
     user(world, &json!({"status": {"abort": true}}));
     world.sleep(5.0);
     hashes
-}
-
-/// Somebody points a service at a revision, or at all pods.
-fn point(world: &mut World, service: &str, hash: Option<&str>) {
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, service);
-    let selector = json!({"spec": {"selector": {"rollouts-pod-template-hash": hash}}});
-    world.user_patch(&service, &selector);
-}
-
-/// All pods of a revision answer again.
-fn revive(world: &mut World, hash: &str) {
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(hash)) {
-        world.ready_at.insert(pod, world.now);
-    }
-    world.sleep(5.0);
 }
 
 /// One of five stable pods is lost and somebody turns the route to the service of the update, after
@@ -45,6 +30,7 @@ fn pods_stay_for_a_weight_that_the_stable_ones_cannot_take_yet() {
     world.sleep(60.0);
     assert_eq!((given(&world, "stable"), size(&world, &second)), (20, 1));
     revive(&mut world, &first);
+    world.sleep(5.0);
     assert_eq!((given(&world, "stable"), size(&world, &second)), (0, 0));
 }
 
@@ -53,10 +39,11 @@ fn pods_stay_that_answer_behind_a_stable_service_of_all_pods() {
     let mut world = paused(&routed());
     let (first, second) = aborted(&mut world);
     leave_ready(&mut world, &first, 0);
-    point(&mut world, "stable", None);
+    lead(&mut world, "stable", None);
     world.sleep(60.0);
     assert_eq!((world.selected("stable"), size(&world, &second)), (None, 2));
     revive(&mut world, &first);
+    world.sleep(5.0);
     assert_eq!(
         (world.selected("stable"), size(&world, &second)),
         (Some(first), 0)
@@ -69,12 +56,13 @@ fn pods_stay_that_answer_behind_a_canary_service_of_all_pods() {
     let mut world = paused(&routed());
     let (first, second) = aborted(&mut world);
     leave_ready(&mut world, &first, 0);
-    point(&mut world, "canary", None);
+    lead(&mut world, "canary", None);
     world.turn_route(40);
     world.sleep(60.0);
     let found = (given(&world, "canary"), size(&world, &second));
     assert_eq!((found, world.selected("canary")), ((40, 2), None));
     revive(&mut world, &first);
+    world.sleep(5.0);
     let found = (given(&world, "canary"), size(&world, &second));
     assert_eq!((found, world.selected("canary")), ((0, 0), Some(first)));
 }
@@ -90,11 +78,12 @@ fn pods_stay_that_answer_behind_the_active_service() {
         let (first, second) = aborted(&mut world);
         leave_ready(&mut world, &first, 0);
         let leads_to = is_pointed.then_some(second.as_str());
-        point(&mut world, "active", leads_to);
+        lead(&mut world, "active", leads_to);
         world.sleep(60.0);
         let active = world.selected("active");
         assert_eq!((active.as_deref(), size(&world, &second)), (leads_to, 2));
         revive(&mut world, &first);
+        world.sleep(5.0);
         let active = world.selected("active");
         assert_eq!((active, size(&world, &second)), (Some(first), 0));
     }
@@ -108,7 +97,7 @@ fn pods_that_do_not_answer_go_when_the_delay_has_passed() {
     leave_ready(&mut world, &first, 0);
     world.dead_images.insert("demo:green".to_owned());
     world.kill_pods(&second);
-    point(&mut world, "stable", None);
+    lead(&mut world, "stable", None);
     world.sleep(60.0);
     assert_eq!((world.selected("stable"), size(&world, &second)), (None, 0));
 }

@@ -2,8 +2,8 @@
 
 use crate::adversity::{delete_set, plan_with, written};
 use crate::operations::{
-    blue_green, current, deployed, deployed_with_smoke, paused, routed, size, smoke, status, until,
-    update, user,
+    blue_green, current, deployed, deployed_with_smoke, lead, paused, revive, routed, size, smoke,
+    status, until, update, user,
 };
 use crate::outcomes;
 use crate::swarm::manifests;
@@ -145,10 +145,7 @@ fn a_run_of_which_no_status_tells_is_heard_before_the_promotion() {
     world.user_patch(&key, &json!({"status": {"phase": "Failed"}}));
     let lost = json!({"status": {"canary": {"currentBackgroundAnalysisRunStatus": null}}});
     user(&mut world, &lost);
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(&second)) {
-        world.ready_at.insert(pod, world.now);
-    }
+    revive(&mut world, &second);
     world.settle();
     assert_eq!(status(&world, "phase"), "Degraded");
     assert_eq!(status(&world, "stableRS"), json!(first));
@@ -208,10 +205,7 @@ fn a_blue_green_run_of_which_no_status_tells_is_heard_though_its_pods_are_made_a
     update(&mut world, 1);
     world.sleep(5.0);
     let second = current(&world);
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(&second)) {
-        world.ready_at.insert(pod, world.now);
-    }
+    revive(&mut world, &second);
     world.dead_images.clear();
     world.sleep(5.0);
     let pre = format!("app-{second}-2-pre");
@@ -484,9 +478,7 @@ fn a_pre_promotion_run_ends_when_somebody_switches_by_hand() {
     let new = current(&world);
     let pre = format!("app-{new}-2-pre");
     assert_eq!(run(&world, &pre)["status"]["phase"], "Running");
-    let service = ObjectKey::namespaced("v1", "Service", "demo", "active");
-    let selector = json!({"spec": {"selector": {"rollouts-pod-template-hash": new}}});
-    world.user_patch(&service, &selector);
+    lead(&mut world, "active", Some(&new));
     world.sleep(5.0);
     assert_eq!(run(&world, &pre)["spec"]["terminate"], true);
     let stored = &status(&world, "blueGreen")["prePromotionAnalysisRunStatus"];

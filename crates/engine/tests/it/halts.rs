@@ -3,13 +3,13 @@
 
 use crate::adversity::delete_set;
 use crate::operations::{
-    blue_green, current, deployed, deployed_with_smoke, paused, routed, size, status, until,
+    blue_green, current, deployed, deployed_with_smoke, lead, paused, routed, size, status, until,
     update, user, weight,
 };
 use crate::outcomes::stable;
 use crate::swarm::template;
-use crate::world::{NAMESPACE, World};
-use plan::{Action, ObjectKey};
+use crate::world::World;
+use plan::Action;
 use serde_json::{Value, json};
 
 /// `routed`, with a strategy's fields added or replaced.
@@ -591,9 +591,7 @@ fn in_a_users_pause_a_router_leaves_the_traffic_with_the_last_revision_that_answ
 #[test]
 fn in_a_users_pause_a_service_of_all_pods_leaves_the_last_revision_that_answers_its_own() {
     let (mut world, second, third) = superseded_in_a_pause(&routed());
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "canary");
-    let selector = json!({"rollouts-pod-template-hash": null});
-    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    lead(&mut world, "canary", None);
     let sizes = |world: &World| (size(world, &second), size(world, &third));
     for replicas in [5, 8] {
         user(&mut world, &json!({"spec": {"replicas": replicas}}));
@@ -619,9 +617,7 @@ fn a_held_weight_speaks_of_the_pods_that_there_are() {
     };
     let gone = "there are no stable pods to take what a canary weight of 0 leaves";
     assert_eq!(held_because(&world), [gone]);
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
-    let selector = json!({"rollouts-pod-template-hash": second});
-    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    lead(&mut world, "stable", Some(&second));
     world.sleep(5.0);
     let stood_in = "pods of a superseded revision stand in for the stable ones, until the new ones \
                     can take all of the traffic";

@@ -5,7 +5,10 @@
 //! revision.
 
 use crate::adversity::{delete_set, patched_kinds};
-use crate::operations::{blue_green, current, paused, routed, size, status, update, user, weight};
+use crate::operations::{
+    blue_green, current, lead, let_answer, paused, revive, routed, size, status, update, user,
+    weight,
+};
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::router_changes::drop_router;
@@ -14,13 +17,6 @@ use crate::turned_weights::{given, leave_ready};
 use crate::world::{NAMESPACE, World};
 use plan::ObjectKey;
 use serde_json::{Value, json};
-
-/// Somebody has a service select another hash, or with `None` no hash at all.
-fn lead(world: &mut World, service: &str, hash: Option<&str>) {
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, service);
-    let selector = json!({"rollouts-pod-template-hash": hash});
-    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
-}
 
 /// Somebody leads the canary's service to all pods, and edits the steps: the next pass begins anew,
 /// with a tenth.
@@ -82,14 +78,6 @@ fn a_weight_that_no_status_tells_of_is_on_record_before_the_service_moves() {
         (weight(&world), world.selected("canary")),
         (10, Some(second))
     );
-}
-
-/// All pods of a revision are ready from now on.
-fn revive(world: &mut World, hash: &str) {
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(hash)) {
-        world.ready_at.insert(pod, world.now);
-    }
 }
 
 /// Three of five stable pods answer, and the route that gives the new ones two fifths is edited
@@ -183,14 +171,6 @@ fn to_be_taken_over(strategy: &Value, service: &str) -> (World, String, String) 
     let third = current(&world);
     assert_eq!((size(&world, &third), world.ready_of(&third)), (2, 0));
     (world, second, third)
-}
-
-/// So many pods of a revision answer from now on.
-fn let_answer(world: &mut World, hash: &str, ready: usize) {
-    let pods = world.keys("Pod").into_iter();
-    for pod in pods.filter(|key| key.name.contains(hash)).take(ready) {
-        world.ready_at.insert(pod, world.now);
-    }
 }
 
 /// As soon as the third revision has the pods for all of it.

@@ -1,7 +1,7 @@
 //! What users do, and what happens to the world: each test is one promise.
 
 use crate::swarm::{manifests, template};
-use crate::world::World;
+use crate::world::{NAMESPACE, World};
 use engine::service::{self, ServiceSnapshot};
 use plan::{Action, ObjectKey};
 use serde_json::{Value, json};
@@ -54,6 +54,26 @@ pub(crate) fn status(world: &World, field: &str) -> Value {
 
 pub(crate) fn update(world: &mut World, image: u8) {
     user(world, &json!({"spec": {"template": template(image)}}));
+}
+
+/// Somebody has a service select another hash, or with `None` no hash at all.
+pub(crate) fn lead(world: &mut World, service: &str, hash: Option<&str>) {
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, service);
+    let selector = json!({"rollouts-pod-template-hash": hash});
+    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+}
+
+/// So many pods of a revision answer from now on.
+pub(crate) fn let_answer(world: &mut World, hash: &str, ready: usize) {
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(hash)).take(ready) {
+        world.ready_at.insert(pod, world.now);
+    }
+}
+
+/// All pods of a revision answer from now on.
+pub(crate) fn revive(world: &mut World, hash: &str) {
+    let_answer(world, hash, usize::MAX);
 }
 
 /// Somebody else's ReplicaSet has the name that the next one would get: this one.

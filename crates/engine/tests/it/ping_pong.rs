@@ -1,11 +1,12 @@
 //! Ping-pong: two services that swap roles at each promotion, so that no service changes its pods
 //! while it has traffic. The world's services `canary` and `stable` are ping and pong here.
 
-use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
+use crate::operations::{
+    current, deployed, lead, paused, routed, size, status, until, update, user,
+};
 use crate::third_revision::heal;
 use crate::turned_weights::leave_ready;
-use crate::world::{NAMESPACE, World};
-use plan::ObjectKey;
+use crate::world::World;
 use serde_json::{Value, json};
 
 pub(crate) fn ping_pong() -> Value {
@@ -130,9 +131,7 @@ fn an_abort_of_a_third_revision_leaves_the_second_what_cannot_go_back_yet() {
         let (mut world, first, second) = updated();
         leave_ready(&mut world, &first, 4);
         if is_led_to_all {
-            let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
-            let selector = json!({"rollouts-pod-template-hash": null});
-            world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+            lead(&mut world, "stable", None);
         }
         world.dead_images.insert("demo:red".to_owned());
         update(&mut world, 2);

@@ -3,7 +3,7 @@
 //! router.
 
 use crate::operations::{
-    current, deployed, paused, routed, size, status, until, update, user, weight,
+    current, deployed, lead, paused, routed, size, status, until, update, user, weight,
 };
 use crate::outcomes::stable;
 use crate::swarm::{manifests, template};
@@ -316,9 +316,7 @@ fn superseded_pods_stay_that_answer_behind_the_service_of_a_router_on_its_way_ou
     let mut world = paused(&strategy);
     let (first, second) = (stable(&world), current(&world));
     leave_ready(&mut world, &first, 0);
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "canary");
-    let selector = json!({"rollouts-pod-template-hash": null});
-    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    lead(&mut world, "canary", None);
     world.dead_images.insert("demo:red".to_owned());
     drop_router(&mut world);
     update(&mut world, 2);
@@ -339,9 +337,7 @@ fn a_preview_service_that_leads_to_nobody_waits_for_no_pods() {
     world.dead_images.insert("demo:blue".to_owned());
     world.kill_pods(&only);
     world.sleep(5.0);
-    let service = ObjectKey::namespaced("v1", "Service", "demo", "canary");
-    let nobody = json!({"spec": {"selector": {"rollouts-pod-template-hash": "nobody"}}});
-    world.user_patch(&service, &nobody);
+    lead(&mut world, "canary", Some("nobody"));
     world.turn_route(57);
     world.sleep(5.0);
     assert_eq!(weight(&world), 57);

@@ -2,14 +2,16 @@
 //! the last of those behind one go when it has left them.
 
 use crate::adversity::delete_set;
-use crate::operations::{current, deployed, paused, routed, size, status, until, update, user};
+use crate::operations::{
+    current, deployed, lead, paused, routed, size, status, until, update, user,
+};
 use crate::outcomes::stable;
 use crate::swarm::template;
 use crate::third_revision::heal;
 use crate::turned_weights::leave_ready;
-use crate::world::{NAMESPACE, World};
+use crate::world::World;
 use jiff::SignedDuration;
-use plan::{Action, ObjectKey, PatchKind};
+use plan::{Action, PatchKind};
 use serde_json::{Value, json};
 
 fn basic(steps: &Value) -> Value {
@@ -159,9 +161,7 @@ fn a_stable_service_that_leads_to_nobody_comes_to_the_new_pods_that_answer() {
     let (old, new) = (stable(&world), current(&world));
     leave_ready(&mut world, &old, 0);
     assert_eq!(world.selected("stable").as_ref(), Some(&old));
-    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
-    let selector = json!({"rollouts-pod-template-hash": "nobody"});
-    world.user_patch(&service, &json!({"spec": {"selector": selector}}));
+    lead(&mut world, "stable", Some("nobody"));
     world.sleep(5.0);
     assert_eq!(world.selected("stable"), Some(new));
     heal(&mut world);

@@ -1,7 +1,7 @@
 //! The experiment step: an Experiment with pods of both revisions, which must succeed
 //! (rollouts.md §3.11).
 
-use super::new_experiment::{Request, attempt};
+use super::new_experiment::Request;
 use crate::analysis::terminating;
 use crate::rollout::analysis_runs::is_completed;
 use crate::rollout::context::Context;
@@ -29,7 +29,7 @@ enum Outcome {
     Created { name: String, object: Box<Value> },
 }
 
-pub(super) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
+pub(in crate::rollout) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
     experiment.status.as_ref().and_then(|status| status.phase)
 }
 
@@ -52,7 +52,7 @@ impl Context<'_> {
             return None;
         }
         let stored = &self.stored.canary.current_experiment;
-        attempt(&self.experiment_base_name(), stored)?;
+        self.experiment_attempts().named()?;
         self.owned_experiments()
             .find(|experiment| name(experiment) == stored)
             .cloned()

@@ -21,6 +21,7 @@ mod weight_record;
 mod weights;
 
 pub(crate) use advance::advance;
+pub(in crate::rollout) use experiment::phase as experiment_phase;
 pub(crate) use services::ArmServices;
 pub(crate) use steps::{step_hash, step_text};
 

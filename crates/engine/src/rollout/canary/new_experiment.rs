@@ -2,6 +2,7 @@
 
 use super::experiment::phase;
 use crate::experiment::has_ports;
+use crate::rollout::attempts::Attempts;
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::merge;
 use crate::rollout::template::canonical;
@@ -26,24 +27,17 @@ pub(super) enum Request {
     },
 }
 
-/// Which attempt at the step with that base name has this name, if any.
-pub(super) fn attempt(base: &str, name: &str) -> Option<u32> {
-    match name.strip_prefix(base)? {
-        "" => Some(0),
-        number => number.strip_prefix('-')?.parse().ok(),
-    }
-}
-
 impl Context<'_> {
-    /// `<rollout>-<hash>-<revision>-<step>`.
-    pub(super) fn experiment_base_name(&self) -> String {
-        format!(
+    /// Those at the current step: `<rollout>-<hash>-<revision>-<step>`.
+    pub(super) fn experiment_attempts(&self) -> Attempts {
+        let base = format!(
             "{}-{}-{}-{}",
             self.name(),
             self.current_hash,
             self.revision(),
             self.step_index().unwrap_or(0)
-        )
+        );
+        Attempts::new(base, '-', &self.stored.canary.current_experiment)
     }
 
     /// The Experiment that a step needs now. As with runs, none comes before the one that the
@@ -53,21 +47,11 @@ impl Context<'_> {
         step: &RolloutExperimentStep,
     ) -> Result<Request, String> {
         let spec = self.experiment_spec(step)?;
-        let base = self.experiment_base_name();
-        let named = attempt(&base, &self.stored.canary.current_experiment);
-        if let Some(experiment) = self.reusable_experiment((&base, named), &spec) {
+        let attempts = self.experiment_attempts();
+        if let Some(experiment) = self.reusable_experiment(&attempts, &spec) {
             return Ok(Request::Reuse(experiment));
         }
-        let mut number = u64::from(named.unwrap_or(0));
-        let mut name = if number == 0 {
-            base.clone()
-        } else {
-            format!("{base}-{number}")
-        };
-        while self.is_experiment_name_taken(&name) {
-            number += 1;
-            name = format!("{base}-{number}");
-        }
+        let name = attempts.free_name(|name| self.is_experiment_name_taken(name));
         let object = Box::new(self.experiment_manifest(&name, spec));
         Ok(Request::Create { name, object })
     }
@@ -76,16 +60,15 @@ impl Context<'_> {
     /// before it may have been deleted.
     fn reusable_experiment(
         &self,
-        (base, named): (&str, Option<u32>),
+        attempts: &Attempts,
         spec: &ExperimentSpec,
     ) -> Option<Arc<Experiment>> {
         let experiments = self.snapshot.experiments.iter();
         let numbered = experiments.filter_map(|experiment| {
             let name = experiment.metadata.name.as_deref()?;
-            Some((attempt(base, name)?, experiment))
+            Some((attempts.later(name)?, experiment))
         });
         numbered
-            .filter(|(number, _)| Some(*number) > named)
             .filter(|(_, experiment)| self.is_experiment_reusable(experiment, spec))
             .min_by_key(|(number, _)| *number)
             .map(|(_, experiment)| Arc::clone(experiment))
