@@ -27,6 +27,15 @@ fn write(told: &mut Correlator, occurrence: &Occurrence, now: Instant) -> Option
     Some(event)
 }
 
+/// Says that an object has another size, in an event of its own for each.
+fn sayings() -> impl FnMut(usize, Instant) -> Told {
+    let (mut told, app) = (Correlator::default(), rollout("app"));
+    move |size, now| {
+        let message = format!("from {size} to {}", size + 1);
+        write(&mut told, &scaled(&app, &message), now).unwrap()
+    }
+}
+
 #[test]
 fn an_object_has_a_burst_of_like_events_and_then_one_every_five_minutes() {
     let (mut told, start) = (Correlator::default(), Instant::now());
@@ -107,12 +116,7 @@ fn the_same_event_is_counted_up_and_so_is_one_that_was_dropped() {
 
 #[test]
 fn the_tenth_of_events_that_are_alike_and_all_after_it_are_one() {
-    let (mut told, start) = (Correlator::default(), Instant::now());
-    let app = rollout("app");
-    let mut say = |size: usize, now: Instant| {
-        let message = format!("from {size} to {}", size + 1);
-        write(&mut told, &scaled(&app, &message), now).unwrap()
-    };
+    let (mut say, start) = (sayings(), Instant::now());
     for size in 1..SIMILAR_MAX {
         let event = say(size, start);
         assert!(!event.is_combined && event.before.is_none(), "{event:?}");
@@ -156,12 +160,7 @@ fn an_object_is_not_the_one_that_had_its_name_before_but_is_each_version_of_itse
 
 #[test]
 fn a_combined_event_is_not_the_one_that_says_the_same_by_itself() {
-    let (mut told, start) = (Correlator::default(), Instant::now());
-    let app = rollout("app");
-    let mut say = |size: usize, now: Instant| {
-        let message = format!("from {size} to {}", size + 1);
-        write(&mut told, &scaled(&app, &message), now).unwrap()
-    };
+    let (mut say, start) = (sayings(), Instant::now());
     for size in 1..SIMILAR_MAX {
         say(size, start);
     }
