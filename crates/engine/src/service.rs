@@ -3,7 +3,8 @@
 //! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout
 //! that was deleted, or that no longer names a service: the hash goes from the selector, and the
 //! mark of ownership with it, so that the service selects by its own labels again. The services of
-//! Experiments are theirs.
+//! Experiments are theirs: of these it lets go only where a Rollout had taken one, and the
+//! Experiment leads it back to its pods.
 
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use k8s_openapi::api::core::v1::Service;
@@ -46,7 +47,8 @@ pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
     let mut owners = service.metadata.owner_references.iter().flatten();
     let of_experiment =
         owners.any(|owner| owner.controller == Some(true) && owner.kind == "Experiment");
-    if !has_hash(service) || of_experiment || !snapshot.referenced_by.is_empty() {
+    let is_theirs = of_experiment && owner.is_none();
+    if !has_hash(service) || is_theirs || !snapshot.referenced_by.is_empty() {
         return plan;
     }
     let mut patch = json!({"spec": {"selector": {HASH_LABEL: Value::Null}}});

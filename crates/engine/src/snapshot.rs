@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use crate::rollout::Digest;
-pub use crate::rollout::references::{needs_pods, references, workload_users};
+pub use crate::rollout::references::{named, needs_pods, references, workload_users};
 
 /// The analysis templates that a Rollout can name: those of its namespace and those of the
 /// cluster, by name.

@@ -373,6 +373,13 @@ impl World {
             .min()
     }
 
+    /// Runs are begun and ended by the process that plans the Rollouts.
+    fn step_analyses(&mut self) {
+        let leads = self.controllers.iter().find(|own| own.leads);
+        let ahead_ms = leads.map_or(0, |own| own.skew_ms);
+        self.analyses_next = self.analyses.step(&mut self.shared, ahead_ms);
+    }
+
     /// Everything that is due at this moment.
     fn moment(&mut self) {
         let now = self.shared.now_ms;
@@ -386,12 +393,12 @@ impl World {
             let log = self.shared.ground.changes().len();
             if log != self.seen || self.ground_next.is_some_and(|at| at <= now) {
                 self.ground_next = self.shared.ground.tick(now);
-                self.analyses_next = self.analyses.step(&mut self.shared);
+                self.step_analyses();
                 self.seen = self.shared.ground.changes().len();
                 // What they write is for the next turn.
                 self.experiments_next = experiments::step(&mut self.shared);
             } else if self.analyses_next.is_some_and(|at| at <= now) {
-                self.analyses_next = self.analyses.step(&mut self.shared);
+                self.step_analyses();
             } else if self.experiments_next.is_some_and(|at| at <= now) {
                 self.experiments_next = experiments::step(&mut self.shared);
             }

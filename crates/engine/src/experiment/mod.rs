@@ -9,6 +9,7 @@
 //! - A ReplicaSet name that is taken gets another one (`<experiment>-<template>-<n>`), instead of a
 //!   template that can never start.
 //! - A service with a name of its own is created once, not on every pass.
+//! - A service that somebody leads elsewhere is led back to its pods while they are wanted.
 //! - An experiment that is terminated before its required analyses have ended comes to an end.
 //! - So does one whose required analysis is gone by then; and a run that no status names ends with
 //!   it.

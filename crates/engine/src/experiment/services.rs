@@ -1,11 +1,17 @@
 //! The Service of a template, for as long as the template has pods.
+//!
+//! While they are wanted it leads to them: one that is gone is made anew, and one that somebody has
+//! led elsewhere is led back, unless a Rollout has taken it.
 
 use super::context::Context;
 use super::templates::Template;
-use crate::rollout::replica_set::OwnedSet;
+use crate::rollout::replica_set::{OwnedSet, map_changes};
+use crate::service;
+use api::constants::HASH_LABEL;
 use k8s_openapi::api::core::v1::Service;
-use plan::{Action, Guard, ObjectKey, Propagation};
+use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Context<'_> {
@@ -27,7 +33,15 @@ impl Context<'_> {
         }
         let own = wanted.name.as_deref().filter(|name| !name.is_empty());
         let name = own.unwrap_or_else(|| set.name()).to_owned();
-        match self.ensure_service(template, set, &name) {
+        let done = match self.snapshot.services.get(&name) {
+            Some(live) if self.is_of_template(&live.metadata, &template.spec.name) => {
+                self.lead_back(live, set);
+                Ok(())
+            }
+            Some(_) => Err(format!("Service {name} exists and is not the template's")),
+            None => self.create_service(template, set, &name),
+        };
+        match done {
             Ok(()) => {
                 set.hash()
                     .clone_into(&mut template.status.pod_template_hash);
@@ -42,18 +56,12 @@ impl Context<'_> {
         }
     }
 
-    fn ensure_service(
+    fn create_service(
         &mut self,
         template: &Template<'_>,
         set: &OwnedSet,
         name: &str,
     ) -> Result<(), String> {
-        if let Some(live) = self.snapshot.services.get(name) {
-            if self.is_of_template(&live.metadata, &template.spec.name) {
-                return Ok(());
-            }
-            return Err(format!("Service {name} exists and is not the template's"));
-        }
         if let Some(why) = self.refusal("Service", name) {
             return Err(why);
         }
@@ -69,10 +77,45 @@ impl Context<'_> {
                     "annotations": self.marks(&template.spec.name),
                     "ownerReferences": [self.owner_reference()],
                 },
-                "spec": {"selector": set.live.metadata.labels, "ports": ports},
+                "spec": {"selector": pod_labels(set), "ports": ports},
             })),
         });
         Ok(())
+    }
+
+    /// Has a Service of the template select the pods again, if it leads elsewhere. Where that is
+    /// refused the Experiment goes on, and it is tried again later.
+    fn lead_back(&mut self, live: &Service, set: &OwnedSet) {
+        // A Rollout that has taken it leads it where it wants: the two would write for ever.
+        if service::owner(live).is_some() {
+            return;
+        }
+        let nothing = BTreeMap::new();
+        let spec = live.spec.as_ref();
+        let selector = spec.and_then(|spec| spec.selector.as_ref());
+        let selector = selector.unwrap_or(&nothing);
+        let labels = pod_labels(set).filter(|labels| !leads_to(selector, labels));
+        let Some(changes) = labels.and_then(|labels| map_changes(selector, labels)) else {
+            return;
+        };
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        if self.refusal("Service", name).is_some() {
+            return;
+        }
+        self.decide(
+            "lead-service",
+            format!("{name} does not lead to {}", set.name()),
+        );
+        self.actions.push(Action::Patch {
+            target: ObjectKey::namespaced("v1", "Service", self.namespace(), name),
+            kind: PatchKind::Merge,
+            patch: json!({"spec": {"selector": changes}}),
+            subresource: None,
+            guard: Guard {
+                uid: live.metadata.uid.clone(),
+                resource_version: live.metadata.resource_version.clone(),
+            },
+        });
     }
 
     fn remove_services(&mut self, template: &mut Template<'_>) {
@@ -106,6 +149,19 @@ impl Context<'_> {
         template.status.service_name.clear();
         template.status.pod_template_hash.clear();
     }
+}
+
+/// The labels of the pods that a ReplicaSet makes. It was made with the same, but somebody may have
+/// given it others since, which its pods do not have.
+fn pod_labels(set: &OwnedSet) -> Option<&BTreeMap<String, String>> {
+    let template = set.live.spec.as_ref()?.template.as_ref()?;
+    template.metadata.as_ref()?.labels.as_ref()
+}
+
+/// Whether a selector leads to pods with these labels, and to those of no other hash.
+fn leads_to(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    let mut pairs = selector.iter();
+    selector.contains_key(HASH_LABEL) && pairs.all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Whether a Service could lead to pods of that template.

@@ -2,7 +2,7 @@
 //! (rollouts.md §3.24).
 
 use super::context::Context;
-use super::new_run::RunRequest;
+use super::new_run::{Made, RunRequest};
 use crate::analysis::terminating;
 use api::constants::{
     STEP_INDEX_LABEL, TYPE_BACKGROUND, TYPE_POST_PROMOTION, TYPE_PRE_PROMOTION, TYPE_STEP, reason,
@@ -447,8 +447,7 @@ impl Context<'_> {
         let Ok(RunRequest::Reuse(run)) = self.request_run(role, analysis) else {
             return false;
         };
-        let created = run.metadata.creation_timestamp.as_ref();
-        created.is_some_and(|created| self.is_untold(created.0))
+        self.is_untold(&Made::from(&*run))
     }
 
     fn is_pre_promotion_skipped(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Attempts at one purpose, an analysis or the experiment of a step: the first has the base name, and
-//! each one after it a number as well.
+//! Attempts at one purpose, an analysis or the experiment of a step: the first has the base name,
+//! and each one after it a number as well.
 
 /// See the module's documentation.
 pub(super) struct Attempts {

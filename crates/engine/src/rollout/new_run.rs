@@ -5,13 +5,15 @@ use super::attempts::Attempts;
 use super::canary::experiment_phase;
 use super::conditions;
 use super::context::Context;
+use super::time::plus_seconds;
 use crate::analysis::template::{self, TemplateError};
 use api::constants::{
     AFTER_ABORT_ANNOTATION, HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION, ROLLOUT_TYPE_LABEL,
     STEP_INDEX_LABEL, condition,
 };
 use api::{
-    AnalysisPhase, AnalysisRun, AnalysisRunArgument, AnalysisRunSpec, Argument, RolloutAnalysis,
+    AnalysisPhase, AnalysisRun, AnalysisRunArgument, AnalysisRunSpec, Argument, Experiment,
+    RolloutAnalysis,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +30,49 @@ pub(crate) enum RunRequest {
         name: String,
         object: Box<Value>,
     },
+}
+
+/// A run or an experiment that a pass may have made whose status was lost.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    metadata: &'a ObjectMeta,
+    phase: Option<AnalysisPhase>,
+    /// When it began. A run says so itself, by the clock that the times of the status are of; that
+    /// of its creation is the API server's, and may be behind by more than a run takes to fail.
+    began: Option<Timestamp>,
+}
+
+/// Clocks that are set by others are apart by fewer seconds. What a run says beyond that is of a
+/// controller whose clock was wrong, and may be later than a retry.
+const CLOCKS_APART_S: i64 = 5;
+
+impl<'a> From<&'a AnalysisRun> for Made<'a> {
+    fn from(run: &'a AnalysisRun) -> Self {
+        let status = run.status.as_ref();
+        let started = status.and_then(|status| status.started_at.as_ref());
+        let created = run.metadata.creation_timestamp.as_ref().map(|at| at.0);
+        let began = created.map(|created| {
+            let latest = plus_seconds(created, CLOCKS_APART_S);
+            let started = started.map(|at| at.0).filter(|started| *started <= latest);
+            started.map_or(created, |started| started.max(created))
+        });
+        Self {
+            metadata: &run.metadata,
+            phase: phase(run),
+            began,
+        }
+    }
+}
+
+impl<'a> From<&'a Experiment> for Made<'a> {
+    fn from(experiment: &'a Experiment) -> Self {
+        let created = experiment.metadata.creation_timestamp.as_ref();
+        Self {
+            metadata: &experiment.metadata,
+            phase: experiment_phase(experiment),
+            began: created.map(|at| at.0),
+        }
+    }
 }
 
 impl Context<'_> {
@@ -81,7 +126,7 @@ impl Context<'_> {
         }
         let current = self.current_run(role);
         let current = current.as_ref().map(|current| &current.metadata);
-        self.is_unheard((&run.metadata, phase(run)), current)
+        self.is_unheard(&Made::from(run), current)
     }
 
     /// Whether a run or an experiment counts although no status names it: the pass that made it
@@ -90,58 +135,61 @@ impl Context<'_> {
     /// since that could not tell: those that have ended and are no younger have had their say. As
     /// long as an abort is on record, only what a retry has begun counts, whatever else seems to go
     /// on, and there may have been several retries: what has passed is tested once more.
-    pub(super) fn is_unheard(
-        &self,
-        (made, phase): (&ObjectMeta, Option<AnalysisPhase>),
-        current: Option<&ObjectMeta>,
-    ) -> bool {
-        let has_passed = phase == Some(AnalysisPhase::Successful);
+    pub(super) fn is_unheard(&self, made: &Made<'_>, current: Option<&ObjectMeta>) -> bool {
+        let has_passed = made.phase == Some(AnalysisPhase::Successful);
         if self.stored.aborted_at.is_some() {
-            return !has_passed && self.is_of_retry(made);
+            return !has_passed && self.is_of_retry(made.metadata);
         }
-        if !phase.is_some_and(is_completed) {
+        if !made.phase.is_some_and(is_completed) {
             return true;
         }
-        let created = made.creation_timestamp.as_ref();
+        let created = made.metadata.creation_timestamp.as_ref();
         let told = current.map(|current| current.creation_timestamp.as_ref());
         if told.is_some_and(|told| created <= told) {
             return false;
         }
         let duration = self.stored.duration.as_ref();
-        let began = duration.and_then(|duration| duration.rollout_started_at.as_ref());
-        match (began, created) {
-            (Some(began), Some(created)) if created.0 == began.0 => {
-                has_passed && self.is_untold(created.0)
+        let updated = duration.and_then(|duration| duration.rollout_started_at.as_ref());
+        match (updated, made.began) {
+            (Some(updated), Some(began)) if began == updated.0 => {
+                has_passed && self.is_untold(made)
             }
-            (Some(began), Some(created)) => created.0 > began.0 && self.is_untold(created.0),
+            (Some(updated), Some(began)) => began > updated.0 && self.is_untold(made),
             _ => false,
         }
     }
 
-    /// Whether what was made at that time can be the work of a pass that never got to store its
-    /// status: the stored status tells of no progress since. The record of the duration alone can't
-    /// say so: it goes on when the steps begin again during a rollback.
-    pub(super) fn is_untold(&self, created: Timestamp) -> bool {
+    /// Whether something can be the work of a pass that never got to store its status: the stored
+    /// status tells of no progress since it began. The record of the duration alone can't say so:
+    /// it goes on when the steps begin again during a rollback.
+    pub(super) fn is_untold(&self, made: &Made<'_>) -> bool {
         // As stored: this pass may have begun to change its own copy.
         let progressing = self
             .seen
             .and_then(|status| conditions::find(status, condition::PROGRESSING));
-        progressing.is_some_and(|progressing| created >= progressing.last_update_time.0)
+        let told = progressing.map(|progressing| progressing.last_update_time.0);
+        made.began
+            .is_some_and(|began| told.is_some_and(|told| began >= told))
     }
 
-    /// Whether anything of the update under way counts although no status names it.
+    /// Whether anything of the update under way counts although no status names it. What was told
+    /// to end is never taken up, whatever it goes on to say.
     pub(super) fn has_unheard(&self) -> bool {
-        let runs = self.owned_runs().map(|run| (&run.metadata, phase(run)));
+        let runs = self
+            .owned_runs()
+            .filter(|run| run.spec.terminate != Some(true))
+            .map(|run| Made::from(&**run));
         let experiments = self
             .owned_experiments()
-            .map(|experiment| (&experiment.metadata, experiment_phase(experiment)));
+            .filter(|experiment| experiment.spec.terminate != Some(true))
+            .map(|experiment| Made::from(&**experiment));
         let mut all = runs.chain(experiments);
-        all.any(|(made, phase)| {
-            let labels = made.labels.as_ref();
+        all.any(|made| {
+            let labels = made.metadata.labels.as_ref();
             let hash = labels.and_then(|labels| labels.get(HASH_LABEL));
             hash == Some(&self.current_hash)
-                && !self.is_named(made)
-                && self.is_unheard((made, phase), None)
+                && !self.is_named(made.metadata)
+                && self.is_unheard(&made, None)
         })
     }
 

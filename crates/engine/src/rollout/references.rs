@@ -21,7 +21,7 @@ pub fn references(rollout: &Rollout) -> References {
 }
 
 /// What the spec names.
-pub(super) fn named(rollout: &Rollout) -> References {
+pub fn named(rollout: &Rollout) -> References {
     let mut refs = References {
         pods: concerns_pods(rollout),
         ..References::default()

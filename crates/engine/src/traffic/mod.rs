@@ -16,7 +16,7 @@ pub use former::{Former, Record, Seen, former, give_back, remembered, remembered
 pub use managed_rules::ManagedRoute;
 pub use router::{
     Arms, Change, Observed, RouteError, Want, apply, differ, has_router, has_rules, objects,
-    observed, unsupported,
+    observed, unsupported, whole_parts,
 };
 
 #[cfg(test)]

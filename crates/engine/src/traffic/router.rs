@@ -145,19 +145,37 @@ pub fn observed(
     arms: Arms<'_>,
 ) -> Option<Observed> {
     let shares = shares(routing, live, arms);
+    // What gets a little traffic gets some.
     let most = |part: fn(&Share) -> i64| {
-        let parts = shares.iter().map(|share| {
-            let scaled = i128::from(part(share)) * i128::from(arms.max_weight);
-            let total = i128::from(share.total);
-            // What gets a little traffic gets some.
-            i32::try_from((scaled + total - 1) / total).unwrap_or(arms.max_weight)
-        });
+        let parts = shares
+            .iter()
+            .map(|share| share.part_of(arms.max_weight, part(share), share.total - 1));
         parts.max()
     };
     Some(Observed {
         canary: most(|share| share.canary)?,
         stable: most(|share| share.stable)?,
     })
+}
+
+/// The most that any router gives the canary, in whole parts: writing it gives the canary no more
+/// than it has.
+pub fn whole_parts(
+    routing: &RolloutTrafficRouting,
+    live: &BTreeMap<ObjectKey, Arc<Value>>,
+    arms: Arms<'_>,
+) -> Option<i32> {
+    let shares = shares(routing, live, arms).into_iter();
+    let parts = shares.map(|share| share.part_of(arms.max_weight, share.canary, 0));
+    parts.max()
+}
+
+impl Share {
+    /// A part of the total as one of another whole; so much is added before it is rounded down.
+    fn part_of(&self, whole: i32, part: i64, added: i64) -> i32 {
+        let scaled = i128::from(part) * i128::from(whole) + i128::from(added);
+        i32::try_from(scaled / i128::from(self.total)).unwrap_or(whole)
+    }
 }
 
 /// Whether a router, or a rule of a route, divides the traffic otherwise than another one, be it in

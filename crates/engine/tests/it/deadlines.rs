@@ -1,7 +1,14 @@
-//! The progress deadline beside old pods that are kept for a while (rollouts.md §3.17).
+//! The progress deadline beside old pods that are kept for a while, and the time that it counts
+//! from (rollouts.md §3.17).
 
-use crate::operations::{blue_green, current, deployed, size, status, until, update, user};
-use crate::world::World;
+use crate::adversity::delete_set;
+use crate::experiments::{at_experiment, measured};
+use crate::operations::{
+    blue_green, current, deployed, deployed_with_smoke, size, status, until, update, user,
+};
+use crate::world::{NAMESPACE, World};
+use jiff::SignedDuration;
+use plan::ObjectKey;
 use serde_json::{Value, json};
 
 /// A third revision that never starts, while the first one is still kept after the switch to the
@@ -68,4 +75,51 @@ fn pods_that_cannot_be_deleted_do_not_stop_the_clock() {
     // They are still there.
     let pods = world.keys("Pod").into_iter();
     assert_eq!(pods.filter(|pod| pod.name.contains(&first)).count(), 2);
+}
+
+/// The time of the last progress.
+fn progressed_at(world: &World) -> Value {
+    let conditions = status(world, "conditions");
+    let mut conditions = conditions.as_array().unwrap().iter();
+    let progressing = conditions.find(|one| one["type"] == "Progressing");
+    progressing.unwrap()["lastUpdateTime"].clone()
+}
+
+/// It was told to end, since other steps have no use for it, and the news of its end is late.
+/// Nobody ever takes it up, so the time need not be kept for it.
+#[test]
+fn a_replica_set_that_is_made_again_is_progress_beside_what_was_told_to_end() {
+    let smoke_test = json!({"templates": [{"templateName": "smoke"}]});
+    let analysed = json!({"canary": {"steps": [{"analysis": smoke_test}, {"pause": {}}]}});
+    let mut with_run = deployed_with_smoke(&analysed, 2);
+    update(&mut with_run, 1);
+    let worlds = [
+        ("AnalysisRun", with_run),
+        ("Experiment", at_experiment(&measured())),
+    ];
+    for (kind, mut world) in worlds {
+        world.sleep(5.0);
+        let new = current(&world);
+        let version = "argoproj.io/v1alpha1";
+        let name = format!("app-{new}-2-0");
+        let key = ObjectKey::namespaced(version, kind, NAMESPACE, &name);
+        let canary = json!({"steps": [{"pause": {}}]});
+        user(
+            &mut world,
+            &json!({"spec": {"strategy": {"canary": canary}}}),
+        );
+        for _ in 0..9 {
+            world.reconcile();
+        }
+        let told = &world.objects[&key];
+        assert_eq!(told["spec"]["terminate"], true, "{kind}");
+        assert_eq!(told["status"]["phase"], "Running", "{kind}");
+        let before = progressed_at(&world);
+        world.now = world.now.checked_add(SignedDuration::from_secs(5)).unwrap();
+        delete_set(&mut world, &new);
+        // Which makes the new ReplicaSet, and nothing else.
+        world.reconcile();
+        assert_eq!(size(&world, &new), 0, "{kind}");
+        assert_ne!(progressed_at(&world), before, "{kind}");
+    }
 }

@@ -20,7 +20,7 @@ fn basic(experiment: &Value) -> Value {
 }
 
 /// An experiment whose templates get a tenth of the traffic each.
-fn weighed() -> Value {
+pub(crate) fn weighed() -> Value {
     json!({"canary": {
         "steps": [{"experiment": {"templates": templates(Some(10))}}, {"pause": {}}],
         "canaryService": "canary",
@@ -68,7 +68,7 @@ pub(crate) fn phase(world: &World, name: &str) -> Value {
     world.experiment(name)["status"]["phase"].clone()
 }
 
-fn backends(world: &World) -> Vec<(String, i64, i64)> {
+pub(crate) fn backends(world: &World) -> Vec<(String, i64, i64)> {
     let key = world.keys("HTTPRoute").remove(0);
     let backends = world.objects[&key]["spec"]["rules"][0]["backendRefs"].clone();
     let one = |backend: &Value| {

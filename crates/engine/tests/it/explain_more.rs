@@ -261,7 +261,11 @@ fn a_pod_on_its_way_out_says_until_when_and_is_not_the_one_to_look_at() {
 #[test]
 fn every_page_belongs_to_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/explain");
-    let sources = [include_str!("explain.rs"), include_str!("explain_more.rs")];
+    let sources = [
+        include_str!("explain.rs"),
+        include_str!("explain_analyses.rs"),
+        include_str!("explain_more.rs"),
+    ];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

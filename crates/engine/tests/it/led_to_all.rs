@@ -156,13 +156,13 @@ fn what_a_superseded_revision_had_goes_back_before_the_service_moves() {
     );
 }
 
-/// Three of five stable pods answer, no other one comes, and the service in the canary's role leads
-/// to all: the third revision is to take over what the second one has. None of its own pods answers
-/// yet.
-fn to_be_taken_over(strategy: &Value, service: &str) -> (World, String, String) {
+/// So many of five stable pods answer, no other one comes, and the service in the canary's role
+/// leads to all: the third revision is to take over what the second one has. None of its own pods
+/// answers yet.
+fn to_be_taken_over(strategy: &Value, service: &str, ready: usize) -> (World, String, String) {
     let mut world = paused(strategy);
     let (first, second) = (stable(&world), current(&world));
-    leave_ready(&mut world, &first, 3);
+    leave_ready(&mut world, &first, ready);
     world.dead_images.insert("demo:red".to_owned());
     lead(&mut world, service, None);
     ask_for_a_tenth(&mut world);
@@ -177,7 +177,7 @@ fn to_be_taken_over(strategy: &Value, service: &str) -> (World, String, String) 
 #[test]
 fn what_a_superseded_revision_had_comes_with_the_service_where_too_few_stable_pods_answer() {
     for (strategy, service) in [(routed(), "canary"), (ping_pong(), "stable")] {
-        let (mut world, second, third) = to_be_taken_over(&strategy, service);
+        let (mut world, second, third) = to_be_taken_over(&strategy, service, 3);
         for (ready, selected) in [(1, None), (2, Some(&third))] {
             let_answer(&mut world, &third, ready);
             world.sleep(5.0);
@@ -196,10 +196,25 @@ fn what_a_superseded_revision_had_comes_with_the_service_where_too_few_stable_po
     }
 }
 
+/// Half of them are enough for its step. One of five stable pods is not.
+#[test]
+fn what_a_superseded_revision_had_comes_with_the_service_to_pods_that_are_enough_for_a_step() {
+    for (mut strategy, service) in [(routed(), "canary"), (ping_pong(), "stable")] {
+        strategy["canary"]["replicaProgressThreshold"] = json!({"type": "Percent", "value": 50});
+        let (mut world, _, third) = to_be_taken_over(&strategy, service, 1);
+        let_answer(&mut world, &third, 1);
+        world.sleep(5.0);
+        assert_eq!((size(&world, &third), world.ready_of(&third)), (2, 1));
+        assert_eq!((told(&world), given(&world, service)), (third.clone(), 40));
+        assert_eq!(world.selected(service), Some(third));
+        assert_eq!(status(&world, "currentStepIndex"), 1);
+    }
+}
+
 /// Counts from before the last change of a ReplicaSet: some of these may have gone.
 #[test]
 fn what_a_superseded_revision_had_is_not_taken_over_by_pods_of_an_older_count() {
-    let (mut world, second, third) = to_be_taken_over(&routed(), "canary");
+    let (mut world, second, third) = to_be_taken_over(&routed(), "canary", 3);
     revive(&mut world, &third);
     world.run_replica_sets();
     let mut sets = world.keys("ReplicaSet").into_iter();

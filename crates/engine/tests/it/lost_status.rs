@@ -1,8 +1,9 @@
-//! Experiments and analyses of which the status tells too little: the write that would name them,
-//! or that would say that they are over, was lost (rollouts.md §3.11, §3.24).
+//! Experiments of which the status tells too little: the write that would name them, or that would
+//! say that they are over, was lost (rollouts.md §3.11). What is tested of analyses too is here;
+//! what is about analyses alone is in [`crate::lost_runs`].
 
 use crate::adversity::{delete_set, written};
-use crate::background::{analysed, names as objects, run};
+use crate::background::{analysed, key};
 use crate::experiments::{
     at_experiment, deployed, is_terminated, measured, name, names, phase, templates,
 };
@@ -11,11 +12,7 @@ use crate::world::World;
 use plan::{ObjectKey, Release};
 use serde_json::{Value, json};
 
-fn key(kind: &str, name: &str) -> ObjectKey {
-    ObjectKey::namespaced("argoproj.io/v1alpha1", kind, "demo", name)
-}
-
-fn abort(world: &mut World, aborts: bool) {
+pub(crate) fn abort(world: &mut World, aborts: bool) {
     user(world, &json!({"status": {"abort": aborts}}));
 }
 
@@ -194,74 +191,8 @@ fn a_failed_experiment_of_a_retry_is_not_repeated_once_more() {
     }
 }
 
-#[test]
-fn a_failed_analysis_of_a_retry_is_not_repeated_once_more() {
-    for is_aborted_again in [false, true] {
-        for mut world in analysed() {
-            let runs = objects(&world, "AnalysisRun");
-            abort(&mut world, true);
-            world.sleep(5.0);
-            let since = status(&world, "abortedAt");
-            assert_ne!(since, Value::Null);
-            abort(&mut world, false);
-            world.reconcile_without_status();
-            assert_eq!(status(&world, "abortedAt"), since);
-            let all = objects(&world, "AnalysisRun");
-            assert_eq!(all.len(), 2 * runs.len(), "{all:?}");
-            let failed = key("AnalysisRun", &format!("{}.1", runs[0]));
-            world.user_patch(&failed, &json!({"status": {"phase": "Failed"}}));
-            if is_aborted_again {
-                abort(&mut world, true);
-            }
-            until(&mut world, "Degraded");
-            assert_eq!(objects(&world, "AnalysisRun"), all);
-            assert_eq!(status(&world, "abort"), true);
-            assert_ne!(status(&world, "abortedAt"), since);
-
-            // Which the next retry does not hear again.
-            abort(&mut world, false);
-            world.sleep(1.0);
-            let next = run(&world, &format!("{}.2", runs[0]));
-            assert_eq!(next["status"]["phase"], "Running");
-            assert_ne!(status(&world, "abort"), true);
-        }
-    }
-}
-
 /// A cache that is behind shows nothing of what the retry has begun, and as if it went on what was
-/// before it. Who goes by that would hear of the old failure later, and abort again.
-#[test]
-fn an_analysis_from_before_a_retry_is_not_taken_up_where_it_seems_to_go_on() {
-    for is_stored in [true, false] {
-        for mut world in analysed() {
-            let runs = objects(&world, "AnalysisRun");
-            let seen = |name: &String| (key("AnalysisRun", name), run(&world, name));
-            let going_on: Vec<_> = runs.iter().map(seen).collect();
-            let failed = key("AnalysisRun", &runs[0]);
-            world.user_patch(&failed, &json!({"status": {"phase": "Failed"}}));
-            until(&mut world, "Degraded");
-            world.sleep(5.0);
-            abort(&mut world, false);
-            let next: Vec<_> = runs.iter().map(|name| format!("{name}.1")).collect();
-            if is_stored {
-                world.sleep(1.0);
-                for name in &next {
-                    assert_eq!(run(&world, name)["status"]["phase"], "Running", "{name}");
-                    world.objects.remove(&key("AnalysisRun", name));
-                }
-                assert_eq!(status(&world, "abortedAt"), Value::Null);
-            }
-            world.objects.extend(going_on);
-            // What is there already is refused, and seen then.
-            let mut writes = written(&world, "AnalysisRun");
-            writes.sort();
-            let mut wanted = [runs, next].concat();
-            wanted.sort();
-            assert_eq!(writes, wanted, "stored: {is_stored}");
-        }
-    }
-}
-
+/// before it.
 #[test]
 fn an_experiment_from_before_a_retry_is_not_taken_up_where_it_seems_to_go_on() {
     for is_stored in [true, false] {
@@ -306,22 +237,6 @@ fn a_repeated_experiment_has_a_later_name_though_that_of_the_first_is_free() {
     assert_eq!(names(&world), repeats);
     assert_eq!(name(&world), repeats[1]);
     assert!(!is_terminated(&world, &repeats[1]));
-}
-
-/// What has passed is tested again: nobody knows how often somebody has tried again since.
-#[test]
-fn what_a_retry_has_begun_and_has_passed_is_repeated_while_the_abort_is_on_record() {
-    let [mut world, _] = analysed();
-    let runs = objects(&world, "AnalysisRun");
-    abort(&mut world, true);
-    world.sleep(5.0);
-    abort(&mut world, false);
-    world.reconcile_without_status();
-    let passed = key("AnalysisRun", &format!("{}.1", runs[1]));
-    world.user_patch(&passed, &json!({"status": {"phase": "Successful"}}));
-    world.sleep(1.0);
-    let next = run(&world, &format!("{}.2", runs[1]));
-    assert_eq!(next["status"]["phase"], "Running");
 }
 
 /// It ends as if it had passed, and the status names it still: the one that says that the steps are

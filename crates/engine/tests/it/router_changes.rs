@@ -3,7 +3,7 @@
 //! router.
 
 use crate::operations::{
-    current, deployed, lead, paused, routed, size, status, until, update, user, weight,
+    current, deployed, lead, paused, revive, routed, size, status, until, update, user, weight,
 };
 use crate::outcomes::stable;
 use crate::swarm::{manifests, template};
@@ -213,6 +213,41 @@ fn one_router_in_the_place_of_another_leaves_nothing_behind() {
     world.sleep(30.0);
     assert_eq!((ingress_weight(&world), weight(&world)), (Some(80), 0));
     assert_eq!(size(&world, &old), 1);
+}
+
+/// The Ingress gives four fifths to the canary's service, which somebody has led to all pods: one
+/// new pod answers, which is enough for the step that the route is to carry out, and a stable one.
+#[test]
+fn a_canary_service_of_all_pods_waits_for_those_that_a_router_on_its_way_out_needs() {
+    let mut world = paused(&nginx());
+    world.sleep(5.0);
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!(
+        (world.ready_of(&old), ingress_weight(&world)),
+        (1, Some(80))
+    );
+    lead(&mut world, "canary", None);
+    world.turn_route(0);
+    world.turned = false;
+    let routing =
+        json!({"nginx": null, "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "app"}}});
+    let steps = json!([{"setWeight": 10}, {"pause": {}}]);
+    let canary = json!({"trafficRouting": routing, "steps": steps});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": canary}}}),
+    );
+    leave_ready(&mut world, &new, 1);
+    world.sleep(30.0);
+    // The stable pods that are to take it back do not answer.
+    assert_eq!((size(&world, &old), world.ready_of(&old)), (5, 1));
+    assert_eq!((size(&world, &new), world.ready_of(&new)), (4, 1));
+    let found = (ingress_weight(&world), world.selected("canary"));
+    assert_eq!(found, (Some(80), None));
+    revive(&mut world, &old);
+    world.sleep(30.0);
+    let found = (ingress_weight(&world), world.selected("canary"));
+    assert_eq!((found, weight(&world)), ((None, Some(new)), 10));
 }
 
 fn to_blue_green(world: &mut World, active: &str, preview: &str) {

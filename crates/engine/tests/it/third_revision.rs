@@ -2,7 +2,9 @@
 //! answer have to do with it.
 
 use crate::adversity::delete_set;
-use crate::operations::{current, paused, routed, size, status, until, update, user, weight};
+use crate::operations::{
+    current, let_answer, paused, routed, size, status, until, update, user, weight,
+};
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
 use crate::swarm::template;
@@ -139,6 +141,55 @@ fn a_fix_gets_past_stable_pods_too_few_of_which_answer() {
             assert_eq!(stable(&world), third);
         }
     }
+}
+
+/// It has four pods for what it is to take over, and half of them are enough for its step. One of
+/// five stable pods is not.
+#[test]
+fn a_fix_takes_over_with_as_many_pods_as_are_enough_for_its_step() {
+    for mut strategy in [in_two_weights(routed()), in_two_weights(ping_pong())] {
+        strategy["canary"]["replicaProgressThreshold"] = json!({"type": "Percent", "value": 50});
+        let mut world = paused(&strategy);
+        let second = current(&world);
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+        assert_eq!(given(&world, &second), 80);
+        break_stable_pods_but(&mut world, 1);
+        world.dead_images.insert("demo:red".to_owned());
+        update(&mut world, 2);
+        world.sleep(5.0);
+        let third = current(&world);
+        assert_eq!((size(&world, &third), world.ready_of(&third)), (4, 0));
+        for (ready, has, step) in [(1, &second, 0), (2, &third, 1)] {
+            let_answer(&mut world, &third, ready);
+            world.sleep(5.0);
+            let page = shown(&world);
+            assert_eq!(given(&world, has), 80, "{page}");
+            assert_eq!(status(&world, "currentStepIndex"), step, "{page}");
+        }
+    }
+}
+
+/// Its step asks for two pods, and those are there: half of what the second revision has, of which
+/// stable pods that have yet to come are to take what is more than the step.
+#[test]
+fn a_fix_takes_nothing_over_with_pods_that_are_enough_for_less() {
+    let mut strategy = routed();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["replicaProgressThreshold"] = json!({"type": "Percent", "value": 50});
+    let mut world = paused(&strategy);
+    let (first, second) = (stable(&world), current(&world));
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    assert_eq!(given(&world, &second), 80);
+    world.dead_images.insert("demo:blue".to_owned());
+    update(&mut world, 2);
+    world.sleep(30.0);
+    let third = current(&world);
+    let page = shown(&world);
+    assert_eq!((world.ready_of(&first), world.ready_of(&third)), (1, 2));
+    assert_eq!(size(&world, &third), 2, "{page}");
+    assert_eq!(given(&world, &second), 80, "{page}");
 }
 
 /// Enough stable pods answer to give the rest to, and the fix gets no more than its step.

@@ -7,7 +7,7 @@ use crate::world::Shared;
 use api::AnalysisPhase;
 use plan::{Guard, PatchKind};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How a run goes.
@@ -58,9 +58,13 @@ impl Analyses {
         self.heals = true;
     }
 
-    /// Begins and ends runs; when it wants to be asked again.
-    pub fn step(&mut self, shared: &mut Shared) -> Option<i64> {
+    /// Begins and ends runs; when it wants to be asked again. When they began they tell by the
+    /// controller's clock, which is ahead by so many milliseconds. (Nobody but the checkers reads
+    /// when they ended, so that is told by the true one.)
+    pub fn step(&mut self, shared: &mut Shared, ahead_ms: i64) -> Option<i64> {
         let now = shared.now_ms;
+        let told = |at: i64| whole(stamp(at)).to_string();
+        let ended = |phase: &str| json!({"phase": phase, "completedAt": told(now)});
         let mut next: Option<i64> = None;
         for (id, object) in shared.ground.list(Kind::AnalysisRun) {
             let Some((phase, terminated)) = state(&object) else {
@@ -70,8 +74,11 @@ impl Analyses {
                 let (at, end) = self.begin(now);
                 self.running.insert(object.uid().to_owned(), (at, end));
                 next = Some(earlier(next, at));
-                let started = whole(stamp(now)).to_string();
-                write(shared, &id, "Running", &started);
+                write(
+                    shared,
+                    &id,
+                    &json!({"phase": "Running", "startedAt": told(now + ahead_ms)}),
+                );
                 continue;
             };
             if !matches!(phase, AnalysisPhase::Running | AnalysisPhase::Pending) {
@@ -83,9 +90,9 @@ impl Analyses {
                 (now, verdict.phase)
             });
             if terminated {
-                write(shared, &id, "Successful", "");
+                write(shared, &id, &ended("Successful"));
             } else if at <= now {
-                write(shared, &id, &end, "");
+                write(shared, &id, &ended(&end));
             } else {
                 next = Some(earlier(next, at));
             }
@@ -121,13 +128,7 @@ fn state(object: &Object) -> Option<(Option<AnalysisPhase>, bool)> {
     Some((phase, run.spec.terminate == Some(true)))
 }
 
-fn write(shared: &mut Shared, id: &Id, phase: &str, started: &str) {
-    let mut status = json!({"phase": phase});
-    if started.is_empty() {
-        status["completedAt"] = json!(whole(stamp(shared.now_ms)).to_string());
-    } else {
-        status["startedAt"] = json!(started);
-    }
+fn write(shared: &mut Shared, id: &Id, status: &Value) {
     let body = json!({"status": status});
     let patch = Patch {
         kind: PatchKind::Merge,
@@ -135,7 +136,10 @@ fn write(shared: &mut Shared, id: &Id, phase: &str, started: &str) {
         guard: &Guard::default(),
         subresource: None,
     };
-    shared.note(format_args!("{id} {phase}"));
+    shared.note(format_args!(
+        "{id} {}",
+        status["phase"].as_str().unwrap_or_default()
+    ));
     // A run that is gone needs no phase.
     drop(shared.ground.patch(shared.now_ms, id, patch));
 }

@@ -92,3 +92,17 @@ fn several_ports_get_names() {
         ])
     );
 }
+
+/// A webhook guards it, say: what is measured is measured on.
+#[test]
+fn a_refused_selector_does_not_end_the_experiment() {
+    let mut lab = Lab::running(served(json!({})));
+    let key = ("Service".to_owned(), "exp-base".to_owned());
+    let service = lab.objects.get_mut(&key).expect("a service");
+    service["spec"]["selector"]["rollouts-pod-template-hash"] = json!("other");
+    lab.refuse("Service", "exp-base", "denied");
+    lab.settle();
+    assert_eq!(lab.phase(), "Running");
+    let selector = &lab.objects[&key]["spec"]["selector"];
+    assert_eq!(selector["rollouts-pod-template-hash"], "other");
+}

@@ -1,9 +1,9 @@
 //! The Experiment of a step: its name, labels and spec (rollouts.md §3.11).
 
-use super::experiment::phase;
 use crate::experiment::has_ports;
 use crate::rollout::attempts::Attempts;
 use crate::rollout::context::Context;
+use crate::rollout::new_run::Made;
 use crate::rollout::replica_set::merge;
 use crate::rollout::template::canonical;
 use api::constants::{HASH_LABEL, INSTANCE_ID_LABEL, REVISION_ANNOTATION};
@@ -87,7 +87,7 @@ impl Context<'_> {
         }
         let current = self.current_experiment();
         let current = current.as_ref().map(|current| &current.metadata);
-        self.is_unheard((&experiment.metadata, phase(experiment)), current)
+        self.is_unheard(&Made::from(experiment), current)
     }
 
     fn experiment_spec(&self, step: &RolloutExperimentStep) -> Result<ExperimentSpec, String> {

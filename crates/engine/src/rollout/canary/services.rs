@@ -61,23 +61,27 @@ impl Context<'_> {
     }
 
     /// When the canary's service may come to the new pods: when they can take what it gets. (A
-    /// weight that an abort could not give back yet needs its pods here too.) From all pods it
-    /// comes to as many as there are to be, or are enough for a step: for a weight that is their
-    /// own, nobody would bring more.
+    /// weight that an abort could not give back yet needs its pods here too, and so does what a
+    /// router on its way out gives it.) Of the pods that there are to be, as many will do as are
+    /// enough for a step. From all pods it comes to no more than there are to be: for a weight that
+    /// is their own, nobody would bring more.
     fn gate_of_new(&self, service: &str) -> Gate {
         let needed = self.pods_for_canary_service();
-        let seen = self.observed_weights().map_or(0, |seen| seen.canary);
-        let is_own = self.is_told(seen)
-            && !self.is_aborted()
-            && self.has_led_to_all(service)
-            && self.superseded_behind_all().is_none();
-        if self.is_basic_canary() || !is_own {
+        let is_over = self.is_aborted() || self.new == self.stable;
+        if self.is_basic_canary() || is_over || self.pods_of_former(service) > 0 {
             return Gate::Serving(needed);
         }
         let wanted = self.routed_split(None).new;
-        let needed = needed.min(wanted.max(self.pods_for_held_weight(wanted)));
+        let to_be = wanted.max(self.pods_for_held_weight(wanted));
+        let seen = self.observed_weights().map_or(0, |seen| seen.canary);
+        let is_own = self.is_told(seen)
+            && self.has_led_to_all(service)
+            && self.superseded_behind_all().is_none();
+        let needed = if is_own { needed.min(to_be) } else { needed };
         let threshold = self.threshold();
-        let is_enough = threshold.is_some() && meets(threshold.as_ref(), self.new_set(), needed);
+        let is_enough = needed <= to_be
+            && threshold.is_some()
+            && meets(threshold.as_ref(), self.new_set(), needed);
         Gate::Serving(if is_enough { 0 } else { needed })
     }
 

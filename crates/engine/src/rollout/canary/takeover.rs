@@ -120,14 +120,21 @@ impl Context<'_> {
     }
 
     /// Whether what that revision had is the new one's from now on: it has to take it over, and it
-    /// has the pods for it. The service comes to those when the status says so.
+    /// has the pods for it, or as many of them as are enough for a step. The service comes to those
+    /// when the status says so.
     pub(super) fn takes_over_from_all(&self) -> bool {
+        let Some(new) = self.new_set() else {
+            return false;
+        };
         let weight = self.weight_taken_over();
+        let needed = self.pods_for_canary_service();
+        let is_enough = new.is_observed()
+            && new.lasting() > 0
+            && self.threshold().is_some()
+            && self.is_new_at(needed);
         weight > 0
             && self.superseded_behind_all().is_some()
-            && self
-                .new_set()
-                .is_some_and(|new| self.has_pods_for(new, weight))
+            && (is_enough || self.has_pods_for(new, weight))
     }
 
     /// What the new revision has to take over with the canary's service, whatever its steps say.

@@ -33,6 +33,7 @@ impl Context<'_> {
         }
         let held = observed.filter(|_| !may_move);
         let back = held.filter(|seen| self.can_take_shares_back(*seen));
+        let back = back.map(|seen| self.no_more_than(seen));
         let alike = held.and_then(|seen| self.made_alike(seen));
         let stays = back.or(alike);
         let moves_weights =
@@ -181,6 +182,17 @@ impl Context<'_> {
             traffic::differ(routing, &self.snapshot.objects, arms)
         };
         self.read_routers(differ).unwrap_or(false)
+    }
+
+    /// The same in parts that give the canary no more than it has: after an edit of the whole those
+    /// that are observed are rounded up.
+    fn no_more_than(&self, observed: Observed) -> Observed {
+        let read = |routing: &RolloutTrafficRouting, arms: Arms<'_>| {
+            traffic::whole_parts(routing, &self.snapshot.objects, arms)
+        };
+        let whole = self.read_routers(read).flatten().filter(|whole| *whole > 0);
+        let canary = whole.unwrap_or(observed.canary);
+        Observed { canary, ..observed }
     }
 
     fn read_routers<T>(&self, read: impl Fn(&RolloutTrafficRouting, Arms<'_>) -> T) -> Option<T> {

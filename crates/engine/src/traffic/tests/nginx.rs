@@ -1,6 +1,6 @@
 use super::{Live, body, object, refused, routed, want};
 use crate::traffic::nginx::leftovers;
-use crate::traffic::{Arms, observed};
+use crate::traffic::{Arms, observed, whole_parts};
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -256,4 +256,27 @@ fn an_edited_prefix_takes_the_old_annotations_away() {
     };
     let seen = observed(&super::routing(&nginx(json!({}))), &live, arms);
     assert_eq!(seen.map(|seen| (seen.canary, seen.stable)), Some((40, 60)));
+}
+
+/// After an edit of `maxTrafficWeight`: 39 of 100 are no whole parts of 50.
+#[test]
+fn parts_of_another_whole_are_seen_rounded_up_and_counted_whole_rounded_down() {
+    let spec = nginx(json!({}));
+    let live = Live::from([stable("web"), made(&spec, 39)]);
+    let arms = Arms {
+        namespace: "demo",
+        rollout: "app",
+        canary_service: "canary",
+        stable_service: "stable",
+        max_weight: 50,
+    };
+    let routing = super::routing(&spec);
+    let seen = observed(&routing, &live, arms);
+    assert_eq!(seen.map(|seen| (seen.canary, seen.stable)), Some((20, 31)));
+    assert_eq!(whole_parts(&routing, &live, arms), Some(19));
+    let none = Live::from([stable("web")]);
+    assert_eq!(
+        whole_parts(&routing, &none, arms),
+        observed(&routing, &none, arms).map(|_| 0)
+    );
 }
