@@ -170,19 +170,38 @@ impl Kubernetes {
     /// label that the watch selects by, be it that somebody has taken it off): the planner has to
     /// see it to decide.
     async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
-        match live(api, &target.name).await {
+        match found(api, target).await {
             Ok(found) => {
                 for object in found {
-                    let mut object = json!(object);
-                    // Members of a list do without.
-                    object["apiVersion"] = json!(target.api_version);
-                    object["kind"] = json!(target.kind);
-                    self.caches.absorb_read(target, &object.to_string());
+                    self.caches.absorb_read(target, &object);
                 }
             }
             Err(error) => {
                 tracing::warn!(object = %target, error = chain(&error), "what has this name already can't be looked at");
             }
+        }
+    }
+
+    /// Lets the caches have an object that they don't show, if there is one that their watch is to
+    /// bring: what one watch tells may be older than what another does. Of a kind that is not
+    /// served, and of a name that none can have, there is none.
+    pub async fn look_for(&self, target: &ObjectKey) -> Result<()> {
+        let api = match self.api(target).await {
+            Err(Error::UnknownKind { .. }) => return Ok(()),
+            api => api?,
+        };
+        match found(&api, target).await {
+            Ok(found) => {
+                for object in found {
+                    self.caches.absorb(target, &object);
+                }
+                Ok(())
+            }
+            Err(source) if matches!(code_of(&source), Some(400 | 404)) => Ok(()),
+            Err(source) => Err(Error::Read {
+                object: target.clone(),
+                source: Box::new(source),
+            }),
         }
     }
 
@@ -298,7 +317,7 @@ impl Kubernetes {
         }
     }
 
-    /// Every write begins here, or in [`Self::evict`].
+    /// Every write begins here, or in [`Self::evict`]; reads that a plan goes by do as well.
     async fn api(&self, target: &ObjectKey) -> Result<Api<DynamicObject>> {
         self.fence(target)?;
         let served = self
@@ -340,6 +359,19 @@ pub(super) fn replacing(manager: &str) -> PatchParams {
 async fn live(api: &Api<DynamicObject>, name: &str) -> Result<Vec<DynamicObject>, kube::Error> {
     let only = ListParams::default().fields(&format!("metadata.name={name}"));
     Ok(api.list(&only).await?.items)
+}
+
+/// The same as text.
+async fn found(api: &Api<DynamicObject>, target: &ObjectKey) -> Result<Vec<String>, kube::Error> {
+    let as_text = |object: DynamicObject| {
+        let mut object = json!(object);
+        // Members of a list do without.
+        object["apiVersion"] = json!(target.api_version);
+        object["kind"] = json!(target.kind);
+        object.to_string()
+    };
+    let found = live(api, &target.name).await?.into_iter();
+    Ok(found.map(as_text).collect())
 }
 
 /// The body of an eviction. `Api::evict` of the client library writes the options under a name that

@@ -1,6 +1,6 @@
 //! Rows of the acceptance table (scope C): the test's name begins with the row's number.
 
-use crate::world::World;
+use crate::world::{World, condition};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -72,13 +72,6 @@ pub async fn deployed() -> World {
 
 pub fn is_paused_at(live: &Value, step: i64) -> bool {
     live["status"]["currentStepIndex"] == step && live["status"]["phase"] == "Paused"
-}
-
-fn condition<'a>(live: &'a Value, kind: &str) -> Option<&'a Value> {
-    live["status"]["conditions"]
-        .as_array()?
-        .iter()
-        .find(|condition| condition["type"] == kind)
 }
 
 #[tokio::test(start_paused = true)]

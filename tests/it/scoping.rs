@@ -1,7 +1,7 @@
 //! `--instance-id` and `--namespaced`.
 
 use crate::git::{APPLICATION, AUTOMATED, GitWorld, application, config_map};
-use crate::world::{NAMESPACE, World, gvk};
+use crate::world::{NAMESPACE, World, condition, gvk};
 use kube::Client;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -170,6 +170,48 @@ async fn an_instance_looks_after_its_own_objects_only() {
     world.set_image("blue", "demo:red");
     world.until_phase("blue", "Healthy").await;
     assert_eq!(world.sizes()["demo:red"], 1);
+}
+
+/// It has the name that a Rollout gives, and is not for the controller that looks after that one.
+#[tokio::test(start_paused = true)]
+async fn a_template_of_another_instance_is_none() {
+    let template = format!(
+        "
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata:
+  name: measured
+  labels: {{{LABEL}: blue}}
+spec:
+  metrics:
+  - name: up
+    provider:
+      web:
+        url: http://metrics.example/up
+"
+    );
+    let world = World::start();
+    world.apply(&template);
+    world.apply(ROLLOUT);
+    world.merge(
+        "Rollout",
+        "app",
+        None,
+        json!({"spec": {"strategy": {"canary": {"analysis": {
+            "templates": [{"templateName": "measured"}]}}}}}),
+    );
+    let live = world.until_phase("app", "Degraded").await;
+    let why = condition(&live, "InvalidSpec").unwrap()["message"].as_str();
+    assert!(why.unwrap().contains("measured"), "{why:?}");
+    world.sleep(120).await;
+    assert_eq!(world.rollout("app")["status"]["phase"], "Degraded");
+    world.merge(
+        "AnalysisTemplate",
+        "measured",
+        None,
+        json!({"metadata": {"labels": {LABEL: null}}}),
+    );
+    world.until_phase("app", "Healthy").await;
 }
 
 const SERVICE: &str = "

@@ -339,6 +339,14 @@ async fn run_cluster(api: ApiServer, clock: Clock) {
     }
 }
 
+/// The condition of that type, of an object that has one.
+pub fn condition<'a>(live: &'a Value, kind: &str) -> Option<&'a Value> {
+    live["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
+}
+
 pub fn gvk_of(object: &Value) -> Gvk {
     let api_version = object["apiVersion"].as_str().unwrap();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
