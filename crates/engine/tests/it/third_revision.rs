@@ -170,6 +170,18 @@ fn a_fix_takes_over_with_as_many_pods_as_are_enough_for_its_step() {
     }
 }
 
+/// Goes on to four fifths for the second revision; then comes a third one, and no stable pod comes
+/// any more.
+fn fix_without_stable_pods(world: &mut World, second: &str) -> String {
+    user(world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    assert_eq!(given(world, second), 80);
+    world.dead_images.insert("demo:blue".to_owned());
+    update(world, 2);
+    world.sleep(30.0);
+    current(world)
+}
+
 /// Its step asks for two pods, and those are there: half of what the second revision has, of which
 /// stable pods that have yet to come are to take what is more than the step.
 #[test]
@@ -179,13 +191,7 @@ fn a_fix_takes_nothing_over_with_pods_that_are_enough_for_less() {
     strategy["canary"]["replicaProgressThreshold"] = json!({"type": "Percent", "value": 50});
     let mut world = paused(&strategy);
     let (first, second) = (stable(&world), current(&world));
-    user(&mut world, &json!({"status": {"pauseConditions": null}}));
-    world.sleep(5.0);
-    assert_eq!(given(&world, &second), 80);
-    world.dead_images.insert("demo:blue".to_owned());
-    update(&mut world, 2);
-    world.sleep(30.0);
-    let third = current(&world);
+    let third = fix_without_stable_pods(&mut world, &second);
     let page = shown(&world);
     assert_eq!((world.ready_of(&first), world.ready_of(&third)), (1, 2));
     assert_eq!(size(&world, &third), 2, "{page}");
@@ -287,13 +293,7 @@ fn an_abort_of_a_fix_that_waits_for_stable_pods_hands_it_nothing() {
     strategy["canary"]["dynamicStableScale"] = json!(true);
     let mut world = paused(&strategy);
     let second = current(&world);
-    user(&mut world, &json!({"status": {"pauseConditions": null}}));
-    world.sleep(5.0);
-    assert_eq!(given(&world, &second), 80);
-    world.dead_images.insert("demo:blue".to_owned());
-    update(&mut world, 2);
-    world.sleep(30.0);
-    let third = current(&world);
+    let third = fix_without_stable_pods(&mut world, &second);
     for is_aborted in [false, true, false] {
         user(&mut world, &json!({"status": {"abort": is_aborted}}));
         world.sleep(30.0);
