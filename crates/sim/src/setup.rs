@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 pub const ROLLOUT: &str = "app";
 pub const ROUTE: &str = "app";
 pub const CANARY: &str = "canary";
+/// The hash of no pods: what somebody makes a service select who points it at nobody.
+pub const NOBODY: &str = "nobody";
 pub const INGRESSES: [&str; 2] = ["app", "shop"];
 const SERVICES: [&str; 4] = ["active", "preview", CANARY, "stable"];
 const IMAGES: [&str; 4] = ["demo:blue", "demo:green", "demo:red", "demo:does-not-exist"];
@@ -32,7 +34,7 @@ pub fn template_for(spec: &Value, image: u8) -> Value {
 }
 
 /// Whether pods of Experiments get a share of the traffic.
-fn has_shares(spec: &Value) -> bool {
+pub fn has_shares(spec: &Value) -> bool {
     let steps = spec.pointer("/strategy/canary/steps");
     let steps = steps.and_then(Value::as_array).into_iter().flatten();
     let templates = steps.filter_map(|step| step.pointer("/experiment/templates")?.as_array());

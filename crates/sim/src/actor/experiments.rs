@@ -1,6 +1,7 @@
 //! The controller of Experiments: the planner itself, over the world as it is. It sees everything
 //! at once, but its writes may be lost ([`crate::fault::Fault::ExperimentsStumble`]).
 
+use crate::check;
 use crate::fault;
 use crate::ground::{self, Ground, Patch};
 use crate::object::{Body, Id, Kind, Object};
@@ -35,6 +36,10 @@ pub fn step(shared: &mut Shared) -> Option<i64> {
         }
         if finish(&id, &object, &plan, shared).is_none() {
             next = next.into_iter().chain([now + BACKOFF_MS]).min();
+        } else if let Some((rule, what)) =
+            check::misled_service(&*shared.ground, &snapshot, &plan.status)
+        {
+            shared.checks.report(now, rule, what);
         }
     }
     next

@@ -8,4 +8,4 @@ mod user;
 
 pub use analysis::{Analyses, Verdict};
 pub use controller::Controller;
-pub use user::{Act, perform};
+pub use user::{Act, Sight, perform};

@@ -42,7 +42,29 @@ pub enum Act {
     },
     /// One that was lost comes back.
     Return(Value),
+    /// A service of an Experiment is pointed at nobody, or at everybody.
+    Mislead(bool),
+    /// Looks for something that is not there all the time, and does that as soon as it is. (Nothing
+    /// that [`crate::world::World::act`] takes note of.)
+    Await {
+        sight: Sight,
+        /// How often to look again, a second apart.
+        tries: u16,
+        then: Box<Self>,
+    },
 }
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sight {
+    /// The route has rules of header or mirror steps.
+    StepRules,
+    /// An Experiment has a service.
+    ExperimentService,
+}
+
+/// Between two looks.
+const LOOK_MS: i64 = 1_000;
 
 /// Does it; what that leads to later, and when.
 pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act)> {
@@ -68,10 +90,44 @@ pub fn perform(act: &Act, rollout: &Id, shared: &mut Shared) -> Option<(i64, Act
         }
         Act::Edit(spec) => json!({"spec": spec}),
         Act::Steps(variant) => other_steps(rollout, shared, *variant)?,
+        Act::Await { sight, tries, then } => {
+            if is_seen(*sight, shared) {
+                return perform(then, rollout, shared);
+            }
+            let later = Act::Await {
+                sight: *sight,
+                tries: tries.checked_sub(1)?,
+                then: then.clone(),
+            };
+            return Some((shared.now_ms + LOOK_MS, later));
+        }
         meddling => return meddle(meddling, shared),
     };
     write(shared, rollout, &patch);
     None
+}
+
+fn is_seen(sight: Sight, shared: &Shared) -> bool {
+    match sight {
+        Sight::StepRules => {
+            let route = shared.ground.get(&Id::new(Kind::HttpRoute, setup::ROUTE));
+            let route = route.map_or(Value::Null, |object| object.json());
+            // Its own one stands behind them.
+            let rules = route["spec"]["rules"].as_array();
+            rules.is_some_and(|rules| rules.len() > 1)
+        }
+        Sight::ExperimentService => service_of_experiment(shared).is_some(),
+    }
+}
+
+/// The last one: of a step it is that of the stable pods, whose share is never nothing.
+fn service_of_experiment(shared: &Shared) -> Option<Id> {
+    let mut services = shared.ground.list(Kind::Service).into_iter();
+    let last = services.rfind(|(_, object)| {
+        let owner = object.controller();
+        owner.is_some_and(|owner| owner.kind == "Experiment")
+    });
+    last.map(|(id, _)| id)
 }
 
 /// A template with ports, if the one that is there has some.
@@ -175,6 +231,17 @@ fn turn(canary: i32, shared: &mut Shared) -> Option<()> {
     Some(())
 }
 
+/// Points a service at everybody, or at nobody.
+fn point(service: &Id, gone: bool, shared: &mut Shared) {
+    let hash = if gone {
+        Value::Null
+    } else {
+        json!(setup::NOBODY)
+    };
+    let patch = json!({"spec": {"selector": {"rollouts-pod-template-hash": hash}}});
+    write(shared, service, &patch);
+}
+
 /// What happens behind the controller's back.
 fn meddle(act: &Act, shared: &mut Shared) -> Option<(i64, Act)> {
     let now = shared.now_ms;
@@ -187,11 +254,8 @@ fn meddle(act: &Act, shared: &mut Shared) -> Option<(i64, Act)> {
         Act::Turn(canary) => {
             turn(*canary, shared);
         }
-        Act::Repoint(index, gone) => {
-            let hash = if *gone { Value::Null } else { json!("nobody") };
-            let patch = json!({"spec": {"selector": {"rollouts-pod-template-hash": hash}}});
-            write(shared, &setup::service(*index), &patch);
-        }
+        Act::Repoint(index, gone) => point(&setup::service(*index), *gone, shared),
+        Act::Mislead(gone) => point(&service_of_experiment(shared)?, *gone, shared),
         Act::Lose { object, for_ms } => {
             let id = match object {
                 4 => route(shared),

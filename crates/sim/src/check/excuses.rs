@@ -5,6 +5,7 @@ use super::former::{NOBODY_BEHIND, TOO_FEW_BEHIND};
 use super::rules::{
     ACTIVE_NOT_READY, ACTIVE_TOO_FEW, ARM_TOO_SMALL, NOBODY_READY, OF_HEADERS, TOO_MUCH,
 };
+use crate::setup;
 use std::cmp::Ordering;
 
 /// Whether an action that breaks a rule at a service has done what could be done: of the world
@@ -21,6 +22,15 @@ pub(super) fn is_excused(
         || is_put_back(rule, service, truth.0, truth.1)
         || is_rescue(rule, service, truth.0)
         || is_rescue(rule, service, seen.0)
+        || is_led_to_nobody(rule, service, truth.1)
+}
+
+/// Whether somebody has led a service of an Experiment to nobody. It is the Experiment that leads
+/// it back; the planner of a Rollout does not look where it leads.
+fn is_led_to_nobody(rule: &str, service: &str, after: &Facts) -> bool {
+    rule == NOBODY_READY
+        && after.guest(service).is_some()
+        && after.selected(service) == Some(setup::NOBODY)
 }
 
 /// Whether what a service does more than it may is a rescue: the active service selected nobody

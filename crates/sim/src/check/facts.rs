@@ -69,7 +69,7 @@ pub struct Facts {
     /// Services that get the requests of some rule before it, whatever the weights.
     pub direct: Vec<String>,
     /// Rules that steps have put before it.
-    pub managed_rules: usize,
+    pub managed: Vec<Value>,
     /// Where several Ingresses divide the traffic: those that do it otherwise than the first, and
     /// what each gives the canary, as a part of what the spec says that all is.
     pub odd_ingresses: Vec<(String, i32)>,
@@ -167,7 +167,8 @@ impl Facts {
             Body::HttpRoute(route) => {
                 self.weights = weights(route);
                 self.direct = direct(route);
-                self.managed_rules = rules(route).len().saturating_sub(1);
+                let before = rules(route).split_last().map(|(_, before)| before);
+                self.managed = before.unwrap_or_default().to_vec();
             }
             _ => {}
         }

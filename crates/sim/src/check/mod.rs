@@ -22,6 +22,11 @@
 //!   pods that do not answer.
 //! - Nothing of others is deleted or patched: [`Checks::deed`]; orphans are adopted.
 //! - Pauses last, steps follow each other: `transitions`; full promotions, the way back.
+//! - A header or mirror step ends with its rule, and at rest there are no others: `step_routes`;
+//!   where it would lead to nobody.
+//! - A scale that follows the weight ends with the pods for it: `transitions`; thresholds, and what
+//!   was taken over from stable pods that do not answer.
+//! - The services of Experiments lead to their pods while these are wanted: [`misled_service`].
 //! - `observedGeneration` is the one that was planned: `transitions`.
 //! - One analysis run for a purpose, one experiment for a step: [`Checks::deed`],
 //!   [`rival_experiments`]; those that are told to end.
@@ -37,12 +42,14 @@ mod evidence;
 mod excuses;
 mod facts;
 mod former;
+mod guests;
 mod reasons;
 mod requests;
 mod rest;
 mod rivals;
 mod rules;
 mod sizes;
+mod step_routes;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -52,6 +59,7 @@ pub use actions::Deed;
 pub use evictions::{left_ready, too_many_evictions};
 pub use evidence::{Evidence, Passed, Purpose};
 pub use facts::{Facts, SetFacts};
+pub use guests::misled_service;
 pub use rest::{at_rest, healed, left_ingresses, surplus_runs};
 pub use rivals::rival_experiments;
 pub use rules::{Shortfalls, shortfalls, worse};

@@ -1,7 +1,7 @@
 //! The rules of rest: what a world is like that nobody disturbs.
 
 use super::facts::stable_ingresses;
-use super::{Facts, reasons, rules};
+use super::{Facts, reasons, rules, step_routes};
 use crate::ground::Ground;
 use crate::object::{Id, Kind};
 use crate::setup;
@@ -48,10 +48,12 @@ pub fn at_rest(
         let what = format!("{:?} ({}): {waits:?}", status.phase, status.message);
         found.push(("a wait for nothing", what));
     }
+    let left = step_routes::surplus(&plan.status, facts);
+    found.extend(left.map(|what| ("rules of steps at rest", what)));
     found
 }
 
-fn is_invalid(status: &RolloutStatus) -> bool {
+pub(super) fn is_invalid(status: &RolloutStatus) -> bool {
     let mut conditions = status.conditions.iter();
     conditions.any(|own| own.type_ == condition::INVALID_SPEC)
 }
@@ -339,8 +341,8 @@ pub fn healed(facts: &Facts, turned: bool) -> Vec<(&'static str, String)> {
             found.push(("recovery", format!("{service} selects {selected:?}")));
         }
     }
-    if facts.managed_rules > 0 && rollout.spec.traffic_routing().is_some() {
-        let left = facts.managed_rules;
+    if !facts.managed.is_empty() {
+        let left = facts.managed.len();
         found.push(("recovery", format!("{left} rules of steps are left")));
     }
     let canary = canary.unwrap_or(setup::CANARY);

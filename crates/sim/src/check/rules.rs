@@ -5,7 +5,9 @@
 //! view of it: nobody is blamed for what he could not have seen.
 
 use super::{Facts, SetFacts, former};
-use api::{CanaryStrategy, PauseReason, Rollout, RolloutStatus, TrafficWeights};
+use api::{
+    CanaryStrategy, PauseReason, ReplicaProgressThreshold, Rollout, RolloutStatus, TrafficWeights,
+};
 use engine::traffic::Record;
 use std::collections::BTreeMap;
 
@@ -298,17 +300,19 @@ fn step_index(facts: &Facts) -> usize {
 /// How many of `wanted` pods are enough at a step: its `replicaProgressThreshold`, or that of the
 /// strategy.
 pub(super) fn least(rollout: &Rollout, step: usize, wanted: i32) -> i32 {
-    let Some(canary) = rollout.spec.canary() else {
-        return wanted;
-    };
-    let own = canary.steps.get(step);
-    let own = own.and_then(|step| step.replica_progress_threshold.as_ref());
-    let threshold = own.or(canary.replica_progress_threshold.as_ref());
-    match threshold.map(|own| (own.value, own.type_)) {
+    match threshold(rollout, step).map(|own| (own.value, own.type_)) {
         Some((share, api::ReplicaProgressThresholdType::Percent)) => (wanted * share + 99) / 100,
         Some((pods, api::ReplicaProgressThresholdType::Pods)) => pods.min(wanted),
         None => wanted,
     }
+}
+
+/// The `replicaProgressThreshold` of a step.
+pub(super) fn threshold(rollout: &Rollout, step: usize) -> Option<&ReplicaProgressThreshold> {
+    let canary = rollout.spec.canary()?;
+    let own = canary.steps.get(step);
+    let own = own.and_then(|step| step.replica_progress_threshold.as_ref());
+    own.or(canary.replica_progress_threshold.as_ref())
 }
 
 /// Whether an action leaves nobody to answer, where somebody was there before: the ready pods
@@ -402,11 +406,14 @@ pub(super) fn allowed_weight(facts: &Facts, rollout: &Rollout) -> i32 {
     if index >= steps.len() || is_promoted_in_full(status) {
         return whole;
     }
-    steps[..=index]
-        .iter()
-        .rev()
-        .find_map(|step| step.set_weight)
-        .unwrap_or(0)
+    weight_at(rollout, index)
+}
+
+/// The weight that the steps up to this one give the canary.
+pub(super) fn weight_at(rollout: &Rollout, step: usize) -> i32 {
+    let steps = rollout.spec.canary_steps();
+    let mut done = steps[..steps.len().min(step + 1)].iter().rev();
+    done.find_map(|step| step.set_weight).unwrap_or(0)
 }
 
 /// What `after` breaks more than `before` does.

@@ -285,9 +285,6 @@ impl Change<'_> {
     fn step_end(&self, before: &RolloutStatus, index: i32, pauses: &Pauses) -> Option<String> {
         let steps = self.planned.spec.canary_steps();
         let step = &steps[usize::try_from(index).ok()?];
-        let hash = &self.after.current_pod_hash;
-        let ready = self.seen.available_of(hash);
-        let least = |wanted| super::rules::least(self.planned, index as usize, wanted);
         if let Some(pause) = &step.pause {
             let duration = match &pause.duration {
                 None => None,
@@ -299,45 +296,16 @@ impl Change<'_> {
             let rule = format!("pause step {index}");
             return self.pause_end(before, &rule, (PAUSE_STEP, duration), pauses);
         }
-        if let Some(weight) = step.set_weight {
-            let scale = super::rules::scale_in_force(self.planned, before);
-            let canary = self.planned.spec.canary()?;
-            if self.planned.spec.traffic_routing().is_some() {
-                let service = canary_service(self.planned, Some(before)).unwrap_or_default();
-                let live = self.seen.weight(service);
-                let needed = self.seen.replicas() * weight / canary.max_traffic_weight().max(1);
-                let scaled = scale.map(|own| own.pods(self.seen, canary.max_traffic_weight()));
-                let needed = scaled.map_or(needed, |pods| needed.min(pods));
-                if live != Some(weight) && !self.may_differ(before, (service, weight)) {
-                    return Some(format!(
-                        "setWeight step {index} ends at {live:?} instead of {weight}"
-                    ));
-                }
-                if ready < least(needed) {
-                    return Some(format!(
-                        "setWeight step {index} ends with {ready} available pods"
-                    ));
-                }
-            } else if before.current_pod_hash != before.stable_rs {
-                let replicas = self.seen.replicas();
-                let (surge, _) = super::rules::limits(self.planned, replicas)?;
-                // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
-                let max_weight = canary.max_traffic_weight();
-                let needed = split::approximate(replicas, weight, max_weight, surge).new;
-                if ready < least(needed) {
-                    return Some(format!(
-                        "setWeight step {index} ends with {ready} available pods of {needed}"
-                    ));
-                }
-            }
-        }
-        let scale = step.set_canary_scale.as_ref();
-        if let Some(asked) = scale.and_then(|own| self.pods_asked_for(own, before))
-            && ready < least(asked)
-        {
-            return Some(format!(
-                "setCanaryScale step {index} ends with {ready} available pods of {asked}"
-            ));
+        let of_weight = step.set_weight;
+        let of_weight = of_weight.and_then(|weight| self.weight_end(before, (index, weight)));
+        let of_scale = || {
+            let scale = step.set_canary_scale.as_ref()?;
+            self.scale_end(before, (index, scale))
+        };
+        let of_route = || self.route_end(before, index as usize);
+        let found = of_weight.or_else(of_scale).or_else(of_route);
+        if found.is_some() {
+            return found;
         }
         if step.experiment.is_some() && !self.evidence.tried.contains(&index) {
             return Some(format!(
@@ -352,6 +320,53 @@ impl Change<'_> {
         None
     }
 
+    /// Whether a `setWeight` step may end now.
+    fn weight_end(&self, before: &RolloutStatus, (index, weight): (i32, i32)) -> Option<String> {
+        let ready = self.seen.available_of(&self.after.current_pod_hash);
+        let least = |wanted| super::rules::least(self.planned, index as usize, wanted);
+        let canary = self.planned.spec.canary()?;
+        let (replicas, max_weight) = (self.seen.replicas(), canary.max_traffic_weight());
+        if self.planned.spec.traffic_routing().is_some() {
+            let scale = super::rules::scale_in_force(self.planned, before);
+            let service = canary_service(self.planned, Some(before)).unwrap_or_default();
+            let live = self.seen.weight(service);
+            let needed = replicas * weight / max_weight.max(1);
+            let scaled = scale.map(|own| own.pods(self.seen, max_weight));
+            let needed = scaled.map_or(needed, |pods| needed.min(pods));
+            if live != Some(weight) && !self.may_differ(before, (service, weight)) {
+                return Some(format!(
+                    "setWeight step {index} ends at {live:?} instead of {weight}"
+                ));
+            }
+            return (ready < least(needed))
+                .then(|| format!("setWeight step {index} ends with {ready} available pods"));
+        }
+        if before.current_pod_hash == before.stable_rs {
+            return None;
+        }
+        let (surge, _) = super::rules::limits(self.planned, replicas)?;
+        // How many pods a weight is, is the arithmetic's business: golden vectors hold it.
+        let needed = split::approximate(replicas, weight, max_weight, surge).new;
+        (ready < least(needed))
+            .then(|| format!("setWeight step {index} ends with {ready} available pods of {needed}"))
+    }
+
+    /// Whether a `setCanaryScale` step may end now.
+    fn scale_end(
+        &self,
+        before: &RolloutStatus,
+        (index, scale): (i32, &SetCanaryScale),
+    ) -> Option<String> {
+        if scale.match_traffic_weight == Some(true) {
+            return self.matched_end(before, index);
+        }
+        let ready = self.seen.available_of(&self.after.current_pod_hash);
+        let asked = self.pods_asked_for(scale, before)?;
+        (ready < super::rules::least(self.planned, index as usize, asked)).then(|| {
+            format!("setCanaryScale step {index} ends with {ready} available pods of {asked}")
+        })
+    }
+
     /// The pods that a `setCanaryScale` asks for, whatever the traffic is: so many, or a part of
     /// the replicas where a router divides the traffic.
     fn pods_asked_for(&self, scale: &SetCanaryScale, before: &RolloutStatus) -> Option<i32> {
@@ -360,11 +375,39 @@ impl Change<'_> {
         self.seen.set(&before.stable_rs).filter(|_| is_update)?;
         let canary = self.planned.spec.canary()?;
         let whole = canary.max_traffic_weight().max(1);
-        let is_followed = scale.match_traffic_weight == Some(true);
-        let is_routed = canary.traffic_routing.is_some();
-        let weight = scale.weight.filter(|_| is_routed && !is_followed);
+        let weight = scale.weight.filter(|_| canary.traffic_routing.is_some());
         let part = weight.map(|weight| self.seen.replicas() * weight / whole);
         scale.replicas.or(part)
+    }
+
+    /// Whether a `setCanaryScale` that follows the weight may end now: with the pods that the
+    /// weight needs, and no others. With a threshold, as many as that says are enough, whatever
+    /// the size is by then; and while too few stable pods answer for what the weight leaves them,
+    /// the canary has pods for what it has taken over as well.
+    fn matched_end(&self, before: &RolloutStatus, index: i32) -> Option<String> {
+        let canary = self.planned.spec.canary()?;
+        let is_alone =
+            before.current_pod_hash == before.stable_rs || self.is_gone(&before.stable_rs);
+        if is_alone || canary.traffic_routing.is_none() {
+            return None;
+        }
+        let step = usize::try_from(index).ok()?;
+        let (replicas, whole) = (self.seen.replicas(), canary.max_traffic_weight().max(1));
+        let weight = super::rules::weight_at(self.planned, step);
+        let pods = split::ceil_share(replicas, weight, whole);
+        let wanted = split::at_least_min_pods(pods, canary.min_pods_per_replica_set, replicas);
+        let new = self.seen.set(&self.after.current_pod_hash);
+        let (size, ready) = new.map_or((0, 0), |set| (set.size, set.available));
+        let left = whole - weight;
+        let needed = (replicas * left / whole).max(i32::from(left > 0));
+        let is_more = size > wanted && self.seen.ready_of(&before.stable_rs) >= needed;
+        let is_exact = super::rules::threshold(self.planned, step).is_none();
+        let is_odd = is_exact && (size < wanted || is_more);
+        let is_short = ready < super::rules::least(self.planned, step, wanted);
+        (is_odd || is_short).then(|| {
+            let has = format!("{size} pods, {ready} of them available");
+            format!("setCanaryScale step {index} ends with {has}, and its weight needs {wanted}")
+        })
     }
 
     /// A pause ends when its time is over or somebody ends it.

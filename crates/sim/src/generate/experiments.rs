@@ -1,7 +1,9 @@
 //! Steps with experiments. Drawn from a stream of their own, as [`super::features`] are.
 
-use super::features;
+use super::{Timed, features};
+use crate::actor::{Act, Sight};
 use crate::fault::Fault;
+use crate::setup;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -45,6 +47,23 @@ pub(super) fn stumble(seed: u64, spec: &Value, faults: &mut Vec<Fault>) {
         let every = rng.random_range(2..7);
         faults.push(Fault::ExperimentsStumble { every });
     }
+}
+
+/// In every second world whose Experiments have shares of the traffic, somebody points a service of
+/// one elsewhere. Draws nothing: all other worlds stay as they are.
+pub(super) fn mislead(seed: u64, spec: &Value, acts: &mut Vec<Timed>) {
+    if !seed.is_multiple_of(2) || !setup::has_shares(spec) {
+        return;
+    }
+    acts.push(Timed {
+        at_ms: (seed / 4 % 60) as i64 * 1_000,
+        act: Act::Await {
+            sight: Sight::ExperimentService,
+            tries: 250,
+            then: Box::new(Act::Mislead(seed.is_multiple_of(4))),
+        },
+    });
+    acts.sort_by_key(|timed| timed.at_ms);
 }
 
 fn experiment(rng: &mut ChaCha8Rng, may_share: bool) -> Value {

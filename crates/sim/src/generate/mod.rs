@@ -43,6 +43,8 @@ pub fn scenario(seed: u64) -> Scenario {
     edits::add(seed, &spec, &mut acts, &mut faults);
     autoscaler::add(seed, &mut spec, &mut acts);
     strategies::add(seed, &mut spec, &mut acts);
+    strategies::give_up_rules(seed, &spec, &mut acts);
+    experiments::mislead(seed, &spec, &mut acts);
     experiments::stumble(seed, &spec, &mut faults);
     let verdicts = (0..rng.random_range(0..4))
         .map(|_| verdict(&mut rng))

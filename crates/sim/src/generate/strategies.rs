@@ -4,7 +4,7 @@
 //! [`super::features`] are.
 
 use super::{BUSY_MS, Timed, one};
-use crate::actor::Act;
+use crate::actor::{Act, Sight};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -41,6 +41,49 @@ pub(super) fn add(seed: u64, spec: &mut Value, acts: &mut Vec<Timed>) {
         let ends = begins + rng.random_range(1..60_000);
         acts.push(edit(ends, &back));
     }
+    acts.sort_by_key(|timed| timed.at_ms);
+}
+
+/// Of the worlds with rules of steps, every fourth gives those up as soon as the route has some:
+/// its router with them, or some of its `managedRoutes`. Where the strategy is edited otherwise,
+/// that was drawn for the one that the world begins with. Draws nothing: all other worlds stay as
+/// they are.
+pub(super) fn give_up_rules(seed: u64, spec: &Value, acts: &mut Vec<Timed>) {
+    let canary = &spec["strategy"]["canary"];
+    let router = &canary["trafficRouting"];
+    let is_edited = acts.iter().any(|timed| match &timed.act {
+        Act::Edit(patch) => patch.get("strategy").is_some(),
+        _ => false,
+    });
+    if seed % 4 != 2 || router.get("managedRoutes").is_none() || is_edited {
+        return;
+    }
+    let without = |fields: &[&str]| {
+        let steps = canary["steps"].as_array().into_iter().flatten();
+        let is_kept = |step: &&Value| fields.iter().all(|field| step.get(*field).is_none());
+        steps.filter(is_kept).collect::<Vec<&Value>>()
+    };
+    let canary = match seed / 4 % 4 {
+        // Its steps have weights of another whole otherwise.
+        0 | 1 if router.get("maxTrafficWeight").is_none() => without_router(canary, router).0,
+        2 => json!({"canary": {
+            "steps": without(&["setHeaderRoute"]),
+            "trafficRouting": {"managedRoutes": [{"name": "copies"}]},
+        }}),
+        _ => json!({"canary": {
+            "steps": without(&["setHeaderRoute", "setMirrorRoute"]),
+            "trafficRouting": {"managedRoutes": null},
+        }}),
+    };
+    let begins = (seed / 16 % 60) as i64 * 1_000;
+    acts.push(Timed {
+        at_ms: begins,
+        act: Act::Await {
+            sight: Sight::StepRules,
+            tries: 250,
+            then: Box::new(Act::Edit(json!({"strategy": canary}))),
+        },
+    });
     acts.sort_by_key(|timed| timed.at_ms);
 }
 

@@ -112,6 +112,11 @@ mutants! {
     AbandonsService = "abandons-service",
     MakesRivals = "makes-rivals",
     ForgetsFormerRouters = "forgets-former-routers",
+    SkipsRoutes = "skips-routes",
+    SetsRoutesAnyway = "sets-routes-anyway",
+    MatchesAll = "matches-all",
+    ForgetsFormerRules = "forgets-former-rules",
+    ForgetsGuests = "forgets-guests",
 }
 
 impl Mutant {
@@ -137,13 +142,27 @@ impl Mutant {
 
     /// What it makes of what the planner of Experiments says.
     pub fn of_experiment(self, plan: &mut Plan<ExperimentStatus>) {
-        if self == Self::ExperimentTakesOthers && !plan.actions.is_empty() {
-            plan.actions.push(Action::Delete {
-                target: Id::new(Kind::Service, "somebody-elses").key(),
-                guard: Guard::default(),
-                propagation: Propagation::Background,
-            });
+        match self {
+            Self::ExperimentTakesOthers if !plan.actions.is_empty() => {
+                plan.actions.push(Action::Delete {
+                    target: Id::new(Kind::Service, "somebody-elses").key(),
+                    guard: Guard::default(),
+                    propagation: Propagation::Background,
+                });
+            }
+            Self::ForgetsGuests => plan.actions.retain(|action| !leads_service(action)),
+            _ => {}
         }
+    }
+}
+
+/// Whether it says where a service is to lead that is there already.
+fn leads_service(action: &Action) -> bool {
+    match action {
+        Action::Patch { target, patch, .. } => {
+            target.kind == "Service" && patch.pointer("/spec/selector").is_some()
+        }
+        _ => false,
     }
 }
 

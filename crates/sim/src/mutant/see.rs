@@ -3,14 +3,17 @@
 use super::Mutant;
 use crate::object::hash_of;
 use api::constants::{
-    ROLLOUT_TYPE_LABEL, ROUTES_ANNOTATION, SCALE_DOWN_DEADLINE_ANNOTATION, TYPE_BACKGROUND,
+    MANAGED_ROUTES_ANNOTATION, ROLLOUT_TYPE_LABEL, ROUTES_ANNOTATION,
+    SCALE_DOWN_DEADLINE_ANNOTATION, TYPE_BACKGROUND,
 };
 use api::{
-    AnalysisPhase, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutCondition, RolloutStatus,
+    AnalysisPhase, BlueGreenStrategy, CanaryStep, CanaryStrategy, HeaderRoutingMatch, Rollout,
+    RolloutCondition, RolloutStatus, RouteMatch, StringMatch,
 };
 use engine::snapshot::RolloutSnapshot;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use serde_json::Value;
 use std::sync::Arc;
 
 const EARLY: SignedDuration = SignedDuration::from_secs(15);
@@ -174,7 +177,63 @@ fn reports(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
                 }
             }
         }
+        _ => steps(mutant, snapshot),
+    }
+}
+
+/// What steps ask for, and what they have left at routes, read wrongly.
+fn steps(mutant: Mutant, snapshot: &mut RolloutSnapshot) {
+    match mutant {
+        Mutant::SkipsRoutes => each_step(snapshot, |step| {
+            if let Some(route) = &mut step.set_header_route {
+                route.match_.clear();
+            }
+            if let Some(route) = &mut step.set_mirror_route {
+                route.match_.clear();
+            }
+        }),
+        Mutant::SetsRoutesAnyway => each_step(snapshot, |step| {
+            let header = step.set_header_route.as_mut();
+            if let Some(route) = header.filter(|route| route.match_.is_empty()) {
+                route.match_.push(HeaderRoutingMatch {
+                    header_name: "x-tester".to_owned(),
+                    header_value: exactly("yes"),
+                });
+            }
+            let mirror = step.set_mirror_route.as_mut();
+            if let Some(route) = mirror.filter(|route| route.match_.is_empty()) {
+                route.match_.push(RouteMatch {
+                    method: Some(exactly("GET")),
+                    ..RouteMatch::default()
+                });
+            }
+        }),
+        Mutant::MatchesAll => {
+            let replicas = snapshot.rollout.spec.replicas_or_default();
+            each_step(snapshot, |step| {
+                if let Some(scale) = &mut step.set_canary_scale
+                    && scale.match_traffic_weight.take() == Some(true)
+                {
+                    scale.replicas = Some(replicas);
+                }
+            });
+        }
+        Mutant::ForgetsFormerRules if snapshot.rollout.spec.traffic_routing().is_none() => {
+            for object in snapshot.objects.values_mut() {
+                let annotations = Arc::make_mut(object).pointer_mut("/metadata/annotations");
+                if let Some(Value::Object(annotations)) = annotations {
+                    annotations.remove(MANAGED_ROUTES_ANNOTATION);
+                }
+            }
+        }
         _ => {}
+    }
+}
+
+fn exactly(text: &str) -> StringMatch {
+    StringMatch {
+        exact: Some(text.to_owned()),
+        ..StringMatch::default()
     }
 }
 
@@ -186,6 +245,13 @@ fn strategy(
     let strategy = &mut rollout.spec.strategy;
     change(strategy.canary.as_mut(), strategy.blue_green.as_mut());
     snapshot.digest = None;
+}
+
+fn each_step(snapshot: &mut RolloutSnapshot, change: impl Fn(&mut CanaryStep)) {
+    strategy(snapshot, |canary, _| {
+        let steps = canary.into_iter().flat_map(|own| &mut own.steps);
+        steps.for_each(&change);
+    });
 }
 
 fn each_set(snapshot: &mut RolloutSnapshot, change: impl Fn(&mut ReplicaSet)) {

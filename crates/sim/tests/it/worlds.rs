@@ -1,6 +1,6 @@
 //! Worlds are repeatable, keep the rules, and catch those who don't.
 
-use sim::actor::Act;
+use sim::actor::{Act, Sight};
 use sim::mutant::Mutant;
 use sim::swarm::{self, Play, Tally};
 use sim::{bugs, generate, shrink};
@@ -70,5 +70,26 @@ fn some_worlds_have_an_autoscaler_and_some_no_preview() {
     assert!(
         scaled > 10 && blind > 3,
         "{scaled} with an autoscaler, {blind} without a preview"
+    );
+}
+
+#[test]
+fn some_worlds_give_rules_of_steps_up_and_some_mislead_experiments() {
+    let (mut given_up, mut misled) = (0, 0);
+    for seed in 1..2_000 {
+        let scenario = generate::scenario(seed);
+        for timed in &scenario.acts {
+            let Act::Await { sight, .. } = &timed.act else {
+                continue;
+            };
+            match sight {
+                Sight::StepRules => given_up += 1,
+                Sight::ExperimentService => misled += 1,
+            }
+        }
+    }
+    assert!(
+        given_up > 5 && misled > 5,
+        "{given_up} give rules up, {misled} mislead experiments"
     );
 }

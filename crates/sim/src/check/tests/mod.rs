@@ -2,8 +2,10 @@
 
 mod evidence;
 mod former;
+mod guests;
 mod pods;
 mod rest;
+mod step_routes;
 mod switches;
 mod traffic;
 mod transitions;

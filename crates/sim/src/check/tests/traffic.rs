@@ -81,6 +81,28 @@ fn requests_with_a_header_are_answered() {
     assert_eq!(told(&facts(0, 3, by_header), &led_back), [rule]);
 }
 
+/// An experiment leads its service back by itself, when it hears of that.
+#[test]
+fn a_share_goes_where_somebody_has_led_the_service_of_an_experiment() {
+    let told = |selected: &str| {
+        let facts = |share: i32| {
+            let lead = [("canary", "new"), ("stable", "old")];
+            let mut facts = weighed([("old", 3), ("new", 3)], &lead, 20);
+            let service = "app-new-2-0-old";
+            facts.guests = vec![("trial".to_owned(), 1)];
+            facts.services.push((service.into(), selected.to_owned()));
+            facts.weights[1].1 -= share;
+            facts.weights.push((service.to_owned(), share));
+            facts
+        };
+        let (before, after) = (facts(0), facts(10));
+        compared((&before, &after), (&before, &after))
+    };
+    assert_eq!(told("trial"), [""; 0]);
+    assert_eq!(told("nobody"), [""; 0]);
+    assert_eq!(told("gone"), ["traffic goes where no pod is ready"]);
+}
+
 #[test]
 fn weights_between_services_of_the_same_pods_are_nobodys_loss() {
     let sets = [("old", 0), ("new", 3)];

@@ -313,8 +313,60 @@ fn a_step_ends_with_the_part_of_the_replicas_that_it_asks_for() {
     assert_eq!(told(&part, 2, "old"), [""; 0]);
     let what = "setCanaryScale step 0 ends with 1 available pods of 2";
     assert_eq!(told(&part, 1, "old"), [what]);
-    // It follows the traffic, or the stable pods are gone.
+    // It follows the traffic, of which there is none yet, or the stable pods are gone.
     let followed = json!({"weight": 70, "matchTrafficWeight": true});
-    assert_eq!(told(&followed, 1, "old"), [""; 0]);
+    assert_eq!(told(&followed, 0, "old"), [""; 0]);
     assert_eq!(told(&part, 1, "gone"), [""; 0]);
+}
+
+/// What is told of the end of a step that follows the weight of 40 of 100, with more of the
+/// strategy, so many pods of both revisions, and that stable one.
+fn told_of_match(more: &Value, (old, new): (i32, i32), stable: &str) -> Vec<String> {
+    let mut strategy = routed(false);
+    strategy["canary"]["steps"] = json!([
+        {"setWeight": 40},
+        {"setCanaryScale": {"replicas": 3}},
+        {"setCanaryScale": {"matchTrafficWeight": true}},
+        {"pause": {}},
+    ]);
+    let strategy = structural::patch::merge(&strategy, &json!({"canary": more}));
+    let status = json!({"currentStepIndex": 2, "stableRS": stable});
+    let sets = [("old", old), ("new", new)];
+    case(&strategy, &status, sets, &[]).breaches(&json!({"currentStepIndex": 3}))
+}
+
+/// Of three replicas, 40 of 100 need two.
+#[test]
+fn a_step_that_follows_the_weight_ends_with_the_pods_for_it() {
+    let ends_with = |pods: i32, wanted: i32| {
+        let has = format!("{pods} pods, {pods} of them available");
+        format!("setCanaryScale step 2 ends with {has}, and its weight needs {wanted}")
+    };
+    let plain = json!({});
+    let told = |pods: i32| told_of_match(&plain, (3, pods), "old");
+    assert_eq!(told(2), [""; 0]);
+    assert_eq!(told(1), [ends_with(1, 2)]);
+    assert_eq!(told(3), [ends_with(3, 2)]);
+    let least = json!({"minPodsPerReplicaSet": 3});
+    assert_eq!(told_of_match(&least, (3, 3), "old"), [""; 0]);
+    assert_eq!(told_of_match(&least, (3, 2), "old"), [ends_with(2, 3)]);
+    // Its stable pods go with their traffic: two of three are enough for what it leaves them.
+    let dynamic = json!({"dynamicStableScale": true});
+    assert_eq!(told_of_match(&dynamic, (2, 3), "old"), [ends_with(3, 2)]);
+}
+
+#[test]
+fn a_step_that_follows_the_weight_may_end_with_other_pods() {
+    let (plain, all) = (json!({}), json!({"type": "Percent", "value": 100}));
+    // None of the stable pods answers: it has taken over what they had.
+    assert_eq!(told_of_match(&plain, (0, 3), "old"), [""; 0]);
+    assert_eq!(told_of_match(&plain, (0, 1), "old").len(), 1);
+    // Somebody has deleted them.
+    assert_eq!(told_of_match(&plain, (3, 3), "gone"), [""; 0]);
+    // With a threshold it is the available pods that count, however many there are.
+    let of_all = json!({"replicaProgressThreshold": all});
+    assert_eq!(told_of_match(&of_all, (3, 3), "old"), [""; 0]);
+    assert_eq!(told_of_match(&of_all, (3, 1), "old").len(), 1);
+    let of_half = json!({"replicaProgressThreshold": {"type": "Percent", "value": 50}});
+    assert_eq!(told_of_match(&of_half, (3, 1), "old"), [""; 0]);
 }
