@@ -10,6 +10,7 @@ use cli::Observed;
 use engine::snapshot::{Inbox, TemplateName, references};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use schemars::JsonSchema;
@@ -28,12 +29,36 @@ async fn look(client: Client, rollout: Rollout) -> Result<Observed, String> {
     let kinds = Arc::new(Kinds::new(client.clone()));
     let dynamic = Dynamic::new(client.clone(), kinds, Some(namespace.clone()));
     let caches = Caches::new(dynamic);
-    let notes = fill(&caches, &client, &rollout).await?;
+    let mut notes = fill(&caches, &client, &rollout).await?;
+    let warnings = match warnings(&client, &rollout).await {
+        Ok(warnings) => warnings,
+        Err(why) => {
+            notes.push(format!(
+                "{why}: nothing is said of what the controller has warned of."
+            ));
+            Vec::new()
+        }
+    };
     let snapshot = observe::rollout(&caches, Arc::new(rollout), Inbox::default())
         .await
         .map_err(|error| error.chain())?;
     let snapshot = observe::with_all_pods(&caches, snapshot);
-    Ok(Observed { snapshot, notes })
+    Ok(Observed {
+        snapshot,
+        warnings,
+        notes,
+    })
+}
+
+/// The events that warn of a Rollout. The controller does not read them, but what it was refused
+/// may stand nowhere else.
+async fn warnings(client: &Client, rollout: &Rollout) -> Result<Vec<Event>, String> {
+    let events: Api<Event> =
+        Api::namespaced(client.clone(), &rollout.namespace().unwrap_or_default());
+    let uid = rollout.uid().unwrap_or_default();
+    let fields = format!("involvedObject.uid={uid},type=Warning");
+    let found = events.list(&ListParams::default().fields(&fields)).await;
+    Ok(found.map_err(|error| cannot_list("Events", &error))?.items)
 }
 
 /// Lists what the snapshot is made of, as far as the controller of this Rollout sees it: with the
@@ -105,14 +130,7 @@ fn leads_to_cluster(
         let nested = found
             .into_iter()
             .flat_map(|template| &template.spec.templates);
-        open.extend(nested.map(|nested| {
-            let name = nested.template_name.clone().unwrap_or_default();
-            if nested.cluster_scope == Some(true) {
-                TemplateName::Cluster(name)
-            } else {
-                TemplateName::Namespaced(name)
-            }
-        }));
+        open.extend(nested.map(TemplateName::of));
     }
     false
 }
@@ -143,8 +161,14 @@ where
         }
         // No CRD, no objects.
         Err(error) if code_of(&error) == Some(404) => Ok(()),
-        Err(kube::Error::Api(status)) => Err(format!("cannot list {what}: {}", status.message)),
-        Err(error) => Err(format!("cannot list {what}: {error}")),
+        Err(error) => Err(cannot_list(what, &error)),
+    }
+}
+
+fn cannot_list(what: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("cannot list {what}: {}", status.message),
+        error => format!("cannot list {what}: {error}"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `weir explain rollout`: the sentences about a live Rollout, and that it writes nothing.
 
+use crate::replica::{Fault, Replica};
 use crate::world::{NAMESPACE, World};
 use cli::{Context, Program, Term};
+use http::Method;
 use serde_json::{Value, json};
 
 const SHOP: &str = "
@@ -125,7 +127,7 @@ async fn without_a_controller_it_says_what_nobody_writes() {
     shows(
         &page(&world).await,
         &[
-            "Not written yet (if this stays, no controller is at work: weir check)",
+            "Not written yet (if this stays, no controller is at work, or the API server refuses",
             "  create ReplicaSet shop-",
             "the stored one is of generation 1, the Rollout has 2",
         ],
@@ -172,6 +174,48 @@ async fn what_is_not_there_is_said_plainly() {
             "is Degraded",
             "1. somebody to correct this: The Rollout \"shop\" is invalid:",
             "web",
+        ],
+    );
+}
+
+/// In the middle of an update: the controller may not write the kind that the path names.
+async fn refused(path: &'static str) -> (World, Replica) {
+    let mut world = World::start();
+    world.kill_controller().await;
+    let replica = Replica::start(&world, "a");
+    world.apply(SHOP);
+    world.until_phase("shop", "Healthy").await;
+    replica.fail_with(Fault::Status(403), move |_, asked| {
+        asked.method != Method::GET && asked.path.contains(path)
+    });
+    world.set_image("shop", "shop:v2");
+    // For longer than the controller waits before it tries again.
+    world.sleep(120).await;
+    (world, replica)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_set_that_is_refused_is_explained_in_the_words_of_the_api_server() {
+    let (world, _replica) = refused("/replicasets").await;
+    shows(
+        &run(&world, &["shop"]).await.unwrap(),
+        &[
+            "somebody to correct this: Failed to create new replica set \"shop-",
+            "the test says 403",
+            "- it is tried again by then",
+        ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_refused_is_told_of_as_the_controller_has_warned() {
+    let (world, _replica) = refused("/ingresses").await;
+    shows(
+        &run(&world, &["shop"]).await.unwrap(),
+        &[
+            "The controller has warned of\n  TrafficRoutingError at ",
+            "Ingress demo/shop-web-canary was refused: ",
+            "the test says 403",
         ],
     );
 }

@@ -3,6 +3,7 @@
 use api::Rollout;
 use engine::snapshot::RolloutSnapshot;
 use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Event;
 use kube::Client;
 
 /// What was seen of a Rollout.
@@ -10,6 +11,8 @@ use kube::Client;
 pub struct Observed {
     /// As the controller's, but with all pods.
     pub snapshot: RolloutSnapshot,
+    /// What was warned of, in events of the Rollout.
+    pub warnings: Vec<Event>,
     /// What could not be looked at, and what that means for what is said.
     pub notes: Vec<String>,
 }

@@ -2,9 +2,10 @@
 //!
 //! A Rollout's own plan switches the services that it names. This one cleans up after a Rollout
 //! that was deleted, or that no longer names a service: the hash goes from the selector, and the
-//! mark of ownership with it, so that the service selects by its own labels again. The services of
-//! Experiments are theirs: of these it lets go only where a Rollout had taken one, and the
-//! Experiment leads it back to its pods.
+//! mark of ownership with it, so that the service selects by its own labels again. (The peer leaves
+//! a mark where somebody has taken the hash away, and no other Rollout gets the service.) The
+//! services of Experiments are theirs: of these it lets go only where a Rollout had taken one, and
+//! the Experiment leads it back to its pods.
 
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use k8s_openapi::api::core::v1::Service;
@@ -12,7 +13,7 @@ use plan::{Action, Guard, ObjectKey, PatchKind, Plan};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// A Service that selects by pod template hash, and who names it.
+/// A Service that selects by pod template hash or says that a Rollout manages it, and who names it.
 #[derive(Clone, Debug)]
 pub struct ServiceSnapshot {
     pub service: Arc<Service>,
@@ -30,7 +31,11 @@ pub fn owner(service: &Service) -> Option<&str> {
 }
 
 /// Whether anything of a service may have to be cleaned up.
-pub fn has_hash(service: &Service) -> bool {
+pub fn is_marked(service: &Service) -> bool {
+    has_hash(service) || owner(service).is_some()
+}
+
+fn has_hash(service: &Service) -> bool {
     let selector = service
         .spec
         .as_ref()
@@ -38,8 +43,8 @@ pub fn has_hash(service: &Service) -> bool {
     selector.is_some_and(|selector| selector.contains_key(HASH_LABEL))
 }
 
-/// Removes the hash from the selector of a service that no Rollout names any more. Nothing else of
-/// the service is touched, and nothing at all while anybody names it.
+/// Removes the hash from the selector of a service that no Rollout names any more, and the mark.
+/// Nothing else of the service is touched, and nothing at all while anybody names it.
 pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
     let mut plan = Plan::idle(());
     let service = &snapshot.service;
@@ -48,10 +53,13 @@ pub fn plan(snapshot: &ServiceSnapshot) -> Plan<()> {
     let of_experiment =
         owners.any(|owner| owner.controller == Some(true) && owner.kind == "Experiment");
     let is_theirs = of_experiment && owner.is_none();
-    if !has_hash(service) || is_theirs || !snapshot.referenced_by.is_empty() {
+    if !is_marked(service) || is_theirs || !snapshot.referenced_by.is_empty() {
         return plan;
     }
-    let mut patch = json!({"spec": {"selector": {HASH_LABEL: Value::Null}}});
+    let mut patch = json!({});
+    if has_hash(service) {
+        patch["spec"] = json!({"selector": {HASH_LABEL: Value::Null}});
+    }
     if let Some(owner) = owner {
         patch["metadata"] = json!({"annotations": {MANAGED_BY_ANNOTATION: Value::Null}});
         plan.trace.decide(

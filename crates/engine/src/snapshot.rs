@@ -4,7 +4,10 @@
 //! fetches exactly those, and hands a [`RolloutSnapshot`] to [`crate::rollout::plan`]. Nothing in
 //! here decides.
 
-use api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
+use api::{
+    AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate, Experiment,
+    Rollout,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -118,6 +121,9 @@ pub struct References {
     pub templates: BTreeSet<TemplateName>,
     /// Routers' objects.
     pub objects: BTreeSet<ObjectKey>,
+    /// Those of them that the spec names: without one of these the Rollout is invalid. The others
+    /// are made by plans.
+    pub required: BTreeSet<ObjectKey>,
     /// `apiVersion` and kind of objects that the Rollout may control without naming them.
     pub owned_kinds: BTreeSet<(String, String)>,
     /// The object that `spec.workloadRef` names.
@@ -131,4 +137,20 @@ pub struct References {
 pub enum TemplateName {
     Namespaced(String),
     Cluster(String),
+}
+
+impl TemplateName {
+    pub(crate) fn new(name: String, is_cluster: bool) -> Self {
+        if is_cluster {
+            Self::Cluster(name)
+        } else {
+            Self::Namespaced(name)
+        }
+    }
+
+    /// What a Rollout or another template names.
+    pub fn of(reference: &AnalysisTemplateRef) -> Self {
+        let name = reference.template_name.clone().unwrap_or_default();
+        Self::new(name, reference.cluster_scope == Some(true))
+    }
 }

@@ -22,7 +22,7 @@ mod trace;
 mod value;
 
 pub use action::{Action, Guard, PatchKind, Propagation, RootPatch};
-pub use diff::merge_diff;
+pub use diff::{merge_diff, merge_diff_text};
 pub use key::ObjectKey;
 pub use metric::{Answer, HttpAnswer, HttpRequest, MetricTask, Redacted, TaskId};
 pub use release::{EventKind, Release};

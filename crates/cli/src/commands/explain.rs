@@ -79,14 +79,14 @@ async fn look(cx: &mut Context, name: &str) -> Result<Explanation, Error> {
     };
     let client = cx.client().await?;
     let mut observed = observe(client, rollout).await.map_err(Error::Refused)?;
-    observed.snapshot.inbox.refused = explain::refused(&observed.snapshot.rollout);
     let now = cx.now();
-    let plan = engine::rollout::plan(&observed.snapshot, &config, now);
+    let plan = explain::planned(&mut observed.snapshot, &config, now);
     let mut explanation = explain::explain(Seen {
         snapshot: &observed.snapshot,
         plan: &plan,
         now,
     });
+    explanation.warn(&observed.warnings);
     explanation.notes.append(&mut observed.notes);
     Ok(explanation)
 }

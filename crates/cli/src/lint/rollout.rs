@@ -146,14 +146,7 @@ fn absent_templates(wanted: BTreeSet<TemplateName>, templates: &TemplateSet) -> 
             }
         };
         match spec {
-            Ok(spec) => open.extend(spec.templates.iter().map(|nested| {
-                let name = nested.template_name.clone().unwrap_or_default();
-                if nested.cluster_scope == Some(true) {
-                    TemplateName::Cluster(name)
-                } else {
-                    TemplateName::Namespaced(name)
-                }
-            })),
+            Ok(spec) => open.extend(spec.templates.iter().map(TemplateName::of)),
             Err(kind) => {
                 let (TemplateName::Namespaced(name) | TemplateName::Cluster(name)) = name;
                 absent.push(format!("{kind} {name}"));

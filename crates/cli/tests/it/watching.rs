@@ -198,6 +198,7 @@ fn bare(rollout: api::Rollout) -> Observed {
             workload_users: Vec::new(),
             inbox: Inbox::default(),
         },
+        warnings: Vec::new(),
         notes: Vec::new(),
     }
 }

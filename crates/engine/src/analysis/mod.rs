@@ -24,6 +24,7 @@ mod snapshot;
 pub mod template;
 pub(crate) mod time;
 
+pub(crate) use run::due_since;
 pub use run::{jobs, plan, settled};
 pub use snapshot::{
     AnalysisRunSnapshot, MetricDefaults, Needs, SecretValues, Secrets, needs, owning_rollout,

@@ -35,3 +35,4 @@ mod tests;
 pub use pipeline::plan;
 pub(crate) use services::has_ports;
 pub use snapshot::{ExperimentSnapshot, Refusals, Refused};
+pub(crate) use validate::progress_deadline_s;

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::templates::Template;
 use crate::rollout::replica_set::{OwnedSet, map_changes};
 use crate::service;
+use api::TemplateSpec;
 use api::constants::HASH_LABEL;
 use k8s_openapi::api::core::v1::Service;
 use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
@@ -35,7 +36,7 @@ impl Context<'_> {
         let name = own.unwrap_or_else(|| set.name()).to_owned();
         let done = match self.snapshot.services.get(&name) {
             Some(live) if self.is_of_template(&live.metadata, &template.spec.name) => {
-                self.lead_back(live, set);
+                self.lead_back(live, template.spec, set);
                 Ok(())
             }
             Some(_) => Err(format!("Service {name} exists and is not the template's")),
@@ -77,7 +78,7 @@ impl Context<'_> {
                     "annotations": self.marks(&template.spec.name),
                     "ownerReferences": [self.owner_reference()],
                 },
-                "spec": {"selector": pod_labels(set), "ports": ports},
+                "spec": {"selector": pod_labels(template.spec, set), "ports": ports},
             })),
         });
         Ok(())
@@ -85,7 +86,7 @@ impl Context<'_> {
 
     /// Has a Service of the template select the pods again, if it leads elsewhere. Where that is
     /// refused the Experiment goes on, and it is tried again later.
-    fn lead_back(&mut self, live: &Service, set: &OwnedSet) {
+    fn lead_back(&mut self, live: &Service, template: &TemplateSpec, set: &OwnedSet) {
         // A Rollout that has taken it leads it where it wants: the two would write for ever.
         if service::owner(live).is_some() {
             return;
@@ -94,8 +95,12 @@ impl Context<'_> {
         let spec = live.spec.as_ref();
         let selector = spec.and_then(|spec| spec.selector.as_ref());
         let selector = selector.unwrap_or(&nothing);
-        let labels = pod_labels(set).filter(|labels| !leads_to(selector, labels));
-        let Some(changes) = labels.and_then(|labels| map_changes(selector, labels)) else {
+        let labels = pod_labels(template, set);
+        // Without a hash the labels would lead to other pods too.
+        if leads_to(selector, &labels) || !labels.contains_key(HASH_LABEL) {
+            return;
+        }
+        let Some(changes) = map_changes(selector, &labels) else {
             return;
         };
         let name = live.metadata.name.as_deref().unwrap_or_default();
@@ -151,11 +156,21 @@ impl Context<'_> {
     }
 }
 
-/// The labels of the pods that a ReplicaSet makes. It was made with the same, but somebody may have
-/// given it others since, which its pods do not have.
-fn pod_labels(set: &OwnedSet) -> Option<&BTreeMap<String, String>> {
-    let template = set.live.spec.as_ref()?.template.as_ref()?;
-    template.metadata.as_ref()?.labels.as_ref()
+/// The labels that all pods of a template's ReplicaSet have: of those that it gives its pods now,
+/// the ones that it selects them by and the ones that it was made with. Somebody may have given it,
+/// or its pods, others since, which those that were there before do not have.
+fn pod_labels(template: &TemplateSpec, set: &OwnedSet) -> BTreeMap<String, String> {
+    let spec = set.live.spec.as_ref();
+    let selected = spec.and_then(|spec| spec.selector.match_labels.as_ref());
+    let given = spec.and_then(|spec| spec.template.as_ref()?.metadata.as_ref()?.labels.as_ref());
+    let is_of_all = |(key, value): &(&String, &String)| {
+        let selected = selected.and_then(|selected| selected.get(*key));
+        selected == Some(*value) || template.template.label(key) == Some(value.as_str())
+    };
+    let labels = given.into_iter().flatten().filter(is_of_all);
+    labels
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Whether a selector leads to pods with these labels, and to those of no other hash.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const DEFAULT_DEADLINE_S: i32 = 600;
 
 /// `progressDeadlineSeconds`, seconds.
-pub(super) fn progress_deadline_s(spec: &ExperimentSpec) -> i32 {
+pub(crate) fn progress_deadline_s(spec: &ExperimentSpec) -> i32 {
     spec.progress_deadline_seconds.unwrap_or(DEFAULT_DEADLINE_S)
 }
 

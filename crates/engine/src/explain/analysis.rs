@@ -4,10 +4,12 @@
 use super::remedy::Remedy;
 use super::since::at;
 use super::{Teller, count};
+use crate::analysis::due_since;
+use crate::rollout::is_completed;
 use crate::rollout::time::seconds_between;
 use api::{AnalysisPhase, AnalysisRun, IntOrString, Measurement, Metric, MetricResult};
 use gocompat::duration;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -62,7 +64,7 @@ impl Teller<'_> {
         let mut lines = Vec::new();
         for metric in &run.spec.metrics {
             let result = results.iter().find(|result| result.name == metric.name);
-            lines.push(self.metric(metric, result));
+            lines.push(self.metric(run, (metric, result)));
             let values = result.map_or_else(Vec::new, |result| self.values(result));
             if !values.is_empty() {
                 lines.push(format!("its last values: {}", values.join("; ")));
@@ -71,7 +73,11 @@ impl Teller<'_> {
         lines
     }
 
-    fn metric(&self, metric: &Metric, result: Option<&MetricResult>) -> String {
+    fn metric(
+        &self,
+        run: &AnalysisRun,
+        (metric, result): (&Metric, Option<&MetricResult>),
+    ) -> String {
         let mut line = format!("metric {}", metric.name);
         match result {
             None => line.push_str(": not measured yet"),
@@ -82,7 +88,7 @@ impl Teller<'_> {
         }
         line.push_str(&conditions(metric));
         let running = result.is_none_or(|result| result.phase == AnalysisPhase::Running);
-        let next = result.and_then(|result| next(metric, result));
+        let next = next(run, metric, result);
         if let Some(next) = next.filter(|_| running) {
             let _ = write!(line, "; next at {}", at(next, self.seen.now));
         }
@@ -175,13 +181,14 @@ fn conditions(metric: &Metric) -> String {
         + &condition("fails", metric.failure_condition.as_ref())
 }
 
-/// When a metric with an interval is measured again.
-fn next(metric: &Metric, result: &MetricResult) -> Option<Timestamp> {
-    let interval = duration::parse_go(metric.interval.as_deref()?).ok()?;
-    let last = result.measurements.last()?.finished_at.as_ref()?;
-    last.0
-        .checked_add(SignedDuration::from_nanos(interval))
-        .ok()
+/// When a metric is measured again, or for the first time if that is put off.
+fn next(run: &AnalysisRun, metric: &Metric, result: Option<&MetricResult>) -> Option<Timestamp> {
+    let is_measured = result.is_some_and(|result| !result.measurements.is_empty());
+    let is_due = is_measured || metric.initial_delay.is_some();
+    if !is_due || phase(run).is_some_and(is_completed) {
+        return None;
+    }
+    due_since(metric, run.status.as_ref()?)
 }
 
 pub(super) fn text(value: &IntOrString) -> String {

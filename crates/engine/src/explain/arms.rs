@@ -15,11 +15,33 @@ impl Teller<'_> {
                 || set.hash() == status.stable_rs
                 || set.hash() == status.current_pod_hash
         };
-        self.sets
-            .iter()
-            .filter(shown)
-            .map(|set| self.arm(set))
-            .collect()
+        let arms = self.sets.iter().filter(shown).map(|set| self.arm(set));
+        arms.chain(self.stray_services()).collect()
+    }
+
+    /// The services that do not lead to the pods of one revision.
+    fn stray_services(&self) -> Vec<String> {
+        let (mut open, mut bare, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, service) in &self.seen.snapshot.services {
+            let spec = service.spec.as_ref();
+            let selector = spec.and_then(|spec| spec.selector.as_ref());
+            let Some(selector) = selector.filter(|selector| !selector.is_empty()) else {
+                bare.push(name.as_str());
+                continue;
+            };
+            match selector.get(HASH_LABEL).filter(|hash| !hash.is_empty()) {
+                None => open.push(name.as_str()),
+                Some(hash) if self.set_by_hash(hash).is_none() => lines.push(format!(
+                    "Service {name} selects {hash}, which no ReplicaSet has: no pod is behind it"
+                )),
+                Some(_) => {}
+            }
+        }
+        let all = "no revision yet: requests go to the pods of all";
+        lines.extend(of_services(&open, ["selects", "select"], all));
+        let none = "no selector yet: no pod is behind it";
+        lines.extend(of_services(&bare, ["has", "have"], none));
+        lines
     }
 
     fn arm(&self, set: &OwnedSet) -> String {
@@ -81,5 +103,13 @@ impl Teller<'_> {
             [name] => Some(format!("selected by Service {name}")),
             names => Some(format!("selected by Services {}", names.join(", "))),
         }
+    }
+}
+
+fn of_services(names: &[&str], [one, many]: [&str; 2], what: &str) -> Option<String> {
+    match names {
+        [] => None,
+        [name] => Some(format!("Service {name} {one} {what}")),
+        names => Some(format!("Services {} {many} {what}", names.join(", "))),
     }
 }

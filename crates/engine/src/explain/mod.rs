@@ -16,8 +16,9 @@ mod since;
 mod summary;
 mod text;
 mod waits;
+mod warned;
 
-pub use refused::refused;
+pub use refused::{planned, refused};
 pub use remedy::{Command, Remedy};
 pub use text::Names;
 
@@ -56,6 +57,8 @@ pub struct Explanation {
     pub decisions: Vec<String>,
     /// What of that is not written yet.
     pub outstanding: Vec<String>,
+    /// What the controller has warned of lately, as events tell: see [`Explanation::warn`].
+    pub warnings: Vec<String>,
     /// What else one should know before believing this.
     pub notes: Vec<String>,
 }
@@ -91,6 +94,7 @@ pub fn explain(seen: Seen<'_>) -> Explanation {
         waits: waits.map(|wait| teller.wait(wait)).collect(),
         decisions: teller.decisions(),
         outstanding: teller.outstanding(),
+        warnings: Vec::new(),
         notes: teller.notes(),
     }
 }

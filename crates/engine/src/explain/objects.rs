@@ -6,7 +6,7 @@ use super::remedy::Remedy;
 use super::since::at;
 use super::{Teller, Wait};
 use crate::rollout::time::{plus_seconds, whole_seconds};
-use api::constants::{INSTANCE_ID_LABEL, condition, reason};
+use api::constants::{INSTANCE_ID_LABEL, MANAGED_BY_ANNOTATION, condition, reason};
 use jiff::Timestamp;
 use plan::Next;
 
@@ -24,13 +24,30 @@ impl Teller<'_> {
             self.correct_spec(&mut wait, message);
         } else if let Some(since) = self.told(refused, message) {
             wait.since = Some(since);
-            wait.until = self.next_look();
-            wait.details
-                .extend(wait.until.map(|_| "then it is tried again".to_owned()));
+            self.see_to_replica_set(&mut wait, message);
         } else {
             self.correct_step(&mut wait, message);
         }
         wait
+    }
+
+    /// The API server would not have the ReplicaSet of a new revision. As long as that is so, no
+    /// other word is heard than another template.
+    fn see_to_replica_set(&self, wait: &mut Wait, message: &str) {
+        wait.until = self.next_look();
+        let again = wait.until.map(|_| "it is tried again by then".to_owned());
+        wait.details.extend(again);
+        if message.contains("cannot create resource") {
+            let detail = "the controller lacks a right: `weir check` says which";
+            wait.details.push(detail.to_owned());
+        } else {
+            wait.remedies.push(self.see_to_refusal(message));
+        }
+        let stable = self.stable_revision().filter(|revision| *revision > 0);
+        wait.remedies.extend(stable.map(|revision| {
+            let effect = format!("makes revision {revision} the wanted one");
+            self.undo_to(revision, effect)
+        }));
     }
 
     /// Since when a condition says this for this reason.
@@ -43,8 +60,13 @@ impl Teller<'_> {
     fn correct_spec(&self, wait: &mut Wait, message: &str) {
         let edit = format!("edit rollout {}", self.name());
         let Some((kind, name)) = missing(message) else {
+            self.see_to_service(wait, message);
             let effect = "corrects it here; correct its manifest too";
-            wait.remedies.push(Remedy::kubectl(edit, effect));
+            wait.remedies.push(if message.contains("spec.template.") {
+                self.edit_template(effect)
+            } else {
+                Remedy::kubectl(edit, effect)
+            });
             return;
         };
         wait.details.extend(self.label_of_instance(&kind));
@@ -52,6 +74,28 @@ impl Teller<'_> {
         wait.remedies.push(look_for(&kind, name));
         let effect = "names another one here; correct its manifest too";
         wait.remedies.push(Remedy::kubectl(edit, effect));
+    }
+
+    /// A Service that another Rollout has marked, or that selects other pods.
+    fn see_to_service(&self, wait: &mut Wait, message: &str) {
+        let said = message.split_once("Service \"");
+        let Some((name, words)) = said.and_then(|(_, said)| said.split_once('"')) else {
+            return;
+        };
+        if words.starts_with(" is managed by another Rollout") {
+            let service = self.seen.snapshot.services.get(name);
+            let marks = service.and_then(|service| service.metadata.annotations.as_ref());
+            let other = marks.and_then(|marks| marks.get(MANAGED_BY_ANNOTATION));
+            let other = other.map(|other| format!("its annotation says which: {other}"));
+            wait.details.extend(other);
+            let verb = format!("annotate service {name} {MANAGED_BY_ANNOTATION}-");
+            let effect = "frees it, if that Rollout does not need it any more";
+            wait.remedies.push(Remedy::kubectl(verb, effect));
+        } else if words.starts_with(" selects pods") {
+            let verb = format!("edit service {name}");
+            let effect = "corrects its selector; correct its manifest too";
+            wait.remedies.push(Remedy::kubectl(verb, effect));
+        }
     }
 
     /// A step, or an analysis, that cannot begin as it is written.
@@ -135,6 +179,8 @@ impl Teller<'_> {
             let what = "made before the restart was asked for";
             wait.details.push(line(what, &names));
         }
+        let asked = self.spec().restart_at.as_ref();
+        wait.since = asked.map(|asked| asked.0);
         wait.details.extend(self.look_again());
         wait.remedies.push(Remedy::kubectl(
             "get poddisruptionbudget".to_owned(),

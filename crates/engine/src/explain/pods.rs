@@ -41,10 +41,11 @@ impl Teller<'_> {
                 None => groups.push((fault, vec![name])),
             }
         }
-        let mut lines: Vec<String> = Self::refused_pods(set).into_iter().collect();
+        let (mut lines, mut remedies): (Vec<String>, Vec<Remedy>) =
+            self.refused_pods(set).into_iter().unzip();
         lines.extend(groups.iter().map(|(fault, names)| line(&fault.what, names)));
-        let remedies = groups.into_iter().map(|(fault, _)| fault.remedy).take(1);
-        (lines, remedies.collect())
+        remedies.extend(groups.into_iter().map(|(fault, _)| fault.remedy).take(1));
+        (lines, remedies)
     }
 
     /// The pods that a ReplicaSet controls.
@@ -57,14 +58,19 @@ impl Teller<'_> {
         own.collect()
     }
 
-    /// The ReplicaSet can't make its pods: a quota, an admission webhook.
-    fn refused_pods(set: &OwnedSet) -> Option<String> {
+    /// The ReplicaSet can't make its pods (a quota, an admission webhook), and what to do about it.
+    fn refused_pods(&self, set: &OwnedSet) -> Option<(String, Remedy)> {
         let status = set.live.status.as_ref()?;
         let mut conditions = status.conditions.iter().flatten();
         let failure =
             conditions.find(|one| one.type_ == "ReplicaFailure" && one.status == "True")?;
         let message = failure.message.as_deref().unwrap_or("no message");
-        Some(format!("{} cannot make pods: {message}", set.name()))
+        let since = failure.last_transition_time.as_ref();
+        let since = since.map_or_else(String::new, |time| {
+            format!(" since {}", at(time.0, self.seen.now))
+        });
+        let line = format!("{} cannot make pods{since}: {message}", set.name());
+        Some((line, self.see_to_refusal(message)))
     }
 
     fn fault(&self, pod: &Pod) -> Option<Fault> {
@@ -172,6 +178,26 @@ impl Teller<'_> {
         )
     }
 
+    /// ` (container app, ContainerCreating)`; what the condition says, if all containers are ready.
+    fn not_ready_part(pod: &Pod, ready: &PodCondition) -> String {
+        let statuses = pod.status.iter();
+        let mut containers = statuses.flat_map(|status| status.container_statuses.iter().flatten());
+        let Some(container) = containers.find(|container| !container.ready) else {
+            let message = ready.message.as_deref();
+            let message = message.filter(|message| !message.is_empty());
+            return message.map_or_else(String::new, |message| format!(" ({message})"));
+        };
+        let state = container.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_ref());
+        let reason = reason.map_or_else(String::new, |reason| format!(", {reason}"));
+        let restarts = match container.restart_count {
+            0 => String::new(),
+            restarts => format!(", {} so far", count(restarts, "restart")),
+        };
+        format!(" (container {}{reason}{restarts})", container.name)
+    }
+
     /// It runs, or is about to, and is not ready, or not for long enough.
     fn not_ready(&self, pod: &Pod) -> Option<String> {
         let now = self.seen.now;
@@ -183,21 +209,10 @@ impl Teller<'_> {
             return Some(format!("not ready yet{created}"));
         };
         if ready.status != "True" {
-            let runs = pod
-                .status
-                .iter()
-                .flat_map(|status| status.container_statuses.iter().flatten())
-                .find(|container| !container.ready)
-                .map_or_else(String::new, |container| {
-                    let restarts = match container.restart_count {
-                        0 => String::new(),
-                        restarts => format!(", {} so far", count(restarts, "restart")),
-                    };
-                    format!(" (container {}{restarts})", container.name)
-                });
+            let which = Self::not_ready_part(pod, ready);
             let since =
                 since(ready).map_or_else(String::new, |time| format!(" since {}", at(time, now)));
-            return Some(format!("not ready{runs}{since}"));
+            return Some(format!("not ready{which}{since}"));
         }
         let min_ready_s = i64::from(self.spec().min_ready_s());
         let available: Timestamp = plus_seconds(since(ready)?, min_ready_s);

@@ -1,10 +1,11 @@
 //! The first sentence, the decisions, and what is not written yet.
 
 use super::Teller;
+use super::since::at;
 use crate::info;
 use crate::rollout::canary::step_text;
 use api::constants::INSTANCE_ID_LABEL;
-use plan::Action;
+use plan::{Action, WaitingOn};
 
 impl Teller<'_> {
     /// `Rollout demo/web is Paused: canary, step 2 of 5 (pause).`
@@ -116,7 +117,45 @@ impl Teller<'_> {
         let labels = self.seen.snapshot.rollout.metadata.labels.as_ref();
         let instance = labels.and_then(|labels| labels.get(INSTANCE_ID_LABEL));
         let note = |id| format!("Only a controller with --instance-id={id} looks at this Rollout.");
-        instance.map(note).into_iter().collect()
+        let instance = instance.map(note).into_iter();
+        instance
+            .chain(self.kept_by())
+            .chain(self.scaled_by())
+            .collect()
+    }
+
+    /// Who keeps a Rollout that was deleted. We set no finalizers.
+    fn kept_by(&self) -> Option<String> {
+        let metadata = &self.seen.snapshot.rollout.metadata;
+        metadata.deletion_timestamp.as_ref()?;
+        let finalizers = metadata.finalizers.as_ref()?;
+        (!finalizers.is_empty()).then(|| {
+            let all = finalizers.join(", ");
+            format!("It stays until these finalizers are gone, which others take away: {all}.")
+        })
+    }
+
+    /// While pods are waited for: an autoscaler may go on changing how many these are.
+    fn scaled_by(&self) -> Option<String> {
+        let mut waits = self.seen.plan.trace.waiting_on.iter();
+        if !waits.any(|wait| matches!(wait, WaitingOn::Replicas { .. })) {
+            return None;
+        }
+        let managed = self.seen.snapshot.rollout.metadata.managed_fields.iter();
+        let scaled = managed.flatten().find(|entry| {
+            let fields = entry.fields_v1.as_ref();
+            let replicas = fields.and_then(|fields| fields.0.pointer("/f:spec/f:replicas"));
+            entry.subresource.as_deref() == Some("scale") && replicas.is_some()
+        })?;
+        let replicas = self.spec().replicas?;
+        let who = scaled.manager.as_deref().unwrap_or("somebody");
+        let when = scaled.time.as_ref().map_or_else(String::new, |time| {
+            format!(" at {}", at(time.0, self.seen.now))
+        });
+        Some(format!(
+            "{who} has set spec.replicas to {replicas} through the scale subresource{when}: if \
+             that is an autoscaler, it may go on changing how many pods are waited for."
+        ))
     }
 }
 
@@ -135,7 +174,10 @@ fn said(action: &Action) -> String {
             format!("patch {} {}", target.kind, target.name)
         }
         Action::Delete { target, .. } => format!("delete {} {}", target.kind, target.name),
-        Action::Evict { pod, .. } => format!("evict Pod {}", pod.name),
+        Action::Evict { pod, .. } => {
+            let name = &pod.name;
+            format!("evict Pod {name}, unless a PodDisruptionBudget forbids it")
+        }
         Action::Attempt(_) | Action::Measure(_) => "measure".to_owned(),
     }
 }

@@ -26,8 +26,11 @@ impl Explanation {
             self.wait(&mut text, index + 1, wait, names);
         }
         section(&mut text, "The controller decides now", &self.decisions);
-        let title = "Not written yet (if this stays, no controller is at work: weir check)";
+        let title = "Not written yet (if this stays, no controller is at work, or the API server \
+                     refuses it: weir check)";
         section(&mut text, title, &self.outstanding);
+        let title = "The controller has warned of";
+        section(&mut text, title, &self.warnings);
         for note in &self.notes {
             let _ = writeln!(text, "\nNote: {note}");
         }

@@ -122,22 +122,36 @@ impl Teller<'_> {
             return (None, None);
         };
         let last = progressing.last_update_time.0;
-        let index = usize::try_from(self.status().current_step_index.unwrap_or(0)).unwrap_or(0);
-        let step = self.spec().canary_steps().get(index);
-        let without_clock = step.is_some_and(|step| {
-            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
-        });
         match progressing.reason.as_str() {
             reason::PROGRESS_DEADLINE_EXCEEDED => (Some(last), None),
             reason::ROLLOUT_ABORTED
             | reason::ROLLOUT_PAUSED
             | reason::NEW_REPLICA_SET_AVAILABLE => (None, None),
-            _ if without_clock && self.is_updating() => (Some(last), None),
+            _ if self.is_without_clock() || self.delayed_set().is_some() => (Some(last), None),
             _ => {
                 let deadline_s = i64::from(self.spec().progress_deadline_s());
                 (Some(last), Some(plus_seconds(last, deadline_s)))
             }
         }
+    }
+
+    /// At a step that takes as long as it takes.
+    fn is_without_clock(&self) -> bool {
+        let step = self.current_step().filter(|_| self.is_updating());
+        step.is_some_and(|step| {
+            step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some()
+        })
+    }
+
+    /// A superseded ReplicaSet that keeps its pods for a delay: no progress deadline passes
+    /// meanwhile.
+    fn delayed_set(&self) -> Option<&OwnedSet> {
+        let status = self.status();
+        let in_use = [&status.stable_rs, &status.current_pod_hash];
+        self.sets.iter().find(|set| {
+            let is_other = in_use.iter().all(|hash| set.hash() != *hash);
+            is_other && set.has_deadline() && set.live_replicas() > 0
+        })
     }
 
     fn deadline(&self, until: Option<Timestamp>) -> Option<String> {
@@ -150,8 +164,16 @@ impl Teller<'_> {
                 "nothing moved for progressDeadlineSeconds ({seconds}): it is Degraded, and goes on trying"
             ));
         }
-        until?;
-        let then = if self.spec().aborts_at_progress_deadline() {
+        if until.is_none() {
+            let (since, _) = self.progress();
+            let delayed = self.delayed_set();
+            let delayed = delayed.filter(|_| since.is_some() && !self.is_without_clock())?;
+            return Some(format!(
+                "progressDeadlineSeconds ({seconds}) does not count before {} is scaled down",
+                delayed.name()
+            ));
+        }
+        let then = if self.spec().aborts_at_progress_deadline() && self.is_updating() {
             "is aborted"
         } else {
             "is declared Degraded, and goes on trying"
@@ -178,7 +200,7 @@ impl Teller<'_> {
                 format!("goes on with {} now", self.next_step()),
             ),
         };
-        let mut remedies = vec![self.promote(effect)];
+        let mut remedies = vec![self.promote_one(effect)];
         remedies.extend(self.abort());
         Wait {
             what,
@@ -200,7 +222,7 @@ impl Teller<'_> {
             Wait {
                 what: format!("somebody to promote it: all pods are ready for Service {active}"),
                 since: self.pause_since(PauseReason::BlueGreenPause),
-                remedies: vec![self.promote(format!("switches Service {active} to them"))],
+                remedies: vec![self.promote_one(format!("switches Service {active} to them"))],
                 ..Wait::default()
             }
         } else if is(PauseReason::InconclusiveAnalysisRun) {
@@ -208,7 +230,7 @@ impl Teller<'_> {
                 what: "somebody to decide: an analysis cannot tell good from bad".to_owned(),
                 since: self.pause_since(PauseReason::InconclusiveAnalysisRun),
                 details: self.verdicts(&[AnalysisPhase::Inconclusive]),
-                remedies: vec![self.after_inconclusive()],
+                remedies: vec![self.promote(self.effect_of_promote())],
                 ..Wait::default()
             }
         } else if is(PauseReason::InconclusiveExperiment) {
@@ -220,7 +242,7 @@ impl Teller<'_> {
                 since: self.pause_since(PauseReason::InconclusiveExperiment),
                 details: self.experiment_details(experiment),
                 remedies: vec![
-                    self.promote("runs the experiment again"),
+                    self.promote(self.effect_of_promote()),
                     Self::look_at_experiment(experiment),
                 ],
                 ..Wait::default()
@@ -230,25 +252,12 @@ impl Teller<'_> {
             Wait {
                 what: format!("somebody to promote it: {step} is a pause without a duration"),
                 since: self.pause_since(PauseReason::CanaryPauseStep),
-                remedies: vec![self.promote(format!("goes on with {}", self.next_step()))],
+                remedies: vec![self.promote_one(format!("goes on with {}", self.next_step()))],
                 ..Wait::default()
             }
         };
         wait.remedies.extend(self.abort());
         wait
-    }
-
-    /// What `promote` does depends on which analysis it was (rollouts.md §8.1).
-    fn after_inconclusive(&self) -> Remedy {
-        let canary = &self.status().canary;
-        let of_step = canary.current_step_analysis_run_status.as_ref();
-        if of_step.and_then(|run| run.status) == Some(AnalysisPhase::Inconclusive) {
-            return self.promote(format!(
-                "takes it for good and goes on with {}",
-                self.next_step()
-            ));
-        }
-        self.promote("runs the analysis again")
     }
 
     fn unpause(&self) -> Wait {
@@ -262,9 +271,11 @@ impl Teller<'_> {
             "goes on where it stopped"
         };
         let mut remedies = vec![Remedy::kubectl(unpause, effect)];
-        if self.is_updating() && !is_aborted && !self.spec().canary_steps().is_empty() {
-            let skips = format!("goes on with {}", self.next_step());
-            remedies.push(self.promote(skips));
+        let status = self.status();
+        let may_go_on =
+            !self.spec().canary_steps().is_empty() || !status.pause_conditions.is_empty();
+        if self.is_updating() && !is_aborted && may_go_on {
+            remedies.push(self.promote(self.effect_of_promote()));
         }
         remedies.extend(self.abort());
         Wait {
@@ -304,19 +315,23 @@ impl Teller<'_> {
         } else {
             phase
         };
-        let mut remedies = vec![Self::look_at_experiment(name)];
+        let mut details = self.experiment_details(name);
+        let (faults, mut remedies) = self.experiment_faults(name);
+        details.extend(faults);
+        remedies.push(Self::look_at_experiment(name));
         remedies.extend(self.abort());
         Wait {
             what: format!("Experiment {name} ({phase})"),
             since: self.experiment_since(name),
-            until: None,
-            details: self.experiment_details(name),
+            until: self.experiment_until(name),
+            details,
             remedies,
         }
     }
 
     fn delay(&self, name: &str, until: Timestamp) -> Wait {
-        let who = self.set(name).map_or_else(
+        let set = self.set(name);
+        let who = set.map_or_else(
             || name.to_owned(),
             |set| {
                 let pods = count(set.live_replicas(), "pod");
@@ -324,14 +339,23 @@ impl Teller<'_> {
                 format!("the {pods} of {role} {name} ({})", Self::revision_of(set))
             },
         );
-        let field = if self.status().abort {
-            "abortScaleDownDelaySeconds"
+        let status = self.status();
+        let is_new = set.is_some_and(|set| set.hash() == status.current_pod_hash);
+        let is_given_up = status.abort && is_new;
+        let then = if is_given_up {
+            "until then a retry finds them ready (abortScaleDownDelaySeconds)"
+        } else if self.spec().blue_green().is_some() {
+            "until then going back is instant (scaleDownDelaySeconds)"
         } else {
-            "scaleDownDelaySeconds"
+            "until then they are there to go back to (scaleDownDelaySeconds)"
         };
+        let revision = set.filter(|_| !is_given_up).map(OwnedSet::revision);
+        let undo = revision.filter(|revision| *revision > 0);
+        let undo = undo.map(|revision| self.undo_to(revision, "goes back to them"));
         Wait {
-            what: format!("{who} to be scaled down; until then going back is instant ({field})"),
+            what: format!("{who} to be scaled down; {then}"),
             until: Some(until),
+            remedies: undo.into_iter().collect(),
             ..Wait::default()
         }
     }
@@ -349,13 +373,32 @@ impl Teller<'_> {
         let mut remedies = vec![Remedy::weir(format!("retry rollout {name}"), start)];
         remedies.extend(self.undo());
         let aborted_at = self.status().aborted_at.as_ref();
+        let mut details = self.verdicts(&bad);
+        details.extend(self.pods_that_stay());
         Wait {
             what: format!("a retry, an undo or a new revision: {message}"),
             since: aborted_at.map(|time| time.0),
             until: None,
-            details: self.verdicts(&bad),
+            details,
             remedies,
         }
+    }
+
+    /// An explicit delay of 0 after an abort means that the new pods are kept.
+    fn pods_that_stay(&self) -> Option<String> {
+        let is_at_rest = self.seen.plan.actions.is_empty();
+        if !is_at_rest || self.spec().abort_scale_down_delay_s().is_some() {
+            return None;
+        }
+        let new = self.set_by_hash(&self.status().current_pod_hash)?;
+        let pods = new.live_replicas();
+        (pods > 0).then(|| {
+            let pods = count(pods, "pod");
+            format!(
+                "{pods} of {} stay (abortScaleDownDelaySeconds: 0)",
+                new.name()
+            )
+        })
     }
 
     /// The times of a wait in words.

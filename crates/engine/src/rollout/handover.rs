@@ -48,18 +48,26 @@ impl Context<'_> {
         self.left_record = kept.filter(|_| is_left);
     }
 
-    /// Routes that the spec no longer names, and that went while they divided the traffic: one that
-    /// somebody brings back as it was goes on with that, and then it is given back. Such a route
-    /// stays on record until it has been seen again, or until a router that came in its place is at
-    /// rest; what was at rest when it went is forgotten. (The weights go from the status in the
-    /// pass in which a router is given up: without any, this was decided before.)
+    /// Routes that the spec no longer names, and that went in the middle of an update: one that
+    /// somebody brings back as it was goes on with its weights, and with the rules of steps, and
+    /// then it is given back. Such a route stays on record until it has been seen again, or until a
+    /// router that came in its place is at rest; what was at rest when it went is forgotten.
     pub(crate) fn lost_routes(&self) -> Vec<Former> {
-        let weights = self.stored.canary.weights.as_ref();
-        let divided = weights.is_none_or(|weights| weights.canary.weight > 0);
-        let stored = self.stored_record.as_ref().filter(|_| divided);
+        let stored = self.stored_record.as_ref().filter(|_| !self.is_at_rest());
         stored.map_or_else(Vec::new, |stored| {
             stored.lost(self.digest.record.as_ref(), &self.snapshot.objects)
         })
+    }
+
+    /// Whether the stored status says that no route has anything of an update: rules of steps may
+    /// be on one whatever the weight is. Without a router, the first pass after the edit decides:
+    /// the weights go then, though not always at once, and later passes know nothing of before.
+    fn is_at_rest(&self) -> bool {
+        let weights = self.stored.canary.weights.as_ref();
+        let is_given_back = weights.is_some_and(|weights| weights.canary.weight <= 0);
+        let generation = self.rollout.metadata.generation.unwrap_or(0);
+        let is_told = self.has_router() || !conditions::is_of_spec(&self.stored, generation);
+        is_given_back && is_told && self.is_fully_promoted()
     }
 
     /// Whether anything is left of it after this pass, or before.
@@ -231,8 +239,15 @@ impl Context<'_> {
     }
 
     /// Whether both services lead to the same pods, as they do after an abort: these have all of
-    /// the traffic already, however few of them are ready.
+    /// the traffic already, however few of them are ready. So have all pods, where both lead to
+    /// all; but a stable service that the spec names comes to the first of the stable ones from
+    /// there, and is to have no more by then than they had.
     fn is_one_behind(&self, former: &Former) -> bool {
+        let (canary, stable) = (&former.canary_service, &former.stable_service);
+        if self.has_led_to_all(canary) && self.has_led_to_all(stable) {
+            let is_moved = self.digest.services.contains(stable);
+            return !is_moved && self.sets.iter().any(|set| set.ready() > 0);
+        }
         let hash = self.live_selector(&former.stable_service);
         let is_one = hash == self.live_selector(&former.canary_service)
             && hash == self.selector(&former.stable_service);

@@ -42,8 +42,10 @@ pub fn named(rollout: &Rollout) -> References {
         refs.add_canary(strategy);
         if let Some(routing) = &strategy.traffic_routing {
             let name = rollout.metadata.name.as_deref().unwrap_or_default();
-            let objects = traffic::objects(routing, namespace, name);
-            refs.objects.extend(objects);
+            let required = traffic::required(routing, namespace);
+            let made = traffic::made(routing, namespace, name);
+            refs.objects.extend(required.iter().cloned().chain(made));
+            refs.required.extend(required);
         }
     }
     if may_own_ingresses(rollout) {
@@ -152,7 +154,9 @@ impl References {
                 .iter()
                 .flat_map(|experiment| &experiment.analyses);
             for analysis in analyses {
-                self.add_template(&analysis.template_name, analysis.cluster_scope);
+                let name = analysis.template_name.clone();
+                let is_cluster = analysis.cluster_scope == Some(true);
+                self.templates.insert(TemplateName::new(name, is_cluster));
             }
         }
     }
@@ -168,17 +172,7 @@ impl References {
             .into_iter()
             .flat_map(|analysis| &analysis.templates)
         {
-            let name = template.template_name.as_deref().unwrap_or_default();
-            self.add_template(name, template.cluster_scope);
+            self.templates.insert(TemplateName::of(template));
         }
-    }
-
-    fn add_template(&mut self, name: &str, cluster_scope: Option<bool>) {
-        let name = name.to_owned();
-        self.templates.insert(if cluster_scope == Some(true) {
-            TemplateName::Cluster(name)
-        } else {
-            TemplateName::Namespaced(name)
-        });
     }
 }

@@ -17,9 +17,10 @@ pub(crate) enum Gate {
     /// When the ReplicaSet has an available pod; all of them if the service was never managed.
     Available,
     /// When it has so many available pods, or as many as answer behind the service now: see
-    /// [`Context::pods_behind`].
+    /// [`Context::pods_behind`]. All of them if nobody knows who that is: see
+    /// [`Context::is_known`].
     Serving(i32),
-    /// As before, but at once if nobody answers behind the service now.
+    /// The same, but at once if nobody answers behind the service now, and whoever that is.
     Relieving(i32),
 }
 
@@ -78,20 +79,19 @@ impl Context<'_> {
         let (Some(index), false) = (set, service.is_empty()) else {
             return;
         };
-        let Some(live) = self.snapshot.services.get(service) else {
+        if !self.snapshot.services.contains_key(service) {
             self.wait(WaitingOn::Object {
                 object: format!("Service {service}"),
                 why: "it does not exist".to_owned(),
             });
             return;
-        };
+        }
         let hash = self.sets[index].hash().to_owned();
         if self.selector(service) == hash {
             return;
         }
-        let managed = managed_by(live).is_some();
         if !self.lets_move(gate, service, index) {
-            self.wait_at_gate(gate, (service, managed), index);
+            self.wait_at_gate(gate, service, index);
             return;
         }
         self.switch(service, &hash);
@@ -100,15 +100,24 @@ impl Context<'_> {
     /// Whether a gate lets a service move to a ReplicaSet now. A Rollout of no pods has none to
     /// wait for.
     pub(crate) fn lets_move(&self, gate: Gate, service: &str, index: usize) -> bool {
+        self.replicas() <= 0 || self.is_open(gate, service, index)
+    }
+
+    /// Whether it is known who answers behind a service, so that a gate need not ask for all pods:
+    /// it bears a Rollout's name or, where those behind it are counted, leads to a revision of this
+    /// one. (The peer asks for all if only the name is missing.)
+    fn is_known(&self, gate: Gate, service: &str) -> bool {
         let live = self.snapshot.services.get(service);
-        let managed = live.is_some_and(|live| managed_by(live).is_some());
-        self.replicas() <= 0 || self.is_open(gate, (service, managed), index)
+        let is_counted = matches!(gate, Gate::Serving(_));
+        live.is_some_and(|live| managed_by(live).is_some())
+            || (is_counted && self.set_by_hash(self.live_selector(service)).is_some())
     }
 
     /// Whether a ReplicaSet has the pods that a gate asks for.
-    fn is_open(&self, gate: Gate, (service, managed): (&str, bool), index: usize) -> bool {
+    fn is_open(&self, gate: Gate, service: &str, index: usize) -> bool {
         let set = &self.sets[index];
-        let is_ready = || !set.is_outdated() && is_ready_for_service(set, managed);
+        let is_known = self.is_known(gate, service);
+        let is_ready = || !set.is_outdated() && is_ready_for_service(set, is_known);
         match gate {
             Gate::Open => true,
             Gate::Available => is_ready(),
@@ -143,10 +152,14 @@ impl Context<'_> {
 
     /// For the pods of a ReplicaSet; where it has all that it is to have, for the more that the
     /// gate asks of it.
-    fn wait_at_gate(&mut self, gate: Gate, (service, managed): (&str, bool), index: usize) {
+    fn wait_at_gate(&mut self, gate: Gate, service: &str, index: usize) {
         let set = &self.sets[index];
         let (have, size) = (set.lasting(), set.replicas.max(1));
-        let ready = if managed { 1 } else { size };
+        let ready = if self.is_known(gate, service) {
+            1
+        } else {
+            size
+        };
         let needed = match gate {
             Gate::Open | Gate::Available => ready,
             Gate::Serving(needed) => needed.min(self.pods_behind(service)).max(ready),
@@ -160,6 +173,19 @@ impl Context<'_> {
         let on = WaitingOn::Object {
             object: format!("Service {service}"),
             why: format!("it moves to {name} once that has {needed} available pods; it has {have}"),
+        };
+        self.wait(on);
+    }
+
+    /// Superseded pods stay while a service leads to all and too few others answer, whatever limits
+    /// there are of revisions and delays: says so, and what ends that.
+    pub(crate) fn wait_beside_too_few(&mut self, service: &str, index: usize, end: &str) {
+        let name = self.sets[index].name();
+        let on = WaitingOn::Object {
+            object: format!("Service {service}"),
+            why: format!(
+                "it selects no revision, so the pods of {name} stay until it does or {end}"
+            ),
         };
         self.wait(on);
     }
@@ -231,8 +257,8 @@ impl Context<'_> {
     }
 }
 
-fn is_ready_for_service(set: &OwnedSet, managed: bool) -> bool {
-    if managed {
+fn is_ready_for_service(set: &OwnedSet, is_known: bool) -> bool {
+    if is_known {
         set.lasting() >= 1
     } else {
         set.replicas != 0 && set.lasting() >= set.replicas

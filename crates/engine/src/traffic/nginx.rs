@@ -55,17 +55,17 @@ impl<'a> Nginx<'a> {
         names
     }
 
-    /// Stable and canary Ingresses.
-    pub fn objects(self, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
-        self.stable_ingresses()
-            .into_iter()
-            .flat_map(|stable| {
-                [
-                    key(namespace, stable),
-                    key(namespace, &canary_name(rollout, stable)),
-                ]
-            })
-            .collect()
+    /// The stable Ingresses.
+    pub fn stable_objects(self, namespace: &str) -> Vec<ObjectKey> {
+        let stable = self.stable_ingresses().into_iter();
+        stable.map(|stable| key(namespace, stable)).collect()
+    }
+
+    /// The canary Ingresses beside them.
+    pub fn canary_objects(self, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
+        let stable = self.stable_ingresses().into_iter();
+        let canary = stable.map(|stable| key(namespace, &canary_name(rollout, stable)));
+        canary.collect()
     }
 
     /// Creates or patches the canary Ingresses that do not have the wanted weight yet.

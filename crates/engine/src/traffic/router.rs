@@ -80,16 +80,24 @@ pub fn has_router(routing: &RolloutTrafficRouting) -> bool {
         || !unsupported(routing).is_empty()
 }
 
-/// The objects that the routers of Rollout `rollout` read and change.
-pub fn objects(routing: &RolloutTrafficRouting, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
+/// The objects that the routers read and change, and that are there before: without one of them
+/// nothing can be routed.
+pub fn required(routing: &RolloutTrafficRouting, namespace: &str) -> Vec<ObjectKey> {
     let mut objects = Vec::new();
     if let Some(spec) = &routing.nginx {
-        objects.extend(Nginx(spec).objects(namespace, rollout));
+        objects.extend(Nginx(spec).stable_objects(namespace));
     }
     if let Some(Ok(config)) = gateway_api::config(routing) {
         objects.extend(config.objects(namespace));
     }
     objects
+}
+
+/// The objects that the routers of Rollout `rollout` make themselves.
+pub fn made(routing: &RolloutTrafficRouting, namespace: &str, rollout: &str) -> Vec<ObjectKey> {
+    let nginx = routing.nginx.as_ref();
+    let made = nginx.map(|spec| Nginx(spec).canary_objects(namespace, rollout));
+    made.unwrap_or_default()
 }
 
 /// What gives the live objects the wanted weights, in router order.

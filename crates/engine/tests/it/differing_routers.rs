@@ -1,7 +1,7 @@
 //! Two Ingresses of which somebody turns one while their weight is held, since too few stable pods
 //! answer for what the wanted one leaves them: both get what the pods of both revisions can answer.
 
-use crate::operations::{current, deployed, routed, size, status, update, user, weight};
+use crate::operations::{current, deployed, lead, routed, size, status, update, user, weight};
 use crate::outcomes::stable;
 use crate::turned_weights::{
     given, given_by_ingresses, leave_ready, turn_ingress, with_two_ingresses,
@@ -43,6 +43,10 @@ fn both_get_the_least_that_one_has_if_the_stable_pods_can_take_the_rest() {
         let text = least.to_string();
         assert_eq!(given_by_ingresses(&world), [&*text, &*text], "{ready}");
         assert_eq!(told(&world), [json!(least), json!(100 - least)], "{ready}");
+        // By the status, only the first of the two is a change.
+        let message = format!("Traffic weight updated from 76 to {least}");
+        let is_told = world.events.iter().any(|event| event.2 == message);
+        assert_eq!(is_told, least != 76, "{ready}");
     }
 }
 
@@ -58,6 +62,22 @@ fn both_get_what_the_step_gives_if_only_the_new_pods_can_answer_for_it() {
         let second = current(&world);
         assert_eq!((size(&world, &second), world.ready_of(&second)), (4, 4));
     }
+}
+
+/// Of the new pods two answer, which is one too few for the canary's service to come to them:
+/// somebody has led it to all, and together with two stable ones they can answer for what it gets.
+#[test]
+fn both_get_what_all_pods_can_answer_for_if_the_canary_service_leads_to_them() {
+    let mut world = held(2);
+    let second = current(&world);
+    lead(&mut world, "canary", None);
+    world.dead_images.insert("demo:green".to_owned());
+    leave_ready(&mut world, &second, 2);
+    turn_ingress(&mut world, "21");
+    world.sleep(5.0);
+    assert_eq!((world.selected("canary"), size(&world, &second)), (None, 4));
+    assert_eq!(given_by_ingresses(&world), ["76", "76"]);
+    assert_eq!(told(&world), [json!(76), json!(24)]);
 }
 
 #[test]

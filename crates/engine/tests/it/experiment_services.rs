@@ -1,7 +1,9 @@
 //! The Services of an Experiment's templates lead to the templates' pods while these are wanted,
 //! whatever somebody does to them (rollouts.md §5, per template).
 
-use crate::experiments::{at_experiment, backends, name, phase, weighed};
+use crate::experiments::{at_experiment, backends, deployed, name, phase, weighed};
+use crate::operations::user;
+use crate::swarm::template;
 use crate::world::{NAMESPACE, World};
 use api::constants::{HASH_LABEL, MANAGED_BY_ANNOTATION};
 use engine::service::{self, ServiceSnapshot};
@@ -92,6 +94,33 @@ fn one_that_somebody_deletes_is_made_anew_for_the_pods_that_are_there() {
     assert_rests(&mut world, "made anew");
 }
 
+/// Pods that are there do not get a label that somebody changes in the ReplicaSet's template, and
+/// new ones have no other.
+#[test]
+fn one_leads_to_old_and_new_pods_of_an_edited_template() {
+    let mut world = deployed(&weighed());
+    let mut pods = template(1);
+    pods["metadata"]["labels"]["tier"] = json!("web");
+    user(&mut world, &json!({"spec": {"template": pods}}));
+    assert!(world.run_until(|world| phase(world, &name(world)) == "Running"));
+    world.settle();
+    let name = format!("{}-new", name(&world));
+    let (service, set) = (service_key(&name), set_key(&name));
+    assert_eq!(selector(&world, &service), labels(&world, &set));
+
+    let edit = json!({"metadata": {"labels": {"tier": "data", "owner": "shop"}}});
+    world.user_patch(&set, &json!({"spec": {"template": edit}}));
+    world.settle();
+    let mut of_all = labels(&world, &set);
+    of_all.as_object_mut().unwrap().remove("tier");
+    assert_eq!(selector(&world, &service), of_all);
+    assert_rests(&mut world, "edited");
+    world.delete_set(&service);
+    world.settle();
+    assert_eq!(selector(&world, &service), of_all);
+    assert_eq!(backends(&world).len(), 4);
+}
+
 /// The ReplicaSet was deleted, and somebody else has taken its name and its labels: the one that
 /// takes its place has another hash.
 #[test]
@@ -121,7 +150,7 @@ fn one_with_a_name_of_its_own_follows_its_replica_set() {
 }
 
 /// What is done to a Service that no Rollout names.
-fn let_go(world: &World, service: &ObjectKey) -> Vec<Action> {
+pub(crate) fn let_go(world: &World, service: &ObjectKey) -> Vec<Action> {
     let live = serde_json::from_value(world.objects[service].clone());
     let snapshot = ServiceSnapshot {
         service: Arc::new(live.unwrap()),
@@ -148,6 +177,29 @@ fn one_that_a_rollout_has_taken_is_left_to_it_until_that_lets_go() {
     let actions = let_go(&world, &service);
     assert_eq!(actions.len(), 1, "{actions:?}");
     world.act(&actions[0], "");
+    world.settle();
+    assert_eq!(selector(&world, &service), made);
+    assert_rests(&mut world, "led back");
+}
+
+/// Somebody has taken the hash away as well, and the Rollout is gone.
+#[test]
+fn one_that_bears_the_name_of_a_rollout_that_is_gone_is_led_back_without_a_hash_too() {
+    let (mut world, name) = at_shares();
+    let service = service_key(&name);
+    let made = selector(&world, &service);
+    let taken = json!({
+        "metadata": {"annotations": {MANAGED_BY_ANNOTATION: "shop"}},
+        "spec": {"selector": {HASH_LABEL: null}},
+    });
+    world.user_patch(&service, &taken);
+    assert_rests(&mut world, "taken");
+    assert_ne!(selector(&world, &service), made);
+
+    let actions = let_go(&world, &service);
+    assert_eq!(actions.len(), 1, "{actions:?}");
+    world.act(&actions[0], "");
+    assert!(let_go(&world, &service).is_empty(), "it is let go once");
     world.settle();
     assert_eq!(selector(&world, &service), made);
     assert_rests(&mut world, "led back");

@@ -400,9 +400,9 @@ fn a_replica_set_that_the_api_server_refuses() {
     golden_of("replica_set_refused", &world, &snapshot);
     // Another process has only the status to know it by.
     let told = engine::rollout::plan(&snapshot, &Config::default(), world.now);
-    assert_eq!(engine::explain::refused(&snapshot.rollout), None);
+    assert_eq!(engine::explain::refused(&snapshot.rollout, world.now), None);
     user(&mut world, &json!({"status": told.status}));
-    let known = engine::explain::refused(&world.snapshot().rollout).unwrap();
+    let known = engine::explain::refused(&world.snapshot().rollout, world.now).unwrap();
     let refused = snapshot.inbox.refused.unwrap();
     assert_eq!(
         (known.replica_set, known.message),

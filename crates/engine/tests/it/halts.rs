@@ -223,6 +223,31 @@ fn in_a_users_pause_a_router_leaves_the_traffic_with_the_last_revision_that_answ
     assert_eq!(given(&world), (100, Some(third)));
 }
 
+/// Somebody has led both services to all pods, so that those of the second revision answer whatever
+/// the route says.
+#[test]
+fn in_a_users_pause_a_new_revision_waits_for_one_that_answers_behind_services_of_all_pods() {
+    let mut world = paused(&routed());
+    user(&mut world, &json!({"spec": {"paused": true}}));
+    let (first, second) = (stable(&world), current(&world));
+    delete_set(&mut world, &first);
+    world.sleep(5.0);
+    for service in ["canary", "stable"] {
+        lead(&mut world, service, None);
+    }
+    update(&mut world, 2);
+    world.sleep(60.0);
+    let third = current(&world);
+    let sizes = |world: &World| (size(world, &second), size(world, &third));
+    assert_eq!((sizes(&world), world.selected("canary")), ((5, 0), None));
+    // Where nobody answers any more there is nothing to keep.
+    world.dead_images.insert("demo:green".to_owned());
+    world.kill_pods(&second);
+    world.sleep(5.0);
+    assert_eq!(sizes(&world), (5, 5));
+    assert_eq!(world.selected("canary").as_ref(), Some(&third));
+}
+
 /// Nobody comes to the place of the stable pods, and then those behind the stable service do.
 #[test]
 fn a_held_weight_speaks_of_the_pods_that_there_are() {

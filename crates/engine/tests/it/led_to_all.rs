@@ -6,8 +6,8 @@
 
 use crate::adversity::{delete_set, patched_kinds};
 use crate::operations::{
-    blue_green, current, lead, let_answer, paused, revive, routed, size, status, update, user,
-    weight,
+    blue_green, current, deployed, lead, let_answer, paused, revive, routed, size, status, update,
+    user, weight,
 };
 use crate::outcomes::stable;
 use crate::ping_pong::ping_pong;
@@ -15,7 +15,7 @@ use crate::router_changes::drop_router;
 use crate::third_revision::heal;
 use crate::turned_weights::{given, leave_ready};
 use crate::world::{NAMESPACE, World};
-use plan::ObjectKey;
+use plan::{ObjectKey, WaitingOn};
 use serde_json::{Value, json};
 
 /// Somebody leads the canary's service to all pods, and edits the steps: the next pass begins anew,
@@ -267,19 +267,21 @@ fn a_service_comes_to_new_pods_that_are_enough_for_a_step() {
     assert_eq!(found, (40, Some(second)));
 }
 
-/// Its part of the replicas would be two.
+/// Its part of the replicas would be two. So it is where somebody has led it to the stable pods.
 #[test]
 fn a_service_comes_to_as_few_new_pods_as_there_are_to_be() {
     let mut strategy = routed();
     let scale = json!({"setCanaryScale": {"replicas": 1}});
     strategy["canary"]["steps"] = json!([scale, {"setWeight": 40}, {"pause": {}}]);
-    let mut world = paused(&strategy);
-    let second = current(&world);
-    assert_eq!((weight(&world), size(&world, &second)), (40, 1));
-    lead(&mut world, "canary", None);
-    world.sleep(5.0);
-    let found = (weight(&world), world.selected("canary"));
-    assert_eq!(found, (40, Some(second)));
+    for is_at_stable in [false, true] {
+        let mut world = paused(&strategy);
+        let (first, second) = (stable(&world), current(&world));
+        assert_eq!((weight(&world), size(&world, &second)), (40, 1));
+        lead(&mut world, "canary", is_at_stable.then_some(&*first));
+        world.sleep(5.0);
+        let found = (weight(&world), world.selected("canary"));
+        assert_eq!(found, (40, Some(second)), "at stable: {is_at_stable}");
+    }
 }
 
 /// The stable ReplicaSet is gone, and the second revision has everything until the third one has
@@ -329,6 +331,7 @@ fn superseded_pods_stay_that_answer_beside_too_few_stable_ones() {
     assert_eq!((weight(&world), world.selected("stable")), (0, None));
     let ready = (world.ready_of(&first), world.ready_of(&second));
     assert_eq!(ready, (3, 2));
+    assert!(tells_of_pods(&world, "stable", &second));
     heal(&mut world);
     world.sleep(60.0);
     assert_eq!(
@@ -365,6 +368,32 @@ fn what_an_abort_leaves_behind_a_service_of_all_pods_is_no_newer_revisions() {
     assert_eq!((weight(&world), world.selected("canary")), (80, None));
     let ready = world.ready_of(&second);
     assert_eq!((told(&world), ready), (second, 5));
+}
+
+/// Somebody has turned the route as well, before the update had any pod, and three of five stable
+/// ones can't take it back. The steps give the new pods nothing, however many these are.
+#[test]
+fn what_was_turned_before_an_update_had_pods_is_none_of_its_own() {
+    for replicas in [1, 2] {
+        let scale = json!({"setCanaryScale": {"replicas": replicas}});
+        let mut strategy = routed();
+        strategy["canary"]["steps"] = json!([scale, {"pause": {}}]);
+        let mut world = deployed(&strategy, 5);
+        let first = current(&world);
+        leave_ready(&mut world, &first, 3);
+        lead(&mut world, "canary", None);
+        world.turn_route(40);
+        update(&mut world, 1);
+        world.sleep(30.0);
+        let second = current(&world);
+        assert_eq!((&told(&world), world.ready_of(&second)), (&first, replicas));
+        let found = (weight(&world), world.selected("canary"));
+        assert_eq!(found, (40, None), "{replicas}");
+        revive(&mut world, &first);
+        world.sleep(5.0);
+        let found = (weight(&world), world.selected("canary"));
+        assert_eq!(found, (0, Some(second)), "{replicas}");
+    }
 }
 
 /// A blue-green update that was superseded in its pause, by one whose pods do not answer.
@@ -410,7 +439,17 @@ fn an_active_service_tells_of_the_pods_that_stay_for_it() {
     world.sleep(60.0);
     let found = (world.selected("active"), world.ready_of(&second));
     assert_eq!(found, (None, 5));
-    let waits = format!("{:?}", world.plan().trace.waiting_on);
-    let why = format!("it selects no revision, so the pods of app-{second} stay");
-    assert!(waits.contains(&why), "{waits}");
+    assert!(tells_of_pods(&world, "active", &second));
+}
+
+/// Whether the plan says that pods of a revision stay because that service leads to all.
+fn tells_of_pods(world: &World, service: &str, hash: &str) -> bool {
+    let of_service = format!("Service {service}");
+    let stay = format!("it selects no revision, so the pods of app-{hash} stay");
+    let waits = world.plan().trace.waiting_on;
+    let mut objects = waits.iter().filter_map(|wait| match wait {
+        WaitingOn::Object { object, why } => Some((object, why)),
+        _ => None,
+    });
+    objects.any(|(object, why)| *object == of_service && why.starts_with(&stay))
 }

@@ -1,11 +1,12 @@
 //! Analyses that no status names, since the write that would do so was lost: which run is taken up
 //! and heard, and which one is repeated or ends (rollouts.md §3.24).
 
-use crate::adversity::{delete_set, plan_with, written};
+use crate::adversity::{delete_set, written};
 use crate::background::{analysed, key, names, run, smoke_test, tested_twice, with_smoke};
 use crate::lost_status::abort;
 use crate::operations::{current, revive, size, smoke, status, until, update, user};
 use crate::outcomes;
+use crate::refusals::plan_with;
 use crate::world::World;
 use engine::snapshot::{Refusal, RefusalKind};
 use jiff::SignedDuration;

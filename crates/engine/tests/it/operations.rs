@@ -1,5 +1,6 @@
 //! What users do, and what happens to the world: each test is one promise.
 
+use crate::experiment_services::let_go;
 use crate::swarm::{manifests, template};
 use crate::world::{NAMESPACE, World};
 use engine::service::{self, ServiceSnapshot};
@@ -359,6 +360,20 @@ fn a_service_that_nobody_names_gets_its_own_selector_back() {
             "metadata": {"annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": null}},
         })
     );
+}
+
+/// Somebody has taken the hash away. The name alone keeps every other Rollout from the service.
+#[test]
+fn a_service_that_nobody_names_loses_the_name_without_a_hash_too() {
+    let mut world = deployed(&routed(), 2);
+    lead(&mut world, "stable", None);
+    let key = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+    let actions = let_go(&world, &key);
+    let [Action::Patch { patch, .. }] = &actions[..] else {
+        panic!("one patch: {actions:?}");
+    };
+    let name = json!({"argo-rollouts.argoproj.io/managed-by-rollouts": null});
+    assert_eq!(*patch, json!({"metadata": {"annotations": name}}));
 }
 
 #[test]

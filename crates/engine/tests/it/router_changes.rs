@@ -421,8 +421,8 @@ fn a_route_that_a_rollout_of_no_pods_gives_up_does_not_wait() {
     assert_eq!(annotations[RECORD], Value::Null);
 }
 
-#[test]
-fn rules_of_steps_go_with_their_router() {
+/// At weight 0, requests with a header go to the canary's service.
+fn by_header() -> Value {
     let mut strategy = dynamic();
     let header = json!({"name": "by-header", "match": [
         {"headerName": "x-test", "headerValue": {"exact": "yes"}},
@@ -430,23 +430,53 @@ fn rules_of_steps_go_with_their_router() {
     strategy["canary"]["trafficRouting"]["managedRoutes"] = json!([{"name": "by-header"}]);
     strategy["canary"]["steps"] =
         json!([{"setCanaryScale": {"replicas": 2}}, {"setHeaderRoute": header}, {"pause": {}}]);
-    let mut world = paused(&strategy);
-    let route = world.keys("HTTPRoute").remove(0);
-    let rules = |world: &World| {
-        let rules = &world.objects[&route]["spec"]["rules"];
-        rules.as_array().unwrap().len()
-    };
-    assert_eq!(rules(&world), 2);
+    strategy
+}
+
+fn rules(world: &World, route: &ObjectKey) -> usize {
+    let rules = &world.objects[route]["spec"]["rules"];
+    rules.as_array().unwrap().len()
+}
+
+/// The router with its steps is edited away, and the template is that one.
+fn drop_rules(world: &mut World, image: u8) {
     let steps = json!([{"setWeight": 20}, {"pause": {}}]);
     let canary = json!({"trafficRouting": null, "dynamicStableScale": null, "steps": steps});
-    user(
-        &mut world,
-        &json!({"spec": {"strategy": {"canary": canary}}}),
-    );
+    let spec = json!({"template": template(image), "strategy": {"canary": canary}});
+    user(world, &json!({ "spec": spec }));
+}
+
+#[test]
+fn rules_of_steps_go_with_their_router() {
+    let mut world = paused(&by_header());
+    let route = world.keys("HTTPRoute").remove(0);
+    assert_eq!(rules(&world, &route), 2);
+    drop_rules(&mut world, 1);
     world.sleep(60.0);
-    assert_eq!(rules(&world), 1);
+    assert_eq!(rules(&world, &route), 1);
     let annotations = &world.objects[&route]["metadata"]["annotations"];
     assert_eq!(*annotations, json!({}));
+}
+
+/// Somebody brings the route back as it was, after the router was edited away, with the template of
+/// the update or with the stable one: nobody else would ever take its rule away.
+#[test]
+fn rules_of_steps_go_when_the_route_returns_that_was_lost_with_them() {
+    for image in [1, 0] {
+        let mut world = paused(&by_header());
+        let route = world.keys("HTTPRoute").remove(0);
+        let given = status(&world, "canary")["weights"]["canary"]["weight"].clone();
+        assert_eq!((rules(&world, &route), given), (2, json!(0)));
+        let lost = world.objects.remove(&route).unwrap();
+        world.sleep(5.0);
+        drop_rules(&mut world, image);
+        world.sleep(60.0);
+        world.create(lost).unwrap();
+        world.sleep(60.0);
+        assert_eq!(rules(&world, &route), 1, "{image}");
+        let annotations = &world.rollout()["metadata"]["annotations"];
+        assert_eq!(annotations[RECORD], Value::Null, "{image}");
+    }
 }
 
 /// After an abort both services lead to the stable pods, and some of those don't answer. A route
@@ -479,6 +509,61 @@ fn services_of_the_same_pods_wait_for_no_others() {
     assert_eq!(world.selected("canary"), Some(new), "{page}");
     let annotations = &world.rollout()["metadata"]["annotations"];
     assert_eq!(annotations[RECORD], Value::Null);
+}
+
+/// Nobody moves these any more, and four pods answer behind either of them.
+#[test]
+fn services_of_all_pods_that_the_spec_gave_up_wait_for_no_others() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    leave_ready(&mut world, &first, 2);
+    world.dead_images.insert("demo:green".to_owned());
+    to_blue_green(&mut world, "active", "preview");
+    for service in ["canary", "stable"] {
+        lead(&mut world, service, None);
+    }
+    let relied_on = relied_on(&world);
+    let services = ["canary", "stable"].map(str::to_owned);
+    assert!(
+        services.iter().all(|own| relied_on.contains(own)),
+        "{relied_on:?}"
+    );
+    world.sleep(30.0);
+    let ready = (world.ready_of(&first), world.ready_of(&second));
+    assert_eq!((weight(&world), ready), (0, (2, 2)));
+    assert_eq!(world.selected("stable"), None);
+}
+
+/// The last step has brought both services to the new pods when a router comes, with other steps,
+/// and a route as it was written: a half for each of them. No stable pod answers.
+#[test]
+fn new_pods_that_both_services_lead_to_stay_for_what_both_of_them_get() {
+    let mut strategy = routed();
+    let canary = strategy["canary"].as_object_mut().unwrap();
+    let routing = canary.remove("trafficRouting");
+    strategy["canary"]["steps"] = json!([{"setWeight": 100}, {"pause": {}}]);
+    let mut world = paused(&strategy);
+    world.sleep(5.0);
+    let (old, new) = (stable(&world), current(&world));
+    assert_eq!((size(&world, &old), size(&world, &new)), (0, 5));
+    world.dead_images.insert("demo:blue".to_owned());
+    let steps = json!([{"setWeight": 40}, {"pause": {}}]);
+    let canary = json!({"trafficRouting": routing, "steps": steps});
+    user(
+        &mut world,
+        &json!({"spec": {"strategy": {"canary": canary}}}),
+    );
+    world.sleep(30.0);
+    for service in ["stable", "canary"] {
+        assert_eq!(world.selected(service).as_ref(), Some(&new), "{service}");
+    }
+    let ready = (world.ready_of(&old), world.ready_of(&new));
+    assert_eq!((size(&world, &old), ready), (5, (0, 5)));
+    heal(&mut world);
+    until(&mut world, "Paused");
+    world.sleep(5.0);
+    assert_eq!((weight(&world), size(&world, &new)), (40, 2));
+    assert_eq!(world.selected("stable"), Some(old));
 }
 
 /// An autoscaler goes down and up again, and the router goes with that: stable pods are told to

@@ -9,9 +9,9 @@ use crate::outcomes::stable;
 use crate::swarm::template;
 use crate::third_revision::heal;
 use crate::turned_weights::leave_ready;
-use crate::world::World;
+use crate::world::{NAMESPACE, World};
 use jiff::SignedDuration;
-use plan::{Action, PatchKind};
+use plan::{Action, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 
 fn basic(steps: &Value) -> Value {
@@ -152,6 +152,89 @@ fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_
     });
     assert_eq!(size(&world, &second), 0);
     assert_eq!(world.selected("stable"), Some(current(&world)));
+}
+
+/// A halt keeps no update as it is that was given up: the pods of the second revision go, and one
+/// of the third is all that could answer.
+#[test]
+fn a_users_pause_does_not_leave_the_stable_service_of_an_aborted_update_to_nobody() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]);
+    let mut strategy = basic(&steps);
+    strategy["canary"]["maxSurge"] = json!(0);
+    strategy["canary"]["maxUnavailable"] = json!(1);
+    let mut world = deployed(&strategy, 2);
+    update(&mut world, 1);
+    until(&mut world, "Paused");
+    user(&mut world, &json!({"status": {"pauseConditions": null}}));
+    world.sleep(5.0);
+    let second = current(&world);
+    world.dead_images.insert("demo:blue".to_owned());
+    update(&mut world, 2);
+    let moment = SignedDuration::from_millis(100);
+    for _ in 0..100 {
+        world.reconcile();
+        world.run_replica_sets();
+        let third = current(&world);
+        if third != second && world.ready_of(&third) > 0 {
+            break;
+        }
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    let third = current(&world);
+    assert_eq!((world.ready_of(&second), world.ready_of(&third)), (1, 1));
+    assert_eq!(world.selected("stable").as_ref(), Some(&second));
+    user(
+        &mut world,
+        &json!({"spec": {"paused": true}, "status": {"abort": true}}),
+    );
+    for _ in 0..100 {
+        let hash = world.selected("stable").unwrap();
+        assert!(world.ready_of(&hash) > 0, "{:?}", world.sizes());
+        world.reconcile();
+        world.run_replica_sets();
+        world.now = world.now.checked_add(moment).unwrap();
+    }
+    assert_eq!(world.selected("stable"), Some(third));
+}
+
+/// Five pods are to answer, and two of the new ones do, beside two of the old ones. In a halt it
+/// stays where it is.
+#[test]
+fn a_stable_service_of_all_pods_comes_to_the_new_ones_when_they_are_enough() {
+    let steps = json!([{"setWeight": 40}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]);
+    for is_paused in [false, true] {
+        let mut world = paused(&basic(&steps));
+        let (first, second) = (stable(&world), current(&world));
+        world.dead_images.insert("demo:green".to_owned());
+        user(&mut world, &json!({"status": {"pauseConditions": null}}));
+        world.sleep(5.0);
+        assert_eq!(status(&world, "currentStepIndex"), 2);
+        let ready = (world.ready_of(&first), world.ready_of(&second));
+        assert_eq!(ready, (2, 2));
+        user(&mut world, &json!({"spec": {"paused": is_paused}}));
+        lead(&mut world, "stable", None);
+        world.sleep(5.0);
+        assert_eq!(world.selected("stable"), None, "paused: {is_paused}");
+        user(&mut world, &json!({"spec": {"paused": false}}));
+        heal(&mut world);
+        world.sleep(5.0);
+        assert_eq!(world.selected("stable"), Some(second));
+    }
+}
+
+/// Somebody has taken the Rollout's name away, and pointed it at the new pods: as many stable ones
+/// answer as those, though not all.
+#[test]
+fn a_stable_service_without_a_name_waits_for_no_more_pods_than_answer_behind_it() {
+    let mut world = paused(&basic(&json!([{"setWeight": 40}, {"pause": {}}])));
+    let (old, new) = (stable(&world), current(&world));
+    leave_ready(&mut world, &old, 2);
+    assert_eq!((size(&world, &old), world.ready_of(&new)), (3, 2));
+    let service = ObjectKey::namespaced("v1", "Service", NAMESPACE, "stable");
+    world.user_patch(&service, &json!({"metadata": {"annotations": null}}));
+    lead(&mut world, "stable", Some(&new));
+    world.sleep(5.0);
+    assert_eq!(world.selected("stable"), Some(old));
 }
 
 /// Somebody has pointed it there, and no stable pod answers for a while.

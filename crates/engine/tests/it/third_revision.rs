@@ -10,6 +10,7 @@ use crate::ping_pong::ping_pong;
 use crate::swarm::template;
 use crate::turned_weights::leave_ready;
 use crate::world::{NAMESPACE, World};
+use jiff::Timestamp;
 use plan::ObjectKey;
 use serde_json::{Value, json};
 
@@ -283,6 +284,55 @@ fn a_fix_takes_nothing_over_while_stable_pods_have_yet_to_come() {
     let page = shown(&world);
     assert_eq!(given(&world, &third), 20, "{page}");
     assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+}
+
+/// One of four pods answers for what the second revision has, and two do for what the third one's
+/// step asks. Stable pods have yet to come for the rest.
+#[test]
+fn a_fix_takes_nothing_over_from_pods_few_of_which_answer() {
+    let mut strategy = routed();
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    let mut world = paused(&strategy);
+    let second = current(&world);
+    let third = fix_without_stable_pods(&mut world, &second);
+    let pods = world.keys("Pod").into_iter();
+    for pod in pods.filter(|key| key.name.contains(&second)).skip(1) {
+        world.ready_at.insert(pod, Timestamp::MAX);
+    }
+    world.sleep(5.0);
+    let page = shown(&world);
+    let ready = [&second, &third].map(|hash| world.ready_of(hash));
+    assert_eq!((ready, given(&world, &second)), ([1, 2], 80), "{page}");
+    heal(&mut world);
+    world.sleep(60.0);
+    let page = shown(&world);
+    let found = (given(&world, &third), size(&world, &second));
+    assert_eq!(found, (40, 0), "{page}");
+}
+
+/// An autoscaler asks for more stable pods, and those that are there can't take back what the
+/// second revision has. The third one is to have as much, with one pod, to which no service comes.
+#[test]
+fn a_step_is_not_done_with_what_a_superseded_revision_has() {
+    let mut world = paused(&routed());
+    let (first, second) = (stable(&world), current(&world));
+    world.dead_images.insert("demo:blue".to_owned());
+    let steps = json!([{"setCanaryScale": {"replicas": 1}}, {"setWeight": 40}, {"pause": {}}]);
+    let canary = json!({"canary": {"steps": steps}});
+    let spec = json!({"replicas": 10, "strategy": canary, "template": template(2)});
+    user(&mut world, &json!({ "spec": spec }));
+    world.sleep(30.0);
+    let third = current(&world);
+    let page = shown(&world);
+    let ready = [&first, &second, &third].map(|hash| world.ready_of(hash));
+    assert_eq!((ready, given(&world, &second)), ([5, 2, 1], 40), "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 1, "{page}");
+    heal(&mut world);
+    world.sleep(60.0);
+    let page = shown(&world);
+    let found = (given(&world, &third), size(&world, &second));
+    assert_eq!(found, (40, 0), "{page}");
+    assert_eq!(status(&world, "currentStepIndex"), 2, "{page}");
 }
 
 /// Stable pods that are to take the traffic of the second revision never become ready. It stays

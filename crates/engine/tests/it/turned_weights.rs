@@ -180,6 +180,29 @@ fn an_ingress_that_relieves_the_stable_pods_is_left_until_they_are_back() {
     assert_eq!(given_by_ingresses(&world), ["40", "40"]);
 }
 
+/// Somebody has taken the other canary Ingress from its Rollout, so that neither of them is put
+/// right: pods come for what there is, and none go.
+#[test]
+fn new_pods_come_for_a_turned_ingress_though_the_other_one_is_broken() {
+    let mut world = behind_two_ingresses();
+    update(&mut world, 1);
+    assert!(world.run_until(|world| status(world, "phase") == "Paused"));
+    let (first, second) = (stable(&world), current(&world));
+    let sizes = |world: &World| [&first, &second].map(|hash| size(world, hash));
+    assert_eq!(sizes(&world), [4, 2]);
+    let taken = json!({"metadata": {"ownerReferences": null}});
+    world.user_patch(&canary_ingress(INGRESSES[1]), &taken);
+    turn_ingress(&mut world, "90");
+    world.sleep(5.0);
+    assert_eq!(given_by_ingresses(&world), ["90", "40"]);
+    assert_eq!(sizes(&world), [4, 4]);
+    for replicas in [8, 2] {
+        user(&mut world, &json!({"spec": {"replicas": replicas}}));
+        world.sleep(5.0);
+        assert_eq!(sizes(&world), [8, 8], "{replicas}");
+    }
+}
+
 /// An update that was aborted, and whose canary service leads to stable pods that do not answer any
 /// more, while its own pods still do. Somebody has turned the route.
 fn turned_after_an_abort() -> (World, String, String) {

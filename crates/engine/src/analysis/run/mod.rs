@@ -14,4 +14,5 @@ mod ttl;
 mod tests;
 
 pub(super) use schedule::completed;
+pub(crate) use schedule::due_since;
 pub use sync::{plan, settled};

@@ -91,7 +91,7 @@ pub(super) fn due(
 }
 
 /// Since when a measurement is due, or from when on; `None` if that can't be told.
-pub(super) fn due_since(metric: &Metric, status: &AnalysisRunStatus) -> Option<Timestamp> {
+pub(crate) fn due_since(metric: &Metric, status: &AnalysisRunStatus) -> Option<Timestamp> {
     let result = result_of(status, &metric.name);
     if let Some(last) = result.and_then(|result| result.measurements.last()) {
         return last.finished_at.as_ref().map(|_| next_time(metric, last));

@@ -290,7 +290,7 @@ impl Pass<'_> {
             finished_at: Some(time(self.now)),
             value: last.map(|last| last.value.clone()).unwrap_or_default(),
             metadata: last.map(|last| last.metadata.clone()).unwrap_or_default(),
-            resume_at: None,
+            resume_at: last.and_then(|last| last.resume_at.clone()),
         }
     }
 

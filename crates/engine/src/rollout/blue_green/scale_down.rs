@@ -4,7 +4,6 @@
 use crate::rollout::context::Context;
 use crate::rollout::replica_set::OwnedSet;
 use api::{AnalysisPhase, PauseReason};
-use plan::WaitingOn;
 
 impl Context<'_> {
     pub(super) fn scale_down_superseded(&mut self) {
@@ -25,7 +24,8 @@ impl Context<'_> {
             if self.stands_in_behind_active(index) {
                 // Their time begins when they are not needed any more.
                 self.sets[index].remove_deadline();
-                self.wait_for_whole_revision(index);
+                let active = self.blue_green().active_service.clone();
+                self.wait_beside_too_few(&active, index, "all stable ones are available");
                 continue;
             }
             // A preview that never was more gets no more pods on its way out (the peer's does).
@@ -49,20 +49,6 @@ impl Context<'_> {
             && replicas > 0
             && self.sets[index].ready() > 0
             && !self.stable_set().is_some_and(is_whole)
-    }
-
-    /// Whatever limits there are of revisions and delays, such pods stay: says so.
-    fn wait_for_whole_revision(&mut self, index: usize) {
-        let service = self.blue_green().active_service.clone();
-        let name = self.sets[index].name();
-        let on = WaitingOn::Object {
-            object: format!("Service {service}"),
-            why: format!(
-                "it selects no revision, so the pods of {name} stay until it does or all stable \
-                 ones are available"
-            ),
-        };
-        self.wait(on);
     }
 
     /// Nothing is scaled down before the post-promotion analysis has passed, unless a delay was

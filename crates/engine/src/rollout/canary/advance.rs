@@ -18,11 +18,13 @@ pub(crate) fn advance(cx: &mut Context<'_>) {
     cx.analyse_canary();
     // A pause or an abort that begins here is stored before anything else moves: this pass has
     // already routed by what was true before it, and pods must not go before their traffic. Traffic
-    // that could not be moved keeps its pods.
+    // that could not be moved keeps its pods, and gets those that it lacks.
     let begins = cx.pauses.is_adding() || cx.pauses.is_adding_abort();
     if !begins && routed {
         cx.size_canary();
         cx.pause_at_step();
+    } else if !begins {
+        cx.grow_to_traffic();
     }
     cx.finish_canary_status();
 }

@@ -69,17 +69,27 @@ impl Context<'_> {
     }
 
     /// Whether the pods that the canary's service leads to are enough for a weight, whatever the
-    /// steps ask for: where they want none, those are kept that the weight needs.
+    /// steps ask for: where they want none, those are kept that the weight needs. Where it leads to
+    /// all, the stable ones that answer for it get less by their own service.
     fn can_canary_serve(&self, weight: i32) -> bool {
-        let behind = self.set_by_hash(self.selector(&self.arm_services().canary));
+        let services = self.arm_services();
+        if self.leads_to_all(&services.canary) {
+            let sets = self.sets.iter().filter(|set| set.is_observed());
+            let pods: i32 = sets.map(OwnedSet::lasting).sum();
+            return pods >= self.pods_for_weight(weight);
+        }
+        let behind = self.set_by_hash(self.selector(&services.canary));
         behind.is_some_and(|set| self.has_pods_for(set, weight))
     }
 
     /// Whether a ReplicaSet has the available pods for a weight. Those of a count from before its
     /// last change may be on their way out.
     pub(super) fn has_pods_for(&self, set: &OwnedSet, weight: i32) -> bool {
+        set.is_observed() && set.lasting() >= self.pods_for_weight(weight)
+    }
+
+    fn pods_for_weight(&self, weight: i32) -> i32 {
         let max_weight = self.canary().max_traffic_weight();
-        let needed = share(self.replicas(), weight, max_weight).max(1);
-        set.is_observed() && set.lasting() >= needed
+        share(self.replicas(), weight, max_weight).max(1)
     }
 }

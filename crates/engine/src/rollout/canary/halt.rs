@@ -58,7 +58,7 @@ impl Context<'_> {
 
     /// Without a stable ReplicaSet: of those that answer, the one that has most of the pods or,
     /// where a router divides the traffic, the superseded one that has all of it. Otherwise it is
-    /// the new one.
+    /// the new one. What a router gives services that both lead to all pods has whoever answers.
     fn last_set_standing(&self) -> Option<usize> {
         if self.replicas() == 0 {
             // None of the superseded ones is to stand.
@@ -71,6 +71,14 @@ impl Context<'_> {
                 let set = &self.sets[index];
                 (set.ready() > 0, set.replicas)
             });
+        }
+        let services = self.arm_services();
+        if self.leads_to_all(&services.canary) && self.leads_to_all(&services.stable) {
+            let sets = self.others().into_iter().chain(self.new);
+            let answering = sets.filter(|&index| self.sets[index].ready() > 0);
+            return answering
+                .max_by_key(|&index| self.sets[index].replicas)
+                .or(self.new);
         }
         let whole = self.canary().max_traffic_weight();
         let has_all = self.weight_of_canary_service() >= whole;

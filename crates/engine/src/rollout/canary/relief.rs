@@ -153,7 +153,7 @@ impl Context<'_> {
 
     /// While the canary's weight is held, an experiment may end, and its pods go: its share can't
     /// wait. But for a stable service that nobody answers behind it does, as long as they answer:
-    /// one that bears no Rollout's name comes to the stable pods with all of them.
+    /// one that bears no Rollout's name may come to the stable pods with all of them.
     pub(super) fn can_take_shares_back(&self, observed: Observed) -> bool {
         let all = self.canary().max_traffic_weight();
         let rest = all - observed.canary - self.weight_of_experiments();

@@ -51,9 +51,10 @@ impl Context<'_> {
 
     /// When the stable service may come to the stable pods: when they can take what it gets. From
     /// all pods it comes to the first of them: among those that answer beside them may be the
-    /// canary's, which are to have no more than their step's weight.
+    /// canary's, which are to have no more than their step's weight. These are to have everything
+    /// once no stable pod is wanted any more: then it comes to them as it does from stable ones.
     fn gate_of_stable(&self, service: &str, needed: i32) -> Gate {
-        if self.has_led_to_all(service) {
+        if self.has_led_to_all(service) && !self.is_stable_leaving() {
             Gate::Available
         } else {
             Gate::Serving(needed)
@@ -63,8 +64,8 @@ impl Context<'_> {
     /// When the canary's service may come to the new pods: when they can take what it gets. (A
     /// weight that an abort could not give back yet needs its pods here too, and so does what a
     /// router on its way out gives it.) Of the pods that there are to be, as many will do as are
-    /// enough for a step. From all pods it comes to no more than there are to be: for a weight that
-    /// is their own, nobody would bring more.
+    /// enough for a step. From all pods, or from the stable ones, it comes to no more than there
+    /// are to be: for a weight that is their own, nobody would bring more.
     fn gate_of_new(&self, service: &str) -> Gate {
         let needed = self.pods_for_canary_service();
         let is_over = self.is_aborted() || self.new == self.stable;
@@ -74,9 +75,9 @@ impl Context<'_> {
         let wanted = self.routed_split(None).new;
         let to_be = wanted.max(self.pods_for_held_weight(wanted));
         let seen = self.observed_weights().map_or(0, |seen| seen.canary);
-        let is_own = self.is_told(seen)
-            && self.has_led_to_all(service)
-            && self.superseded_behind_all().is_none();
+        let is_at = |stable: &OwnedSet| stable.hash() == self.live_selector(service);
+        let is_astray = self.has_led_to_all(service) || self.stable_set().is_some_and(is_at);
+        let is_own = is_astray && self.is_told(seen) && self.is_told_as_ours();
         let needed = if is_own { needed.min(to_be) } else { needed };
         let threshold = self.threshold();
         let is_enough = needed <= to_be
@@ -87,7 +88,8 @@ impl Context<'_> {
 
     /// The ReplicaSet that the stable service is to lead to, given how many pods of each `count`.
     /// In a halt it stays where it is, unless nobody answers there, and so it does while no pods
-    /// are asked for at all: the weight of the step says who it is for when they come back.
+    /// are asked for at all: the weight of the step says who it is for when they come back. (A halt
+    /// keeps no update as it is that was given up: see [`Self::size_canary`].)
     fn target_of_stable_service(&self, count: fn(&OwnedSet) -> i32) -> Option<usize> {
         let canary = self.canary();
         let service = canary.stable_service.as_deref().unwrap_or_default();
@@ -95,9 +97,12 @@ impl Context<'_> {
         if service.is_empty() || !may_leave {
             return self.stable;
         }
+        let is_held = self.is_halted() && !self.is_aborted() && !self.is_dead(service);
+        if is_held && self.has_led_to_all(service) {
+            return None;
+        }
         let may_move = |new: usize| {
             let is_there = self.live_selector(service) == self.sets[new].hash();
-            let is_held = self.is_halted() && !self.is_dead(service);
             is_there || (!is_held && self.replicas() > 0)
         };
         let is_stable_gone = self
@@ -210,6 +215,19 @@ impl Context<'_> {
             .max(former)
     }
 
+    /// Pods for what the routers send to both services, where both lead to the same ones.
+    pub(super) fn pods_for_both_services(&self) -> i32 {
+        let recorded = self.stored.canary.weights.as_ref();
+        let told = recorded.map_or((0, 0), |all| (all.canary.weight, all.stable.weight));
+        let seen = self.observed_weights();
+        let seen = seen.map_or((0, 0), |seen| (seen.canary, seen.stable));
+        let max_weight = self.canary().max_traffic_weight();
+        let both = told.0.max(seen.0).saturating_add(told.1.max(seen.1));
+        share(self.replicas(), both.min(max_weight), max_weight)
+            .max(self.pods_for_canary_service())
+            .max(self.pods_for_stable_service())
+    }
+
     /// With ping-pong, the services swap roles at each promotion instead of changing pods. The one
     /// in the canary's role follows new pods as the canary service does, when they can take its
     /// traffic (the peer moves it at once). At rest it leads to the pods that were stable before,
@@ -224,9 +242,8 @@ impl Context<'_> {
         if self.is_fully_promoted() || self.stable == self.new {
             return;
         }
-        let is_taken_over = self.is_stable_out() || self.weight_taken_over() > 0;
-        let is_shared = self.do_services_agree();
-        let is_too_much = (is_shared || !is_taken_over) && self.is_given_too_much(&services.canary);
+        let goes_back = self.do_services_agree() || !self.is_taken_over();
+        let is_too_much = goes_back && self.is_given_too_much(&services.canary);
         // What an abort leaves superseded pods that answer is not handed to those it gave up.
         let has = self.weight_of_canary_service();
         let is_left = self.left_with_superseded(has).is_some() && !self.is_canary_dead();
@@ -240,9 +257,12 @@ impl Context<'_> {
 
     /// Whether the canary's service could move to the new pods now, and would take along what the
     /// stable ones shall have: it leads to the same pods as theirs, or theirs is on its way there,
-    /// or it leads to all of them.
+    /// or it leads to all of them. So it is with what a superseded revision has, unless it is to be
+    /// taken over: however few of its pods answer, the others may be back in a moment.
     fn waits_for_its_weight(&mut self, service: &str, gate: Gate) -> bool {
-        let is_theirs = self.do_services_agree() || self.is_ahead_of_stable_service(service);
+        let is_theirs = self.do_services_agree()
+            || self.is_ahead_of_stable_service(service)
+            || (self.leads_to_superseded(service) && !self.is_taken_over());
         let may_wait = self.has_router() && (is_theirs || self.leads_to_all(service));
         let new = self.new.filter(|_| may_wait && self.new != self.stable);
         let Some(new) = new.filter(|_| self.snapshot.services.contains_key(service)) else {
@@ -258,6 +278,13 @@ impl Context<'_> {
             self.wait_for_weight(service);
         }
         waits
+    }
+
+    /// Whether a service leads to a revision that is neither the new one nor the stable one.
+    pub(super) fn leads_to_superseded(&self, service: &str) -> bool {
+        let hash = self.selector(service);
+        let mut others = self.others().into_iter();
+        !hash.is_empty() && others.any(|index| self.sets[index].hash() == hash)
     }
 
     /// Whether the canary's service leads to the stable pods, as it does after a promotion, and the
@@ -279,10 +306,14 @@ impl Context<'_> {
     /// turned the route, or a pass has ended between its route and its status.) What the status
     /// tells of and nobody can take yet comes with the service. But what it says is a superseded
     /// revision's keeps the service where it is, however long that lasts, until it has gone back or
-    /// the new revision has taken it over.
+    /// the new revision has taken it over; and so does what it says is nobody's who is there, or
+    /// the stable one's: somebody has turned the route before the new one had any of it.
     fn does_weight_come_first(&mut self, seen: Observed) -> bool {
         if !self.is_told(seen.canary) || self.superseded_behind_all().is_some() {
             return true;
+        }
+        if !self.is_told_as_ours() {
+            return !self.is_taken_over();
         }
         let weight = self.weight_of_this_moment(Some(seen));
         self.is_stable_ready_for(weight, Some(seen))
@@ -292,6 +323,13 @@ impl Context<'_> {
     fn is_told(&self, weight: i32) -> bool {
         let recorded = self.stored.canary.weights.as_ref();
         recorded.is_some_and(|weights| weights.canary.weight >= weight)
+    }
+
+    /// Whether it tells of that as the new revision's.
+    fn is_told_as_ours(&self) -> bool {
+        let recorded = self.stored.canary.weights.as_ref();
+        let new = self.new_set().map_or("", OwnedSet::hash);
+        recorded.is_some_and(|weights| weights.canary.pod_template_hash == new)
     }
 
     fn wait_for_weight(&mut self, service: &str) {

@@ -180,22 +180,50 @@ impl Context<'_> {
     }
 
     /// Pods of the new revision that the stable service is seen to lead to: it went to them while
-    /// no router divided the traffic, and one came in the middle of the update. After an abort it
+    /// no router divided the traffic, and one came in the middle of the update. Those behind the
+    /// canary's service are the same, and answer what either of the two gets. After an abort it
     /// may lead to all pods still, since nobody has pointed it at the stable ones yet. They go when
     /// the service has gone back.
-    fn pods_for_lent_service(&self) -> i32 {
+    pub(super) fn pods_for_lent_service(&self) -> i32 {
         let Some(new) = self.new_set().filter(|_| self.new != self.stable) else {
             return 0;
         };
         let services = self.arm_services();
         let needed = if self.is_aborted() && self.has_led_to_all(&services.stable) {
             self.replicas()
-        } else if self.live_selector(&services.stable) == new.hash() {
-            self.pods_for_stable_service()
-        } else {
+        } else if self.live_selector(&services.stable) != new.hash() {
             0
+        } else if self.is_canary_service_ours() {
+            self.pods_for_both_services()
+        } else {
+            self.pods_for_stable_service()
         };
         needed.min(new.replicas)
+    }
+
+    /// In a pass whose routers can't be told what it wants: whoever gets requests has the pods for
+    /// them, be it that somebody has turned a route or that an autoscaler asks for more. None goes,
+    /// since its traffic could not be moved.
+    pub(super) fn grow_to_traffic(&mut self) {
+        let seen = self.observed_weights().unwrap_or_default();
+        let services = self.arm_services();
+        for index in [self.stable, self.new].into_iter().flatten() {
+            let hash = self.sets[index].hash();
+            let gets = |service: &str, weight: i32| {
+                let is_here = !hash.is_empty() && self.selector(service) == hash;
+                if is_here { weight } else { 0 }
+            };
+            let weight = gets(&services.canary, seen.canary) + gets(&services.stable, seen.stable);
+            let is_whole = self.stable == self.new || !self.is_dynamic_stable();
+            let size = if self.stable == Some(index) && is_whole {
+                self.replicas()
+            } else {
+                self.ceil_share(weight).min(self.replicas())
+            };
+            if size > self.sets[index].replicas {
+                self.scale(index, size);
+            }
+        }
     }
 
     /// Superseded ReplicaSets give their pods back as far as the floor of available pods allows,
@@ -212,6 +240,9 @@ impl Context<'_> {
         }
         let mut scaled = false;
         for &index in &others {
+            if let Some(service) = self.served_beside_too_few(index) {
+                self.wait_beside_too_few(&service, index, "others are enough for what it gets");
+            }
             let available = self.sets[index].available();
             // Pods that get requests are kept: unready ones may be back in a moment, and if they
             // went, the rest would have to answer for them.
@@ -263,22 +294,29 @@ impl Context<'_> {
         (canary > 0 && self.selector(&services.canary) == hash)
             || (stable > 0 && self.selector(&services.stable) == hash)
             || (stable > 0 && self.stands_in(index))
-            || self.answers_beside_too_few(index)
+            || self.served_beside_too_few(index).is_some()
     }
 
-    /// Whether superseded pods answer because a service of the canary's leads to all, and others
-    /// are too few for what it gets: the new ones, to which the canary's comes, or behind the
-    /// stable one those of both arms.
-    fn answers_beside_too_few(&self, index: usize) -> bool {
+    /// The service of a routed canary behind which superseded pods answer because it leads to all,
+    /// if others are too few for what it gets: the new ones, to which the canary's comes, or behind
+    /// the stable one those of both arms.
+    fn served_beside_too_few(&self, index: usize) -> Option<String> {
+        if !self.has_router() || self.sets[index].ready() == 0 {
+            return None;
+        }
         let lasting = |arm: Option<usize>| arm.map_or(0, |arm| self.sets[arm].lasting());
         let new = lasting(self.new);
         let both = new + lasting(self.stable.filter(|_| self.stable != self.new));
         let services = self.arm_services();
         let lacks =
             |service: &str, pods: i32, needed: i32| pods < needed && self.leads_to_all(service);
-        self.sets[index].ready() > 0
-            && (lacks(&services.canary, new, self.pods_for_canary_service())
-                || lacks(&services.stable, both, self.pods_for_stable_service()))
+        if lacks(&services.canary, new, self.pods_for_canary_service()) {
+            Some(services.canary.clone())
+        } else if lacks(&services.stable, both, self.pods_for_stable_service()) {
+            Some(services.stable.clone())
+        } else {
+            None
+        }
     }
 
     fn superseded_size(&mut self, index: usize, size: i32, down: i32, delayed: &mut i32) -> i32 {

@@ -243,19 +243,31 @@ impl Context<'_> {
         })
     }
 
-    /// Whether the routers have the weight of the step after this pass; as long as they were told
-    /// none, they have 0. Where nobody could serve it, or nobody else could, it is not asked for.
+    /// Whether the routers have the weight of the step after this pass, and have it for the new
+    /// revision; as long as they were told none, they have 0. Where nobody could serve it, or
+    /// nobody else could, it is not asked for.
     fn is_weight_given(&self, weight: i32) -> bool {
         let weights = self.weights.as_ref();
         let given = weights.map_or(0, |weights| weights.canary.weight);
         // Pods that nobody asks for and that are there all the same (a halt keeps them, and no
         // threshold misses them) are to go before a weight counts that they don't get.
         let has_pods = self.new_set().is_some_and(|new| new.replicas > 0);
-        given == weight
+        (given == weight && (weight == 0 || self.is_weight_ours()))
             || self.is_more_taken_over(given, weight)
             || self.is_alone()
             || (self.is_starved(weight) && !has_pods)
             || !self.has_router()
+    }
+
+    /// Whether what the canary's service gets after this pass is the new revision's, by the status
+    /// and by where that service leads: a superseded one may have as much.
+    fn is_weight_ours(&self) -> bool {
+        let new = self.new_set().map_or("", OwnedSet::hash);
+        let told = self.weights.as_ref();
+        told.is_none_or(|weights| weights.canary.pod_template_hash == new)
+            && self
+                .behind_canary_service()
+                .is_none_or(|behind| behind.hash() == new)
     }
 
     /// Nobody could serve it, or nobody else could.
@@ -291,7 +303,11 @@ impl Context<'_> {
     /// pass, not by none at all.
     pub(super) fn is_at_desired_sizes(&mut self, fresh: bool) -> bool {
         let weights = if fresh { self.weights.clone() } else { None };
-        let desired = self.desired_split(weights.as_ref());
+        let mut desired = self.desired_split(weights.as_ref());
+        if self.weight_taken_over() > 0 {
+            // It may come by both services, and pods stay for what both of them get.
+            desired.new = desired.new.max(self.pods_for_lent_service());
+        }
         let threshold = self.threshold();
         let is_outdated = fresh && self.new_set().is_some_and(OwnedSet::is_outdated);
         if is_outdated || !meets(threshold.as_ref(), self.new_set(), desired.new) {

@@ -149,6 +149,11 @@ impl Context<'_> {
         if is_own { 0 } else { has }
     }
 
+    /// Whether the new revision is to have what the canary's service gets, whatever that is.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.is_stable_out() || self.weight_taken_over() > 0
+    }
+
     /// Whether superseded pods answer in the place of the stable ones, whose ReplicaSet is gone:
     /// the stable service leads to them, or to all. It came there while no router divided the
     /// traffic, or somebody has pointed it there, and there it stays until the promotion. What has

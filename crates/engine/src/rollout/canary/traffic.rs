@@ -74,10 +74,11 @@ impl Context<'_> {
                     return true;
                 }
                 self.note_routing(&want, change);
-                match back {
-                    Some(_) => self.record_shares_given_back(&weights),
-                    None if may_move => self.record_weights(weights),
-                    None => self.record_observed(alike.or(observed)),
+                match (back, alike) {
+                    (Some(_), _) => self.record_shares_given_back(&weights),
+                    (None, _) if may_move => self.record_weights(weights),
+                    (None, Some(alike)) => self.record_alike(alike),
+                    (None, None) => self.record_observed(observed),
                 }
                 true
             }

@@ -83,7 +83,8 @@ impl Context<'_> {
 
     /// The canary gets no more while its service selects other pods, or none: a service that was
     /// not ours yet, or that somebody has pointed elsewhere, follows when all its pods are
-    /// available.
+    /// available. What a superseded revision has goes back where the steps bring fewer pods than
+    /// that takes: the service would never come.
     fn weight_that_arrives(&self, weight: i32) -> i32 {
         let services = self.arm_services();
         let Some(new) = self.new_set().filter(|_| !services.canary.is_empty()) else {
@@ -95,7 +96,13 @@ impl Context<'_> {
             return weight;
         }
         let recorded = self.stored.canary.weights.as_ref();
-        weight.min(recorded.map_or(0, |weights| weights.canary.weight))
+        let weight = weight.min(recorded.map_or(0, |weights| weights.canary.weight));
+        let needed = share(self.replicas(), weight, self.canary().max_traffic_weight());
+        let needed = needed.min(self.pods_behind(&services.canary));
+        let is_out_of_reach = needed > self.routed_split(None).new
+            && self.leads_to_superseded(&services.canary)
+            && !self.is_taken_over();
+        if is_out_of_reach { 0 } else { weight }
     }
 
     /// The canary gets more than it has only with the pods for it, or where nobody else answers.

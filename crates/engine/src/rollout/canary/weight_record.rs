@@ -117,6 +117,29 @@ impl Context<'_> {
         }
     }
 
+    /// Routers that differed have got the same: that is told as any other change of the weight, and
+    /// recorded as what they say.
+    pub(super) fn record_alike(&mut self, given: Observed) {
+        self.record_observed(Some(given));
+        let weights = self.weights.as_ref();
+        if let Some(change) = weights.and_then(|weights| self.change_of_weight(weights)) {
+            let message = format!("Traffic weight updated {change}");
+            self.event(reason::TRAFFIC_WEIGHT_UPDATED, message);
+        }
+    }
+
+    /// What becomes of the canary's weight, by the status.
+    fn change_of_weight(&self, weights: &TrafficWeights) -> Option<String> {
+        let weight = weights.canary.weight;
+        match &self.stored.canary.weights {
+            None => Some(format!("to {weight}")),
+            Some(old) if old.canary.weight != weight => {
+                Some(format!("from {} to {weight}", old.canary.weight))
+            }
+            Some(_) => None,
+        }
+    }
+
     /// Of a pass that gave the shares of an experiment back and moved nothing else: the canary's
     /// part stays what it was, whichever revision it is of.
     pub(super) fn record_shares_given_back(&mut self, given: &TrafficWeights) {
@@ -130,14 +153,7 @@ impl Context<'_> {
     pub(super) fn record_weights(&mut self, weights: TrafficWeights) {
         let old = self.stored.canary.weights.as_ref();
         if old != Some(&weights) {
-            let change = match old {
-                None => Some(format!("to {}", weights.canary.weight)),
-                Some(old) if old.canary.weight != weights.canary.weight => Some(format!(
-                    "from {} to {}",
-                    old.canary.weight, weights.canary.weight
-                )),
-                Some(_) => None,
-            };
+            let change = self.change_of_weight(&weights);
             let changed = old.map_or(&[][..], |old| &old.additional) != weights.additional;
             let additional =
                 changed.then(|| format!("additional: {}", listed(&weights.additional)));

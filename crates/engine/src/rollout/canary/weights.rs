@@ -10,7 +10,7 @@ use api::TrafficWeights;
 impl Context<'_> {
     /// Whether a router divides the traffic. `trafficRouting` without any has the sizes of a routed
     /// canary and no weights (§3.13).
-    pub(super) fn has_router(&self) -> bool {
+    pub(crate) fn has_router(&self) -> bool {
         let routing = self.rollout.spec.traffic_routing();
         routing.is_some_and(traffic::has_router)
     }

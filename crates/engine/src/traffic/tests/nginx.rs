@@ -1,6 +1,6 @@
 use super::{Live, body, object, refused, routed, want};
 use crate::traffic::nginx::leftovers;
-use crate::traffic::{Arms, observed, whole_parts};
+use crate::traffic::{Arms, observed, required, whole_parts};
 use plan::{Action, Guard, ObjectKey, PatchKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -176,6 +176,18 @@ fn every_stable_ingress_gets_its_canary_once() {
         .map(|a| &body(a)["metadata"]["name"])
         .collect();
     assert_eq!(names, ["app-web-canary", "app-admin-canary"]);
+}
+
+#[test]
+fn what_has_to_be_there_is_not_what_is_made() {
+    let routing = super::routing(&nginx(json!({"stableIngresses": ["web", "admin"]})));
+    let names = |keys: Vec<ObjectKey>| -> Vec<String> {
+        let names = keys.into_iter().map(|key| key.name);
+        names.collect()
+    };
+    assert_eq!(names(required(&routing, "demo")), ["web", "admin"]);
+    let made = crate::traffic::made(&routing, "demo", "app");
+    assert_eq!(names(made), ["app-web-canary", "app-admin-canary"]);
 }
 
 #[test]

@@ -350,10 +350,10 @@ fn a_terminated_run_deletes_the_job_with_its_pods() {
     assert_eq!(target.name, format!("{UID}.check.1"));
     assert_eq!(guard.uid.as_deref(), Some("job-0"));
     assert_eq!(*propagation, Propagation::Foreground);
-    assert_eq!(
-        result(&planned)["measurements"][0]["message"],
-        "Metric Terminated"
-    );
+    let measurement = &result(&planned)["measurements"][0];
+    assert_eq!(measurement["message"], "Metric Terminated");
+    // As with the peer, it says when it would have been looked at next.
+    assert!(measurement["resumeAt"].is_string(), "{measurement}");
 }
 
 fn deleted(plan: &Plan<AnalysisRunStatus>) -> Vec<&str> {
