@@ -12,19 +12,22 @@ use crate::clock::Clock;
 use crate::error::{Error, Verb, code_of};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use plan::ObjectKey;
-use serde::de::IgnoredAny;
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const COMPONENT: &str = "rollouts-controller";
+
+/// Hardly an event is longer.
+const BODY_BYTES: usize = 1024;
 
 /// So often an event is sent again, with pauses of a second and then twice as long each time: for
 /// half a minute in all.
@@ -174,8 +177,10 @@ impl Writer {
             }
         }
         let unique = (heard.at.as_nanosecond() as u64) ^ told.digest();
-        let event = new_event(heard, told, (namespace, name_of(object, unique)));
-        let body = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
+        let name = &name_of(object, unique);
+        let event = NewEvent::of(heard, told, Name { namespace, name });
+        let mut body = Vec::with_capacity(BODY_BYTES);
+        serde_json::to_writer(&mut body, &event).map_err(kube::Error::SerdeError)?;
         let request = requests.create(&PostParams::default(), body);
         match self.send(request).await {
             // It was written after all, and the answer got lost.
@@ -186,13 +191,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing in the answer is of interest.
+    /// Nothing in the answer is of interest, if it is a good one.
     async fn send(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<(), kube::Error> {
         let request = request.map_err(kube::Error::BuildRequest)?;
-        self.client.request::<IgnoredAny>(request).await.map(|_| ())
+        self.client.request_text(request).await.map(drop)
     }
 
     fn lock(&self) -> MutexGuard<'_, Correlator> {
@@ -231,27 +236,55 @@ fn name_of(object: &ObjectReference, unique: u64) -> String {
     format!("{name}.{unique:016x}")
 }
 
-fn new_event(heard: &Heard, told: &Told, (namespace, name): (&str, String)) -> Event {
-    let occurrence = &heard.occurrence;
-    Event {
-        metadata: ObjectMeta {
-            name: Some(name),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        involved_object: (*occurrence.object).clone(),
-        type_: Some(occurrence.kind.as_str().to_owned()),
-        reason: Some(occurrence.reason.to_owned()),
-        message: Some(told.message.clone()),
-        count: Some(1),
-        first_timestamp: Some(Time(heard.at)),
-        last_timestamp: Some(Time(heard.at)),
-        source: Some(EventSource {
-            component: Some(COMPONENT.to_owned()),
-            host: None,
-        }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        ..Event::default()
+/// A core/v1 Event that was not written before, of texts that are all there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewEvent<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Name<'a>,
+    involved_object: &'a ObjectReference,
+    #[serde(rename = "type")]
+    type_: &'static str,
+    reason: &'static str,
+    message: &'a str,
+    count: i32,
+    first_timestamp: Time,
+    last_timestamp: Time,
+    source: Source,
+    reporting_component: &'static str,
+}
+
+#[derive(Serialize)]
+struct Name<'a> {
+    namespace: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Source {
+    component: &'static str,
+}
+
+impl<'a> NewEvent<'a> {
+    fn of(heard: &'a Heard, told: &'a Told, metadata: Name<'a>) -> Self {
+        let occurrence = &heard.occurrence;
+        Self {
+            api_version: "v1",
+            kind: "Event",
+            metadata,
+            involved_object: &occurrence.object,
+            type_: occurrence.kind.as_str(),
+            reason: occurrence.reason,
+            message: &told.message,
+            count: 1,
+            first_timestamp: Time(heard.at),
+            last_timestamp: Time(heard.at),
+            source: Source {
+                component: COMPONENT,
+            },
+            reporting_component: COMPONENT,
+        }
     }
 }
 
@@ -329,6 +362,39 @@ mod tests {
         assert!(!events.is_new(&forbidden, "a"), "it was told of another");
         events.works("a");
         assert!(events.is_new(&forbidden, "a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_says_what_has_happened_to_whom_and_when() {
+        let (events, asked) = answered(Vec::new());
+        events.write(&heard("from 1 to 2")).await;
+        let asked = asked.lock().unwrap();
+        let mut event = asked[0].1.clone();
+        let name = event["metadata"]["name"].take();
+        assert!(name.as_str().unwrap().starts_with("app."), "{name}");
+        assert_eq!(
+            event,
+            json!({
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"namespace": "demo", "name": null},
+                "involvedObject": {
+                    "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                    "namespace": "demo", "name": "app", "uid": "u",
+                },
+                "type": "Normal",
+                "reason": "ScalingReplicaSet",
+                "message": "from 1 to 2",
+                "count": 1,
+                "firstTimestamp": "1970-01-01T00:00:00Z",
+                "lastTimestamp": "1970-01-01T00:00:00Z",
+                "source": {"component": "rollouts-controller"},
+                "reportingComponent": "rollouts-controller",
+            })
+        );
+        // As the API server reads it.
+        let event: Event = serde_json::from_value(event).unwrap();
+        assert_eq!(event.involved_object.uid.as_deref(), Some("u"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use kube::Client;
 use kube::core::GroupVersion;
 use kube::discovery::{self, ApiResource, Scope};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ pub struct Served {
 
 #[derive(Debug)]
 struct GroupKinds {
-    kinds: BTreeMap<String, Served>,
+    kinds: BTreeMap<String, Arc<Served>>,
     asked: Instant,
 }
 
@@ -49,7 +49,7 @@ impl Kinds {
     /// # Errors
     /// [`Error::UnknownKind`] if the cluster does not serve it, [`Error::Discovery`] if it could
     /// not be asked.
-    pub async fn resolve(&self, api_version: &str, kind: &str) -> Result<Served> {
+    pub async fn resolve(&self, api_version: &str, kind: &str) -> Result<Arc<Served>> {
         if let Some(known) = self.remembered(api_version, kind) {
             return known;
         }
@@ -67,17 +67,17 @@ impl Kinds {
         found.ok_or_else(|| unknown(api_version, kind))
     }
 
-    fn remembered(&self, api_version: &str, kind: &str) -> Option<Result<Served>> {
+    fn remembered(&self, api_version: &str, kind: &str) -> Option<Result<Arc<Served>>> {
         let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let group = groups.get(api_version)?;
         match group.kinds.get(kind) {
-            Some(served) => Some(Ok(served.clone())),
+            Some(served) => Some(Ok(Arc::clone(served))),
             None if group.asked.elapsed() < MISSING_FOR => Some(Err(unknown(api_version, kind))),
             None => None,
         }
     }
 
-    async fn ask(&self, api_version: &str) -> Result<BTreeMap<String, Served>> {
+    async fn ask(&self, api_version: &str) -> Result<BTreeMap<String, Arc<Served>>> {
         let failed = |source| Error::Discovery {
             api_version: api_version.to_owned(),
             source: Box::new(source),
@@ -98,7 +98,7 @@ impl Kinds {
                     scope: capabilities.scope,
                     resource,
                 };
-                (served.resource.kind.clone(), served)
+                (served.resource.kind.clone(), Arc::new(served))
             })
             .collect())
     }

@@ -1,16 +1,17 @@
 //! Writes to the Kubernetes API, and what of the answers the caches take over.
 
-use super::Kinds;
-use crate::cache::Caches;
+use super::{Kinds, Served};
+use crate::cache::{Caches, identity_of};
 use crate::error::{Error, Result, Verb, chain, code_of};
 use crate::lease::Lead;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
 use kube::core::{DynamicObject, Request};
-use kube::{Api, Client};
+use kube::discovery::Scope;
+use kube::{Api, Client, Resource};
 use plan::{Action, Guard, ObjectKey, PatchKind, Propagation};
-use serde::Deserialize;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -74,9 +75,7 @@ impl Kubernetes {
                 guard,
             } => {
                 let patch = guarded(patch, *kind, guard);
-                self.patch(target, *kind, &patch, *subresource)
-                    .await
-                    .map(|_| ())
+                self.patch(target, *kind, &patch, *subresource).await
             }
             Action::Delete {
                 target,
@@ -88,24 +87,28 @@ impl Kubernetes {
         }
     }
 
-    /// Patches an object and gives back its new resource version.
-    pub async fn patch(
+    /// Changes an object by a merge patch and gives back its new resource version.
+    pub async fn merge<P: Serialize + Sync>(
+        &self,
+        target: &ObjectKey,
+        patch: &P,
+        subresource: Option<&str>,
+    ) -> Result<Option<String>> {
+        let requests = self.requests(target).await?;
+        let body = Patch::Merge(patch);
+        let answer = self.send_patch((requests, target), &body, subresource);
+        let identity = identity_of(&answer.await?).ok();
+        Ok(identity.and_then(|identity| identity.resource_version))
+    }
+
+    async fn patch(
         &self,
         target: &ObjectKey,
         kind: PatchKind,
         patch: &Value,
         subresource: Option<&str>,
-    ) -> Result<Option<String>> {
-        let failed = |source| Error::Write {
-            verb: Verb::Patch,
-            object: target.clone(),
-            source: Box::new(source),
-        };
-        let api = self.api(target).await?;
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+    ) -> Result<()> {
+        let requests = self.requests(target).await?;
         let body = match kind {
             PatchKind::Merge => Patch::Merge(patch),
             PatchKind::Strategic => Patch::Strategic(patch),
@@ -118,16 +121,34 @@ impl Kubernetes {
                 })?)
             }
         };
-        let request = Request::new(api.resource_url());
-        let request = match subresource {
-            None => request.patch(&target.name, &params, &body),
-            Some(part) => request.patch_subresource(part, &target.name, &params, &body),
+        let answer = self.send_patch((requests, target), &body, subresource);
+        answer.await.map(drop)
+    }
+
+    /// The answer, which the caches have by then.
+    async fn send_patch<P: Serialize + Sync>(
+        &self,
+        (requests, target): (Request, &ObjectKey),
+        body: &Patch<P>,
+        subresource: Option<&str>,
+    ) -> Result<String> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
         };
-        let answer = self.send(request).await.map_err(failed)?;
+        let request = match subresource {
+            None => requests.patch(&target.name, &params, body),
+            Some(part) => requests.patch_subresource(part, &target.name, &params, body),
+        };
+        let answer = self.send(request).await.map_err(|source| Error::Write {
+            verb: Verb::Patch,
+            object: target.clone(),
+            source: Box::new(source),
+        })?;
         if subresource != Some("scale") {
             self.caches.absorb(target, &answer);
         }
-        Ok(version_of(&answer))
+        Ok(answer)
     }
 
     /// The answer as it came: each cache decodes it as what it holds, and nothing else does.
@@ -138,7 +159,7 @@ impl Kubernetes {
 
     async fn create(&self, object: &Value) -> Result<()> {
         let target = ObjectKey::of_manifest(object);
-        let api = self.api(&target).await?;
+        let requests = self.requests(&target).await?;
         let body = serde_json::to_vec(object).map_err(|source| Error::Encode {
             object: target.to_string(),
             source,
@@ -147,15 +168,14 @@ impl Kubernetes {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             dry_run: false,
         };
-        let request = Request::new(api.resource_url()).create(&params, body);
-        match self.send(request).await {
+        match self.send(requests.create(&params, body)).await {
             Ok(answer) => {
                 self.caches.absorb(&target, &answer);
                 Ok(())
             }
             Err(source) => {
                 if code_of(&source) == Some(409) {
-                    self.look_at(&api, &target).await;
+                    self.look_at(&target).await;
                 }
                 Err(Error::Write {
                     verb: Verb::Create,
@@ -169,8 +189,12 @@ impl Kubernetes {
     /// An object of the name is there already, though no cache shows it (another's, or without the
     /// label that the watch selects by, be it that somebody has taken it off): the planner has to
     /// see it to decide.
-    async fn look_at(&self, api: &Api<DynamicObject>, target: &ObjectKey) {
-        match found(api, target).await {
+    async fn look_at(&self, target: &ObjectKey) {
+        // The lead is lost, which the next pass will say.
+        let Ok(api) = self.api(target).await else {
+            return;
+        };
+        match found(&api, target).await {
             Ok(found) => {
                 for object in found {
                     self.caches.absorb_read(target, &object);
@@ -217,10 +241,9 @@ impl Kubernetes {
 
     async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
         let target = ObjectKey::of_manifest(object);
-        let api = self.api(&target).await?;
+        let requests = self.requests(&target).await?;
         let params = PatchParams::apply(manager).force();
-        let request =
-            Request::new(api.resource_url()).patch(&target.name, &params, &Patch::Apply(object));
+        let request = requests.patch(&target.name, &params, &Patch::Apply(object));
         let answer = self.send(request).await.map_err(|source| Error::Write {
             verb: Verb::Apply,
             object: target.clone(),
@@ -318,7 +341,7 @@ impl Kubernetes {
     }
 
     /// Every write begins here, or in [`Self::evict`]; reads that a plan goes by do as well.
-    async fn api(&self, target: &ObjectKey) -> Result<Api<DynamicObject>> {
+    async fn served(&self, target: &ObjectKey) -> Result<Arc<Served>> {
         self.fence(target)?;
         let served = self
             .kinds
@@ -326,11 +349,26 @@ impl Kubernetes {
             .await?;
         // That may have taken a while.
         self.fence(target)?;
+        Ok(served)
+    }
+
+    async fn api(&self, target: &ObjectKey) -> Result<Api<DynamicObject>> {
+        let served = self.served(target).await?;
         let api = Api::dynamic(self.client.clone(), &served.resource, &served.scope);
         Ok(match &target.namespace {
             Some(namespace) => api.constrain(namespace),
             None => api,
         })
+    }
+
+    /// The requests of [`Self::api`], without the rest of it.
+    async fn requests(&self, target: &ObjectKey) -> Result<Request> {
+        let served = self.served(target).await?;
+        let namespace = target.namespace.as_deref();
+        let namespace = namespace.filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.filter(|_| served.scope == Scope::Namespaced);
+        let path = DynamicObject::url_path(&served.resource, namespace);
+        Ok(Request::new(path))
     }
 }
 
@@ -422,20 +460,6 @@ fn guarded(patch: &Value, kind: PatchKind, guard: &Guard) -> Value {
         }
     }
     patch
-}
-
-fn version_of(answer: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Metadata {
-        resource_version: Option<String>,
-    }
-    let versioned: Versioned = serde_json::from_str(answer).ok()?;
-    versioned.metadata.resource_version
 }
 
 #[cfg(test)]

@@ -187,3 +187,63 @@ async fn follow<K>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::state::Origin;
+    use crate::cache::take_stored;
+    use api::AnalysisTemplate;
+    use serde_json::{Value, json};
+
+    fn template(version: u64, metrics: &Value) -> String {
+        let metadata = json!({"namespace": "demo", "name": "measured", "uid": "u",
+            "resourceVersion": version.to_string()});
+        let template = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+            "metadata": metadata, "spec": {"metrics": metrics}});
+        template.to_string()
+    }
+
+    /// The cache, and what its watch has complained of.
+    struct Watched(Cache<AnalysisTemplate>, Reported);
+
+    impl Watched {
+        fn new() -> Self {
+            let reported = Reported::new("AnalysisTemplate".to_owned());
+            Self(Cache::default(), reported)
+        }
+
+        fn answered(&self, text: &str) {
+            take_stored(&self.0, text, Origin::Answer);
+        }
+
+        fn told(&mut self, text: &str) {
+            let event = Event::Apply(serde_json::from_str(text).unwrap());
+            take(&self.0, event, Stored::read, &mut self.1);
+        }
+    }
+
+    /// A look may find an object before the watch brings it, and an answer does.
+    #[test]
+    fn what_is_malformed_is_complained_of_though_it_was_known_before_its_watch_told_of_it() {
+        let (fine, malformed) = (json!([]), json!(7));
+        let mut watched = Watched::new();
+        watched.answered(&template(8, &malformed));
+        // The watch is behind.
+        watched.told(&template(7, &fine));
+        assert_eq!(watched.1.versions(), [""; 0]);
+        watched.told(&template(8, &malformed));
+        assert_eq!(watched.1.versions(), ["8"]);
+    }
+
+    #[test]
+    fn what_was_complained_of_is_not_complained_of_again_at_our_own_writes() {
+        let malformed = json!(7);
+        let mut watched = Watched::new();
+        watched.told(&template(7, &malformed));
+        assert_eq!(watched.1.versions(), ["7"]);
+        watched.answered(&template(8, &malformed));
+        watched.told(&template(8, &malformed));
+        assert_eq!(watched.1.versions(), ["7"]);
+    }
+}

@@ -25,7 +25,7 @@ pub use referents::{Referent, Referents};
 pub use select::Selected;
 pub use stored::Stored;
 pub use triggers::Triggers;
-pub use unread::Unread;
+pub use unread::{Unread, identity_of};
 
 use crate::queue::{Key, Kind};
 use api::{
@@ -101,6 +101,12 @@ impl Caches {
         }
     }
 
+    /// Whether objects that belong to no namespace are watched: whoever manages one namespace has
+    /// no right to them.
+    pub fn watches_cluster(&self) -> bool {
+        self.dynamic.namespace().is_none()
+    }
+
     /// Takes over the answer to a write of our own, as the API server has sent it.
     pub fn absorb(&self, key: &ObjectKey, answer: &str) {
         self.take_over(key, answer, Origin::Answer);
@@ -118,6 +124,9 @@ impl Caches {
             ("argoproj.io", "AnalysisRun") => take_stored(&self.analysis_runs, text, origin),
             ("argoproj.io", "AnalysisTemplate") => {
                 take_stored(&self.analysis_templates, text, origin);
+            }
+            ("argoproj.io", "ClusterAnalysisTemplate") if self.watches_cluster() => {
+                take_stored(&self.cluster_analysis_templates, text, origin);
             }
             ("argoproj.io", "Experiment") => take_stored(&self.experiments, text, origin),
             ("argoproj.io", "Application") => take_stored(&self.applications, text, origin),
@@ -263,7 +272,10 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned + JsonSchema + 'static,
 {
     match Stored::read(text) {
-        Stored::Read { object, .. } => cache.apply(slim::slim(object), origin),
+        Stored::Read { object, malformed } if malformed.is_empty() => {
+            cache.apply(slim::slim(object), origin);
+        }
+        Stored::Read { object, .. } => cache.apply_malformed(slim::slim(object), origin),
         // The watch will say the same with a better message.
         Stored::Unreadable { error, .. } => tracing::debug!(error, "an answer can't be read"),
     }
@@ -295,6 +307,23 @@ mod tests {
         let kept = caches.replica_sets.get("demo", "web").unwrap();
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("7"));
         assert_eq!(kept.metadata.managed_fields, None);
+    }
+
+    /// Nobody would tell of it again.
+    #[tokio::test]
+    async fn what_belongs_to_no_namespace_is_not_kept_for_one_alone() {
+        for (namespace, is_kept) in [(None, true), (Some("demo".to_owned()), false)] {
+            let client = Client::new(tower::service_fn(nothing), "default");
+            let dynamic = Dynamic::new(client.clone(), Arc::new(Kinds::new(client)), namespace);
+            let caches = Caches::new(dynamic);
+            let kind = "ClusterAnalysisTemplate";
+            let key = ObjectKey::cluster("argoproj.io/v1alpha1", kind, "shared");
+            let answer = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": kind,
+                "metadata": {"name": "shared", "resourceVersion": "7"}, "spec": {"metrics": []}});
+            caches.absorb(&key, &answer.to_string());
+            let templates = &caches.cluster_analysis_templates;
+            assert_eq!(templates.holds("", "shared"), is_kept);
+        }
     }
 
     fn rollout(name: &str, steps: &serde_json::Value) -> String {

@@ -238,6 +238,20 @@ impl<K> Objects<K> {
         tail.map(move |(name, slot)| (name, self.sealed(slot.form.clone())))
     }
 
+    /// The names in a namespace that begin so.
+    pub(super) fn named<'o>(
+        &'o self,
+        namespace: &'o str,
+        prefix: &'o str,
+    ) -> impl Iterator<Item = &'o str> {
+        let from = (namespace.to_owned(), prefix.to_owned());
+        let tail = self.slots.range((Bound::Included(from), Bound::Unbounded));
+        let names = tail.map(|((ns, name), _)| (ns.as_str(), name.as_str()));
+        names
+            .take_while(move |(ns, name)| *ns == namespace && name.starts_with(prefix))
+            .map(|(_, name)| name)
+    }
+
     /// The value of an object, which stays one for a while.
     pub(super) fn get(&mut self, name: &Name) -> Option<Arc<K>> {
         let slot = self.slots.get(name)?;
@@ -298,16 +312,16 @@ impl<K> Objects<K> {
         let Some(packing) = &mut self.packing else {
             return;
         };
+        // One that was a value before drives out none.
+        if packing.recent.promote(name) {
+            return;
+        }
         let Some((gone, ())) = packing.recent.push(name.clone(), ()) else {
             return;
         };
-        if gone == *name {
-            return;
+        if let Some(slot) = self.slots.get_mut(&gone) {
+            slot.form.pack(packing.codec);
         }
-        let Some(slot) = self.slots.get_mut(&gone) else {
-            return;
-        };
-        slot.form.pack(packing.codec);
     }
 }
 

@@ -161,19 +161,29 @@ impl<K> Cache<K> {
     /// for an empty uid.
     pub fn controlled_by(&self, namespace: &str, uid: &str) -> Vec<Arc<K>> {
         let state = self.lock();
-        let names = state.controlled_by(namespace, uid);
+        let names = keys(namespace, state.controlled_by(namespace, uid));
         values(state, &names)
     }
 
     /// The objects of a namespace whose names begin so, by name.
     pub fn named(&self, namespace: &str, prefix: &str) -> Vec<Arc<K>> {
-        let from = (namespace.to_owned(), prefix.to_owned());
         let state = self.lock();
-        let tail = state.objects.from(from);
-        let names: Vec<Name> = tail
-            .take_while(|((ns, name), _)| ns == namespace && name.starts_with(prefix))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let names = keys(namespace, state.objects.named(namespace, prefix));
+        values(state, &names)
+    }
+
+    /// The objects of a namespace that one with this uid controls, that nobody controls, or whose
+    /// names begin so; each once, by name.
+    pub fn concerning(&self, namespace: &str, uid: Option<&str>, prefix: &str) -> Vec<Arc<K>> {
+        let state = self.lock();
+        if state.objects.len() == 0 {
+            return Vec::new();
+        }
+        let mut names: BTreeSet<&str> = state.objects.named(namespace, prefix).collect();
+        for uid in uid.into_iter().chain([""]) {
+            names.extend(state.controlled_by(namespace, uid));
+        }
+        let names = keys(namespace, names);
         values(state, &names)
     }
 
@@ -253,6 +263,12 @@ impl<K> Cache<K> {
     }
 }
 
+/// These names in a namespace.
+fn keys<'n>(namespace: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<Name> {
+    let key = |name: &str| (namespace.to_owned(), name.to_owned());
+    names.into_iter().map(key).collect()
+}
+
 /// The objects of these names. Many are opened when nothing is locked any more.
 fn values<K>(mut state: MutexGuard<'_, State<K>>, names: &[Name]) -> Vec<Arc<K>> {
     if names.len() <= KEPT_AT_ONCE {
@@ -310,15 +326,32 @@ impl<K: Resource> Cache<K> {
     /// Whether an event of a watch tells nothing new: that version, or a later one, has been taken
     /// over.
     pub(super) fn has(&self, metadata: &ObjectMeta) -> bool {
+        let key = key_of(metadata);
         let state = self.lock();
-        let held = state.version(&key_of(metadata));
-        held.is_some_and(|held| version_of(metadata) <= held) && state.listing.is_none()
+        let held = state.version(&key);
+        held.is_some_and(|held| version_of(metadata) <= held)
+            && state.listing.is_none()
+            && !state.untold.contains(&key)
     }
 
-    pub(super) fn apply(&self, mut object: K, origin: Origin) {
+    pub(super) fn apply(&self, object: K, origin: Origin) {
+        self.put(object, origin, true);
+    }
+
+    /// The same of an object that does not fit its type. If it is the first that is heard of it, a
+    /// list or a watch has to bring it, too, for whoever follows these to complain of it.
+    pub(super) fn apply_malformed(&self, object: K, origin: Origin) {
+        self.put(object, origin, false);
+    }
+
+    fn put(&self, mut object: K, origin: Origin, fits: bool) {
         let key = name_of(&object);
         let turn = self.turn();
         let mut state = self.lock();
+        let is_told = matches!(origin, Origin::List | Origin::Watch);
+        if is_told && state.version(&key) <= Some(version(&object)) {
+            state.untold.remove(&key);
+        }
         if state.is_leaving(&object, origin) {
             leave(&mut object);
         }
@@ -348,6 +381,9 @@ impl<K: Resource> Cache<K> {
         }
         if let Some(listing) = state.listing.as_mut().filter(|_| origin != Origin::List) {
             listing.absorbed.insert(key.clone());
+        }
+        if !fits && !is_told && state.version(&key).is_none() {
+            state.untold.insert(key.clone());
         }
         let new = Arc::new(object);
         let old = state.insert(key, new.clone());

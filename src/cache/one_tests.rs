@@ -44,6 +44,22 @@ fn the_echo_of_a_write_of_our_own_is_known_by_its_version() {
     assert!(!is_known(8));
 }
 
+/// Of what is gone nobody hears again: it would be remembered for ever.
+#[test]
+fn what_does_not_fit_is_left_to_its_watch_unless_it_is_gone() {
+    let cache: Cache<ConfigMap> = Cache::default();
+    let is_known = || cache.has(&object("a", "1", 2).metadata);
+    cache.apply_malformed(object("a", "1", 2), Origin::Answer);
+    assert!(!is_known());
+    cache.take(Event::Apply(object("a", "1", 2)));
+    assert!(is_known());
+    cache.take(Event::Delete(object("a", "1", 3)));
+    // The answer to a write that was made before.
+    cache.apply_malformed(object("a", "1", 2), Origin::Answer);
+    assert_eq!(held(&cache, "a"), None);
+    assert!(cache.lock().untold.is_empty());
+}
+
 #[test]
 fn versions_are_compared_as_numbers() {
     let cache = Cache::default();
@@ -155,6 +171,11 @@ fn objects_are_found_by_their_controller_and_by_the_start_of_their_name() {
     assert_eq!(names(cache.controlled_by("ns", "u")), ["app-1"]);
     assert_eq!(names(cache.controlled_by("ns", "")), ["free"]);
     assert_eq!(names(cache.named("ns", "app-")), ["app-1", "app-2"]);
+    let concerning = |uid, prefix| names(cache.concerning("ns", uid, prefix));
+    assert_eq!(concerning(Some("u"), "app-"), ["app-1", "app-2", "free"]);
+    assert_eq!(concerning(Some("other"), "x-"), ["app-2", "free"]);
+    assert_eq!(concerning(None, "app-1"), ["app-1", "free"]);
+    assert!(cache.concerning("elsewhere", Some("u"), "app-").is_empty());
     // Adopted, released, deleted.
     cache.take(Event::Apply(controlled("free", 4, Some("u"))));
     cache.take(Event::Apply(controlled("app-1", 5, None)));

@@ -1,7 +1,7 @@
 //! What a cache knows, and which news it believes.
 
 use super::objects::{Facts, Objects, Sealed};
-use super::one::{Name, key_of, version};
+use super::one::{Name, controller_uid, key_of, version};
 use kube::Resource;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) enum Origin {
 pub(super) struct State<K> {
     pub(super) objects: Objects<K>,
     /// Names by namespace and the uid of the controller, which is empty for those without one.
-    by_owner: BTreeMap<(String, String), BTreeSet<String>>,
+    by_owner: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// The list that is under way.
     pub(super) listing: Option<Listing>,
     /// How many lists have begun.
@@ -33,6 +33,9 @@ pub(super) struct State<K> {
     buried: VecDeque<Buried>,
     /// Objects that our own writes have sent on their way out, newest last.
     leaving: VecDeque<Leaving>,
+    /// What does not fit its type and was taken over before a list or a watch has told of it:
+    /// whoever follows these is yet to complain of it.
+    pub(super) untold: BTreeSet<Name>,
 }
 
 /// What is known while everything is listed.
@@ -75,33 +78,39 @@ impl<K> State<K> {
             lists: 0,
             buried: VecDeque::new(),
             leaving: VecDeque::new(),
+            untold: BTreeSet::new(),
         }
     }
 
     /// The names of what one with this uid controls in a namespace; of what nobody controls, for an
     /// empty uid.
-    pub(super) fn controlled_by(&self, namespace: &str, uid: &str) -> Vec<Name> {
-        let names = self.by_owner.get(&(namespace.to_owned(), uid.to_owned()));
-        let names = names.into_iter().flatten();
-        names
-            .map(|name| (namespace.to_owned(), name.clone()))
-            .collect()
+    pub(super) fn controlled_by(&self, namespace: &str, uid: &str) -> impl Iterator<Item = &str> {
+        let owners = self.by_owner.get(namespace);
+        let names = owners.and_then(|owners| owners.get(uid));
+        names.into_iter().flatten().map(String::as_str)
     }
 
-    fn forget_owner(&mut self, (namespace, name): &Name, owner: String) {
-        let owner = (namespace.clone(), owner);
-        if let Some(names) = self.by_owner.get_mut(&owner) {
-            names.remove(name);
-            if names.is_empty() {
-                self.by_owner.remove(&owner);
-            }
+    fn forget_owner(&mut self, (namespace, name): &Name, owner: &str) {
+        let Some(owners) = self.by_owner.get_mut(namespace) else {
+            return;
+        };
+        let Some(names) = owners.get_mut(owner) else {
+            return;
+        };
+        names.remove(name);
+        if names.is_empty() {
+            owners.remove(owner);
+        }
+        if owners.is_empty() {
+            self.by_owner.remove(namespace);
         }
     }
 
     /// What was there before. `version` is that of [`Buried`].
     pub(super) fn remove(&mut self, key: &Name, origin: Origin, version: u64) -> Option<Sealed<K>> {
+        self.untold.remove(key);
         let (Facts { uid, owner, .. }, removed) = self.objects.remove(key)?;
-        self.forget_owner(key, owner);
+        self.forget_owner(key, &owner);
         if let Some(uid) = uid {
             if self.buried.len() == BURIED_MAX {
                 self.buried.pop_front();
@@ -149,16 +158,19 @@ impl<K> State<K> {
 impl<K: Resource> State<K> {
     /// What was there before.
     pub(super) fn insert(&mut self, key: Name, object: Arc<K>) -> Option<Sealed<K>> {
-        let old = self.objects.insert(key.clone(), object);
-        let old = old.map(|(facts, old)| {
-            self.forget_owner(&key, facts.owner);
-            old
-        });
-        if let Some(facts) = self.objects.facts(&key) {
-            let owner = (key.0, facts.owner.clone());
-            self.by_owner.entry(owner).or_default().insert(key.1);
+        let owner = controller_uid(object.as_ref());
+        let held = self.objects.facts(&key);
+        // Hardly an object is adopted.
+        if held.is_none_or(|held| held.owner != owner) {
+            if let Some(before) = held.map(|held| held.owner.clone()) {
+                self.forget_owner(&key, &before);
+            }
+            let (namespace, name) = key.clone();
+            let owners = self.by_owner.entry(namespace).or_default();
+            owners.entry(owner.to_owned()).or_default().insert(name);
         }
-        old
+        let old = self.objects.insert(key, object);
+        old.map(|(_, old)| old)
     }
 
     /// Whether news of an object come too late. What a watch has buried may have left its selector

@@ -228,6 +228,12 @@ impl Reported {
         let before = self.versions.insert(name.clone(), version.clone());
         before != Some(version)
     }
+
+    #[cfg(test)]
+    pub(super) fn versions(&self) -> Vec<&str> {
+        let versions = self.versions.values();
+        versions.filter_map(Option::as_deref).collect()
+    }
 }
 
 /// The last state of an object that is gone; if that can't be read, its name is enough.

@@ -27,6 +27,14 @@ impl<T: Clone> Kept<T> {
         self.lock().get(key).cloned()
     }
 
+    /// Whether it is this value that is kept.
+    pub fn is<V: ?Sized>(&self, key: &Key, value: &V) -> bool
+    where
+        T: PartialEq<V>,
+    {
+        self.lock().get(key).is_some_and(|kept| kept == value)
+    }
+
     /// What was kept before, if anything.
     pub fn note(&self, key: &Key, value: T) -> Option<T> {
         self.lock().insert(key.clone(), value)

@@ -1,38 +1,30 @@
 //! Rollouts that this process has met: their coming and going is told as events.
 
-use super::{Context, Kept};
+use super::Context;
 use crate::act::{Occurrence, subject};
 use crate::queue::Key;
 use api::Rollout;
 use api::constants::reason;
-use kube::ResourceExt;
 use plan::{EventKind, ObjectKey};
 use std::sync::Arc;
-
-/// Whether the Rollout is new here, and the uid of the one that had its name before.
-fn insert(known: &Kept<String>, key: &Key, uid: &str) -> (bool, Option<String>) {
-    match known.note(key, uid.to_owned()) {
-        Some(before) if before == uid => (false, None),
-        before => (true, before),
-    }
-}
 
 /// Tells of a Rollout that was not known: at the start of the process, every one (rollouts.md
 /// §3.1).
 pub(super) async fn met(cx: &Context, key: &Key, rollout: &Rollout) {
-    let uid = rollout.uid().unwrap_or_default();
-    let (is_new, before) = insert(&cx.known, key, &uid);
-    if let Some(before) = before {
+    let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+    // So it is on all passes but the first.
+    if cx.known.is(key, uid) {
+        return;
+    }
+    if let Some(before) = cx.known.note(key, uid.to_owned()) {
         deleted(cx, key, &before).await;
     }
-    if is_new {
-        let message = format!(
-            "Rollout resource added to informer: {}/{}",
-            key.namespace, key.name
-        );
-        let reason = reason::ROLLOUT_ADDED_TO_INFORMER;
-        tell(cx, key, &uid, (reason, message)).await;
-    }
+    let message = format!(
+        "Rollout resource added to informer: {}/{}",
+        key.namespace, key.name
+    );
+    let reason = reason::ROLLOUT_ADDED_TO_INFORMER;
+    tell(cx, key, uid, (reason, message)).await;
 }
 
 /// Tells that a Rollout is gone, if it was known.

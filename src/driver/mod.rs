@@ -22,6 +22,7 @@ mod report;
 mod rollout;
 mod service;
 mod status;
+mod unseen;
 
 pub use kept::Kept;
 pub use projects::remove_project_finalizers;
@@ -38,7 +39,7 @@ use engine::snapshot::RefusalKind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource, ResourceExt};
-use plan::{Action, Next, ObjectKey, PatchKind, Plan};
+use plan::{Action, Next, ObjectKey, Plan};
 use report::Verdict;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -244,20 +245,17 @@ async fn carry_out<D: Driver>(
     root: &D::Root,
     plan: &Plan<D::Status>,
 ) -> Result<Written> {
-    let target = key_of(root);
     let mut version = root.resource_version();
     let mut written = Written::Nothing;
     let mut done = Vec::new();
     if let Some(patch) = &plan.root.patch {
+        let target = key_of(root);
         let patch = at_version(patch.clone(), version.as_deref());
-        version = cx
-            .kubernetes
-            .patch(&target, PatchKind::Merge, &patch, None)
-            .await?;
+        version = cx.kubernetes.merge(&target, &patch, None).await?;
         written = Written::Everything;
-        done.push(target.clone());
+        done.push(target);
     }
-    let (outcomes, failure) = act(cx, key, &target, &plan.actions).await;
+    let (outcomes, failure) = act(cx, key, root, &plan.actions).await;
     let acted = plan.actions.iter().zip(&outcomes);
     let successes = acted.filter(|(_, outcome)| outcome.is_ok());
     for (action, _) in successes {
@@ -309,10 +307,10 @@ fn is_ours(cx: &Context, metadata: &ObjectMeta) -> bool {
 
 /// Carries actions out in order, up to the first failure that is not one of an attempt, and as long
 /// as it is this process's turn.
-async fn act(
+async fn act<R: Resource<DynamicType = ()> + Sync>(
     cx: &Context,
     key: &Key,
-    root: &ObjectKey,
+    root: &R,
     actions: &[Action],
 ) -> (Vec<Result<(), Failure>>, Option<Error>) {
     let mut outcomes = Vec::with_capacity(actions.len());
@@ -321,7 +319,7 @@ async fn act(
     for action in actions {
         let done = match action.deed() {
             _ if cx.over.is_cancelled() => Err(Error::NotLeading {
-                object: root.clone(),
+                object: key_of(root),
             }),
             Action::Measure(task) => {
                 cx.measurer.start(task);
@@ -373,8 +371,12 @@ fn key_of<K: Resource<DynamicType = ()>>(object: &K) -> ObjectKey {
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Value> {
-    serde_json::to_value(value).map_err(|source| Error::Encode {
+    serde_json::to_value(value).map_err(not_encoded::<T>)
+}
+
+fn not_encoded<T>(source: serde_json::Error) -> Error {
+    Error::Encode {
         object: std::any::type_name::<T>().to_owned(),
         source,
-    })
+    }
 }

@@ -11,7 +11,7 @@ use gitops::sync;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt};
-use plan::{PatchKind, Plan, WaitingOn};
+use plan::{Plan, WaitingOn};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,9 +107,7 @@ async fn let_go(cx: &Context, project: &AppProject) -> Result<Option<Waiting>> {
     let plan = plan(cx, project, &users)?;
     if let Some(patch) = plan.root.patch {
         let patch = at_version(patch, project.resource_version().as_deref());
-        cx.kubernetes
-            .patch(&key_of(project), PatchKind::Merge, &patch, None)
-            .await?;
+        cx.kubernetes.merge(&key_of(project), &patch, None).await?;
     }
     Ok(plan.trace.waiting_on.into_iter().find_map(|on| match on {
         WaitingOn::Object { why, .. } => Some(Waiting { why, is_listed }),

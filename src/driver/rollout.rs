@@ -1,17 +1,14 @@
 //! The pass of a Rollout.
 
-use super::{Context, Driver, Failure, Pass, is_ours, known};
+use super::{Context, Driver, Failure, Pass, is_ours, known, unseen};
 use crate::error::Result;
 use crate::observe;
 use crate::queue::{Key, Kind};
-use api::constants::{API_VERSION, condition};
 use api::{Rollout, RolloutStatus};
-use engine::snapshot::{
-    Digest, Inbox, Refusal, RefusalKind, RolloutSnapshot, RouteRefusal, TemplateName, named,
-};
+use engine::snapshot::{Digest, Inbox, Refusal, RefusalKind, RolloutSnapshot, RouteRefusal};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use plan::{Action, ObjectKey, Plan};
+use plan::{Action, Plan};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,10 +50,12 @@ impl Driver for RolloutDriver {
         // What can't be derived is told of by the plan, which derives it again.
         let kept = catch_unwind(AssertUnwindSafe(|| Digest::kept(known.as_ref(), &root)));
         let digest = kept.ok().flatten();
-        if let Some(digest) = &digest {
+        if let Some(digest) = &digest
+            && known.is_none_or(|known| !Arc::ptr_eq(&known, digest))
+        {
             cx.digests.note(&key, Arc::clone(digest));
         }
-        look_for_the_unseen(cx, &root).await?;
+        unseen::look_for(cx, &root).await?;
         let snapshot = observe::rollout(&cx.caches, root, inbox).await?;
         Ok(RolloutSnapshot { digest, ..snapshot })
     }
@@ -89,41 +88,6 @@ impl Driver for RolloutDriver {
         cx.digests.forget(key);
         known::gone(cx, key).await;
     }
-}
-
-/// Services and templates that the spec names and no cache shows are looked for where they are
-/// kept: they may have been made before the Rollout, by the same `kubectl apply`, and only their
-/// watch may be behind. Without them it would be told invalid, which is what alerts are made of.
-/// Once that is told, the watch is waited for.
-///
-/// # Errors
-/// When the API server can't say whether one is there: then nobody knows, and nothing is planned.
-async fn look_for_the_unseen(cx: &Context, rollout: &Rollout) -> Result<()> {
-    let namespace = rollout.namespace().unwrap_or_default();
-    let status = rollout.status.as_ref();
-    let mut told = status.iter().flat_map(|status| &status.conditions);
-    if told.any(|told| told.type_ == condition::INVALID_SPEC) {
-        return Ok(());
-    }
-    let wanted = named(rollout);
-    let services = wanted.services.iter().map(String::as_str);
-    let services = services.filter(|name| !cx.caches.services.holds(&namespace, name));
-    let templates = wanted
-        .templates
-        .iter()
-        .filter_map(|template| match template {
-            TemplateName::Namespaced(name) => Some(name.as_str()),
-            // Whoever manages one namespace may not list what belongs to none.
-            TemplateName::Cluster(_) => None,
-        });
-    let templates = templates.filter(|name| !cx.caches.analysis_templates.holds(&namespace, name));
-    let services = services.map(|name| ("v1", "Service", name));
-    let templates = templates.map(|name| (API_VERSION, "AnalysisTemplate", name));
-    for (api_version, kind, name) in services.chain(templates) {
-        let target = ObjectKey::namespaced(api_version, kind, &namespace, name);
-        cx.kubernetes.look_for(&target).await?;
-    }
-    Ok(())
 }
 
 /// Takes note of whether the API server had a route as it was written. True if it refused it.

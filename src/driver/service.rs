@@ -1,5 +1,5 @@
 //! The pass of a Service that a Rollout has pointed at its pods: when no Rollout names it any more,
-//! the hash goes from its selector.
+//! the hash goes from its selector, and the Rollout's name from its annotations.
 
 use super::{Context, Driver};
 use crate::cache::{Referent, Stored};
@@ -36,7 +36,7 @@ impl Driver for ServiceDriver {
         let name = root.name_any();
         let referenced_by = match service::owner(&root) {
             // Nothing would be done with it.
-            _ if !service::has_hash(&root) => Vec::new(),
+            _ if !service::is_marked(&root) => Vec::new(),
             Some(owner) if !cx.caches.rollouts.holds(&namespace, owner) => {
                 let mut rollouts = unwatched(cx, &namespace, owner).await?;
                 rollouts.retain(|rollout| references(rollout).services.contains(&name));

@@ -1,12 +1,14 @@
 //! The write of a status: the difference to the stored one, good only for the version that was
 //! planned with.
 
-use super::{Context, Driver, at_version, encode, key_of};
+use super::{Context, Driver, key_of, not_encoded};
 use crate::error::{Error, Result};
 use crate::queue::Key;
 use kube::ResourceExt;
-use plan::{ObjectKey, PatchKind, merge_diff};
-use serde_json::{Value, json};
+use plan::{ObjectKey, merge_diff_text};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// So many fields are named of a status that is not stored as it was sent.
 const NAMED_MAX: usize = 3;
@@ -22,6 +24,20 @@ pub(super) enum Stored {
     Nothing(Error),
 }
 
+/// A merge patch of an object's status, for one version of it if there is one.
+#[derive(Serialize)]
+struct StatusPatch<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Version<'a>>,
+    status: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Version<'a> {
+    resource_version: &'a str,
+}
+
 /// Stores the planned status, if another one is.
 pub(super) async fn store<D: Driver>(
     driver: &D,
@@ -34,12 +50,12 @@ pub(super) async fn store<D: Driver>(
         return Ok(Stored::AsItWas);
     };
     let object = key_of(root);
-    let patch = at_version(json!({"status": difference}), version);
+    let patch = StatusPatch {
+        metadata: version.map(|resource_version| Version { resource_version }),
+        status: &difference,
+    };
     let subresource = D::STATUS_SUBRESOURCE;
-    let answered = cx
-        .kubernetes
-        .patch(&object, PatchKind::Merge, &patch, subresource)
-        .await;
+    let answered = cx.kubernetes.merge(&object, &patch, subresource).await;
     let stored = match answered {
         Ok(stored) => stored,
         Err(error) => {
@@ -73,20 +89,24 @@ async fn explained(
 
 /// What a merge patch of the status has to say; `None` when the stored one is as planned, or there
 /// is none and nothing to say: fields that the API requires would be written, and seen, without a
-/// meaning.
-fn difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<Value>> {
+/// meaning. As text: most of a status is as it was, and is not worth a value.
+fn difference<D: Driver>(root: &D::Root, planned: &D::Status) -> Result<Option<Box<RawValue>>> {
     let stored = D::status(root);
     if stored == Some(planned) {
         return Ok(None);
     }
-    let is_new = stored.is_none();
-    let stored = stored.map_or(Ok(Value::Null), encode)?;
-    let planned = encode(planned)?;
-    if is_new && planned == encode(&D::Status::default())? {
+    let failed = not_encoded::<D::Status>;
+    let text = |status: &D::Status| serde_json::to_string(status).map_err(failed);
+    let planned = text(planned)?;
+    if stored.is_none() && planned == text(&D::Status::default())? {
         return Ok(None);
     }
+    let stored = stored.map_or_else(|| Ok("null".to_owned()), text)?;
+    let patch = merge_diff_text(&stored, &planned).map_err(failed)?;
     // A kind without a status of ours (a Service) plans none.
-    Ok(merge_diff(&stored, &planned).filter(|_| planned.is_object()))
+    let patch = patch.filter(|_| planned.starts_with('{'));
+    let patch = patch.map(RawValue::from_string).transpose();
+    patch.map_err(failed)
 }
 
 /// The fields that the API server has not stored as they were sent: the next pass would send them
@@ -104,8 +124,11 @@ fn lost<D: Driver>(
     if root.resource_version().as_deref() != version {
         return Ok(None);
     }
-    let difference = difference::<D>(&root, planned)?;
-    Ok(difference.map(|difference| named(&difference)))
+    let Some(difference) = difference::<D>(&root, planned)? else {
+        return Ok(None);
+    };
+    let fields: Value = serde_json::from_str(difference.get()).unwrap_or_default();
+    Ok(Some(named(&fields)))
 }
 
 /// The fields that a patch of the status names.
@@ -141,6 +164,7 @@ mod tests {
     use super::super::service::ServiceDriver;
     use super::*;
     use api::{AnalysisPhase, AnalysisRunStatus};
+    use serde_json::json;
 
     /// What is written so that `stored` becomes `planned`.
     fn written<D: Driver>(stored: Option<Value>, planned: &D::Status) -> Option<Value>
@@ -154,7 +178,8 @@ mod tests {
             root["status"] = stored;
         }
         let root: D::Root = serde_json::from_value(root).unwrap();
-        difference::<D>(&root, planned).unwrap()
+        let patch = difference::<D>(&root, planned).unwrap()?;
+        Some(serde_json::from_str(patch.get()).unwrap())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! fairness says when it is too much, and what it refuses backs off.
 
 use super::families::Metrics;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ struct Unanswered {
 /// The same client, observed.
 pub fn observed(inner: Client, metrics: Arc<Metrics>) -> Client {
     let namespace = inner.default_namespace().to_owned();
+    let inner = Arc::new(inner);
     let reopening = Arc::<Reopening>::default();
     let service = tower::service_fn(move |request: Request<Body>| {
         let (inner, metrics, reopening) = (inner.clone(), metrics.clone(), reopening.clone());
@@ -109,31 +110,33 @@ async fn send(
     metrics: &Metrics,
     request: Request<Body>,
 ) -> Result<Response<Body>, tower::BoxError> {
-    let asked = Asked::of(request.method(), request.uri());
-    let (verb, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let answer = tokio::time::timeout(REQUEST_MAX, inner.send(request)).await;
-    let code = match &answer {
-        Ok(Ok(response)) => response.status().as_u16().to_string(),
-        // As client-go: an error of the connection has no code.
-        Ok(Err(_)) | Err(_) => "0".to_owned(),
+    let status = match &answer {
+        Ok(Ok(response)) => Some(response.status()),
+        Ok(Err(_)) | Err(_) => None,
     };
-    metrics.request(&asked.resource, &asked.namespace, asked.verb, &code);
-    match answer {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Unanswered { verb, path }.into()),
-    }
+    // As client-go: an error of the connection has no code.
+    let code = status.as_ref().map_or("0", StatusCode::as_str);
+    let asked = Asked::of(&method, &uri);
+    metrics.request(asked.resource, asked.namespace, asked.verb, code);
+    let Ok(answer) = answer else {
+        let (verb, path) = (method, uri.path().to_owned());
+        return Err(Unanswered { verb, path }.into());
+    };
+    Ok(answer?)
 }
 
 /// What a request is about, in the words of the peer: resource, and verb with a capital.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
-    resource: String,
-    namespace: String,
+struct Asked<'u> {
+    resource: &'u str,
+    namespace: &'u str,
     verb: &'static str,
 }
 
-impl Asked {
-    fn of(method: &Method, uri: &http::Uri) -> Self {
+impl<'u> Asked<'u> {
+    fn of(method: &Method, uri: &'u http::Uri) -> Self {
         let parts: Vec<&str> = uri
             .path()
             .split('/')
@@ -160,8 +163,8 @@ impl Asked {
             _ => "Unknown",
         };
         Self {
-            resource: rest.first().copied().unwrap_or_default().to_owned(),
-            namespace: namespace.to_owned(),
+            resource: rest.first().copied().unwrap_or_default(),
+            namespace,
             verb,
         }
     }
@@ -172,8 +175,10 @@ mod tests {
     use super::*;
 
     fn asked(method: &Method, uri: &str) -> (String, String, &'static str) {
-        let asked = Asked::of(method, &uri.parse().unwrap());
-        (asked.resource, asked.namespace, asked.verb)
+        let uri = uri.parse().unwrap();
+        let asked = Asked::of(method, &uri);
+        let (resource, namespace) = (asked.resource.to_owned(), asked.namespace.to_owned());
+        (resource, namespace, asked.verb)
     }
 
     #[test]

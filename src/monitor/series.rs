@@ -47,6 +47,20 @@ impl Store {
     }
 }
 
+/// Adds a value to the one of an object's series that it belongs to.
+fn add(series: &mut Vec<One>, family: &'static Family, labels: Arc<Labels>, value: f64) {
+    let mut of_family = series.iter_mut().filter(|one| one.is_of(family));
+    if let Some(one) = of_family.find(|one| Arc::ptr_eq(&one.labels, &labels)) {
+        one.add(value);
+        return;
+    }
+    let mut one = One::new(family, labels);
+    one.add(value);
+    // They are few, and soon all there: room for more would be most of what they take.
+    series.reserve_exact(1);
+    series.push(one);
+}
+
 impl Series {
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,17 +82,13 @@ impl Series {
         let labels = Labels::new(labels);
         let mut store = self.lock();
         let labels = store.share(labels);
-        let series = store.objects.entry(key.clone()).or_default();
-        let mut of_family = series.iter_mut().filter(|one| one.is_of(family));
-        if let Some(one) = of_family.find(|one| Arc::ptr_eq(&one.labels, &labels)) {
-            one.add(value);
+        if let Some(series) = store.objects.get_mut(key) {
+            add(series, family, labels, value);
             return;
         }
-        let mut one = One::new(family, labels);
-        one.add(value);
-        // They are few, and soon all there: room for more would be most of what they take.
-        series.reserve_exact(1);
-        series.push(one);
+        let mut series = Vec::new();
+        add(&mut series, family, labels, value);
+        store.objects.insert(key.clone(), series);
     }
 
     /// The objects that have a series.
@@ -155,8 +165,8 @@ pub(super) struct Requests {
 /// What is known of a namespace.
 struct Asked {
     last: Instant,
-    /// Kind, verb and code of the answer.
-    series: BTreeMap<[String; 3], IntCounter>,
+    /// Kind, verb and code of the answer; some dozens.
+    series: Vec<([String; 3], IntCounter)>,
 }
 
 impl Default for Requests {
@@ -183,24 +193,19 @@ impl Requests {
 
     /// Counts one: `what` is kind, verb and code.
     pub(super) fn count(&self, namespace: &str, what: [&str; 3]) {
-        let [kind, verb, code] = what;
-        let new = || {
-            let labels = [kind, namespace, "", verb, code];
-            self.family.with_label_values(&labels)
-        };
         let now = Instant::now();
-        let key = what.map(str::to_owned);
         let mut namespaces = self.lock();
         if let Some(asked) = namespaces.get_mut(namespace) {
             asked.last = now;
-            asked.series.entry(key).or_insert_with(new).inc();
+            match asked.series.iter().find(|(known, _)| *known == what) {
+                Some((_, counter)) => counter.inc(),
+                None => asked.series.push(self.begin(namespace, what)),
+            }
             return;
         }
-        let counter = new();
-        counter.inc();
         let asked = Asked {
             last: now,
-            series: [(key, counter)].into(),
+            series: vec![self.begin(namespace, what)],
         };
         namespaces.insert(namespace.to_owned(), asked);
         let are_many = namespaces.len() > 2 * NAMESPACES_MAX;
@@ -209,6 +214,15 @@ impl Requests {
             // Perhaps nobody reads the page, which sweeps as well.
             self.sweep();
         }
+    }
+
+    /// A series with one request.
+    fn begin(&self, namespace: &str, what: [&str; 3]) -> ([String; 3], IntCounter) {
+        let [kind, verb, code] = what;
+        let labels = [kind, namespace, "", verb, code];
+        let counter = self.family.with_label_values(&labels);
+        counter.inc();
+        (what.map(str::to_owned), counter)
     }
 
     /// Ends the series of namespaces in which nothing is done any more, if there are too many.
@@ -225,7 +239,7 @@ impl Requests {
             let Some(asked) = namespaces.remove(&namespace) else {
                 continue;
             };
-            for [kind, verb, code] in asked.series.keys() {
+            for ([kind, verb, code], _) in &asked.series {
                 let labels = [kind.as_str(), namespace.as_str(), "", verb, code];
                 // It is there: it was made when it was noted down.
                 let _ = self.family.remove_label_values(&labels);

@@ -114,15 +114,11 @@ async fn controlled(
 
 /// What the Rollout controls, what nobody controls, and what has a name that it would give; by
 /// name.
-fn owned<K: Resource>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
-    let namespace = rollout.namespace().unwrap_or_default();
+fn owned<K>(cache: &Cache<K>, rollout: &Rollout) -> Vec<Arc<K>> {
+    let metadata = &rollout.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let prefix = format!("{}-", rollout.name_any());
-    let mut objects = cache.named(&namespace, &prefix);
-    objects.extend(cache.controlled_by(&namespace, ""));
-    if let Some(uid) = rollout.uid() {
-        objects.extend(cache.controlled_by(&namespace, &uid));
-    }
-    unique(objects)
+    cache.concerning(namespace, metadata.uid.as_deref(), &prefix)
 }
 
 /// Each object once, by name.

@@ -34,20 +34,21 @@ pub(super) struct Running {
 }
 
 impl State {
-    /// Makes a key due at a time, unless it is due earlier already.
-    pub(super) fn schedule(&mut self, key: Key, at: Instant) {
+    /// Makes a key due at a time, unless it is due earlier already. True if it is the next one now,
+    /// of which somebody who waits has to know; who takes a key makes known that there may be more.
+    pub(super) fn schedule(&mut self, key: Key, at: Instant) -> bool {
         if self.stands_by {
-            return;
+            return false;
         }
         if let Some(Running { again, .. }) = self.running.get_mut(&key) {
             if again.is_none() {
                 self.metrics.added(key.kind);
             }
             *again = Some(again.map_or(at, |before| before.min(at)));
-            return;
+            return false;
         }
         match self.due.get(&key) {
-            Some(before) if *before <= at => return,
+            Some(before) if *before <= at => return false,
             Some(before) => {
                 self.order.remove(&(*before, key.clone()));
             }
@@ -55,6 +56,8 @@ impl State {
         }
         self.due.insert(key.clone(), at);
         self.order.insert((at, key));
+        let next = self.order.first();
+        next.is_some_and(|(next, _)| *next == at)
     }
 
     /// Takes the key that has been due for longest. `Err` is that none is due now, and when the

@@ -1,6 +1,10 @@
 use super::work::{BACKOFF_MAX, WRITES_AT_ONCE};
 use super::*;
 use crate::monitor::QueueMetrics;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,6 +49,61 @@ async fn a_key_added_while_running_comes_again_and_never_twice_at_a_time() {
     assert!(none.is_err(), "handed out while it was running");
     queue.done(first, Outcome::AwaitChange);
     assert_eq!(queue.next().await, key("a"));
+}
+
+/// The next key, and after how many seconds there was one.
+async fn taken(queue: &Queue, start: Instant) -> (u64, String) {
+    let key = queue.next().await;
+    (start.elapsed().as_secs(), key.name)
+}
+
+/// They are told of the next key only.
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_get_what_is_due_at_its_time() {
+    let queue = Queue::default();
+    let start = Instant::now();
+    let one = || taken(&queue, start);
+    let waiting = async { tokio::join!(one(), one(), one(), one()) };
+    let adding = async {
+        for (name, seconds) in [("c", 60), ("a", 20), ("d", 80), ("b", 20)] {
+            queue.add_at(key(name), start + Duration::from_secs(seconds));
+            tokio::task::yield_now().await;
+        }
+    };
+    let ((first, second, third, fourth), ()) = tokio::join!(waiting, adding);
+    let mut taken = [first, second, third, fourth];
+    taken.sort();
+    let wanted = [(20, "a"), (20, "b"), (60, "c"), (80, "d")];
+    assert_eq!(taken, wanted.map(|(at, name)| (at, name.to_owned())));
+}
+
+/// Counts how often somebody is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Who works on it gives it back.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_woken_for_a_key_that_somebody_works_on() {
+    let queue = Queue::default();
+    queue.add(key("a"));
+    let taken = queue.next().await;
+    let woken = Arc::<Woken>::default();
+    let times = || woken.0.load(Ordering::Relaxed);
+    let waker = Waker::from(woken.clone());
+    let mut waiting = pin!(queue.next());
+    let poll = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
+    queue.add(taken.clone());
+    assert_eq!(times(), 0);
+    queue.done(taken, Outcome::AwaitChange);
+    assert_eq!(times(), 1);
+    assert_eq!(waiting.await, key("a"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -96,8 +96,10 @@ impl Queue {
         if self.only.is_some_and(|only| only != key.kind) {
             return;
         }
-        self.lock().schedule(key, at);
-        self.changed.notify_one();
+        let is_next = self.lock().schedule(key, at);
+        if is_next {
+            self.changed.notify_one();
+        }
     }
 
     /// The next key that is due. Cancellation-safe: a key is taken only when this returns.
@@ -150,11 +152,11 @@ impl Queue {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if let Some(at) = at {
-            state.schedule(key, at);
-        }
+        let is_next = at.is_some_and(|at| state.schedule(key, at));
         drop(state);
-        self.changed.notify_one();
+        if is_next {
+            self.changed.notify_one();
+        }
     }
 
     /// How many keys are waiting or being worked on, for metrics.

@@ -1,8 +1,8 @@
 //! An API server that refuses, breaks, closes streams, or is slow: the controller goes on asking,
 //! not too often, and does the right thing when it gets answers again.
 
-use crate::replica::{Asked, Fault, Replica};
-use crate::world::{World, condition};
+use crate::replica::{Fault, Replica};
+use crate::world::World;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -161,75 +161,6 @@ async fn a_rollout_does_not_wait_for_events_that_take_long_or_cannot_be_written(
             assert_eq!(steps(&world).len(), 4);
         }
     }
-}
-
-/// One `kubectl apply` of everything, the Rollout last; the watches of what it names are behind.
-#[tokio::test(start_paused = true)]
-async fn what_a_rollout_names_may_be_there_before_its_watch_says_so() {
-    const NAMED: &str = "
-apiVersion: v1
-kind: Service
-metadata:
-  name: stable
-spec:
-  selector:
-    app: app
-  ports:
-  - port: 80
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: canary
-spec:
-  selector:
-    app: app
-  ports:
-  - port: 80
----
-apiVersion: argoproj.io/v1alpha1
-kind: AnalysisTemplate
-metadata:
-  name: measured
-spec:
-  metrics:
-  - name: up
-    provider:
-      web:
-        url: http://metrics.example/up
----";
-    let services = "
-    canary:
-      stableService: stable
-      canaryService: canary
-      analysis:
-        templates:
-        - templateName: measured";
-    let mut world = World::start();
-    world.kill_controller().await;
-    let replica = Replica::start(&world, "a");
-    world.sleep(10).await;
-    replica.fail_with(Fault::Slow(Duration::from_mins(5)), |_, asked| {
-        let is_of_named = |kind: &&str| asked.path.ends_with(kind);
-        asked.is_watch() && ["/services", "/analysistemplates"].iter().any(is_of_named)
-    });
-    replica.cut();
-    world.sleep(10).await;
-    let rollout = ROLLOUT.replace("\n    canary:", services);
-    world.apply(&format!("{NAMED}{rollout}"));
-    // Before the watches come back.
-    let live = world
-        .until("app", 60, |live| !live["status"]["phase"].is_null())
-        .await;
-    assert_eq!(live["status"]["phase"], "Progressing", "{live}");
-    let live = world
-        .until("app", 60, |live| live["status"]["phase"] == "Healthy")
-        .await;
-    assert_eq!(condition(&live, "InvalidSpec"), None);
-    let looked = |asked: &&Asked| asked.query.contains("metadata.name");
-    let asked = replica.asked();
-    // Once each: what was found is known.
-    assert_eq!(asked.iter().filter(looked).count(), 3, "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]

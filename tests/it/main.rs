@@ -33,5 +33,6 @@ mod scoping;
 mod setup;
 mod setup_conflicts;
 mod timelines;
+mod unseen;
 mod walkthrough;
 mod world;

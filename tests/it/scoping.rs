@@ -1,7 +1,7 @@
 //! `--instance-id` and `--namespaced`.
 
 use crate::git::{APPLICATION, AUTOMATED, GitWorld, application, config_map};
-use crate::world::{NAMESPACE, World, condition, gvk};
+use crate::world::{NAMESPACE, World, analysis_template, condition, gvk, service};
 use kube::Client;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -55,6 +55,18 @@ fn logged(world: &World) -> (Client, Asked) {
         }
     });
     (Client::new(service, NAMESPACE), asked)
+}
+
+/// Everything that was asked for is in that namespace, but for which kinds there are.
+fn assert_inside(asked: &Asked, namespace: &str) {
+    let inside = format!("/namespaces/{namespace}/");
+    for (_, path) in asked.lock().unwrap().iter() {
+        let discovery = path.split('/').filter(|part| !part.is_empty()).count() <= 3;
+        assert!(
+            path.contains(&inside) || discovery && !path.ends_with("/namespaces"),
+            "asked for {path}"
+        );
+    }
 }
 
 /// The Applications that were written to, of those two.
@@ -175,20 +187,10 @@ async fn an_instance_looks_after_its_own_objects_only() {
 /// It has the name that a Rollout gives, and is not for the controller that looks after that one.
 #[tokio::test(start_paused = true)]
 async fn a_template_of_another_instance_is_none() {
-    let template = format!(
-        "
-apiVersion: argoproj.io/v1alpha1
-kind: AnalysisTemplate
-metadata:
-  name: measured
-  labels: {{{LABEL}: blue}}
-spec:
-  metrics:
-  - name: up
-    provider:
-      web:
-        url: http://metrics.example/up
-"
+    let template = analysis_template("measured").replacen(
+        "  name: measured\n",
+        &format!("  name: measured\n  labels: {{{LABEL}: blue}}\n"),
+        1,
     );
     let world = World::start();
     world.apply(&template);
@@ -214,15 +216,6 @@ spec:
     world.until_phase("app", "Healthy").await;
 }
 
-const SERVICE: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  selector: {app: app}
-  ports: [{port: 80}]
-";
-
 /// [`ROLLOUT`] of that name, with blue-green by the service `web`.
 fn switching(name: &str) -> String {
     let named = ROLLOUT.replacen("  name: app\n", &format!("  name: {name}\n"), 1);
@@ -246,7 +239,7 @@ async fn services_of_another_instance_are_left_alone() {
         &format!("  name: app\n  labels: {{{LABEL}: blue}}\n"),
         1,
     );
-    world.apply(SERVICE);
+    world.apply(&service("web"));
     world.apply(&blue);
     world.until_phase("app", "Healthy").await;
     let hash = selected(&world);
@@ -263,7 +256,7 @@ async fn services_of_another_instance_are_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn the_service_of_a_rollout_that_was_renamed_goes_to_the_new_one() {
     let world = World::start();
-    world.apply(SERVICE);
+    world.apply(&service("web"));
     world.apply(&switching("before"));
     world.until_phase("before", "Healthy").await;
     world.apply(&switching("after"));
@@ -281,10 +274,27 @@ async fn the_service_of_a_rollout_that_was_renamed_goes_to_the_new_one() {
     );
 }
 
+/// Somebody has taken the hash away, and a pause keeps the Rollout from putting it back.
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_rollout_goes_from_a_service_without_a_hash_when_the_rollout_does() {
+    const NAME: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
+    let world = World::start();
+    let paused = "  replicas: 1\n  paused: true\n";
+    world.apply(&switching("app").replace("  replicas: 1\n", paused));
+    let annotated = format!("name: web\n  annotations: {{{NAME}: app}}");
+    world.apply(&service("web").replace("name: web", &annotated));
+    let name = || world.get("Service", "web").unwrap()["metadata"]["annotations"][NAME].clone();
+    world.sleep(60).await;
+    assert_eq!((name(), selected(&world)), (json!("app"), json!(null)));
+    world.delete("Rollout", "app");
+    world.sleep(60).await;
+    assert_eq!(name(), json!(null));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_does_not_fit_its_type_is_not_taken_for_deleted() {
     let world = World::start();
-    world.apply(SERVICE);
+    world.apply(&service("web"));
     world.apply(&switching("app"));
     world.until_phase("app", "Healthy").await;
     let hash = selected(&world);
@@ -337,11 +347,33 @@ async fn a_namespaced_controller_asks_for_nothing_outside_and_still_deploys() {
     assert_eq!(status["sync"]["status"], "Synced", "{status:#}");
     let rollout = world.find("Rollout", "production", "app").unwrap();
     assert_eq!(rollout["status"]["phase"], "Healthy");
-    for (_, path) in asked.lock().unwrap().iter() {
-        let discovery = path.split('/').filter(|part| !part.is_empty()).count() <= 3;
-        assert!(
-            path.contains("/namespaces/production/") || discovery && !path.ends_with("/namespaces"),
-            "asked for {path}"
-        );
+    assert_inside(&asked, "production");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespaced_controller_looks_for_nothing_outside_that_a_rollout_names() {
+    let mut world = World::start();
+    world.kill_controller().await;
+    world.install_gateway_kinds();
+    let (client, asked) = logged(&world);
+    start(&world, client, |options| {
+        options.namespace = Some(NAMESPACE.to_owned());
+        options.gitops.control_namespace = NAMESPACE.to_owned();
+    });
+    world.apply(&[service("stable"), service("canary")].join("---"));
+    let of_cluster = "canary:
+      analysis: {templates: [{templateName: shared, clusterScope: true}]}";
+    let elsewhere = "canary:
+      stableService: stable
+      canaryService: canary
+      trafficRouting:
+        plugins: {argoproj-labs/gatewayAPI: {httpRoute: web, namespace: elsewhere}}";
+    for (name, strategy) in [("measured", of_cluster), ("routed", elsewhere)] {
+        let rollout = ROLLOUT.replacen("  name: app\n", &format!("  name: {name}\n"), 1);
+        world.apply(&rollout.replace("canary: {}", strategy));
+        let live = world.until_phase(name, "Degraded").await;
+        let why = condition(&live, "InvalidSpec").unwrap()["message"].as_str();
+        assert!(why.unwrap().contains("not found"), "{why:?}");
     }
+    assert_inside(&asked, NAMESPACE);
 }

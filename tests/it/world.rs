@@ -347,6 +347,41 @@ pub fn condition<'a>(live: &'a Value, kind: &str) -> Option<&'a Value> {
         .find(|condition| condition["type"] == kind)
 }
 
+/// A Service of pods with the label `app: app`.
+pub fn service(name: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+spec:
+  selector:
+    app: app
+  ports:
+  - port: 80
+"
+    )
+}
+
+/// An AnalysisTemplate with one metric, which has its name.
+pub fn analysis_template(name: &str) -> String {
+    format!(
+        "
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata:
+  name: {name}
+spec:
+  metrics:
+  - name: {name}
+    provider:
+      web:
+        url: http://metrics.example/up
+"
+    )
+}
+
 pub fn gvk_of(object: &Value) -> Gvk {
     let api_version = object["apiVersion"].as_str().unwrap();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
