@@ -2,6 +2,7 @@
 //! [`crate::explain`].
 
 use crate::explain::{basic, page, snapshot, updated};
+use crate::explain_more::of_workload;
 use crate::operations::{blue_green, current, deployed, lead, routed, status, until, update, user};
 use crate::swarm::{manifests, template};
 use crate::world::World;
@@ -164,15 +165,7 @@ fn what_was_missing_and_is_there_now_is_not_told_of() {
 
 #[test]
 fn what_was_refused_is_corrected_where_the_template_is() {
-    let mut world = deployed(&routed(), 3);
-    let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
-        "spec": {"replicas": 0, "template": template(1)},
-    });
-    world.create(deployment).unwrap();
-    let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"});
-    let spec = json!({"template": null, "workloadRef": reference});
-    user(&mut world, &json!({"spec": spec}));
+    let world = of_workload(1);
     let message = "admission webhook \"policy.example\" denied the request: no";
     let seen = refused(&world, RefusalKind::Refused, message);
     shows(

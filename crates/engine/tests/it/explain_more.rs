@@ -129,17 +129,23 @@ fn an_experiment_without_the_stable_pods() {
     );
 }
 
-#[test]
-fn a_workload_that_two_rollouts_refer_to() {
+/// Its template comes from the Deployment `shop` from now on.
+pub(crate) fn of_workload(image: u8) -> World {
     let mut world = deployed(&routed(), 3);
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
-        "spec": {"replicas": 0, "template": template(0)},
+        "spec": {"replicas": 0, "template": template(image)},
     });
     world.create(deployment).unwrap();
     let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop"});
     let spec = json!({"template": null, "workloadRef": reference});
     user(&mut world, &json!({"spec": spec}));
+    world
+}
+
+#[test]
+fn a_workload_that_two_rollouts_refer_to() {
+    let world = of_workload(0);
     let mut seen = snapshot(&world);
     seen.workload_users = vec![WorkloadUser {
         created: None,

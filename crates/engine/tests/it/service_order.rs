@@ -129,10 +129,9 @@ fn an_abort_leads_no_service_to_pods_that_are_leaving() {
     assert_eq!(world.selected("canary"), Some(old));
 }
 
-/// The second revision has the stable service from its last step, and the third begins: no stable
-/// pod comes, and the second one's go.
-#[test]
-fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_has_one() {
+/// Of two pods without surge, the second revision has the stable service from its last step, and
+/// the third begins: no stable pod comes. With the hash of the second.
+fn third_begins() -> (World, String) {
     let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]);
     let mut strategy = basic(&steps);
     strategy["canary"]["maxSurge"] = json!(0);
@@ -147,6 +146,13 @@ fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_
     assert_eq!(world.selected("stable").as_ref(), Some(&second));
     world.dead_images.insert("demo:blue".to_owned());
     update(&mut world, 2);
+    (world, second)
+}
+
+/// The second one's pods go.
+#[test]
+fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_has_one() {
+    let (mut world, second) = third_begins();
     watch(&mut world, |world| {
         status(world, "phase") == "Paused" && status(world, "currentStepIndex") == 1
     });
@@ -158,18 +164,7 @@ fn a_superseded_revision_keeps_a_pod_for_the_stable_service_until_somebody_else_
 /// of the third is all that could answer.
 #[test]
 fn a_users_pause_does_not_leave_the_stable_service_of_an_aborted_update_to_nobody() {
-    let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]);
-    let mut strategy = basic(&steps);
-    strategy["canary"]["maxSurge"] = json!(0);
-    strategy["canary"]["maxUnavailable"] = json!(1);
-    let mut world = deployed(&strategy, 2);
-    update(&mut world, 1);
-    until(&mut world, "Paused");
-    user(&mut world, &json!({"status": {"pauseConditions": null}}));
-    world.sleep(5.0);
-    let second = current(&world);
-    world.dead_images.insert("demo:blue".to_owned());
-    update(&mut world, 2);
+    let (mut world, second) = third_begins();
     let moment = SignedDuration::from_millis(100);
     for _ in 0..100 {
         world.reconcile();
